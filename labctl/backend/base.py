@@ -1,0 +1,89 @@
+"""What every backend can do. The lab is built above this line and knows no more than it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from labctl.events import Emit
+from labctl.node import Node
+from labctl.spec import LabSpec, NodeSpec
+
+__all__ = ["Backend", "LabRecord", "NodePlan"]
+
+
+@dataclass(frozen=True)
+class NodePlan:
+    """A node that shall be: what the spec says of it, its address, and its engine's configuration."""
+
+    spec: NodeSpec
+    address: str
+    engine_config: Mapping[str, object]
+    aliases: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LabRecord:
+    """A lab as the machine shows it, rebuilt from labels. `spec` is None when its label is gone or unreadable."""
+
+    name: str
+    spec: LabSpec | None
+    subnet: str | None
+    network: str | None
+    nodes: tuple[Node, ...]
+
+
+class Backend(Protocol):
+    """Makes, finds and removes the machines of labs. Every method may be called twice."""
+
+    name: str
+
+    def labs(self) -> list[str]:
+        """The names of the labs of which anything is left."""
+        ...
+
+    def find(self, lab: str) -> LabRecord | None:
+        """The lab as it stands; None when nothing of it is left."""
+        ...
+
+    def create_base(self, spec: LabSpec, subnet: str) -> None:
+        """Make what comes before the nodes: their network; and note the spec."""
+        ...
+
+    def remember(self, spec: LabSpec) -> None:
+        """Note the spec, in the place of an older one, where `find` reads it."""
+        ...
+
+    def prepare_keys(self, lab: str) -> None:
+        """Make or read the lab's keys ahead of its nodes, once."""
+        ...
+
+    def create_node(self, spec: LabSpec, plan: NodePlan, emit: Emit) -> Node:
+        """Make a node and start it; its engine need not answer yet."""
+        ...
+
+    def start(self, node: Node) -> Node:
+        """Start a node that is stopped, and return it as it now is."""
+        ...
+
+    def stop(self, node: Node, *, grace: int = 10) -> None:
+        """Shut a node down in order; its disk stays."""
+        ...
+
+    def kill(self, node: Node) -> None:
+        """Pull the plug."""
+        ...
+
+    def remove_node(self, node: Node) -> None:
+        """Remove a node with its disk."""
+        ...
+
+    def destroy(self, lab: str, nodes: Sequence[Node]) -> list[str]:
+        """Remove all that is left of the lab, and return the names of what was removed."""
+        ...
+
+    def console(self, node: Node, *, tail: int = 50) -> str:
+        """The last lines that the node's machine said: why it did not come up."""
+        ...

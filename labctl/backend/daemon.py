@@ -1,0 +1,50 @@
+"""The configuration of a node's engine (daemon.json), the same for every backend."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["ENGINE_PORT", "MIRROR", "REGISTRY", "TLS_FOLDER", "engine_config"]
+
+ENGINE_PORT = 2376
+REGISTRY = "registry:5000"
+MIRROR = "registry:5001"
+TLS_FOLDER = "/etc/labctl/tls"
+DIAGNOSTIC_PORT = 2000  # loopback only; the mesh agent reads the engine's networkdb there
+
+
+def engine_config(
+    *,
+    mtu: int,
+    uplink_mtu: int,
+    registry: bool,
+    mesh: bool,
+    options: Mapping[str, Any],
+    node_options: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return daemon.json for a node. `options` and `node_options` are the spec's, and win over ours.
+
+    `mtu` is the outer network's: the overlay driver takes its own 50 bytes off it. `uplink_mtu` is that of the
+    way out of the host, which containers on the node's own bridge are held to.
+    """
+    config: dict[str, Any] = {
+        "hosts": ["unix:///var/run/docker.sock", f"tcp://0.0.0.0:{ENGINE_PORT}"],
+        "tlsverify": True,
+        "tlscacert": f"{TLS_FOLDER}/ca.pem",
+        "tlscert": f"{TLS_FOLDER}/cert.pem",
+        "tlskey": f"{TLS_FOLDER}/key.pem",
+        "default-network-opts": {"overlay": {"com.docker.network.driver.mtu": str(mtu)}},
+        "mtu": min(mtu, uplink_mtu),
+        "log-level": "warn",
+    }
+    if registry:
+        config["registry-mirrors"] = [f"http://{MIRROR}"]
+        config["insecure-registries"] = [REGISTRY, MIRROR]
+    if mesh:
+        config["network-diagnostic-port"] = DIAGNOSTIC_PORT
+    for given in (options, node_options):
+        for key, value in given.items():
+            ours = config.get(key)
+            config[key] = [*ours, *value] if isinstance(ours, list) and isinstance(value, list) else value
+    return config

@@ -1,0 +1,258 @@
+"""The dind backend: finds and makes the containers of a lab on this host's engine."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from labctl import pki
+from labctl.backend.base import LabRecord, NodePlan
+from labctl.backend.daemon import TLS_FOLDER
+from labctl.backend.dind.config import container_name, network_name, node_container
+from labctl.backend.dind.ports import free_port, is_port_taken
+from labctl.concurrent import each
+from labctl.engine import Endpoint, Engine
+from labctl.engine.client import tar_of
+from labctl.errors import EngineRefused, LabError, SpecError
+from labctl.events import Emit, NodeRemoved, NodeStarted, quiet
+from labctl.node import Node
+from labctl.pki import ssh_keys
+from labctl.spec import LabSpec, Role, labels, read_mapping
+from labctl.spec.addresses import dynamic_range, gateway
+from labctl.state import lab_dir
+from labctl.transport import DockerExec
+
+__all__ = ["DindBackend"]
+
+PORT_TRIES = 5  # how often another port is tried when somebody was faster
+
+
+class DindBackend:
+    """Nodes as containers. `capabilities` are what the host can give them, `mtu` the lab networks' MTU."""
+
+    name = "dind"
+
+    def __init__(
+        self, engine: Engine, *, image: str = "", capabilities: Sequence[str] = (), mtu: int = 1500, emit: Emit = quiet
+    ) -> None:
+        self.engine = engine
+        self._image = image
+        self._capabilities = tuple(capabilities)
+        self._mtu = mtu
+        self._emit = emit
+        self._authorities: dict[str, pki.Authority] = {}
+
+    def labs(self) -> list[str]:
+        """The names of the labs of which a container or a network is left."""
+        found = [c["Labels"][labels.LAB] for c in self.engine.containers([labels.LAB])]
+        found += [n["Labels"][labels.LAB] for n in self.engine.networks([labels.LAB])]
+        return sorted(set(found))
+
+    def find(self, lab: str) -> LabRecord | None:
+        """The lab as its labels show it; None when nothing of it is left."""
+        containers = self.engine.containers(labels.of_lab(lab))
+        networks = self.engine.networks(labels.of_lab(lab))
+        volumes = self.engine.volumes(labels.of_lab(lab))
+        if not containers and not networks and not volumes:
+            return None
+        nodes = [self._node(found) for found in containers if found["Labels"].get(labels.KIND) == "node"]
+        network = networks[0] if networks else None
+        return LabRecord(
+            name=lab,
+            spec=_spec_of(volumes),
+            subnet=network["IPAM"]["Config"][0]["Subnet"] if network else None,
+            network=network["Name"] if network else None,
+            nodes=tuple(sorted(nodes, key=_in_order)),
+        )
+
+    def create_base(self, spec: LabSpec, subnet: str) -> None:
+        """Make the lab's network; it bears the spec. One that is there already is fine."""
+        name = network_name(spec.name)
+        marks = {
+            labels.LAB: spec.name,
+            labels.KIND: "network",
+            labels.SPEC: spec.model_dump_json(exclude_defaults=True),
+        }
+        options = {"com.docker.network.driver.mtu": str(self._mtu)}
+        if self.engine.network(name) is None:
+            self.engine.create_network(
+                name, subnet, marks, options, gateway=gateway(subnet), handed_out=dynamic_range(subnet)
+            )
+
+    def remember(self, spec: LabSpec) -> None:
+        """Note the spec on a label, in the place of an older one.
+
+        An engine cannot change an object's labels, so a volume bears it that nothing mounts: the new one is
+        made before the old one goes.
+        """
+        text = spec.model_dump_json(exclude_defaults=True)
+        old = self.engine.volumes(labels.of_lab(spec.name, "spec"))
+        if any(found["Labels"].get(labels.SPEC) == text for found in old):
+            return
+        marks = {labels.LAB: spec.name, labels.KIND: "spec", labels.SPEC: text}
+        self.engine.create_volume(f"labctl-{spec.name}-spec-{secrets.token_hex(4)}", marks)
+        for found in old:
+            self.engine.remove_volume(found["Name"])
+
+    def create_node(self, spec: LabSpec, plan: NodePlan, emit: Emit = quiet) -> Node:
+        """Make a node's container, give it its keys and its engine's configuration, and start it."""
+        name = container_name(spec, plan.spec.name)
+        files = tar_of(self._files(spec, plan))
+        for attempt in range(PORT_TRIES):
+            port = free_port()
+            body = node_container(spec, plan, image=self._image, capabilities=self._capabilities, port=port)
+            self._create(name, body, spec.name)
+            try:
+                self.engine.put(name, "/", files)
+                self.engine.start(name)
+            except EngineRefused as refused:
+                self.engine.remove(name)
+                if not is_port_taken(refused) or attempt == PORT_TRIES - 1:
+                    raise
+            else:
+                emit(NodeStarted(plan.spec.name))
+                return self._made(spec.name, plan, name, port)
+        raise AssertionError("unreachable")
+
+    def start(self, node: Node) -> Node:
+        """Start a node's container; one that runs is fine."""
+        self.engine.start(node.machine)
+        return self._again(node)
+
+    def stop(self, node: Node, *, grace: int = 10) -> None:
+        """Stop a node's container in order."""
+        self.engine.stop(node.machine, grace=grace)
+
+    def kill(self, node: Node) -> None:
+        """Kill a node's container; one that is down is fine."""
+        if self._again(node).is_running:
+            self.engine.kill(node.machine)
+
+    def remove_node(self, node: Node) -> None:
+        """Remove a node's container and its volume."""
+        self.engine.remove(node.machine)
+
+    def destroy(self, lab: str, nodes: Sequence[Node] = ()) -> list[str]:
+        """Remove the lab's containers all at once, then its networks, then volumes that outlived their containers."""
+        containers = self.engine.containers(labels.of_lab(lab))
+        names = [found["Names"][0].lstrip("/") for found in containers]
+        each(names, self._remove_and_tell)
+        networks = [found["Name"] for found in self.engine.networks(labels.of_lab(lab))]
+        for name in networks:
+            self.engine.remove_network(name)
+        volumes = [found["Name"] for found in self.engine.volumes([f"{labels.LAB}={lab}"])]
+        each(volumes, self.engine.remove_volume)
+        return [*names, *networks, *volumes]
+
+    def console(self, node: Node, *, tail: int = 50) -> str:
+        """The last lines of the container's log."""
+        return self.engine.logs(node.machine, tail=tail)
+
+    def _remove_and_tell(self, container: str) -> None:
+        self.engine.remove(container)
+        self._emit(NodeRemoved(container))
+
+    def _create(self, name: str, body: dict[str, Any], lab: str) -> None:
+        try:
+            self.engine.create(name, body)
+        except EngineRefused as refused:
+            if refused.status != 409:
+                raise
+            there = self.engine.container(name)
+            owner = ((there or {}).get("Config", {}).get("Labels") or {}).get(labels.LAB)
+            if owner == lab:
+                # Left by an `up` that was cut down between create and start.
+                self.engine.remove(name)
+                self.engine.create(name, body)
+                return
+            raise LabError(
+                f"a container named {name} is there already and is not this lab's",
+                hint=f"Remove it (`docker rm -f {name}`), or give the lab another --name.",
+            ) from refused
+
+    def _files(self, spec: LabSpec, plan: NodePlan) -> dict[str, tuple[bytes, int]]:
+        names = [plan.spec.name, plan.address, "localhost", "127.0.0.1", f"{spec.name}-{plan.spec.name}", *plan.aliases]
+        server = self._authority(spec.name).server(f"{plan.spec.name} of {spec.name}", dict.fromkeys(names))
+        keys = ssh_keys(spec.name)
+        environment = "".join(f"{key}={value}\n" for key, value in plan.environment.items())
+        config = json.dumps(plan.engine_config, indent=2).encode()
+        tls = TLS_FOLDER.strip("/")
+        return {
+            "etc/docker/daemon.json": (config, 0o644),
+            "etc/labctl/environment": (environment.encode(), 0o644),
+            "etc/labctl/authorized_keys": (keys.client.certificate, 0o644),
+            "etc/ssh/ssh_host_ed25519_key": (keys.host.key, 0o600),
+            "etc/ssh/ssh_host_ed25519_key.pub": (keys.host.certificate, 0o644),
+            f"{tls}/ca.pem": (self._authority(spec.name).certificate, 0o644),
+            f"{tls}/cert.pem": (server.certificate, 0o644),
+            f"{tls}/key.pem": (server.key, 0o600),
+        }
+
+    def prepare_keys(self, lab: str) -> None:
+        """Make or read the lab's CA and SSH keys ahead of the nodes, once."""
+        self._authority(lab)
+        ssh_keys(lab)
+
+    def _authority(self, lab: str) -> pki.Authority:
+        if lab not in self._authorities:
+            self._authorities[lab] = pki.Authority.load_or_create(lab_dir(lab), lab)
+        return self._authorities[lab]
+
+    def _made(self, lab: str, plan: NodePlan, machine: str, port: int) -> Node:
+        return self._as_node(
+            lab=lab,
+            name=plan.spec.name,
+            role=plan.spec.role,
+            address=plan.address,
+            state="running",
+            port=port,
+            machine=machine,
+        )
+
+    def _node(self, found: dict[str, Any]) -> Node:
+        marks = found["Labels"]
+        role: Role = "manager" if marks.get(labels.ROLE) == "manager" else "worker"
+        return self._as_node(
+            lab=marks[labels.LAB],
+            name=marks[labels.NODE],
+            role=role,
+            address=marks.get(labels.ADDRESS, ""),
+            state=found["State"],
+            port=int(marks.get(labels.PORT, 0)),
+            machine=found["Names"][0].lstrip("/"),
+        )
+
+    def _as_node(self, *, lab: str, name: str, role: Role, address: str, state: str, port: int, machine: str) -> Node:
+        return Node(
+            lab=lab,
+            name=name,
+            role=role,
+            address=address,
+            state=state,
+            endpoint=Endpoint(f"tcp://127.0.0.1:{port}", lab_dir(lab)),
+            transport=DockerExec(self.engine, machine, name),
+            machine=machine,
+            show=self._emit,
+        )
+
+    def _again(self, node: Node) -> Node:
+        found = self.engine.container(node.machine)
+        return replace(node, state=found["State"]["Status"] if found else "gone")
+
+
+def _in_order(node: Node) -> tuple[bool, list[int]]:
+    return (not node.is_manager, [int(part) for part in node.address.split(".") if part])
+
+
+def _spec_of(volumes: Sequence[dict[str, Any]]) -> LabSpec | None:
+    noted = [found for found in volumes if labels.SPEC in (found["Labels"] or {})]
+    if not noted:
+        return None
+    newest = max(noted, key=lambda found: str(found.get("CreatedAt", "")))
+    try:
+        return read_mapping(json.loads(newest["Labels"][labels.SPEC]), source="the lab's label")
+    except (ValueError, SpecError):
+        return None

@@ -1,0 +1,91 @@
+"""What the Engine API is told to make a node of; pure, so that tests read it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from labctl.backend.base import NodePlan
+from labctl.backend.daemon import ENGINE_PORT
+from labctl.spec import LabSpec, labels
+
+__all__ = ["container_name", "network_name", "node_container"]
+
+
+def container_name(spec: LabSpec, node: str) -> str:
+    """The name of a node's container."""
+    return node if spec.bare_names else f"{spec.name}-{node}"
+
+
+def network_name(lab: str) -> str:
+    """The name of the lab's network."""
+    return f"labctl-{lab}"
+
+
+def node_container(
+    spec: LabSpec, plan: NodePlan, *, image: str, capabilities: Sequence[str], port: int
+) -> dict[str, Any]:
+    """Return the body of POST /containers/create for a node whose engine is published on 127.0.0.1:`port`.
+
+    Never privileged: the capabilities are named one by one. MaskedPaths and ReadonlyPaths are emptied
+    because a nested runtime mounts its own /proc; nothing of the host is mounted.
+    """
+    marks = {
+        labels.LAB: spec.name,
+        labels.KIND: "node",
+        labels.NODE: plan.spec.name,
+        labels.ROLE: plan.spec.role,
+        labels.ADDRESS: plan.address,
+        labels.PORT: str(port),
+    }
+    network = network_name(spec.name)
+    return {
+        "Image": image,
+        "Hostname": plan.spec.name,
+        "Labels": marks,
+        "Env": [f"{key}={value}" for key, value in plan.environment.items()],
+        "ExposedPorts": {f"{ENGINE_PORT}/tcp": {}},
+        "HostConfig": {
+            "CapDrop": ["ALL"],
+            "CapAdd": list(capabilities),
+            "SecurityOpt": ["seccomp=unconfined", "apparmor=unconfined", "label=disable"],
+            "MaskedPaths": [],
+            "ReadonlyPaths": [],
+            "DeviceCgroupRules": ["a *:* rwm"],
+            "CgroupnsMode": "private",
+            "NetworkMode": network,
+            "PortBindings": {f"{ENGINE_PORT}/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(port)}]},
+            "Mounts": [_disk(marks)],
+            "Tmpfs": {"/run": "rw,exec,nosuid,mode=755"},
+            # A node that a learner shut down stays down; after the host's restart `labctl start` brings all back.
+            "RestartPolicy": {"Name": "no"},
+            "LogConfig": {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "2"}},
+            **_limits(plan),
+        },
+        "NetworkingConfig": {
+            "EndpointsConfig": {
+                network: {
+                    "IPAMConfig": {"IPv4Address": plan.address},
+                    "Aliases": [plan.spec.name, *plan.aliases],
+                }
+            }
+        },
+    }
+
+
+def _disk(marks: Mapping[str, str]) -> dict[str, Any]:
+    """An overlay cannot lie on an overlay: the engine's data needs a volume; it goes with its container."""
+    return {
+        "Type": "volume",
+        "Target": "/var/lib/docker",
+        "VolumeOptions": {"Labels": {labels.LAB: marks[labels.LAB], labels.KIND: "volume"}},
+    }
+
+
+def _limits(plan: NodePlan) -> dict[str, Any]:
+    limits: dict[str, Any] = {}
+    if plan.spec.memory_bytes is not None:
+        limits["Memory"] = plan.spec.memory_bytes
+    if plan.spec.cpus is not None:
+        limits["NanoCpus"] = int(plan.spec.cpus * 1e9)
+    return limits

@@ -1,0 +1,110 @@
+"""A backend without machines, for tests. It keeps the same contract as the real ones (tests/contract)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from labctl.backend.base import LabRecord, NodePlan
+from labctl.engine import Endpoint
+from labctl.errors import LabError
+from labctl.events import Emit, NodeRemoved, NodeStarted, quiet
+from labctl.node import Node
+from labctl.spec import LabSpec
+from labctl.transport import FakeTransport
+
+__all__ = ["FakeBackend"]
+
+
+class FakeBackend:
+    """Labs in memory. `fail_on` names nodes whose making fails; `transports` holds what each node answers."""
+
+    name = "fake"
+
+    def __init__(self, *, fail_on: Sequence[str] = (), emit: Emit = quiet) -> None:
+        self._emit = emit
+        self._fail_on = set(fail_on)
+        self._specs: dict[str, LabSpec] = {}
+        self._subnets: dict[str, str] = {}
+        self._nodes: dict[str, dict[str, Node]] = {}
+        self.transports: dict[str, FakeTransport] = {}
+
+    def labs(self) -> list[str]:
+        """The names of the labs of which anything is left."""
+        return sorted({*self._subnets, *(lab for lab, nodes in self._nodes.items() if nodes)})
+
+    def find(self, lab: str) -> LabRecord | None:
+        """The lab as it stands."""
+        if lab not in self.labs():
+            return None
+        nodes = sorted(self._nodes.get(lab, {}).values(), key=lambda node: (not node.is_manager, node.address))
+        subnet = self._subnets.get(lab)
+        return LabRecord(lab, self._specs.get(lab), subnet, f"labctl-{lab}" if subnet else None, tuple(nodes))
+
+    def create_base(self, spec: LabSpec, subnet: str) -> None:
+        """Note the subnet and the spec."""
+        self._subnets.setdefault(spec.name, subnet)
+        self.remember(spec)
+
+    def remember(self, spec: LabSpec) -> None:
+        """Note the spec."""
+        self._specs[spec.name] = spec
+
+    def prepare_keys(self, lab: str) -> None:
+        """There are none."""
+
+    def create_node(self, spec: LabSpec, plan: NodePlan, emit: Emit = quiet) -> Node:
+        """Make a node that runs; one of `fail_on` raises LabError."""
+        name = plan.spec.name
+        if name in self._fail_on:
+            raise LabError(f"{name} was told to fail")
+        transport = self.transports.setdefault(name, FakeTransport())
+        node = Node(
+            lab=spec.name,
+            name=name,
+            role=plan.spec.role,
+            address=plan.address,
+            state="running",
+            endpoint=Endpoint("tcp://127.0.0.1:1"),
+            transport=transport,
+            machine=f"{spec.name}-{name}",
+        )
+        self._nodes.setdefault(spec.name, {})[name] = node
+        emit(NodeStarted(name))
+        return node
+
+    def start(self, node: Node) -> Node:
+        """Let the node run."""
+        return self._set(node, "running")
+
+    def stop(self, node: Node, *, grace: int = 10) -> None:
+        """Let the node be down."""
+        self._set(node, "exited")
+
+    def kill(self, node: Node) -> None:
+        """Let the node be down."""
+        self._set(node, "exited")
+
+    def remove_node(self, node: Node) -> None:
+        """Forget the node."""
+        self._nodes.get(node.lab, {}).pop(node.name, None)
+
+    def destroy(self, lab: str, nodes: Sequence[Node] = ()) -> list[str]:
+        """Forget the lab."""
+        removed = [node.machine for node in self._nodes.pop(lab, {}).values()]
+        for machine in removed:
+            self._emit(NodeRemoved(machine))
+        if self._subnets.pop(lab, None):
+            removed.append(f"labctl-{lab}")
+        self._specs.pop(lab, None)
+        return removed
+
+    def console(self, node: Node, *, tail: int = 50) -> str:
+        """Nothing was said."""
+        return ""
+
+    def _set(self, node: Node, state: str) -> Node:
+        changed = replace(node, state=state)
+        if node.name in self._nodes.get(node.lab, {}):
+            self._nodes[node.lab][node.name] = changed
+        return changed

@@ -1,0 +1,134 @@
+"""What the commands share: which lab, how loud, which output."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import click
+
+from labctl.errors import UsageError
+
+if TYPE_CHECKING:
+    from labctl.events import Emit
+    from labctl.lab import Context, Lab
+
+__all__ = ["App", "complete_labs", "complete_nodes", "confirm", "lab_command", "output_option", "print_json", "table"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass
+class App:
+    """What a command is given: the lab's name, if one was said, and how much shall be told."""
+
+    lab_name: str | None = None
+    verbose: bool = False
+    progress: str = "auto"
+
+    @cached_property
+    def emit(self) -> Emit:
+        """Who hears of events: a live line on a terminal, plain lines elsewhere; always on stderr."""
+        from labctl.cli.render import renderer
+
+        return renderer(self.progress, verbose=self.verbose)
+
+    @cached_property
+    def context(self) -> Context:
+        """This host's engine."""
+        from labctl.lab import open_context
+
+        return open_context(self.emit)
+
+    def lab(self) -> Lab:
+        """The lab that is meant. Raises NotFoundError or UsageError."""
+        from labctl.lab import find_lab
+
+        return find_lab(self.context, self.lab_name)
+
+
+def lab_command(function: F) -> F:
+    """Give a command `-l/--lab` and `-v`, and hand it an App as its first argument."""
+
+    @click.option(
+        "-l",
+        "--lab",
+        "lab_name",
+        envvar="LABCTL_LAB",
+        metavar="NAME",
+        shell_complete=complete_labs,
+        help="Which lab; `lab`, or the only one there is, where not said.",
+    )
+    @click.option("-v", "--verbose", is_flag=True, help="Show each command as a person would type it.")
+    def wrapped(*args: Any, lab_name: str | None, verbose: bool, **kwargs: Any) -> Any:
+        above = click.get_current_context().find_object(App) or App()
+        app = App(lab_name or above.lab_name, verbose or above.verbose, above.progress)
+        return function(app, *args, **kwargs)
+
+    wrapped.__name__ = function.__name__
+    wrapped.__doc__ = function.__doc__
+    # click keeps the options of decorators below this one on the function.
+    params = getattr(function, "__click_params__", [])
+    wrapped.__click_params__ = [*params, *getattr(wrapped, "__click_params__", [])]  # type: ignore[attr-defined]  # click's own protocol
+    return cast(F, wrapped)
+
+
+def output_option(function: F) -> F:
+    """Give a listing `-o/--output table|json`."""
+    return click.option(
+        "-o",
+        "--output",
+        type=click.Choice(["table", "json"]),
+        default="table",
+        show_default=True,
+        help="A table for people, or JSON.",
+    )(function)
+
+
+def print_json(value: object) -> None:
+    """Print a value as JSON on stdout."""
+    click.echo(json.dumps(value, indent=2, default=str))
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows in columns on stdout, without frames: what stands there can be cut by `awk`."""
+    widths = [max(len(str(row[i])) for row in [headings, *rows]) for i in range(len(headings))]
+    for row in [headings, *rows]:
+        line = "   ".join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True))
+        click.echo(line.rstrip())
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask on a terminal; `yes` answers ahead. Raises UsageError where nobody can be asked."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError(f"{question} Nobody is here to answer", hint="`--yes` answers ahead.")
+    if not click.confirm(question, err=True):
+        raise click.Abort
+
+
+def complete_labs(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Names of labs, for the shell; silent when no engine answers."""
+    from labctl.errors import LabctlError
+    from labctl.lab import lab_names
+
+    try:
+        return [name for name in lab_names(App(progress="none").context) if name.startswith(incomplete)]
+    except LabctlError:
+        return []
+
+
+def complete_nodes(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Names of the lab's nodes, for the shell; silent when there is none."""
+    from labctl.errors import LabctlError
+
+    try:
+        lab = App(ctx.params.get("lab_name"), progress="none").lab()
+    except LabctlError:
+        return []
+    return [node.name for node in lab.nodes if node.name.startswith(incomplete)]

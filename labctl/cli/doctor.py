@@ -1,0 +1,111 @@
+"""`labctl doctor`: what this machine can give a lab, row by row, and `--fix`, which mends what it can."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from labctl.cli.common import App, output_option, print_json
+from labctl.errors import UsageError
+
+if TYPE_CHECKING:
+    from labctl.host import Report, Row
+
+__all__ = ["doctor"]
+
+MARKS = {"good": ("✓", "green"), "made-up-for": ("~", "yellow"), "mend": ("✗", "red")}
+
+
+@click.command("doctor")
+@click.option(
+    "-n",
+    "--nodes",
+    type=click.IntRange(1, 10_000),
+    default=4,
+    show_default=True,
+    metavar="N",
+    help="For a lab of how many nodes.",
+)
+@click.option("--fix", is_flag=True, help="Mend what can be mended, as root; asks before each thing.")
+@click.option("-y", "--yes", is_flag=True, help="Answer yes to all that --fix asks.")
+@output_option
+@click.pass_context
+def doctor(ctx: click.Context, nodes: int, fix: bool, yes: bool, output: str) -> None:
+    """What this machine can give a lab, and what must be mended.
+
+    Each row is good (✓), made up for by labctl (~), or must be mended (✗), with one line that does it.
+    Exit code 0 when a lab can run here, 3 when something must be mended first.
+
+    \b
+    labctl doctor                     may a lab of four nodes run here?
+    labctl doctor --nodes 60 --fix    mend what keeps sixty from running
+    labctl doctor --output json       for scripts
+    """
+    from labctl.host import examine
+
+    report = examine(nodes)
+    if fix:
+        report = _mended(ctx, report, nodes, yes=yes)
+    if output == "json":
+        print_json({"nodes": nodes, **report.to_dict()})
+    elif sys.stdout.isatty():
+        _draw(report)
+    else:
+        _print(report)
+    click.echo(_summary(report, nodes), err=True)
+    ctx.exit(0 if report.good else 3)
+
+
+def _mended(ctx: click.Context, report: Report, nodes: int, *, yes: bool) -> Report:
+    from labctl.cli.render import renderer
+    from labctl.host import mend
+
+    if report.fixable and not yes and not sys.stdin.isatty():
+        titles = ", ".join(row.title for row in report.fixable)
+        raise UsageError(f"--fix would see to: {titles}; nobody is here to be asked", hint="`--yes` answers ahead.")
+    app = ctx.find_object(App) or App()
+    # Whoever lets their machine be changed is shown each command.
+    emit = renderer(app.progress, verbose=True)
+    return mend(report, confirm=lambda question: yes or click.confirm(question, err=True), emit=emit, nodes=nodes)
+
+
+def _draw(report: Report) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2))
+    for row in report:
+        mark, style = MARKS[row.verdict]
+        told = Text(row.found)
+        if line := _fix_of(row):
+            told.append(f"\n→ {line}", style="bold" if row.verdict == "mend" else "dim")
+        table.add_row(Text(mark, style=style), Text(row.title), told)
+    Console(highlight=False).print(table)
+
+
+def _print(report: Report) -> None:
+    """Plain lines: verdict, title, what was found; the fix on a line of its own below."""
+    width = max(len(row.title) for row in report)
+    for row in report:
+        click.echo(f"{row.verdict:<12} {row.title:<{width}}  {row.found}")
+        if line := _fix_of(row):
+            click.echo(f"{'':<12} {'':<{width}}  -> {line}")
+
+
+def _fix_of(row: Row) -> str:
+    if row.fix is None:
+        return ""
+    return f"{row.fix}   (or `labctl doctor --fix`)" if row.fixable and "doctor --fix" not in row.fix else row.fix
+
+
+def _summary(report: Report, nodes: int) -> str:
+    many = f"{nodes} node{'' if nodes == 1 else 's'}"
+    if report.good:
+        return f"A lab of {many} can run here."
+    bad = ", ".join(row.title for row in report.to_mend)
+    can = [row for row in report.to_mend if row.fixable]
+    how = f" `labctl doctor --nodes {nodes} --fix` sees to {'it' if len(can) == len(report.to_mend) else 'some'}."
+    return f"A lab of {many} cannot run here yet: {bad}.{how if can else ''}"

@@ -1,0 +1,261 @@
+"""up, down, status, verify, labs: the lab as a whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from labctl.cli.common import App, complete_labs, lab_command, output_option, print_json, table
+from labctl.errors import NotFoundError, UsageError
+
+if TYPE_CHECKING:
+    from labctl.lab import LabStatus
+    from labctl.spec import LabSpec
+
+__all__ = ["down", "labs", "status", "up", "verify_"]
+
+FILES = ("lab.yaml", "lab.yml")
+
+
+@click.command("up")
+@click.argument("file", required=False, type=click.Path(path_type=Path, allow_dash=True))
+@click.option("--name", metavar="NAME", help="The lab's name.", shell_complete=complete_labs)
+@click.option("--nodes", type=int, metavar="N", help="How many nodes: one manager and N-1 workers.")
+@click.option("--managers", type=int, metavar="N", help="How many of them are managers, 1 to 7.")
+@click.option("--workers", type=int, metavar="N", help="How many workers, instead of --nodes.")
+@click.option("--backend", type=click.Choice(["dind", "vagrant"]), help="Containers, or virtual machines.")
+@click.option("--subnet", metavar="CIDR", help="The nodes' network; a free one where not said.")
+@click.option("--port", "ports", multiple=True, metavar="[HOST:]PORT", help="A published port to reach on 127.0.0.1.")
+@click.option("--image", "images", multiple=True, metavar="NAME", help="An image that every node has from the start.")
+@click.option("--label", "labels", multiple=True, metavar="FILTER:KEY=VALUE", help="A node label: @worker:ssd=true.")
+@click.option("--engine-opt", multiple=True, metavar="KEY=VALUE", help="A daemon.json option of every engine.")
+@click.option("--no-swarm", is_flag=True, default=None, help="Bare engines: init and join are left to you.")
+@click.option("--no-registry", is_flag=True, default=None, help="No registry and no mirror.")
+@click.option("--bare-names", is_flag=True, default=None, help="Containers are called worker1, not lab-worker1.")
+@click.option("--retain", is_flag=True, help="Keep what was made when something fails.")
+@click.option("--no-verify", is_flag=True, help="Do not try the mesh and the overlay at the end.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@output_option
+@lab_command
+def up(app: App, file: Path | None, output: str, **flags: Any) -> None:
+    """Make a lab, or make the one that stands be what is asked for.
+
+    Without FILE, a lab.yaml in this folder is read. Flags win over it. On a lab that stands, what is missing
+    is made and what is down is started; nothing else changes.
+
+    \b
+    labctl up --nodes 4                        one manager, three workers
+    labctl up --managers 3 --workers 2 --port 8080
+    labctl up lab.yaml --dry-run
+    """
+    from labctl.lab import UpOptions, bring_up, plan_of, status_of
+
+    spec = spec_from(app, file, flags)
+    if flags["dry_run"]:
+        plan = plan_of(spec, app.context.backend(spec.backend).find(spec.name))
+        if output == "json":
+            print_json({"changes": plan.changes, "plan": plan.lines()})
+        else:
+            click.echo("\n".join(plan.lines()))
+        return
+    record = bring_up(app.context, spec, UpOptions(retain=flags["retain"], verify=not flags["no_verify"]))
+    if output == "json":
+        print_json(status_of(app.context, record).to_dict())
+    else:
+        _say_what_next(spec)
+
+
+def spec_from(app: App, file: Path | None, flags: dict[str, Any]) -> LabSpec:
+    """Return the spec that the file and the flags describe; the standing lab's own where neither says anything."""
+    from labctl.spec import read_file, read_mapping
+
+    given = _given(app, flags)
+    if file is None:
+        file = next((Path(name) for name in FILES if Path(name).is_file()), None)
+    if file is not None:
+        return read_file(file, given)
+    if set(given) <= {"name"}:
+        record = app.context.backend().find(str(given.get("name", "lab")))
+        if record is not None and record.spec is not None:
+            return record.spec
+    return read_mapping(given)
+
+
+def _given(app: App, flags: dict[str, Any]) -> dict[str, Any]:
+    """The flags that were given, as keys of the spec."""
+    given: dict[str, Any] = {key: flags[key] for key in ("backend", "subnet") if flags[key] is not None}
+    name = flags["name"] or app.lab_name
+    if name:
+        given["name"] = name
+    given |= _counts(flags["nodes"], flags["managers"], flags["workers"])
+    given |= {key: list(flags[key]) for key in ("ports", "images") if flags[key]}
+    if flags["labels"]:
+        given["node_labels"] = _labels(flags["labels"])
+    if flags["engine_opt"]:
+        given["engine"] = dict(_option(pair) for pair in flags["engine_opt"])
+    if flags["no_swarm"]:
+        given["swarm"] = "empty"
+    if flags["no_registry"]:
+        given["registry"] = False
+    if flags["bare_names"]:
+        given["bare_names"] = True
+    return given
+
+
+def _counts(nodes: int | None, managers: int | None, workers: int | None) -> dict[str, int]:
+    if nodes is None:
+        return {key: value for key, value in (("managers", managers), ("workers", workers)) if value is not None}
+    if workers is not None:
+        raise UsageError("say either --nodes or --workers", hint="--nodes counts the managers too.")
+    if nodes < 1:
+        raise UsageError(f"--nodes {nodes}: a lab has at least one node")
+    first = 1 if managers is None else managers
+    if first > nodes:
+        raise UsageError(f"--managers {first} is more than --nodes {nodes}")
+    return {"managers": first, "workers": nodes - first}
+
+
+def _labels(pairs: tuple[str, ...]) -> dict[str, dict[str, str]]:
+    labels: dict[str, dict[str, str]] = {}
+    for pair in pairs:
+        # A filter may hold a colon itself (@worker:0), so the key is what follows the last one before "=".
+        head, equals, value = pair.partition("=")
+        pattern, colon, key = head.rpartition(":")
+        if not (equals and colon and pattern and key):
+            raise UsageError(f"--label {pair}: expected FILTER:KEY=VALUE, for example @worker:0:ssd=true")
+        labels.setdefault(pattern, {})[key] = value
+    return labels
+
+
+def _option(pair: str) -> tuple[str, Any]:
+    import json
+
+    key, equals, value = pair.partition("=")
+    if not equals:
+        raise UsageError(f"--engine-opt {pair}: expected KEY=VALUE, for example log-level=debug")
+    try:
+        return key, json.loads(value)
+    except ValueError:
+        return key, value
+
+
+def _say_what_next(spec: LabSpec) -> None:
+    which = "" if spec.name == "lab" else f" -l {spec.name}"
+    click.echo(f"Lab {spec.name} is up. What next:", err=True)
+    click.echo(f'  eval "$(labctl env{which})" && docker node ls', err=True)
+    click.echo(
+        f"  labctl ssh manager1{which}       labctl map{which}       labctl exercise voting-app{which}", err=True
+    )
+
+
+@click.command("down")
+@click.option("--all", "everything", is_flag=True, help="Remove all labs.")
+@lab_command
+def down(app: App, everything: bool) -> None:
+    """Remove the lab: nodes, volumes, networks, contexts and keys. Nothing of it is left.
+
+    \b
+    labctl down
+    labctl down -l workshop
+    """
+    from labctl.lab import lab_names
+
+    names = lab_names(app.context) if everything else [app.lab_name]
+    for name in names:
+        one = App(name, app.verbose, app.progress)
+        try:
+            lab = one.lab()
+        except NotFoundError:
+            from labctl.lab import forget
+
+            forget(name or "lab")
+            click.echo(f"There is no lab {name or 'lab'}: nothing to remove.", err=True)
+            continue
+        removed = lab.down()
+        click.echo(f"Lab {lab.name} is gone: {len(removed)} things removed.", err=True)
+
+
+@click.command("status")
+@output_option
+@lab_command
+def status(app: App, output: str) -> int:
+    """What the lab is like now, and what is missing. Exits with 3 when something is.
+
+    \b
+    labctl status
+    labctl status -o json
+    """
+    from labctl.lab import status_of
+
+    found = status_of(app.context, app.lab().record)
+    if output == "json":
+        print_json(found.to_dict())
+    else:
+        _print_status(found)
+    return 0 if found.is_good else 3
+
+
+def _print_status(found: LabStatus) -> None:
+    headings = ("NODE", "ROLE", "STATE", "SWARM", "AVAILABILITY", "MANAGER", "ADDRESS", "ENGINE")
+    rows = [
+        (n.name, n.role, n.state, n.swarm or "-", n.availability or "-", n.manager or "-", n.address, n.engine or "-")
+        for n in found.nodes
+    ]
+    click.echo(f"Lab {found.name} ({found.backend}, {found.subnet})")
+    table(headings, rows)
+    click.echo(f"swarm      {found.swarm}; {found.services} service{'' if found.services == 1 else 's'}")
+    click.echo(f"mesh       {found.mesh}")
+    click.echo(f"registry   {found.registry}")
+    click.echo(f"mirror     {found.mirror}")
+    for port in found.ports:
+        click.echo(f"port       {port}")
+    for problem in found.problems:
+        click.echo(f"problem    {problem}")
+
+
+@click.command("verify")
+@lab_command
+def verify_(app: App) -> None:
+    """Try the lab: the mesh on every node, the overlay from every node to every node, the registry.
+
+    \b
+    labctl verify
+    """
+    from labctl.events import Steps
+    from labctl.lab.verify import verify
+
+    lab = app.lab()
+    steps = Steps(app.emit, total=1)
+    with steps.step("Verifying"):
+        tried = verify(lab.manager(), [node for node in lab.nodes if node.is_running], steps.note)
+        steps.note(tried)
+
+
+@click.command("labs")
+@output_option
+@lab_command
+def labs(app: App, output: str) -> None:
+    """List all labs of this machine.
+
+    \b
+    labctl labs
+    """
+    backend = app.context.backend()
+    records = [record for name in backend.labs() if (record := backend.find(name)) is not None]
+    rows = [
+        {
+            "name": record.name,
+            "backend": record.spec.backend if record.spec else "dind",
+            "nodes": len(record.nodes),
+            "running": sum(node.is_running for node in record.nodes),
+            "subnet": record.subnet or "",
+        }
+        for record in records
+    ]
+    if output == "json":
+        print_json(rows)
+    else:
+        headings = ("NAME", "BACKEND", "NODES", "RUNNING", "SUBNET")
+        table(headings, [tuple(str(value) for value in row.values()) for row in rows])

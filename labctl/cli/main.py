@@ -1,0 +1,147 @@
+"""The command `labctl`: finds the command's module when it is asked for, and turns errors into words and exit codes.
+
+Exit codes: 0 good; 1 not there yet; 2 usage or a bad spec; 3 the lab or the host is broken; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any, NoReturn
+
+import click
+
+from labctl import __version__
+from labctl.cli.commands import COMMANDS, SECTIONS
+from labctl.cli.common import App
+from labctl.errors import LabctlError
+
+__all__ = ["cli", "main"]
+
+SETTINGS = {"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "LABCTL", "max_content_width": 100}
+
+
+class LazyGroup(click.Group):
+    """Imports a command's module only when the command is used or its own help is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All commands."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute, _ = COMMANDS[cmd_name]
+        command = getattr(importlib.import_module(f"labctl.cli.{module}"), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Like click's own, and the nearest command is offered for one that is not there."""
+        import difflib
+
+        name = args[0] if args else ""
+        if name and name not in COMMANDS and not name.startswith("-"):
+            near = difflib.get_close_matches(name, list(COMMANDS), n=1)
+            told = f"did you mean `labctl {near[0]}`?" if near else "`labctl --help` lists what there is"
+            ctx.fail(f"there is no command {name!r}: {told}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands by what they are for, without importing one of them."""
+        for title, names in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, COMMANDS[name][2]) for name in names])
+
+
+@click.group(cls=LazyGroup, context_settings=SETTINGS)
+@click.version_option(__version__, "-V", "--version", prog_name="labctl", message="%(prog)s version %(version)s")
+@click.option("-l", "--lab", "lab_name", envvar="LABCTL_LAB", metavar="NAME", help="Which lab the command is about.")
+@click.option("-v", "--verbose", is_flag=True, help="Show each command as a person would type it.")
+@click.option(
+    "--progress",
+    type=click.Choice(["auto", "plain", "json", "none"]),
+    default="auto",
+    show_default=True,
+    help="How progress is told on stderr.",
+)
+@click.pass_context
+def cli(ctx: click.Context, lab_name: str | None, verbose: bool, progress: str) -> None:
+    """A real multi-node Docker Swarm on this machine, and exercises on it that check themselves.
+
+    \b
+    labctl up --nodes 4          one manager and three workers, as containers
+    labctl exercise voting-app   a guided tutorial on them
+    labctl down                  and nothing is left
+    """
+    ctx.obj = App(lab_name, verbose, progress)
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run a command and exit with its code. The only place where an error becomes words."""
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: list[str]) -> int:
+    """Run a command and return its exit code."""
+    try:
+        result = cli.main(arguments, prog_name="labctl", standalone_mode=False)
+    except LabctlError as error:
+        return _tell(error)
+    except click.Abort:
+        click.echo("interrupted", err=True)
+        return 130
+    except click.exceptions.Exit as exit_:
+        return exit_.exit_code
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except KeyboardInterrupt:
+        click.echo("interrupted", err=True)
+        return 130
+    except BrokenPipeError:
+        # The reader of a pipe has seen enough (`labctl ls | head -1`).
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as bug:  # noqa: BLE001  the boundary: whatever is left is a bug, and is told as one
+        return _tell_bug(bug)
+    return result if isinstance(result, int) else 0
+
+
+def _tell(error: LabctlError) -> int:
+    click.echo(f"labctl: {error.message}", err=True)
+    if error.hint:
+        click.echo(f"  -> {error.hint}", err=True)
+    return error.exit_code
+
+
+def _tell_bug(bug: Exception) -> int:
+    import traceback
+
+    if os.environ.get("LABCTL_DEBUG"):
+        traceback.print_exception(bug)
+    place = _keep_trace("".join(traceback.format_exception(bug)))
+    click.echo(f"labctl: this is a bug in labctl: {type(bug).__name__}: {bug}", err=True)
+    click.echo(f"  -> {place}`labctl export logs` collects what a report needs.", err=True)
+    return 3
+
+
+def _keep_trace(text: str) -> str:
+    from labctl.state import state_dir, write_private
+
+    try:
+        path = state_dir() / "last-bug.txt"
+        write_private(path, text.encode())
+    except (LabctlError, OSError):
+        return ""
+    return f"The details are in {path}; "
+
+
+def command_tree() -> dict[str, Any]:
+    """Every command with its parameters, for the generated reference."""
+    context = click.Context(cli, info_name="labctl")
+    return cli.to_info_dict(context)

@@ -1,0 +1,153 @@
+"""Events on stderr: a live line on a terminal, plain lines elsewhere, JSON lines where asked."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Protocol
+
+from labctl import events
+from labctl.events import Emit, Event
+
+if TYPE_CHECKING:
+    from rich.status import Status
+
+__all__ = ["PlainRenderer", "TerminalRenderer", "renderer"]
+
+
+class Writer(Protocol):
+    """Somewhere to write lines to."""
+
+    def write(self, text: str, /) -> object:
+        """Write text."""
+        ...
+
+    def flush(self) -> object:
+        """Let it be seen."""
+        ...
+
+
+def renderer(progress: str, *, verbose: bool) -> Emit:
+    """Return who draws the events. `progress` is auto, plain, json or none."""
+    if progress == "none":
+        return events.quiet
+    if progress == "json":
+        return _json_line
+    if progress == "auto" and sys.stderr.isatty():
+        return TerminalRenderer(verbose=verbose)
+    return PlainRenderer(sys.stderr, verbose=verbose)
+
+
+def _json_line(event: Event) -> None:
+    sys.stderr.write(json.dumps(events.to_dict(event)) + "\n")
+    sys.stderr.flush()
+
+
+class PlainRenderer:
+    """One line a step when it begins and ends, a line of progress in between, nothing that moves."""
+
+    def __init__(self, out: Writer, *, verbose: bool = False) -> None:
+        self._out = out
+        self._verbose = verbose
+
+    def __call__(self, event: Event) -> None:
+        """Write the event as a line, if it is one for people."""
+        line = text_of(event, verbose=self._verbose)
+        if line:
+            self._out.write(line + "\n")
+            self._out.flush()
+
+
+def text_of(event: Event, *, verbose: bool) -> str:
+    """The event as a plain line; empty for what only the patient want to read."""
+    if isinstance(event, events.CommandShown):
+        return f"      {event.where} $ {event.command}" if verbose else ""
+    return _step_text(event) or _thing_text(event)
+
+
+def _step_text(event: Event) -> str:
+    match event:
+        case events.StepStarted(step, number, total):
+            return f"[{number}/{total}] {step} …"
+        case events.StepProgress(step, note, seconds):
+            return f"      {step}: {note or 'working'} ({seconds:.0f} s)"
+        case events.StepFinished():
+            mark = "done" if event.ok else "failed"
+            told = f": {event.note}" if event.note and event.ok else ""
+            return f"[{event.number}/{event.total}] {event.step} {mark} in {event.seconds:.1f} s{told}"
+        case events.Warned(text):
+            return f"warning: {text}"
+        case _:
+            return ""
+
+
+def _thing_text(event: Event) -> str:
+    match event:
+        case events.NodeReady(node, version):
+            return f"      {node} is up (engine {version})"
+        case events.NodeJoined(node, role):
+            return f"      {node} joined as {role}"
+        case events.NodeRemoved(node):
+            return f"      {node} removed"
+        case events.TaskConverged(service, running, wanted, reason):
+            return f"      {service} {running}/{wanted}{': ' + reason if reason else ''}"
+        case events.CheckFinished(_, check, outcome, message):
+            sign = {"done": "✓", "not-yet": "…", "wrong": "✗"}.get(outcome, "!")
+            return f"      {sign} {check}{': ' + message if message and outcome != 'done' else ''}"
+        case events.Noted(text):
+            return f"      {text}"
+        case _:
+            return ""
+
+
+class TerminalRenderer:
+    """A spinner with the step, its number and its time; finished steps stay as lines above it."""
+
+    def __init__(self, *, verbose: bool = False) -> None:
+        from rich.console import Console
+
+        self._console = Console(stderr=True, highlight=False)
+        self._verbose = verbose
+        self._status: Status | None = None
+        self._head = ""
+
+    def __call__(self, event: Event) -> None:
+        """Draw the event."""
+        match event:
+            case events.StepStarted(step, number, total):
+                self._head = f"[{number}/{total}] {step}"
+                self._spin(self._head + " …")
+            case events.StepProgress(_, note, seconds):
+                self._spin(f"{self._head} … {note} ({seconds:.0f} s)")
+            case events.StepFinished():
+                self._stop()
+                sign, style = ("✓", "green") if event.ok else ("✗", "red")
+                self._console.print(sign, style=style, end=" ")
+                told = f"  {event.note}" if event.note and event.ok else ""
+                self._line(f"{event.step} {event.seconds:.1f} s{told}")
+            case events.NodeReady() | events.NodeJoined():
+                self._spin(f"{self._head} … {text_of(event, verbose=False).strip()}")
+            case events.Warned(text):
+                self._console.print("warning:", style="yellow", end=" ")
+                self._line(text)
+            case _:
+                line = text_of(event, verbose=self._verbose)
+                if line:
+                    self._line(line.replace("      ", "  ", 1))
+
+    def _line(self, text: str) -> None:
+        self._console.print(text, markup=False, soft_wrap=True)
+
+    def _spin(self, text: str) -> None:
+        from rich.text import Text
+
+        if self._status is None:
+            self._status = self._console.status(Text(text))
+            self._status.start()
+        else:
+            self._status.update(Text(text))
+
+    def _stop(self) -> None:
+        if self._status is not None:
+            self._status.stop()
+            self._status = None

@@ -1,0 +1,116 @@
+"""Where an engine listens, and which one is this machine's own.
+
+The order is the Docker CLI's: DOCKER_HOST, then DOCKER_CONTEXT or the current context, then the usual
+sockets. What `labctl env` and the contexts of labs point at is never taken for the host's engine, so
+that labctl goes on working in a shell that talks to a lab.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from labctl.errors import HostError
+from labctl.state import state_dir
+
+__all__ = ["CONTEXT_PREFIX", "Endpoint", "docker_config_dir", "host_endpoint"]
+
+CONTEXT_PREFIX = "labctl-"
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """An address that an engine listens at. `tls` is a folder with ca.pem, cert.pem and key.pem."""
+
+    url: str
+    tls: Path | None = None
+    source: str = ""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is on this machine: a socket, a pipe or a loopback address."""
+        parts = urlsplit(self.url)
+        if parts.scheme in ("unix", "npipe"):
+            return True
+        return parts.scheme in ("tcp", "http", "https") and (parts.hostname or "") in (
+            "127.0.0.1",
+            "localhost",
+            "::1",
+        )
+
+
+def docker_config_dir() -> Path:
+    """Return the Docker CLI's own folder: DOCKER_CONFIG or ~/.docker."""
+    return Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+
+
+def host_endpoint() -> Endpoint:
+    """Return the endpoint of this machine's engine, as the Docker CLI would choose it.
+
+    Raises HostError for one on another machine: a node's ports would then be published over there.
+    """
+    endpoint = _from_environment() or _from_context() or _from_sockets()
+    if not endpoint.is_local:
+        raise HostError(
+            f"the engine at {endpoint.url} ({endpoint.source}) is on another machine: "
+            "a lab's ports would open there, not here",
+            hint="Unset DOCKER_HOST or run `docker context use default`, and try again.",
+        )
+    return endpoint
+
+
+def _from_environment() -> Endpoint | None:
+    url = os.environ.get("DOCKER_HOST")
+    certs = os.environ.get("DOCKER_CERT_PATH")
+    if not url:
+        return None
+    if certs and _is_ours(Path(certs)):
+        return None
+    uses_tls = bool(os.environ.get("DOCKER_TLS_VERIFY")) or bool(certs)
+    folder = Path(certs) if certs else docker_config_dir()
+    return Endpoint(url, folder if uses_tls else None, "DOCKER_HOST")
+
+
+def _is_ours(folder: Path) -> bool:
+    return folder.resolve().is_relative_to(state_dir().resolve())
+
+
+def _from_context() -> Endpoint | None:
+    name = os.environ.get("DOCKER_CONTEXT") or _current_context()
+    if not name or name == "default" or name.startswith(CONTEXT_PREFIX):
+        return None
+    digest = hashlib.sha256(name.encode()).hexdigest()
+    meta = docker_config_dir() / "contexts" / "meta" / digest / "meta.json"
+    try:
+        url = json.loads(meta.read_text())["Endpoints"]["docker"]["Host"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise HostError(
+            f"the Docker context {name!r} cannot be read", hint="`docker context use default` goes back."
+        ) from None
+    tls = docker_config_dir() / "contexts" / "tls" / digest / "docker"
+    return Endpoint(str(url), tls if tls.is_dir() else None, f"context {name}")
+
+
+def _current_context() -> str | None:
+    try:
+        config = json.loads((docker_config_dir() / "config.json").read_text())
+    except (OSError, ValueError):
+        return None
+    name = config.get("currentContext") if isinstance(config, dict) else None
+    return name if isinstance(name, str) else None
+
+
+def _from_sockets() -> Endpoint:
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    candidates = [
+        Path("/var/run/docker.sock"),
+        *([Path(runtime) / "docker.sock"] if runtime else []),
+        Path.home() / ".docker" / "run" / "docker.sock",
+        Path.home() / ".docker" / "desktop" / "docker.sock",
+    ]
+    found = next((path for path in candidates if path.exists()), candidates[0])
+    return Endpoint(f"unix://{found}", None, "the usual place")

@@ -1,0 +1,116 @@
+"""The image calls of an engine. Answers are the API's own JSON; errors as in `labctl.engine.client`."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from typing import IO, Any, cast
+
+from labctl.engine.errors import translated
+from labctl.errors import EngineRefused
+
+__all__ = ["ImageCalls"]
+
+Json = dict[str, Any]
+
+
+class ImageCalls:
+    """What an engine does with images; a part of `Engine`."""
+
+    where: str
+
+    @cached_property
+    def api(self) -> Any:
+        """The docker.APIClient."""
+        raise NotImplementedError
+
+    def image(self, name: str) -> Json | None:
+        """Inspect an image; None when there is none of that name."""
+        try:
+            with translated(self.where):
+                return cast(Json, self.api.inspect_image(name))
+        except EngineRefused as refused:
+            if refused.status == 404:
+                return None
+            raise
+
+    def images(self, labels: Iterable[str] = ()) -> list[Json]:
+        """List the images that bear all `labels`."""
+        with translated(self.where):
+            return cast(list[Json], self.api.images(filters={"label": list(labels)} if labels else None))
+
+    def build(self, context: bytes, **options: Any) -> Iterator[Json]:
+        """Build an image from a tar archive; yields the engine's lines. `options` are those of POST /build.
+
+        Raises EngineRefused with the build's own error line.
+        """
+        with translated(self.where):
+            yield from self._stream(
+                self.api.build(fileobj=io.BytesIO(context), custom_context=True, decode=True, rm=True, **options)
+            )
+
+    def pull(self, name: str) -> Iterator[Json]:
+        """Pull an image; yields the engine's lines. Raises EngineRefused with its error line."""
+        with translated(self.where):
+            repository, tag = _split_tag(name)
+            yield from self._stream(self.api.pull(repository, tag=tag, stream=True, decode=True))
+
+    def push(self, name: str) -> Iterator[Json]:
+        """Push an image; yields the engine's lines. Raises EngineRefused with its error line."""
+        with translated(self.where):
+            repository, tag = _split_tag(name)
+            yield from self._stream(self.api.push(repository, tag=tag, stream=True, decode=True))
+
+    def tag(self, image: str, name: str) -> None:
+        """Give an image another name."""
+        repository, tag = _split_tag(name)
+        with translated(self.where):
+            self.api.tag(image, repository, tag=tag, force=True)
+
+    def remove_image(self, name: str) -> None:
+        """Remove an image's name, and the image with its last one; one that is gone is fine."""
+        try:
+            with translated(self.where):
+                self.api.remove_image(name)
+        except EngineRefused as refused:
+            if refused.status != 404:
+                raise
+
+    def import_image(self, archive: IO[bytes], name: str, changes: Iterable[str] = ()) -> None:
+        """Make an image of a root file system's tar archive."""
+        repository, tag = _split_tag(name)
+        with translated(self.where):
+            params = {"fromSrc": "-", "repo": repository, "tag": tag, "changes": list(changes)}
+            url = self.api._url("/images/create")
+            answer = self.api._post(url, data=archive, params=params, timeout=None)
+            self.api._raise_for_status(answer)
+            if '"error"' in answer.text:
+                raise EngineRefused(f"{self.where} refused to import {name}: {answer.text.strip()}")
+
+    def save_images(self, names: Iterable[str]) -> Iterator[bytes]:
+        """Return a tar archive of images (GET /images/get)."""
+        with translated(self.where):
+            answer = self.api._get(
+                self.api._url("/images/get"), params={"names": list(names)}, stream=True, timeout=None
+            )
+            self.api._raise_for_status(answer)
+            yield from answer.iter_content(1 << 20)
+
+    def load_images(self, archive: IO[bytes]) -> Iterator[Json]:
+        """Load a tar archive of images; yields the engine's lines."""
+        with translated(self.where):
+            yield from self._stream(self.api.load_image(archive))
+
+    def _stream(self, lines: Iterable[Json]) -> Iterator[Json]:
+        for line in lines:
+            if "error" in line:
+                raise EngineRefused(f"{self.where} refused: {line['error']}".strip())
+            yield line
+
+
+def _split_tag(name: str) -> tuple[str, str]:
+    """Split "host:port/repository:tag"; the tag is latest where none is said."""
+    head, slash, last = name.rpartition("/")
+    base, colon, tag = last.partition(":")
+    return head + slash + base, tag if colon else "latest"

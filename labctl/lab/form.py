@@ -1,0 +1,171 @@
+"""From plans to a swarm: every node boots at once, and joins as soon as there is something to join."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from labctl.backend import Backend, NodePlan
+from labctl.concurrent import gather
+from labctl.errors import Abandoned, EngineUnreachable, LabError, WaitTimeout
+from labctl.events import Emit, NodeReady
+from labctl.node import Node
+from labctl.spec import LabSpec
+from labctl.swarm import cluster
+from labctl.waiting import Pending, wait_until
+
+__all__ = ["BOOT_LIMIT", "Forming", "wait_engine"]
+
+BOOT_LIMIT = 120.0  # seconds from a node's start to its engine's first answer, on a busy host
+BOOTING_AT_ONCE = 16  # more only queue in the engine; bench/up.py measures it
+# With more joins at once than this, managers answer 503 when the swarm is large.
+JOINING_AT_ONCE = 5
+
+
+def wait_engine(node: Node, backend: Backend, *, limit: float = BOOT_LIMIT) -> str:
+    """Wait until the node's engine answers and return its version. The API is asked, never exec.
+
+    Raises LabError with the node's last words when it died, or did not come up within `limit` seconds.
+    """
+
+    def probe() -> str:
+        try:
+            return str(node.engine.version()["Version"])
+        except EngineUnreachable as problem:
+            raise Pending(problem.message) from None
+
+    def last_words() -> str:
+        lines = [line for line in backend.console(node, tail=20).splitlines() if line.strip()]
+        return lines[-1] if lines else "nothing"
+
+    try:
+        return wait_until(f"the engine of {node.name}", probe, limit=limit, pause=0.02, longest_pause=0.25)
+    except WaitTimeout as timeout:
+        raise LabError(
+            f"{node.name} did not come up within {limit:g} s; its last words: {last_words()}",
+            hint=f"`labctl up --retain` keeps it, and `labctl logs {node.name}` shows all it said.",
+        ) from timeout
+
+
+@dataclass
+class Forming:
+    """The nodes of one `up` on their way into the swarm.
+
+    `boot` starts everything in the background; `booted` and `joined` wait for their halves of it, so that
+    a user sees two steps while the work overlaps: a fast node joins while a slow one still boots.
+    """
+
+    backend: Backend
+    spec: LabSpec
+    emit: Emit
+    note: Callable[[str], None]
+    manager: Node | None = None
+    existing: Sequence[Node] = ()
+    _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(BOOTING_AT_ONCE, "labctl-boot"))
+    _joins: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(JOINING_AT_ONCE))
+    # Two managers that come at once may be refused ("another membership change is going on").
+    _manager_joins: threading.Lock = field(default_factory=threading.Lock)
+    _formed: threading.Event = field(default_factory=threading.Event)
+    _failed: threading.Event = field(default_factory=threading.Event)
+    _tokens: cluster.Tokens | None = None
+    _boots: list[Future[Node]] = field(default_factory=list)
+    _members: list[Future[Node]] = field(default_factory=list)
+
+    def boot(self, plans: Sequence[NodePlan], starts: Sequence[Node]) -> None:
+        """Begin: make the planned nodes, start the stopped ones. Managers go first."""
+        for plan in sorted(plans, key=lambda p: p.spec.role != "manager"):
+            self._boots.append(self._pool.submit(self._guard, lambda plan=plan: self._make(plan)))
+        for node in starts:
+            self._boots.append(self._pool.submit(self._guard, lambda node=node: self._wake(node)))
+
+    def booted(self) -> list[Node]:
+        """Wait until every engine answers; returns the nodes that were made or started."""
+        return gather(self._boots)
+
+    def join_all(self) -> None:
+        """Let every node into the swarm as soon as it is up; nodes that stood before are looked at too."""
+        if self.manager is not None:
+            self._tokens = cluster.tokens(self.manager)
+            self._formed.set()
+        ready: list[Future[Node]] = [_done(node) for node in self.existing]
+        pool = ThreadPoolExecutor(max(1, len(self._boots) + len(ready)), "labctl-join")
+        for future in [*self._boots, *ready]:
+            self._members.append(pool.submit(self._guard, lambda future=future: self._member(future.result())))
+        pool.shutdown(wait=False)
+
+    def joined(self) -> list[Node]:
+        """Wait until every node is in the swarm and return them all."""
+        return gather(self._members)
+
+    def close(self) -> None:
+        """Let nothing go on behind the caller's back."""
+        self._failed.set()
+        self._formed.set()
+        for future in (*self._boots, *self._members):
+            future.cancel()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        for future in self._members:
+            if not future.cancelled():
+                future.exception()
+
+    def _guard(self, job: Callable[[], Node]) -> Node:
+        try:
+            return job()
+        except BaseException:
+            self._failed.set()
+            self._formed.set()
+            raise
+
+    def _make(self, plan: NodePlan) -> Node:
+        return self._up(self.backend.create_node(self.spec, plan, self.emit))
+
+    def _wake(self, node: Node) -> Node:
+        return self._up(self.backend.start(node))
+
+    def _up(self, node: Node) -> Node:
+        self.note(f"{node.name} boots")
+        version = wait_engine(node, self.backend)
+        self.emit(NodeReady(node.name, version))
+        return node
+
+    def _member(self, node: Node) -> Node:
+        if cluster.membership(node).state in ("active", "pending"):
+            return node
+        if self.manager is None and node.is_manager and self._claims_init(node):
+            cluster.init(node, self.emit)
+            self._tokens = cluster.tokens(node)
+            self._formed.set()
+            return node
+        self._wait_formed(node)
+        manager, tokens = self.manager, self._tokens
+        if manager is None or tokens is None:
+            raise LabError(f"{node.name} has no swarm to join")
+        self.note(f"{node.name} joins")
+        if node.is_manager:
+            with self._manager_joins:
+                cluster.join(node, manager, tokens.manager, self.emit)
+        else:
+            with self._joins:
+                cluster.join(node, manager, tokens.worker, self.emit)
+        return node
+
+    def _claims_init(self, node: Node) -> bool:
+        """The first manager of the spec makes the swarm, however fast the others are: lessons count on it."""
+        if node.name != next(n.name for n in self.spec.all_nodes() if n.role == "manager"):
+            return False
+        self.manager = node
+        return True
+
+    def _wait_formed(self, node: Node) -> None:
+        if not self._formed.wait(BOOT_LIMIT * 2):
+            raise LabError(f"{node.name} waited {BOOT_LIMIT * 2:g} s for a swarm to join")
+        if self._failed.is_set():
+            raise Abandoned(f"{node.name} did not join: another node failed")
+
+
+def _done(node: Node) -> Future[Node]:
+    future: Future[Node] = Future()
+    future.set_result(node)
+    return future

@@ -1,0 +1,206 @@
+"""A lab that stands: find it, ask its nodes, stop, start and remove it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from labctl.backend import Backend, LabRecord
+from labctl.concurrent import each
+from labctl.engine import Engine, contexts
+from labctl.errors import LabctlError, NotFoundError, UsageError
+from labctl.events import NodeReady, Steps
+from labctl.lab.context import Context
+from labctl.lab.form import wait_engine
+from labctl.lab.members import leave_swarm
+from labctl.lab.verify import verify
+from labctl.node import Node
+from labctl.spec import LabSpec, expand, labels, select
+from labctl.state import drop_lab_dir, lab_lock
+from labctl.swarm import SwarmView, cluster
+
+__all__ = ["Lab", "find_lab", "forget", "lab_names"]
+
+
+def lab_names(context: Context) -> list[str]:
+    """The names of all labs of this host's engine."""
+    return context.backend().labs()
+
+
+def find_lab(context: Context, name: str | None = None) -> Lab:
+    """Return the lab of that name; where none is said, `lab`, or the only one there is.
+
+    Raises NotFoundError with the nearest name, UsageError when several could be meant.
+    """
+    backend = context.backend()
+    record = backend.find(name or "lab")
+    if record is not None:
+        return Lab(context, backend, record)
+    known = backend.labs()
+    if name is None and len(known) == 1:
+        found = backend.find(known[0])
+        if found is not None:
+            return Lab(context, backend, found)
+    if name is None and known:
+        raise UsageError(
+            f"there are several labs: {', '.join(known)}", hint="`-l NAME` or LABCTL_LAB says which one is meant."
+        )
+    raise NotFoundError("lab", name or "lab", known, hint="`labctl up` makes one, `labctl labs` lists them.")
+
+
+def forget(name: str) -> None:
+    """Remove what a lab that is gone left on disk: keys, and its Docker context."""
+    contexts.remove(name)
+    drop_lab_dir(name)
+
+
+@dataclass
+class Lab:
+    """A lab as it stood when it was found. `refresh` looks again."""
+
+    context: Context
+    backend: Backend
+    record: LabRecord
+
+    @property
+    def name(self) -> str:
+        """The lab's name."""
+        return self.record.name
+
+    @property
+    def spec(self) -> LabSpec:
+        """What the lab shall be; rebuilt from the nodes where the label is lost."""
+        if self.record.spec is not None:
+            return self.record.spec
+        managers = sum(node.is_manager for node in self.nodes)
+        return LabSpec(name=self.name, managers=max(1, managers), workers=len(self.nodes) - managers)
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """The nodes, managers first, running or not."""
+        return self.record.nodes
+
+    def refresh(self) -> Lab:
+        """Look again. Raises NotFoundError when the lab is gone."""
+        return find_lab(self.context, self.name)
+
+    def node(self, name: str) -> Node:
+        """The node of that name or short name. Raises NotFoundError with the nearest."""
+        found = expand(name, [node.name for node in self.nodes])
+        return next(node for node in self.nodes if node.name == found)
+
+    def select(self, pattern: str) -> list[Node]:
+        """The nodes that a filter means: names, @all, @manager, @worker:0."""
+        names = select(pattern, {node.name: node.role for node in self.nodes})
+        return [self.node(name) for name in names]
+
+    def manager(self) -> Node:
+        """A manager that can change the swarm. Raises QuorumLost or LabError."""
+        return cluster.working_manager(self.nodes)
+
+    def swarm(self) -> SwarmView:
+        """The swarm as such a manager sees it."""
+        return SwarmView(self.manager().engine)
+
+    def registry_port(self) -> int | None:
+        """Where 127.0.0.1 reaches the lab's registry; None when it has none that runs."""
+        for found in self.context.engine.containers(labels.of_lab(self.name, "registry"), everything=False):
+            return int(found["Labels"].get(labels.PORT, 0)) or None
+        return None
+
+    def stop(self, nodes: Sequence[Node] = ()) -> None:
+        """Stop the nodes all at once, all of them where none is named; workers and managers keep their disks."""
+        with lab_lock(self.name):
+            each(nodes or self.nodes, lambda node: self.backend.stop(node))
+
+    def start(self, nodes: Sequence[Node] = ()) -> str:
+        """Start the nodes all at once, and try the lab when all of it was meant. Returns what was tried."""
+        steps = Steps(self.context.emit, total=3)
+        chosen = list(nodes or self.nodes)
+        with lab_lock(self.name):
+            with steps.step("Nodes"):
+                self._start_services()
+                started = each(chosen, lambda node: self._start(node, steps))
+            with steps.step("Swarm"):
+                names = [node.name for node in started]
+                lab = self.refresh()
+                if self.spec.swarm == "formed":
+                    cluster.wait_ready(_patient_manager(lab), names, noted=steps.note)
+            with steps.step("Verifying"):
+                lab = self.refresh()
+                running = [node for node in lab.nodes if node.is_running]
+                tried = f"{len(running)} engines answer"
+                if self.spec.swarm == "formed" and self.spec.registry and not nodes:
+                    tried = verify_or_repair(lab, running, steps)
+                steps.note(tried)
+        return tried
+
+    def down(self) -> list[str]:
+        """Remove all of the lab and return the names of what was removed."""
+        with lab_lock(self.name):
+            removed = self.backend.destroy(self.name, self.nodes)
+            forget(self.name)
+        return removed
+
+    def remove_node(self, node: Node) -> None:
+        """Take one node out of the swarm in order and remove its machine. Raises UsageError for the last one."""
+        with lab_lock(self.name):
+            if self.spec.swarm == "formed":
+                leave_swarm(node, self.nodes, self.context.emit)
+            elif len(self.nodes) == 1:
+                raise UsageError(f"{node.name} is the lab's last node", hint="`labctl down` removes the lab.")
+            self.backend.remove_node(node)
+            left = tuple(spec for spec in self.spec.all_nodes() if spec.name != node.name)
+            self.backend.remember(_with_nodes(self.spec, left))
+
+    def _start(self, node: Node, steps: Steps) -> Node:
+        steps.note(f"{node.name} boots")
+        started = self.backend.start(node)
+        steps.emit(NodeReady(node.name, wait_engine(started, self.backend)))
+        return started
+
+    def _start_services(self) -> None:
+        engine: Engine = self.context.engine
+        kinds = ("registry", "edge")
+        for found in engine.containers(labels.of_lab(self.name)):
+            if found["Labels"].get(labels.KIND) in kinds and found["State"] != "running":
+                engine.start(found["Id"])
+
+
+def verify_or_repair(lab: Lab, running: Sequence[Node], steps: Steps) -> str:
+    """Try the lab; where the overlay did not come back after a restart, start the broken part over, once.
+
+    Nodes that start all at once may end with a task whose address no node's DNS knows (measured on engine
+    26.1.5, and moby#34039): a new task heals that.
+    """
+    manager = lab.manager()
+    try:
+        return verify(manager, running, steps.note)
+    except LabctlError as problem:
+        steps.note(f"repairing: {problem.message}")
+        each(running, lambda node: _restart_engine(node, lab))
+        names = [node.name for node in running]
+        cluster.wait_ready(lab.refresh().manager(), names, noted=steps.note)
+        return verify(lab.refresh().manager(), running, steps.note) + " (after a repair)"
+
+
+def _restart_engine(node: Node, lab: Lab) -> None:
+    node.run("pkill -TERM -x dockerd", limit=30)
+    wait_engine(node, lab.backend)
+
+
+def _patient_manager(lab: Lab) -> Node:
+    """A manager that can change the swarm: after a start of all, the election takes a few seconds."""
+    from labctl.waiting import Pending, wait_until
+
+    def look() -> Node:
+        try:
+            return lab.manager()
+        except LabctlError as problem:
+            raise Pending(problem.message) from None
+
+    return wait_until("the managers agreeing on a leader", look, limit=60, pause=0.2)
+
+
+def _with_nodes(spec: LabSpec, nodes: Sequence[object]) -> LabSpec:
+    return spec.model_copy(update={"nodes": tuple(nodes), "managers": 1, "workers": 3})

@@ -1,0 +1,92 @@
+"""What `up` would change: the difference between a spec and the lab that stands. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from labctl.backend import LabRecord
+from labctl.errors import LabError, UsageError
+from labctl.node import Node
+from labctl.spec import LabSpec, NodeSpec
+
+__all__ = ["Plan", "plan_of"]
+
+# A container in this state was made by an `up` that ended before it could start it.
+HALF_MADE = "created"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be made, started and left alone. `extra` are nodes that the spec does not name."""
+
+    spec: LabSpec
+    is_new: bool
+    create: tuple[NodeSpec, ...]
+    replace: tuple[Node, ...]
+    start: tuple[Node, ...]
+    keep: tuple[Node, ...]
+    extra: tuple[Node, ...]
+
+    @property
+    def changes(self) -> bool:
+        """Whether a node is to be made or started."""
+        return bool(self.create or self.start)
+
+    def lines(self) -> list[str]:
+        """The plan as a person reads it, one line each."""
+        made = [f"create  {node.name} ({node.role})" for node in self.create]
+        started = [f"start   {node.name} ({node.role}), which is {node.state}" for node in self.start]
+        kept = [f"keep    {node.name} ({node.role})" for node in self.keep]
+        extra = [f"keep    {node.name} ({node.role}), which the spec does not name" for node in self.extra]
+        head = f"{'create' if self.is_new else 'keep  '}  lab {self.spec.name} ({self.spec.backend})"
+        return [head, *made, *started, *kept, *extra]
+
+
+def plan_of(spec: LabSpec, record: LabRecord | None) -> Plan:
+    """Compare the spec with the lab that stands (None: nothing does).
+
+    Raises UsageError when they differ in what cannot change, LabError when the swarm's only manager is lost.
+    """
+    nodes = {node.name: node for node in record.nodes} if record else {}
+    wanted = spec.all_nodes()
+    if record is not None:
+        _refuse_other_kind(spec, record)
+    whole = {name: node for name, node in nodes.items() if node.state != HALF_MADE}
+    create = tuple(node for node in wanted if node.name not in whole)
+    if record is not None and whole:
+        _refuse_lost_swarm(spec, whole, create)
+    names = {node.name for node in wanted}
+    return Plan(
+        spec=spec,
+        is_new=not whole,
+        create=create,
+        replace=tuple(node for node in nodes.values() if node.state == HALF_MADE),
+        start=tuple(node for node in whole.values() if not node.is_running),
+        keep=tuple(node for name, node in whole.items() if node.is_running and name in names),
+        extra=tuple(node for name, node in whole.items() if node.is_running and name not in names),
+    )
+
+
+def _refuse_other_kind(spec: LabSpec, record: LabRecord) -> None:
+    if spec.subnet and record.subnet and spec.subnet != record.subnet:
+        raise UsageError(
+            f"lab {spec.name} stands on {record.subnet}, and {spec.subnet} was asked for",
+            hint=f"`labctl down -l {spec.name}` first, or give the new lab another --name.",
+        )
+    if record.spec is not None and record.spec.backend != spec.backend:
+        raise UsageError(
+            f"lab {spec.name} was made with --backend {record.spec.backend}, and {spec.backend} was asked for",
+            hint=f"`labctl down -l {spec.name}` first, or give the new lab another --name.",
+        )
+
+
+def _refuse_lost_swarm(spec: LabSpec, whole: dict[str, Node], create: tuple[NodeSpec, ...]) -> None:
+    """Without any of its managers a swarm cannot be joined again: only a new lab helps."""
+    if spec.swarm != "formed" or any(node.is_manager for node in whole.values()):
+        return
+    if any(node.role == "manager" for node in create):
+        raise LabError(
+            f"lab {spec.name} has lost its managers, and with them the swarm; "
+            f"{', '.join(sorted(whole))} cannot join another by themselves",
+            hint=f"`labctl down -l {spec.name}` and `labctl up -l {spec.name}` make it anew.",
+        )

@@ -1,0 +1,162 @@
+"""What a lab is like now: its machines, what the swarm says of them, and what is made up for."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+
+from labctl.backend import LabRecord
+from labctl.concurrent import each
+from labctl.engine.client import Json
+from labctl.errors import LabctlError, NotFoundError
+from labctl.lab.context import Context
+from labctl.node import Node
+from labctl.spec import labels
+from labctl.swarm import cluster
+from labctl.swarm.state import SwarmNode, SwarmView
+
+__all__ = ["LabStatus", "NodeStatus", "status_of"]
+
+MESH_STATUS = "/run/labctl/mesh.json"
+
+
+@dataclass(frozen=True)
+class NodeStatus:
+    """One node: the machine's state, and the swarm's word on it (empty where the swarm knows none)."""
+
+    name: str
+    role: str
+    state: str
+    address: str
+    url: str
+    swarm: str = ""
+    availability: str = ""
+    manager: str = ""
+    engine: str = ""
+
+    @property
+    def is_good(self) -> bool:
+        """Whether nothing is missing."""
+        return self.state == "running" and self.swarm in ("ready", "no swarm")
+
+
+@dataclass(frozen=True)
+class LabStatus:
+    """A lab as it is now. `problems` are sentences, each with what to do; none means that all is well."""
+
+    name: str
+    backend: str
+    subnet: str
+    swarm: str
+    nodes: tuple[NodeStatus, ...]
+    mesh: str
+    registry: str
+    mirror: str
+    services: int = 0
+    ports: tuple[str, ...] = ()
+    problems: tuple[str, ...] = field(default=())
+
+    @property
+    def is_good(self) -> bool:
+        """Whether nothing is missing."""
+        return not self.problems
+
+    def to_dict(self) -> dict[str, object]:
+        """The status as JSON can carry it."""
+        return {**asdict(self), "good": self.is_good}
+
+
+def status_of(context: Context, record: LabRecord) -> LabStatus:
+    """Look at every part of the lab at once; a part that does not answer is a problem, not an error."""
+    running = [node for node in record.nodes if node.is_running]
+    problems = [f"{n.name} is {n.state}: `labctl start {n.name}`" for n in record.nodes if not n.is_running]
+    formed = record.spec is None or record.spec.swarm == "formed"
+    members: dict[str, SwarmNode] = {}
+    services = 0
+    swarm = "none was asked for"
+    try:
+        if formed or _any_member(running):
+            view = SwarmView(cluster.working_manager(record.nodes).engine)
+            known = view.nodes()
+            members = {m.hostname: m for m in sorted(known, key=lambda m: m.state == "ready")}
+            services = len(view.services())
+            leader = next((member.hostname for member in known if member.leader), "no leader")
+            swarm = f"{sum(m.state == 'ready' for m in known)} of {len(known)} nodes ready, {leader} leads"
+    except LabctlError as problem:
+        swarm = problem.message
+        problems.append(f"{problem.message}: {problem.hint}" if problem.hint else problem.message)
+    nodes = tuple(_node_status(node, members.get(node.name), formed) for node in record.nodes)
+    problems += [
+        f"{node.name} is {node.swarm or 'not in the swarm'}: `labctl up` lets it join"
+        for node in nodes
+        if node.state == "running" and not node.is_good and members
+    ]
+    extras = context.engine.containers(labels.of_lab(record.name))
+    return LabStatus(
+        name=record.name,
+        backend=record.spec.backend if record.spec else "dind",
+        subnet=record.subnet or "",
+        swarm=swarm,
+        nodes=nodes,
+        mesh=_mesh_of(running),
+        registry=_registry_of(extras),
+        mirror=_mirror_of(extras),
+        services=services,
+        ports=tuple(sorted(_edge_of(one) for one in extras if one["Labels"].get(labels.KIND) == "edge")),
+        problems=tuple(problems),
+    )
+
+
+def _any_member(nodes: list[Node]) -> bool:
+    return any(each(nodes, lambda node: cluster.membership(node).state != "inactive"))
+
+
+def _node_status(node: Node, member: SwarmNode | None, formed: bool) -> NodeStatus:
+    manager = "" if member is None else ("leader" if member.leader else member.reachability)
+    return NodeStatus(
+        name=node.name,
+        role=member.role if member else node.role,
+        state=node.state,
+        address=node.address,
+        url=node.endpoint.url,
+        swarm=member.state if member else ("" if formed else "no swarm"),
+        availability=member.availability if member else "",
+        manager=manager,
+        engine=member.engine_version if member else "",
+    )
+
+
+def _mesh_of(running: list[Node]) -> str:
+    """Which mesh serves, as a node tells: the kernel's own, or ours in its place."""
+    if not running:
+        return "nothing runs"
+    try:
+        said = json.loads(running[0].get(MESH_STATUS))
+    except NotFoundError:
+        return "the kernel's own (ip_vs)"
+    except (LabctlError, ValueError) as problem:
+        return f"unknown: {problem}"
+    trouble = f"; last error: {said['error']}" if said.get("error") else ""
+    return f"labctl's own, in the place of ip_vs, which this kernel lacks{trouble}"
+
+
+def _registry_of(extras: list[Json]) -> str:
+    for one in extras:
+        marks = one["Labels"]
+        if marks.get(labels.KIND) == "registry":
+            port = marks.get(labels.PORT)
+            return f"registry:5000 inside, 127.0.0.1:{port} here" if one["State"] == "running" else str(one["State"])
+    return "none"
+
+
+def _mirror_of(extras: list[Json]) -> str:
+    for one in extras:
+        marks = one["Labels"]
+        if marks.get(labels.KIND) == "registry":
+            return str(marks.get(labels.MIRROR, "stand-ins"))
+    return "none"
+
+
+def _edge_of(one: Json) -> str:
+    marks = one["Labels"]
+    return f"127.0.0.1:{marks.get(labels.PORT)} -> {marks.get(labels.EDGE)}"

@@ -1,0 +1,227 @@
+"""`labctl up`: the list of steps, top to bottom. On a lab that stands, the same steps converge it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+from labctl import edge, host, images, registry
+from labctl.backend import Backend, LabRecord, NodePlan
+from labctl.backend.daemon import engine_config
+from labctl.concurrent import each, gather
+from labctl.engine import contexts
+from labctl.errors import LabctlError
+from labctl.events import Noted, Steps, Warned
+from labctl.lab.context import LAB_MTU, Context
+from labctl.lab.form import Forming
+from labctl.lab.members import label_nodes, remove_ghosts
+from labctl.lab.plan import Plan, plan_of
+from labctl.lab.verify import PROBE_IMAGE, verify
+from labctl.mesh.ipvs import ipvs_available
+from labctl.node import Node
+from labctl.spec import LabSpec
+from labctl.spec.addresses import free_addresses, prefix_for, registry_address
+from labctl.state import drop_lab_dir, lab_lock
+from labctl.swarm import cluster
+
+__all__ = ["UpOptions", "bring_up"]
+
+
+@dataclass(frozen=True)
+class UpOptions:
+    """How to bring a lab up. `retain` keeps the wreck of a failed `up`; `verify` tries the lab at the end."""
+
+    retain: bool = False
+    verify: bool = True
+
+
+def bring_up(context: Context, spec: LabSpec, options: UpOptions | None = None) -> LabRecord:
+    """Make the lab that the spec describes, or make the one that stands be it, and return it.
+
+    What this run made is removed again when it fails, unless `options.retain`; a lab that stood before
+    keeps what it had. Raises LabctlError with what went wrong.
+    """
+    with lab_lock(spec.name):
+        return _Up(context, spec, options or UpOptions()).run()
+
+
+class _Up:
+    def __init__(self, context: Context, spec: LabSpec, options: UpOptions) -> None:
+        self.context = context
+        self.engine = context.engine
+        self.spec = spec
+        self.options = options
+        self.steps = Steps(context.emit, total=6 + bool(spec.registry) + bool(spec.ports))
+        self.formed = spec.swarm == "formed"
+
+    def run(self) -> LabRecord:
+        """Do the steps."""
+        steps = self.steps
+        with steps.step("Checking this machine"):
+            record = self.context.backend(self.spec.backend).find(self.spec.name)
+            plan = plan_of(self.spec, record)
+            self._warn(plan)
+            if plan.create:
+                host.preflight(len(self.spec.all_nodes()), engine=self.engine)
+        with steps.step("Images"):
+            image = images.ensure_node_image(self.engine, steps.emit, steps.note)
+            if self.spec.registry:
+                images.ensure(self.engine, [PROBE_IMAGE], steps.emit, steps.note)
+        backend = self.context.maker(self.spec.backend, image)
+        with self._undone_on_failure(backend, plan):
+            with steps.step("Network and keys"):
+                subnet = self._base(backend, record)
+            record = self._machines(backend, plan, subnet)
+            contexts.create(self.spec.name, record.nodes[0].endpoint)
+            if self.spec.ports:
+                with steps.step("Ports"):
+                    self._ports(record)
+        with steps.step("Verifying"):
+            self._verify(record)
+        return record
+
+    def _warn(self, plan: Plan) -> None:
+        managers = sum(node.role == "manager" for node in self.spec.all_nodes())
+        if managers % 2 == 0:
+            self.steps.emit(
+                Warned(
+                    f"{managers} managers survive the loss of {(managers - 1) // 2}, as {managers - 1} would: "
+                    "an odd number is better"
+                )
+            )
+        for node in plan.extra:
+            self.steps.emit(Noted(f"{node.name} is in the lab and not in the spec; `labctl node rm` removes it"))
+
+    def _base(self, backend: Backend, record: LabRecord | None) -> str:
+        backend.prepare_keys(self.spec.name)
+        subnet = (record.subnet if record else None) or self.spec.subnet
+        if subnet is None:
+            subnet = host.free_subnet(self.engine, prefix=prefix_for(len(self.spec.all_nodes())))
+        elif record is None or record.subnet is None:
+            host.refuse_overlap(subnet, self.engine)
+        backend.create_base(self.spec, subnet)
+        self.steps.note(subnet)
+        return subnet
+
+    def _machines(self, backend: Backend, plan: Plan, subnet: str) -> LabRecord:
+        """Nodes, registry and swarm, which overlap; three steps for the one who watches."""
+        for half_made in plan.replace:
+            backend.remove_node(half_made)
+        stay = (*plan.keep, *plan.extra)
+        taken = [node.address for node in (*stay, *plan.start)]
+        addresses = free_addresses(subnet, taken, len(plan.create))
+        plans = self._node_plans(plan, addresses)
+        forming = Forming(backend, self.spec, self.steps.emit, self.steps.note, existing=stay)
+        with contextlib.closing(forming), ThreadPoolExecutor(1, "labctl-registry") as aside:
+            serving = aside.submit(self._registry, subnet) if self.spec.registry else None
+            with self.steps.step("Nodes"):
+                forming.boot(plans, plan.start)
+                if self.formed:
+                    forming.manager = self._standing_manager(stay)
+                    forming.join_all()
+                forming.booted()
+                self.steps.note(f"{len(self.spec.all_nodes())} engines answer")
+            if serving is not None:
+                self._registry_step(serving)
+            with self.steps.step("Swarm"):
+                record = self._swarm(backend, forming)
+        return record
+
+    def _registry(self, subnet: str) -> None:
+        network = f"labctl-{self.spec.name}"
+        registry.ensure_registry(
+            self.engine, self.spec.name, network, registry_address(subnet), self.steps.emit, images.mirror_mode()
+        )
+
+    def _registry_step(self, serving: Future[None]) -> None:
+        with self.steps.step("Registry and mirror"):
+            gather([serving])
+
+    def _standing_manager(self, nodes: Sequence[Node]) -> Node | None:
+        try:
+            return cluster.working_manager(nodes) if nodes else None
+        except LabctlError:
+            # None of those that run can change the swarm; one of those that are starting may.
+            return None
+
+    def _node_plans(self, plan: Plan, addresses: Sequence[str]) -> list[NodePlan]:
+        mesh = not ipvs_available()
+        uplink = host.uplink_mtu()
+        environment = {"MESH": "on" if mesh else "off"} | ({"UPLINK_MTU": str(uplink)} if uplink < LAB_MTU else {})
+        first = next(node.name for node in self.spec.all_nodes() if node.role == "manager")
+        return [
+            NodePlan(
+                spec=node,
+                address=address,
+                engine_config=engine_config(
+                    mtu=LAB_MTU,
+                    uplink_mtu=uplink,
+                    registry=self.spec.registry,
+                    mesh=mesh,
+                    options=self.spec.engine,
+                    node_options=node.engine,
+                ),
+                aliases=("manager",) if node.name == first and node.name != "manager" else (),
+                environment=environment,
+            )
+            for node, address in zip(plan.create, addresses, strict=True)
+        ]
+
+    def _swarm(self, backend: Backend, forming: Forming) -> LabRecord:
+        if self.formed:
+            forming.joined()
+        record = backend.find(self.spec.name)
+        assert record is not None  # it was made above
+        if self.formed:
+            manager = forming.manager or cluster.working_manager(record.nodes)
+            names = [node.name for node in record.nodes if node.is_running]
+            members = cluster.wait_ready(manager, names, noted=self.steps.note)
+            remove_ghosts(manager, members, names, self.steps.emit)
+            label_nodes(manager, members, self.spec)
+            leader = next((member.hostname for member in members if member.leader), "?")
+            self.steps.note(f"{len(names)} nodes ready, {leader} leads")
+        else:
+            self.steps.note("no swarm was asked for: the engines wait for `docker swarm init`")
+        return record
+
+    def _ports(self, record: LabRecord) -> None:
+        for port in self.spec.ports:
+            edge.ensure_edge(self.engine, self.spec.name, record.nodes, port, self.steps.emit)
+
+    def _verify(self, record: LabRecord) -> None:
+        nodes = [node for node in record.nodes if node.is_running]
+        if self.spec.images:
+            each(nodes, lambda node: [list(node.engine.pull(name)) for name in self.spec.images])
+        if not self.options.verify:
+            self.steps.note("left out, as asked")
+        elif self.formed and self.spec.registry:
+            self.steps.note(verify(cluster.working_manager(nodes), nodes, self.steps.note))
+        else:
+            self.steps.note(f"{len(nodes)} engines answer")
+
+    @contextlib.contextmanager
+    def _undone_on_failure(self, backend: Backend, plan: Plan) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            if not self.options.retain:
+                self._undo(backend, plan)
+            raise
+
+    def _undo(self, backend: Backend, plan: Plan) -> None:
+        """Take away what this run made. The error that led here is the one to tell."""
+        self.steps.emit(Noted("taking back what was made (--retain would keep it)"))
+        try:
+            if plan.is_new:
+                backend.destroy(self.spec.name, ())
+                drop_lab_dir(self.spec.name)
+                return
+            made = {node.name for node in plan.create}
+            record = backend.find(self.spec.name)
+            for node in record.nodes if record else ():
+                if node.name in made:
+                    backend.remove_node(node)
+        except LabctlError as problem:
+            self.steps.emit(Warned(f"could not take everything back: {problem.message}; `labctl down` tries again"))

@@ -1,0 +1,164 @@
+"""Ready means that it was tried: a probe service on every node, asked through the mesh and across the overlay.
+
+the mesh      every node is asked at its own published port until tasks of other nodes have answered
+the overlay   every task sends every other task one packet of more than 1,400 bytes
+the registry  each node pulled the probe's image to get this far
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+
+from labctl.concurrent import each
+from labctl.engine import Engine
+from labctl.errors import EngineRefused, LabError
+from labctl.node import Node
+from labctl.swarm.state import SwarmView, Task
+from labctl.waiting import Pending, wait_until
+
+__all__ = ["PROBE_IMAGE", "verify"]
+
+PROBE_IMAGE = "labctl/probe:1"
+NAME = "labctl-probe"
+PORT = 8080  # inside the probe
+# Bytes of ICMP payload; with 28 bytes of headers one packet of 1,450, the most an overlay carries over 1,500.
+PACKET = 1422
+CONVERGE_LIMIT = 60.0
+ANSWER_LIMIT = 20.0
+# How many of the other nodes' tasks each node must have heard through the mesh; all, in labs of up to ten.
+HEARD_AT_LEAST = 10
+
+
+def verify(manager: Node, nodes: Sequence[Node], note: Callable[[str], None]) -> str:
+    """Try the lab and return a line that says what was tried. Raises LabError with what did not work.
+
+    The probe service and its network are removed again, also after a failure.
+    """
+    engine = manager.engine
+    _clear(engine)
+    with _probe_service(engine) as port:
+        tasks = _converged(engine, nodes, note)
+        by_node = {task.node_id: task for task in tasks}
+        addresses = _addresses(engine, tasks)
+        ids = {node.name: str(node.engine.info()["Swarm"]["NodeID"]) for node in nodes}
+        note(f"asking {len(nodes)} nodes")
+        each(nodes, lambda node: _try_node(node, by_node[ids[node.name]], list(addresses.values()), port))
+    count = len(nodes)
+    return (
+        f"{count} of {count} nodes answered through the mesh, "
+        f"{count * (count - 1)} paths of the overlay carried {PACKET + 28} bytes in one packet"
+    )
+
+
+@contextlib.contextmanager
+def _probe_service(engine: Engine) -> Iterator[int]:
+    network = engine.post(
+        "/networks/create",
+        {"Name": NAME, "Driver": "overlay", "CheckDuplicate": True, "Labels": {"labctl.probe": "1"}},
+    )["Id"]
+    try:
+        service = engine.post("/services/create", _service(network))["ID"]
+        yield wait_until("the probe's port", lambda: _published(engine, service), limit=10, pause=0.05)
+    finally:
+        _clear(engine)
+
+
+def _service(network: str) -> dict[str, object]:
+    return {
+        "Name": NAME,
+        "Labels": {"labctl.probe": "1"},
+        "TaskTemplate": {
+            "ContainerSpec": {"Image": PROBE_IMAGE, "StopGracePeriod": 10**9},
+            "Networks": [{"Target": network}],
+            "RestartPolicy": {"Condition": "any", "Delay": 2 * 10**8},
+        },
+        "Mode": {"Global": {}},
+        "EndpointSpec": {"Ports": [{"Protocol": "tcp", "TargetPort": PORT}]},
+    }
+
+
+def _published(engine: Engine, service: str) -> int:
+    raw = engine.swarm_object("services", service) or {}
+    ports = (raw.get("Endpoint") or {}).get("Ports") or []
+    if not ports or not ports[0].get("PublishedPort"):
+        raise Pending("no port yet")
+    return int(ports[0]["PublishedPort"])
+
+
+def _converged(engine: Engine, nodes: Sequence[Node], note: Callable[[str], None]) -> list[Task]:
+    view = SwarmView(engine)
+
+    def look() -> list[Task]:
+        tasks = view.tasks([NAME], running=True)
+        running = [task for task in tasks if task.state == "running"]
+        if len({task.node_id for task in running}) >= len(nodes):
+            return running
+        reasons = sorted({task.reason for task in tasks if task.reason} | {t.state for t in tasks if t not in running})
+        raise Pending(f"{len(running)} of {len(nodes)} probes run; {'; '.join(reasons) or 'none is planned'}")
+
+    return wait_until(
+        "the probe running on every node", look, limit=CONVERGE_LIMIT, pause=0.05, longest_pause=0.3, noted=note
+    )
+
+
+def _addresses(engine: Engine, tasks: Sequence[Task]) -> dict[str, str]:
+    """The tasks' addresses on the probe's own overlay, by task."""
+    raw = {one["ID"]: one for one in engine.swarm_objects("tasks", {"service": [NAME]})}
+    found: dict[str, str] = {}
+    for task in tasks:
+        for attached in raw[task.id].get("NetworksAttachments") or []:
+            if attached["Network"]["Spec"]["Name"] == NAME:
+                found[task.id] = attached["Addresses"][0].partition("/")[0]
+    return found
+
+
+def _try_node(node: Node, task: Task, addresses: Sequence[str], port: int) -> None:
+    others = min(len(addresses), HEARD_AT_LEAST)
+    _through_the_mesh(node, port, others)
+    _across_the_overlay(node, task, addresses)
+
+
+def _through_the_mesh(node: Node, port: int, wanted: int) -> None:
+    """Ask the node's own published port until `wanted` different tasks have answered."""
+    script = (
+        f"end=$(($(date +%s) + {ANSWER_LIMIT:g})); heard=; "
+        f"while [ $(date +%s) -lt $end ]; do "
+        f'said=$(curl -s -m 2 http://{node.address}:{port}/) && heard=$(printf "%s\\n%s" "$heard" "$said" | sort -u); '
+        f'n=$(printf "%s" "$heard" | grep -c .); [ "$n" -ge {wanted} ] && exit 0; '
+        f'[ -n "$said" ] || sleep 0.1; done; echo "$n of {wanted} tasks answered"; exit 1'
+    )
+    result = node.transport.run(script, limit=ANSWER_LIMIT + 5)
+    if not result.ok:
+        raise LabError(
+            f"the routing mesh of {node.name} does not work: port {port}: {result.stdout.strip() or 'no answer'}",
+            hint="`labctl doctor` tells what the kernel lacks; `labctl export logs` collects what happened.",
+        )
+
+
+def _across_the_overlay(node: Node, task: Task, addresses: Sequence[str]) -> None:
+    """Let the node's task send each other task one full-size packet."""
+    script = f"for a in {' '.join(addresses)}; do ping -c 1 -W 2 -s {PACKET} $a >/dev/null 2>&1 || echo $a; done"
+
+    def probe() -> None:
+        outcome = node.engine.execute(task.container_id, ["timeout", "60", "sh", "-c", script])
+        lost = outcome.stdout.decode().split()
+        if lost:
+            raise Pending(f"{len(lost)} of {len(addresses)} tasks cannot be reached from {node.name}: {lost[0]}")
+
+    wait_until(f"the overlay from {node.name}", probe, limit=ANSWER_LIMIT, pause=0.2)
+
+
+def _clear(engine: Engine) -> None:
+    """Remove the probe, whoever left it, and wait until its network is gone too."""
+    with contextlib.suppress(EngineRefused):
+        engine.delete(f"/services/{NAME}")
+
+    def gone() -> None:
+        try:
+            engine.delete(f"/networks/{NAME}")
+        except EngineRefused as refused:
+            if refused.status != 404:
+                raise Pending(refused.message) from None
+
+    wait_until("the probe's network going", gone, limit=30, pause=0.1)

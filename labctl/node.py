@@ -1,0 +1,100 @@
+"""A node: something with a name, a role and an address that commands run on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from labctl.engine import Endpoint, Engine
+from labctl.errors import CommandFailed, NodeDown
+from labctl.events import CommandShown, Emit, quiet
+from labctl.spec import Role
+from labctl.transport import Result, Transport
+
+__all__ = ["Node"]
+
+
+@dataclass
+class Node:
+    """One node of a lab. `state` is running, exited, paused or created, as it was when it was looked up.
+
+    `endpoint` is where this host reaches its engine; `address` is what the other nodes call it by.
+    `show` hears each command as a person would type it, for `-v`.
+    """
+
+    lab: str
+    name: str
+    role: Role
+    address: str
+    state: str
+    endpoint: Endpoint
+    transport: Transport
+    machine: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    show: Emit = quiet
+    open_engine: Callable[[Endpoint, str], Engine] = field(
+        default=lambda endpoint, where: Engine(endpoint, where=where), repr=False
+    )
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the node's machine runs."""
+        return self.state == "running"
+
+    @property
+    def is_manager(self) -> bool:
+        """Whether it was made to be a manager; promotion and demotion happen in the swarm."""
+        return self.role == "manager"
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The node's own engine. Raises NodeDown when the node does not run."""
+        if not self.is_running:
+            raise NodeDown(self.name, self.state)
+        return self.open_engine(self.endpoint, f"the engine of {self.name}")
+
+    def run(
+        self,
+        command: str | Sequence[str],
+        *,
+        limit: float = 60.0,
+        stdin: bytes | None = None,
+        env: Mapping[str, str] | None = None,
+        hide: Sequence[str] = (),
+    ) -> Result:
+        """Run a command and return how it ended, whatever the exit code. Raises NodeDown."""
+        if not self.is_running:
+            raise NodeDown(self.name, self.state)
+        result = self.transport.run(command, limit=limit, stdin=stdin, env=env, hide=hide)
+        self.show(CommandShown(self.name, result.shown))
+        return result
+
+    def expect(
+        self,
+        command: str | Sequence[str],
+        *,
+        limit: float = 60.0,
+        stdin: bytes | None = None,
+        hide: Sequence[str] = (),
+        hint: str | None = None,
+    ) -> Result:
+        """Run a command that must end with 0. Raises CommandFailed with its words otherwise."""
+        result = self.run(command, limit=limit, stdin=stdin, hide=hide)
+        if not result.ok:
+            raise CommandFailed(self.name, result, hint=hint)
+        return result
+
+    def put(self, content: bytes, path: str, *, mode: int = 0o644) -> None:
+        """Write a file on the node."""
+        self.transport.put(content, path, mode=mode)
+
+    def get(self, path: str) -> bytes:
+        """Read a file of the node."""
+        return self.transport.get(path)
+
+    def interactive(self, command: Sequence[str]) -> int:
+        """Give the terminal to a command on the node and return its exit code."""
+        if not self.is_running:
+            raise NodeDown(self.name, self.state)
+        return self.transport.interactive(command)

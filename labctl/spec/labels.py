@@ -1,0 +1,23 @@
+"""The labels that make an engine's objects a lab. Nothing else remembers a lab."""
+
+from __future__ import annotations
+
+__all__ = ["ADDRESS", "CACHE", "EDGE", "IMAGE", "KIND", "LAB",
+    "MIRROR", "NODE", "PORT", "ROLE", "SPEC", "of_lab"]
+
+LAB = "labctl.lab"  # on everything that belongs to a lab: the lab's name
+KIND = "labctl.kind"  # node, registry, edge, network, volume
+NODE = "labctl.node"  # on a node: its name
+ROLE = "labctl.role"  # on a node: the role that it was made with
+ADDRESS = "labctl.address"  # on a node: its fixed address
+PORT = "labctl.port"  # where 127.0.0.1 reaches it: a node's engine, the registry, an edge
+SPEC = "labctl.spec"  # on the lab's network: the spec, as JSON
+EDGE = "labctl.edge"  # on an edge: which published port it leads to
+MIRROR = "labctl.mirror"  # on the registry: what its mirror serves, in words
+CACHE = "labctl.cache"  # on what all labs share: the mirror's store
+IMAGE = "labctl.image"  # on an image that labctl built: what it is
+
+
+def of_lab(lab: str, kind: str | None = None) -> list[str]:
+    """Return the label filter for a lab's objects, or for those of one kind."""
+    return [f"{LAB}={lab}", *([f"{KIND}={kind}"] if kind else [])]

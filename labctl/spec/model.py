@@ -1,0 +1,186 @@
+"""LabSpec and what it is made of. Frozen: a spec describes, it does not change."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from labctl.spec.addresses import room
+
+__all__ = ["MAX_MANAGERS", "Backend", "LabSpec", "NodeSpec", "PortSpec", "Role", "Swarm"]
+
+Backend = Literal["dind", "vagrant"]
+Role = Literal["manager", "worker"]
+Swarm = Literal["formed", "empty"]
+
+# Raft's own limit is higher, but each manager more makes every write slower; Docker's documentation
+# (engine/swarm/admin_guide) advises no more than seven.
+MAX_MANAGERS = 7
+MAX_NODES = 1000
+NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+LONGEST_LAB_NAME = 40  # with a node's name behind it, it must fit into the 63 characters of a DNS label
+LONGEST_NODE_NAME = 22
+SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", re.IGNORECASE)
+# The host's own engine owns these; a spec that sets them would cut labctl off from its nodes.
+OURS_IN_ENGINE = ("hosts", "tls", "tlsverify", "tlscacert", "tlscert", "tlskey", "data-root", "containerd", "pidfile")
+
+
+class Model(BaseModel):
+    """Strict about what it is given: an unknown key is a mistake, not an extension."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+def _name(value: str, longest: int) -> str:
+    if len(value) > longest:
+        raise ValueError(f"{value[:20]}… has {len(value)} characters; {longest} is the most")
+    if not NAME.fullmatch(value):
+        raise ValueError(f"{value!r} is no name: lower-case letters, digits and hyphens, a letter or digit at each end")
+    return value
+
+
+class NodeSpec(Model):
+    """One node, where its name or its size matters."""
+
+    name: str = Field(description="its host name; unique in the lab")
+    role: Role = Field("worker", description="manager or worker")
+    labels: dict[str, str] = Field(default_factory=dict, description="node labels, for placement constraints")
+    cpus: float | None = Field(None, gt=0, description="how many CPUs it may use; all where not said")
+    memory: str | None = Field(None, description="the most memory it may use: 512m, 2g; no limit where not said")
+    engine: dict[str, Any] = Field(default_factory=dict, description="daemon.json options of this node's engine")
+
+    @field_validator("name")
+    @classmethod
+    def _check_name(cls, value: str) -> str:
+        return _name(value, LONGEST_NODE_NAME)
+
+    @field_validator("memory")
+    @classmethod
+    def _check_memory(cls, value: str | None) -> str | None:
+        if value is not None:
+            size_in_bytes(value)
+        return value
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """The memory limit in bytes."""
+        return None if self.memory is None else size_in_bytes(self.memory)
+
+
+class PortSpec(Model):
+    """A port that the swarm publishes, and where this host shall reach it."""
+
+    target: int = Field(ge=1, le=65535, description="the port that the swarm publishes")
+    host: int = Field(ge=1, le=65535, description="the port on this host's 127.0.0.1")
+    protocol: Literal["tcp", "udp"] = "tcp"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        """Read `8080`, `18080:8080` (host:swarm, as Docker has it) or `8080/udp`."""
+        if isinstance(value, bool) or not isinstance(value, int | str):
+            return value
+        found = re.fullmatch(r"(?:(\d{1,5}):)?(\d{1,5})(?:/(tcp|udp))?", str(value).strip())
+        if not found:
+            raise ValueError(f"{value!r} is no port: 8080, 18080:8080 or 8080/udp")
+        host, target, protocol = found.groups()
+        return {"target": int(target), "host": int(host or target), "protocol": protocol or "tcp"}
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.target}/{self.protocol}"
+
+
+class LabSpec(Model):
+    """A whole lab. What is left out gets the value that most labs want."""
+
+    name: str = Field("lab", description="the lab's name; several labs live side by side")
+    backend: Backend = Field("dind", description="dind: nodes are containers; vagrant: virtual machines")
+    managers: Annotated[int, Field(ge=1, le=MAX_MANAGERS, description="how many managers, 1 to 7")] = 1
+    workers: Annotated[int, Field(ge=0, le=MAX_NODES, description="how many workers")] = 3
+    nodes: tuple[NodeSpec, ...] = Field((), description="the nodes one by one, instead of managers and workers")
+    swarm: Swarm = Field("formed", description="formed: init and join are done; empty: bare engines")
+    subnet: str | None = Field(
+        None, description="the nodes' network, for example 172.30.0.0/24; a free one if not said"
+    )
+    engine: dict[str, Any] = Field(default_factory=dict, description="daemon.json options of every node's engine")
+    registry: bool = Field(True, description="whether the lab has a registry and a mirror of Docker Hub")
+    ports: tuple[PortSpec, ...] = Field((), description="published ports to reach on this host's 127.0.0.1")
+    images: tuple[str, ...] = Field((), description="images that every node shall have from the start")
+    node_labels: dict[str, dict[str, str]] = Field(
+        default_factory=dict, description="labels by filter: {'@worker': {zone: a}, 'worker1': {ssd: 'true'}}"
+    )
+    bare_names: bool = Field(False, description="containers are called worker1, not lab-worker1")
+
+    @field_validator("name")
+    @classmethod
+    def _check_name(cls, value: str) -> str:
+        return _name(value, LONGEST_LAB_NAME)
+
+    @field_validator("subnet")
+    @classmethod
+    def _check_subnet(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        try:
+            network = ipaddress.IPv4Network(value)
+        except ValueError:
+            raise ValueError(f"{value!r} is no IPv4 subnet like 172.30.0.0/24") from None
+        if not network.is_private:
+            raise ValueError(f"{value} is a public range; take one of 10/8, 172.16/12 or 192.168/16")
+        return str(network)
+
+    @field_validator("engine")
+    @classmethod
+    def _check_engine(cls, value: dict[str, Any]) -> dict[str, Any]:
+        taken = sorted(set(value) & set(OURS_IN_ENGINE))
+        if taken:
+            raise ValueError(f"labctl itself sets {', '.join(taken)}")
+        return value
+
+    @model_validator(mode="after")
+    def _check_whole(self) -> Self:
+        names = [node.name for node in self.all_nodes()]
+        twice = sorted({name for name in names if names.count(name) > 1}) if len(self.nodes) else []
+        if twice:
+            raise ValueError(f"two nodes are called {', '.join(twice)}")
+        managers = sum(node.role == "manager" for node in self.all_nodes())
+        if self.nodes and not 1 <= managers <= MAX_MANAGERS:
+            raise ValueError(f"a swarm has 1 to {MAX_MANAGERS} managers; nodes lists {managers}")
+        if self.subnet is not None:
+            places = room(self.subnet)
+            if places < len(names):
+                raise ValueError(f"{self.subnet} has room for {places} nodes, and there are {len(names)}")
+        hosts = [(port.host, port.protocol) for port in self.ports]
+        if len(set(hosts)) < len(hosts):
+            raise ValueError("two of the ports want the same port of this host")
+        return self
+
+    def all_nodes(self) -> tuple[NodeSpec, ...]:
+        """The nodes in order, managers first, named where the spec does not name them."""
+        if self.nodes:
+            return tuple(sorted(self.nodes, key=lambda node: node.role != "manager"))
+        managers = [NodeSpec(name=f"manager{i}", role="manager") for i in range(1, self.managers + 1)]
+        return (*managers, *(NodeSpec(name=f"worker{i}", role="worker") for i in range(1, self.workers + 1)))
+
+    def labels_of(self, node: NodeSpec) -> dict[str, str]:
+        """The node labels that the node shall bear."""
+        from labctl.spec.names import select
+
+        roles = {each.name: each.role for each in self.all_nodes()}
+        labels: dict[str, str] = {}
+        for pattern, given in self.node_labels.items():
+            if node.name in select(pattern, roles):
+                labels |= given
+        return labels | node.labels
+
+
+def size_in_bytes(text: str) -> int:
+    """Read 512m or 2g as bytes. Raises ValueError for anything else."""
+    found = SIZE.fullmatch(text.strip())
+    if not found:
+        raise ValueError(f"{text!r} is no size: 512m, 2g")
+    number, unit = found.groups()
+    return int(float(number) * 1024 ** (" kmgt".index(unit.lower()) if unit else 0))

@@ -1,0 +1,85 @@
+"""What labctl keeps on disk, for its user alone: keys and certificates, progress, a VM lab's folder.
+
+Everything else is read from the engine. The folder is `$LABCTL_STATE`, or the place that the
+system has for a user's state (`~/.local/state/labctl` on Linux).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from labctl.errors import HostError, LabError
+
+__all__ = ["drop_lab_dir", "lab_dir", "lab_lock", "labs_on_disk", "state_dir", "write_private"]
+
+LOCK_LIMIT = 600.0  # seconds: longer than any `up` that still makes progress
+
+
+def state_dir() -> Path:
+    """Return labctl's folder, made with mode 0700 where it is missing."""
+    chosen = os.environ.get("LABCTL_STATE")
+    if chosen:
+        path = Path(chosen).expanduser()
+    else:
+        import platformdirs
+
+        path = Path(platformdirs.user_state_dir("labctl"))
+    return _private_dir(path)
+
+
+def lab_dir(lab: str) -> Path:
+    """Return the folder of one lab, made where it is missing."""
+    return _private_dir(_private_dir(state_dir() / "labs") / lab)
+
+
+def labs_on_disk() -> list[str]:
+    """Return the names of the labs that left something on disk."""
+    labs = state_dir() / "labs"
+    return sorted(entry.name for entry in labs.iterdir() if entry.is_dir()) if labs.is_dir() else []
+
+
+def drop_lab_dir(lab: str) -> None:
+    """Remove a lab's folder; missing is fine."""
+    shutil.rmtree(state_dir() / "labs" / lab, ignore_errors=True)
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write a file that only its owner may read, whole or not at all."""
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+    fresh.replace(path)
+
+
+@contextmanager
+def lab_lock(lab: str, *, wait: float = LOCK_LIMIT) -> Iterator[None]:
+    """Hold the lab for one changing command; others of this user wait up to `wait` seconds.
+
+    Raises LabError when another command holds it for longer.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(_private_dir(state_dir() / "locks") / f"{lab}.lock")
+    try:
+        with lock.acquire(timeout=wait):
+            yield
+    except Timeout:
+        raise LabError(
+            f"another labctl command has been changing lab {lab!r} for {wait:g} s",
+            hint="Wait for it, or end it, and try again.",
+        ) from None
+
+
+def _private_dir(path: Path) -> Path:
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as problem:
+        raise HostError(
+            f"cannot make {path}: {problem.strerror}", hint="LABCTL_STATE names another folder."
+        ) from problem
+    return path

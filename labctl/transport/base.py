@@ -1,0 +1,82 @@
+"""What every transport offers: run a command, carry a file there and back."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+__all__ = ["Result", "Transport", "as_argv", "bounded"]
+
+KILL_AFTER = 2  # seconds between a command's SIGTERM at its limit, and SIGKILL
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a command ended. `shown` is the command as a person would type it, without secrets."""
+
+    shown: str
+    code: int
+    stdout: str = ""
+    stderr: str = ""
+    seconds: float = 0.0
+
+    @property
+    def ok(self) -> bool:
+        """Whether it ended with 0."""
+        return self.code == 0
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether it was ended at its limit (`timeout` reports 124, or 137 where it had to kill)."""
+        return self.code in (124, 137)
+
+
+class Transport(Protocol):
+    """A way to one node. Raises NodeDown when the node is not there to run anything."""
+
+    def run(
+        self,
+        command: str | Sequence[str],
+        *,
+        limit: float = 60.0,
+        stdin: bytes | None = None,
+        env: Mapping[str, str] | None = None,
+        hide: Sequence[str] = (),
+    ) -> Result:
+        """Run a command (a string goes to the shell) for at most `limit` seconds and return how it ended.
+
+        `hide` are the secrets in it: they are left out of `Result.shown`.
+        """
+        ...
+
+    def put(self, content: bytes, path: str, *, mode: int = 0o644) -> None:
+        """Write a file on the node."""
+        ...
+
+    def get(self, path: str) -> bytes:
+        """Read a file of the node. Raises NotFoundError when it is missing."""
+        ...
+
+    def interactive(self, command: Sequence[str]) -> int:
+        """Give the terminal to a command on the node, and return its exit code."""
+        ...
+
+
+def as_argv(command: str | Sequence[str]) -> list[str]:
+    """Return the argument vector of a command; a string is for the shell."""
+    return ["/bin/sh", "-c", command] if isinstance(command, str) else list(command)
+
+
+def bounded(argv: Sequence[str], limit: float) -> list[str]:
+    """Wrap a command so that the node itself ends it at the limit, whatever becomes of us."""
+    return ["timeout", "-k", str(KILL_AFTER), f"{limit:g}", *argv]
+
+
+def shown(command: str | Sequence[str], hide: Sequence[str] = ()) -> str:
+    """Return a command as a person would type it, with the secrets replaced."""
+    text = command if isinstance(command, str) else shlex.join(command)
+    for secret in hide:
+        text = text.replace(secret, "***")
+    return text

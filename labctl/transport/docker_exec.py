@@ -1,0 +1,104 @@
+"""Commands by `docker exec`: the way to a node that is a container.
+
+Never used to find out whether a node is ready: on cgroup v2 a process that comes in by exec while the
+node still moves its own processes out of the root cgroup can make that fail. The engine's API tells.
+"""
+
+from __future__ import annotations
+
+import io
+import posixpath
+import shlex
+import tarfile
+import time
+from collections.abc import Mapping, Sequence
+
+from labctl.engine import Engine
+from labctl.engine.client import tar_of
+from labctl.errors import EngineRefused, NodeDown, NotFoundError
+from labctl.transport.base import Result, as_argv, bounded, shown
+
+__all__ = ["DockerExec"]
+
+
+class DockerExec:
+    """Runs commands in a container of an engine. `node` is its name in messages."""
+
+    def __init__(self, engine: Engine, container: str, node: str) -> None:
+        self._engine = engine
+        self._container = container
+        self._node = node
+
+    def run(
+        self,
+        command: str | Sequence[str],
+        *,
+        limit: float = 60.0,
+        stdin: bytes | None = None,
+        env: Mapping[str, str] | None = None,
+        hide: Sequence[str] = (),
+    ) -> Result:
+        """Run a command in the container; see Transport.run."""
+        began = time.monotonic()
+        argv = bounded(as_argv(command), limit)
+        if stdin is not None:
+            argv = self._with_stdin(argv, stdin)
+        try:
+            outcome = self._engine.execute(self._container, argv, env=env)
+        except EngineRefused as refused:
+            raise self._why(refused) from refused
+        return Result(
+            shown(command, hide),
+            outcome.code,
+            outcome.stdout.decode(errors="replace"),
+            outcome.stderr.decode(errors="replace"),
+            time.monotonic() - began,
+        )
+
+    def put(self, content: bytes, path: str, *, mode: int = 0o644) -> None:
+        """Write a file in the container; its folder is made where it is missing."""
+        self._put(path, content, mode)
+
+    def get(self, path: str) -> bytes:
+        """Read a file of the container; raises NotFoundError when it is missing."""
+        try:
+            packed = b"".join(self._engine.get(self._container, path))
+        except EngineRefused as refused:
+            if refused.status == 404:
+                raise NotFoundError(f"file on {self._node}", path, ()) from refused
+            raise
+        with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+            for entry in archive:
+                file = archive.extractfile(entry)
+                if file is not None:
+                    return file.read()
+        raise NotFoundError(f"file on {self._node}", path, ())
+
+    def interactive(self, command: Sequence[str]) -> int:
+        """Give the terminal to a command in the container; see Transport.interactive."""
+        from labctl.transport.terminal import attach
+
+        try:
+            return attach(self._engine, self._container, list(command))
+        except EngineRefused as refused:
+            raise self._why(refused) from refused
+
+    def _put(self, path: str, content: bytes, mode: int) -> None:
+        folder = posixpath.dirname(path)
+        try:
+            self._engine.put(self._container, "/", tar_of({path: (content, mode)}))
+        except EngineRefused as refused:
+            raise EngineRefused(f"cannot write {path} in {folder} on {self._node}: {refused.message}") from refused
+
+    def _with_stdin(self, argv: list[str], stdin: bytes) -> list[str]:
+        """The API's exec has no half-close of its input everywhere, so the input goes by a file."""
+        path = f"/tmp/.labctl-stdin-{time.monotonic_ns()}"
+        self._put(path, stdin, 0o600)
+        return ["/bin/sh", "-c", f"exec 9<{path}; rm -f {path}; exec {shlex.join(argv)} <&9"]
+
+    def _why(self, refused: EngineRefused) -> EngineRefused | NodeDown:
+        inspected = self._engine.container(self._container)
+        if inspected is None:
+            return NodeDown(self._node, "gone")
+        state = str(inspected["State"]["Status"])
+        return refused if state == "running" else NodeDown(self._node, state)

@@ -1,0 +1,57 @@
+"""A transport for tests. It refuses what was not scripted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from labctl.errors import NotFoundError
+from labctl.transport.base import Result, shown
+
+__all__ = ["FakeTransport"]
+
+Answer = Result | str | Callable[[str], Result]
+
+
+class FakeTransport:
+    """Answers scripted commands from a mapping of command -> answer (text means: exit 0 with that output).
+
+    `commands` lists what was run, `files` holds what was put.
+    """
+
+    def __init__(self, answers: Mapping[str, Answer] | None = None) -> None:
+        self.answers = dict(answers or {})
+        self.commands: list[str] = []
+        self.files: dict[str, bytes] = {}
+
+    def run(
+        self,
+        command: str | Sequence[str],
+        *,
+        limit: float = 60.0,
+        stdin: bytes | None = None,
+        env: Mapping[str, str] | None = None,
+        hide: Sequence[str] = (),
+    ) -> Result:
+        """Answer as scripted; raises AssertionError for any other command."""
+        text = shown(command)
+        self.commands.append(text)
+        if text not in self.answers:
+            raise AssertionError(f"not scripted: {text!r}; scripted: {sorted(self.answers)}")
+        answer = self.answers[text]
+        if isinstance(answer, str):
+            return Result(shown(command, hide), 0, answer)
+        return answer if isinstance(answer, Result) else answer(text)
+
+    def put(self, content: bytes, path: str, *, mode: int = 0o644) -> None:
+        """Remember the file."""
+        self.files[path] = content
+
+    def get(self, path: str) -> bytes:
+        """Return a file that was put; raises NotFoundError for another."""
+        if path not in self.files:
+            raise NotFoundError("file", path, self.files)
+        return self.files[path]
+
+    def interactive(self, command: Sequence[str]) -> int:
+        """Run as scripted and return the code."""
+        return self.run(command).code

@@ -1,0 +1,96 @@
+"""Waiting: every wait has a limit and a pause, and its failure tells what was last seen."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from labctl.errors import WaitTimeout
+
+__all__ = ["Clock", "FakeClock", "Pending", "SystemClock", "wait_until"]
+
+T = TypeVar("T")
+
+
+class Pending(Exception):
+    """Raised by a probe whose answer is "not yet"; the text is what was seen."""
+
+
+class Clock(Protocol):
+    """Time, so that tests need not spend it."""
+
+    def now(self) -> float:
+        """Seconds since some fixed point, never going back."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Let `seconds` pass."""
+        ...
+
+
+class SystemClock:
+    """The machine's monotonic clock."""
+
+    def now(self) -> float:
+        """Seconds since some fixed point, never going back."""
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Let `seconds` pass."""
+        time.sleep(seconds)
+
+
+class FakeClock:
+    """A clock for tests: sleeping moves it at once."""
+
+    def __init__(self, start: float = 0.0) -> None:
+        self.time = start
+        self.slept: list[float] = []
+
+    def now(self) -> float:
+        """Return the time it was moved to."""
+        return self.time
+
+    def sleep(self, seconds: float) -> None:
+        """Move the clock by `seconds`, and remember that."""
+        self.slept.append(seconds)
+        self.time += seconds
+
+
+def wait_until(
+    what: str,
+    probe: Callable[[], T],
+    *,
+    limit: float,
+    pause: float = 0.1,
+    longest_pause: float | None = None,
+    clock: Clock | None = None,
+    noted: Callable[[str], None] | None = None,
+    hint: str | None = None,
+) -> T:
+    """Call `probe` until it returns a value, and return that.
+
+    The probe says "not yet" by raising `Pending` with what it saw; any other error ends the wait at
+    once. `limit` and `pause` are in seconds; the pause grows by half each time, up to `longest_pause`
+    (five times `pause` where not given). `noted` hears each new thing seen, for progress.
+
+    Raises WaitTimeout with what was last seen, when the limit is reached.
+    """
+    clock = clock or SystemClock()
+    longest = longest_pause if longest_pause is not None else pause * 5
+    deadline = clock.now() + limit
+    last_seen = ""
+    while True:
+        try:
+            return probe()
+        except Pending as pending:
+            seen = str(pending) or "nothing"
+        if seen != last_seen and noted is not None:
+            noted(seen)
+        last_seen = seen
+        left = deadline - clock.now()
+        if left <= 0:
+            raise WaitTimeout(what, limit, last_seen, hint=hint)
+        clock.sleep(min(pause, left))
+        pause = min(pause * 1.5, longest)

@@ -1,0 +1,68 @@
+"""What the tests share: a state folder of their own, and the labs that several tests use together."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from labctl.errors import LabctlError
+from labctl.events import Emit, quiet
+from labctl.lab import Context, Lab, UpOptions, bring_up, find_lab, open_context
+from labctl.spec import LabSpec
+
+
+@pytest.fixture(autouse=True, scope="session")
+def own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Keep the tests away from the keys, the progress and the Docker contexts of whoever runs them."""
+    folder = tmp_path_factory.mktemp("state")
+    before = {name: os.environ.get(name) for name in ("LABCTL_STATE", "DOCKER_CONFIG", "LABCTL_LAB")}
+    os.environ["LABCTL_STATE"] = str(folder / "labctl")
+    os.environ["DOCKER_CONFIG"] = str(folder / "docker")
+    os.environ.pop("LABCTL_LAB", None)
+    yield folder
+    for name, value in before.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
+@pytest.fixture(scope="session")
+def context() -> Context:
+    """This host's engine; tests that need it are marked `lab`."""
+    return open_context()
+
+
+@pytest.fixture
+def lab_name() -> str:
+    """A name that no other lab has."""
+    return f"t{secrets.token_hex(3)}"
+
+
+@pytest.fixture(scope="session")
+def make_lab(context: Context) -> Iterator[Callable[..., Lab]]:
+    """Bring labs up and take each of them down at the end of the run, whatever happened to it."""
+    made: list[str] = []
+
+    def make(emit: Emit = quiet, options: UpOptions | None = None, **wanted: object) -> Lab:
+        spec = LabSpec.model_validate({"name": f"t{secrets.token_hex(3)}", "workers": 1, **wanted})
+        made.append(spec.name)
+        bring_up(Context(context.engine, emit), spec, options)
+        return find_lab(context, spec.name)
+
+    yield make
+    for name in made:
+        try:
+            find_lab(context, name).down()
+        except LabctlError as problem:
+            print(f"lab {name} was gone already: {problem.message}")
+
+
+@pytest.fixture(scope="session")
+def shared_lab(make_lab: Callable[..., Lab]) -> Lab:
+    """One manager and two workers for the tests that leave a lab as they found it."""
+    return make_lab(workers=2)

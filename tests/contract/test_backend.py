@@ -1,0 +1,129 @@
+"""One suite for all backends: what a lab may count on, whatever its nodes are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from labctl import host, images
+from labctl.backend import Backend, DindBackend, FakeBackend, NodePlan
+from labctl.backend.daemon import engine_config
+from labctl.events import Event, NodeStarted
+from labctl.lab import Context
+from labctl.spec import LabSpec
+from labctl.spec.addresses import free_addresses
+
+
+@pytest.fixture(params=["fake", pytest.param("dind", marks=pytest.mark.lab)])
+def backend(request: pytest.FixtureRequest, lab_name: str) -> Iterator[Backend]:
+    """Each backend in turn; whatever a test leaves is removed."""
+    made: Backend
+    if request.param == "fake":
+        made = FakeBackend()
+    else:
+        context: Context = request.getfixturevalue("context")
+        image = images.ensure_node_image(context.engine, context.emit, lambda _: None)
+        made = context.maker("dind", image)
+    yield made
+    made.destroy(lab_name, ())
+
+
+@pytest.fixture
+def subnet(request: pytest.FixtureRequest, backend: Backend) -> str:
+    """A subnet that is free where the backend's nodes will be."""
+    if isinstance(backend, DindBackend):
+        return host.free_subnet(backend.engine, prefix=24)
+    return "172.30.9.0/24"
+
+
+def plans(spec: LabSpec, subnet: str) -> list[NodePlan]:
+    """What the nodes of the spec shall be."""
+    config = engine_config(mtu=1500, uplink_mtu=1500, registry=False, mesh=False, options={}, node_options={})
+    addresses = free_addresses(subnet, (), len(spec.all_nodes()))
+    return [NodePlan(node, address, config) for node, address in zip(spec.all_nodes(), addresses, strict=True)]
+
+
+def test_a_lab_that_was_never_made_is_not_found(backend: Backend, lab_name: str) -> None:
+    assert backend.find(lab_name) is None
+    assert lab_name not in backend.labs()
+    assert backend.destroy(lab_name, ()) == []
+
+
+def test_a_lab_is_found_again_as_it_was_made(backend: Backend, lab_name: str, subnet: str) -> None:
+    spec = LabSpec(name=lab_name, workers=1)
+    heard: list[Event] = []
+    backend.prepare_keys(lab_name)
+    backend.create_base(spec, subnet)
+    for plan in plans(spec, subnet):
+        backend.create_node(spec, plan, heard.append)
+
+    record = backend.find(lab_name)
+
+    assert record is not None
+    assert record.spec == spec
+    assert record.subnet == subnet
+    assert [(node.name, node.role) for node in record.nodes] == [("manager1", "manager"), ("worker1", "worker")]
+    assert all(node.is_running for node in record.nodes)
+    assert [node.address for node in record.nodes] == free_addresses(subnet, (), 2)
+    assert sorted(event.node for event in heard if isinstance(event, NodeStarted)) == ["manager1", "worker1"]
+    assert lab_name in backend.labs()
+
+
+def test_the_base_may_be_made_twice_and_the_spec_changed(backend: Backend, lab_name: str, subnet: str) -> None:
+    backend.create_base(LabSpec(name=lab_name, workers=1), subnet)
+    backend.create_base(LabSpec(name=lab_name, workers=2), subnet)
+
+    record = backend.find(lab_name)
+
+    assert record is not None and record.spec is not None
+    assert record.spec.workers == 2
+
+
+def test_stop_kill_and_start(backend: Backend, lab_name: str, subnet: str) -> None:
+    spec = LabSpec(name=lab_name, workers=0)
+    backend.prepare_keys(lab_name)
+    backend.create_base(spec, subnet)
+    node = backend.create_node(spec, plans(spec, subnet)[0], lambda _: None)
+
+    backend.stop(node)
+    stopped = backend.find(lab_name)
+    assert stopped is not None and not stopped.nodes[0].is_running
+    backend.stop(node)  # twice is fine
+
+    again = backend.start(node)
+    assert again.is_running
+    assert again.address == node.address
+    assert again.endpoint == node.endpoint
+
+    backend.kill(again)
+    killed = backend.find(lab_name)
+    assert killed is not None and not killed.nodes[0].is_running
+    backend.kill(again)  # twice is fine
+
+
+def test_a_removed_node_is_gone_and_the_others_stay(backend: Backend, lab_name: str, subnet: str) -> None:
+    spec = LabSpec(name=lab_name, workers=1)
+    backend.prepare_keys(lab_name)
+    backend.create_base(spec, subnet)
+    first, second = [backend.create_node(spec, plan, lambda _: None) for plan in plans(spec, subnet)]
+
+    backend.remove_node(second)
+    backend.remove_node(second)  # twice is fine
+
+    record = backend.find(lab_name)
+    assert record is not None
+    assert [node.name for node in record.nodes] == [first.name]
+
+
+def test_destroy_leaves_nothing_and_may_be_called_twice(backend: Backend, lab_name: str, subnet: str) -> None:
+    spec = LabSpec(name=lab_name, workers=0)
+    backend.prepare_keys(lab_name)
+    backend.create_base(spec, subnet)
+    backend.create_node(spec, plans(spec, subnet)[0], lambda _: None)
+
+    removed = backend.destroy(lab_name, ())
+
+    assert any("manager1" in name for name in removed)
+    assert backend.find(lab_name) is None
+    assert backend.destroy(lab_name, ()) == []
