@@ -52,6 +52,7 @@ class Authority:
         certificate = (
             _builder(subject, subject, key, CA_DAYS)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(_usage(ca=True), critical=True)
             .sign(key, hashes.SHA256())
         )
         return cls(certificate, key)
@@ -69,6 +70,7 @@ class Authority:
             authority = cls.create(name)
             write_private(folder / "ca-key.pem", _private_pem(authority._key))
             write_private(folder / "ca.pem", authority.certificate)
+            (folder / "cert.pem").unlink(missing_ok=True)  # another CA's proves nothing to this one
         if not (folder / "cert.pem").exists() or not (folder / "key.pem").exists():
             client = authority.client(f"client of {name}")
             write_private(folder / "key.pem", client.key)
@@ -119,7 +121,9 @@ class Authority:
         usage = ExtendedKeyUsageOID.CLIENT_AUTH if client else ExtendedKeyUsageOID.SERVER_AUTH
         builder = (
             _builder(_name(name), self._certificate.subject, key, LEAF_DAYS)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_usage(ca=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
         )
         if names:
@@ -187,6 +191,23 @@ def _name(common: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common[:64])])
 
 
+def _usage(*, ca: bool) -> x509.KeyUsage:
+    """What the key is for; Python 3.13 and newer trust no CA that does not say it."""
+    from cryptography import x509
+
+    return x509.KeyUsage(
+        digital_signature=not ca,
+        key_cert_sign=ca,
+        crl_sign=ca,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
 def _san(name: str) -> x509.GeneralName:
     from cryptography import x509
 
@@ -208,4 +229,5 @@ def _builder(subject: x509.Name, issuer: x509.Name, key: EllipticCurvePrivateKey
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(days=1))
         .not_valid_after(now + datetime.timedelta(days=days))
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from labctl.errors import HostError, LabError
+from labctl.errors import HostError, LabError, UsageError
 
 __all__ = ["drop_lab_dir", "lab_dir", "lab_lock", "labs_on_disk", "state_dir", "write_private"]
 
@@ -32,8 +33,8 @@ def state_dir() -> Path:
 
 
 def lab_dir(lab: str) -> Path:
-    """Return the folder of one lab, made where it is missing."""
-    return _private_dir(_private_dir(state_dir() / "labs") / lab)
+    """Return the folder of one lab, made where it is missing. Raises UsageError for what cannot be a lab's name."""
+    return _private_dir(_private_dir(state_dir() / "labs") / _file_name(lab))
 
 
 def labs_on_disk() -> list[str]:
@@ -43,28 +44,34 @@ def labs_on_disk() -> list[str]:
 
 
 def drop_lab_dir(lab: str) -> None:
-    """Remove a lab's folder; missing is fine."""
-    shutil.rmtree(state_dir() / "labs" / lab, ignore_errors=True)
+    """Remove a lab's folder; missing is fine. Raises UsageError for what cannot be a lab's name."""
+    shutil.rmtree(state_dir() / "labs" / _file_name(lab), ignore_errors=True)
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Write a file that only its owner may read, whole or not at all."""
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-    fresh.replace(path)
+    """Write a file that only its owner may read, whole or not at all. Raises HostError when it cannot be written."""
+    try:
+        descriptor, fresh = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+            Path(fresh).replace(path)
+        except BaseException:
+            Path(fresh).unlink()
+            raise
+    except OSError as problem:
+        raise HostError(f"cannot write {path}: {problem.strerror}") from problem
 
 
 @contextmanager
 def lab_lock(lab: str, *, wait: float = LOCK_LIMIT) -> Iterator[None]:
     """Hold the lab for one changing command; others of this user wait up to `wait` seconds.
 
-    Raises LabError when another command holds it for longer.
+    Raises LabError when another command holds it for longer, UsageError for what cannot be a lab's name.
     """
     from filelock import FileLock, Timeout
 
-    lock = FileLock(_private_dir(state_dir() / "locks") / f"{lab}.lock")
+    lock = FileLock(_private_dir(state_dir() / "locks") / f"{_file_name(lab)}.lock")
     try:
         with lock.acquire(timeout=wait):
             yield
@@ -73,6 +80,13 @@ def lab_lock(lab: str, *, wait: float = LOCK_LIMIT) -> Iterator[None]:
             f"another labctl command has been changing lab {lab!r} for {wait:g} s",
             hint="Wait for it, or end it, and try again.",
         ) from None
+
+
+def _file_name(lab: str) -> str:
+    """What is typed behind `-l` becomes part of a path, and `down` removes what stands there."""
+    if not lab or lab in (".", "..") or set(lab) & {"/", "\\", "\0"}:
+        raise UsageError(f"{lab!r} is no lab's name", hint="`labctl labs` lists the labs that there are.")
+    return lab
 
 
 def _private_dir(path: Path) -> Path:

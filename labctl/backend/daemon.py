@@ -9,7 +9,8 @@ __all__ = ["ENGINE_PORT", "MIRROR", "REGISTRY", "TLS_FOLDER", "engine_config"]
 
 ENGINE_PORT = 2376
 REGISTRY = "registry:5000"
-MIRROR = "registry:5001"
+MIRROR = "registry:5001"  # labctl's own images, and stand-ins where the Hub is out of reach
+HUB = "hub:5001"  # the cache of the Hub's originals; the mirror once more where it is out of reach
 TLS_FOLDER = "/etc/labctl/tls"
 DIAGNOSTIC_PORT = 2000  # loopback only; the mesh agent reads the engine's networkdb there
 
@@ -39,8 +40,8 @@ def engine_config(
         "log-level": "warn",
     }
     if registry:
-        config["registry-mirrors"] = [f"http://{MIRROR}"]
-        config["insecure-registries"] = [REGISTRY, MIRROR]
+        config["registry-mirrors"] = [f"http://{MIRROR}", f"http://{HUB}"]
+        config["insecure-registries"] = [REGISTRY, MIRROR, HUB]
     if mesh:
         config["network-diagnostic-port"] = DIAGNOSTIC_PORT
     for given in (options, node_options):

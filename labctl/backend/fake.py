@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from labctl.backend.base import LabRecord, NodePlan
 from labctl.engine import Endpoint
+from labctl.engine.fake import FakeEngine
 from labctl.errors import LabError
 from labctl.events import Emit, NodeRemoved, NodeStarted, quiet
 from labctl.node import Node
@@ -17,7 +18,10 @@ __all__ = ["FakeBackend"]
 
 
 class FakeBackend:
-    """Labs in memory. `fail_on` names nodes whose making fails; `transports` holds what each node answers."""
+    """Labs in memory. `fail_on` names nodes whose making fails.
+
+    `transports` and `engines` hold, by node, what it answers to commands and over its engine's API.
+    """
 
     name = "fake"
 
@@ -28,6 +32,7 @@ class FakeBackend:
         self._subnets: dict[str, str] = {}
         self._nodes: dict[str, dict[str, Node]] = {}
         self.transports: dict[str, FakeTransport] = {}
+        self.engines: dict[str, FakeEngine] = {}
 
     def labs(self) -> list[str]:
         """The names of the labs of which anything is left."""
@@ -59,6 +64,7 @@ class FakeBackend:
         if name in self._fail_on:
             raise LabError(f"{name} was told to fail")
         transport = self.transports.setdefault(name, FakeTransport())
+        engine = self.engines.setdefault(name, FakeEngine(where=f"the engine of {name}"))
         node = Node(
             lab=spec.name,
             name=name,
@@ -68,6 +74,7 @@ class FakeBackend:
             endpoint=Endpoint("tcp://127.0.0.1:1"),
             transport=transport,
             machine=f"{spec.name}-{name}",
+            open_engine=lambda _endpoint, _where: engine,
         )
         self._nodes.setdefault(spec.name, {})[name] = node
         emit(NodeStarted(name))

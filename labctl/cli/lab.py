@@ -42,8 +42,8 @@ FILES = ("lab.yaml", "lab.yml")
 def up(app: App, file: Path | None, output: str, **flags: Any) -> None:
     """Make a lab, or make the one that stands be what is asked for.
 
-    Without FILE, a lab.yaml in this folder is read. Flags win over it. On a lab that stands, what is missing
-    is made and what is down is started; nothing else changes.
+    Without FILE, a lab.yaml in this folder is read; with -, what comes on stdin. Flags win over it. On a lab
+    that stands, what is missing is made and what is down is started; nothing else changes.
 
     \b
     labctl up --nodes 4                        one manager, three workers
@@ -75,7 +75,7 @@ def spec_from(app: App, file: Path | None, flags: dict[str, Any]) -> LabSpec:
     if file is None:
         file = next((Path(name) for name in FILES if Path(name).is_file()), None)
     if file is not None:
-        return read_file(file, given)
+        return read_file(Path("/dev/stdin") if str(file) == "-" else file, given)
     if set(given) <= {"name"}:
         record = app.context.backend().find(str(given.get("name", "lab")))
         if record is not None and record.spec is not None:

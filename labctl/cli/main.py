@@ -88,19 +88,20 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
 def run(arguments: list[str]) -> int:
     """Run a command and return its exit code."""
+    if "_LABCTL_COMPLETE" in os.environ:
+        cli.main(arguments, prog_name="labctl")
     try:
-        result = cli.main(arguments, prog_name="labctl", standalone_mode=False)
+        # Not click's own main(), which makes an error of a closed pipe and leaves no word in it to us.
+        with cli.make_context("labctl", list(arguments)) as context:
+            result = cli.invoke(context)
     except LabctlError as error:
         return _tell(error)
-    except click.Abort:
-        click.echo("interrupted", err=True)
-        return 130
     except click.exceptions.Exit as exit_:
         return exit_.exit_code
     except click.ClickException as error:
         error.show()
         return 2
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, EOFError, click.Abort):
         click.echo("interrupted", err=True)
         return 130
     except BrokenPipeError:

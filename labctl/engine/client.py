@@ -7,6 +7,7 @@ answer and EngineRefused, with the engine's words, when it answers with an error
 
 from __future__ import annotations
 
+import contextlib
 import io
 import tarfile
 import time
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any, cast
 
+from labctl.engine.attached import STDERR, STDOUT, Attached
 from labctl.engine.endpoint import Endpoint
 from labctl.engine.errors import translated
 from labctl.engine.imagecalls import ImageCalls
@@ -48,17 +50,21 @@ class Engine(ImageCalls):
         """The docker.APIClient; made at first use. Any: docker's stubs leave out the request helpers used here."""
         from docker.tls import TLSConfig
 
-        with translated(self.where):
-            tls: Any = False
-            if self.endpoint.tls is not None:
-                folder = self.endpoint.tls
-                tls = TLSConfig(
-                    client_cert=(str(folder / "cert.pem"), str(folder / "key.pem")),
-                    ca_cert=str(folder / "ca.pem"),
-                    verify=True,
+        tls: Any = False
+        folder = self.endpoint.tls
+        if folder is not None:
+            certificate, key, authority = (folder / name for name in ("cert.pem", "key.pem", "ca.pem"))
+            missing = [path.name for path in (certificate, key, authority) if not path.exists()]
+            if missing:
+                raise EngineUnreachable(
+                    f"{self.where} wants a key, and {', '.join(missing)} is not in {folder}",
+                    hint="Whoever made the lab has its keys; LABCTL_STATE names another folder. "
+                    "`labctl down` and `labctl up` make the lab anew.",
                 )
-            return _client_class()(
-                base_url=self.endpoint.url, tls=tls, timeout=int(self._limit), version="auto", max_pool_size=64
+            tls = TLSConfig(client_cert=(str(certificate), str(key)), ca_cert=str(authority), verify=True)
+        with translated(self.where):
+            return client_class()(
+                base_url=self.endpoint.url, tls=tls, timeout=self._limit, version="auto", max_pool_size=64
             )
 
     def close(self) -> None:
@@ -158,11 +164,12 @@ class Engine(ImageCalls):
         self, container: str, command: list[str], *, env: Mapping[str, str] | None = None, user: str = ""
     ) -> ExecOutcome:
         """Run a command in a running container and wait for its end. There is no limit here: the caller sets one."""
-        with translated(self.where):
-            created = self.api.exec_create(container, command, environment=dict(env or {}), user=user)
-            out, err = self.api.exec_start(created["Id"], demux=True)
-            code = self.api.exec_inspect(created["Id"])["ExitCode"]
-        return ExecOutcome(-1 if code is None else int(code), out or b"", err or b"")
+        said: dict[int, list[bytes]] = {STDOUT: [], STDERR: []}
+        with contextlib.closing(Attached(self, container, command, stdin=False, env=env, user=user)) as attached:
+            for kind, data in attached.output():
+                said[kind].append(data)
+            code = attached.exit_code()
+        return ExecOutcome(code, b"".join(said[STDOUT]), b"".join(said[STDERR]))
 
     def put(self, container: str, folder: str, archive: bytes) -> None:
         """Unpack a tar archive in a folder of the container, running or not."""
@@ -297,7 +304,7 @@ class Engine(ImageCalls):
 
 
 @cache
-def _client_class() -> Any:
+def client_class() -> Any:
     import docker
 
     class Client(docker.APIClient):

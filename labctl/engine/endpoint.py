@@ -20,6 +20,8 @@ from labctl.state import state_dir
 __all__ = ["CONTEXT_PREFIX", "Endpoint", "docker_config_dir", "host_endpoint"]
 
 CONTEXT_PREFIX = "labctl-"
+SCHEMES = ("unix", "npipe", "tcp", "http", "https", "ssh")
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass(frozen=True)
@@ -33,14 +35,8 @@ class Endpoint:
     @property
     def is_local(self) -> bool:
         """Whether it is on this machine: a socket, a pipe or a loopback address."""
-        parts = urlsplit(self.url)
-        if parts.scheme in ("unix", "npipe"):
-            return True
-        return parts.scheme in ("tcp", "http", "https") and (parts.hostname or "") in (
-            "127.0.0.1",
-            "localhost",
-            "::1",
-        )
+        scheme, host = _scheme_and_host(self.url)
+        return scheme in ("unix", "npipe") or (scheme in ("tcp", "http", "https") and host in LOOPBACK)
 
 
 def docker_config_dir() -> Path:
@@ -51,9 +47,15 @@ def docker_config_dir() -> Path:
 def host_endpoint() -> Endpoint:
     """Return the endpoint of this machine's engine, as the Docker CLI would choose it.
 
-    Raises HostError for one on another machine: a node's ports would then be published over there.
+    Raises HostError for one on another machine, since a node's ports would be published over there, and for
+    what is no address.
     """
     endpoint = _from_environment() or _from_context() or _from_sockets()
+    if _scheme_and_host(endpoint.url)[0] not in SCHEMES:
+        raise HostError(
+            f"{endpoint.url!r} ({endpoint.source}) is no engine's address",
+            hint="One looks like unix:///var/run/docker.sock; without DOCKER_HOST the usual places are tried.",
+        )
     if not endpoint.is_local:
         raise HostError(
             f"the engine at {endpoint.url} ({endpoint.source}) is on another machine: "
@@ -61,6 +63,14 @@ def host_endpoint() -> Endpoint:
             hint="Unset DOCKER_HOST or run `docker context use default`, and try again.",
         )
     return endpoint
+
+
+def _scheme_and_host(url: str) -> tuple[str, str]:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme, parts.hostname or ""
+    except ValueError:  # half of an IPv6 address
+        return "", ""
 
 
 def _from_environment() -> Endpoint | None:

@@ -16,7 +16,8 @@ ENGINE_HINT = "`labctl doctor` looks into it, `labctl doctor --fix` mends what i
 def translated(where: str) -> Iterator[None]:
     """Turn what docker and requests raise in the block into EngineRefused or EngineUnreachable.
 
-    `where` names the engine: "the engine", "the engine of worker1".
+    `where` names the engine: "the engine", "the engine of worker1". An answer cut off in the middle of its
+    JSON counts as none.
     """
     import docker.errors
     import requests.exceptions
@@ -31,6 +32,7 @@ def translated(where: str) -> Iterator[None]:
         raise EngineRefused(f"{where} refused: {said.strip()}", status=problem.status_code or 0) from problem
     except (
         docker.errors.DockerException,
+        docker.errors.StreamParseError,
         requests.exceptions.RequestException,
         urllib3.exceptions.HTTPError,
         OSError,

@@ -5,14 +5,16 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Iterator
 from functools import cached_property
+from pathlib import Path
 from typing import IO, Any, cast
 
 from labctl.engine.errors import translated
 from labctl.errors import EngineRefused
 
-__all__ = ["ImageCalls"]
+__all__ = ["CONTEXT_DOCKERFILE", "ImageCalls"]
 
 Json = dict[str, Any]
+CONTEXT_DOCKERFILE = ".labctl.Dockerfile"
 
 
 class ImageCalls:
@@ -40,15 +42,27 @@ class ImageCalls:
         with translated(self.where):
             return cast(list[Json], self.api.images(filters={"label": list(labels)} if labels else None))
 
-    def build(self, context: bytes, **options: Any) -> Iterator[Json]:
+    def build_context(self, folder: Path, dockerfile: str) -> IO[bytes]:
+        """Return a tar archive of a folder, less what its .dockerignore names, with `dockerfile` as CONTEXT_DOCKERFILE.
+
+        It is a temporary file, gone once it is closed. Raises OSError for a file that cannot be read.
+        """
+        import docker.utils.build
+
+        ignored = folder / ".dockerignore"
+        lines = ignored.read_text(encoding="utf-8").splitlines() if ignored.is_file() else []
+        exclude = [line.strip() for line in lines if line.strip() and not line.strip().startswith("#")]
+        made = docker.utils.build.tar(str(folder), exclude=exclude, dockerfile=(CONTEXT_DOCKERFILE, dockerfile))
+        return cast(IO[bytes], made)
+
+    def build(self, context: bytes | IO[bytes], **options: Any) -> Iterator[Json]:
         """Build an image from a tar archive; yields the engine's lines. `options` are those of POST /build.
 
         Raises EngineRefused with the build's own error line.
         """
+        file = io.BytesIO(context) if isinstance(context, bytes) else context
         with translated(self.where):
-            yield from self._stream(
-                self.api.build(fileobj=io.BytesIO(context), custom_context=True, decode=True, rm=True, **options)
-            )
+            yield from self._stream(self.api.build(fileobj=file, custom_context=True, decode=True, rm=True, **options))
 
     def pull(self, name: str) -> Iterator[Json]:
         """Pull an image; yields the engine's lines. Raises EngineRefused with its error line."""

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
 from labctl.backend import Backend, NodePlan
 from labctl.concurrent import gather
@@ -14,7 +15,7 @@ from labctl.events import Emit, NodeReady
 from labctl.node import Node
 from labctl.spec import LabSpec
 from labctl.swarm import cluster
-from labctl.waiting import Pending, wait_until
+from labctl.waiting import Clock, Pending, wait_until
 
 __all__ = ["BOOT_LIMIT", "Forming", "wait_engine"]
 
@@ -24,7 +25,7 @@ BOOTING_AT_ONCE = 16  # more only queue in the engine; bench/up.py measures it
 JOINING_AT_ONCE = 5
 
 
-def wait_engine(node: Node, backend: Backend, *, limit: float = BOOT_LIMIT) -> str:
+def wait_engine(node: Node, backend: Backend, *, limit: float = BOOT_LIMIT, clock: Clock | None = None) -> str:
     """Wait until the node's engine answers and return its version. The API is asked, never exec.
 
     Raises LabError with the node's last words when it died, or did not come up within `limit` seconds.
@@ -41,7 +42,8 @@ def wait_engine(node: Node, backend: Backend, *, limit: float = BOOT_LIMIT) -> s
         return lines[-1] if lines else "nothing"
 
     try:
-        return wait_until(f"the engine of {node.name}", probe, limit=limit, pause=0.02, longest_pause=0.25)
+        what = f"the engine of {node.name}"
+        return wait_until(what, probe, limit=limit, pause=0.02, longest_pause=0.25, clock=clock)
     except WaitTimeout as timeout:
         raise LabError(
             f"{node.name} did not come up within {limit:g} s; its last words: {last_words()}",
@@ -76,9 +78,9 @@ class Forming:
     def boot(self, plans: Sequence[NodePlan], starts: Sequence[Node]) -> None:
         """Begin: make the planned nodes, start the stopped ones. Managers go first."""
         for plan in sorted(plans, key=lambda p: p.spec.role != "manager"):
-            self._boots.append(self._pool.submit(self._guard, lambda plan=plan: self._make(plan)))
+            self._boots.append(self._pool.submit(self._guard, partial(self._make, plan)))
         for node in starts:
-            self._boots.append(self._pool.submit(self._guard, lambda node=node: self._wake(node)))
+            self._boots.append(self._pool.submit(self._guard, partial(self._wake, node)))
 
     def booted(self) -> list[Node]:
         """Wait until every engine answers; returns the nodes that were made or started."""
@@ -92,7 +94,7 @@ class Forming:
         ready: list[Future[Node]] = [_done(node) for node in self.existing]
         pool = ThreadPoolExecutor(max(1, len(self._boots) + len(ready)), "labctl-join")
         for future in [*self._boots, *ready]:
-            self._members.append(pool.submit(self._guard, lambda future=future: self._member(future.result())))
+            self._members.append(pool.submit(self._guard, partial(self._member, future)))
         pool.shutdown(wait=False)
 
     def joined(self) -> list[Node]:
@@ -130,7 +132,8 @@ class Forming:
         self.emit(NodeReady(node.name, version))
         return node
 
-    def _member(self, node: Node) -> Node:
+    def _member(self, boot: Future[Node]) -> Node:
+        node = boot.result()
         if cluster.membership(node).state in ("active", "pending"):
             return node
         if self.manager is None and node.is_manager and self._claims_init(node):

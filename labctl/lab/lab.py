@@ -15,7 +15,7 @@ from labctl.lab.form import wait_engine
 from labctl.lab.members import leave_swarm
 from labctl.lab.verify import verify
 from labctl.node import Node
-from labctl.spec import LabSpec, expand, labels, select
+from labctl.spec import LabSpec, NodeSpec, expand, labels, select
 from labctl.state import drop_lab_dir, lab_lock
 from labctl.swarm import SwarmView, cluster
 
@@ -161,7 +161,7 @@ class Lab:
 
     def _start_services(self) -> None:
         engine: Engine = self.context.engine
-        kinds = ("registry", "edge")
+        kinds = ("registry", "hub", "edge")
         for found in engine.containers(labels.of_lab(self.name)):
             if found["Labels"].get(labels.KIND) in kinds and found["State"] != "running":
                 engine.start(found["Id"])
@@ -202,5 +202,7 @@ def _patient_manager(lab: Lab) -> Node:
     return wait_until("the managers agreeing on a leader", look, limit=60, pause=0.2)
 
 
-def _with_nodes(spec: LabSpec, nodes: Sequence[object]) -> LabSpec:
-    return spec.model_copy(update={"nodes": tuple(nodes), "managers": 1, "workers": 3})
+def _with_nodes(spec: LabSpec, nodes: Sequence[NodeSpec]) -> LabSpec:
+    """The spec with these nodes, and on each the labels that a filter gave it: filters may name one that is gone."""
+    labelled = [node.model_copy(update={"labels": spec.labels_of(node)}) for node in nodes]
+    return spec.model_copy(update={"nodes": tuple(labelled), "node_labels": {}, "managers": 1, "workers": 3})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from functools import partial
 
 from labctl.errors import CommandFailed, UsageError
 from labctl.events import Emit, NodeRemoved, Noted
@@ -61,7 +62,7 @@ def leave_swarm(node: Node, nodes: Sequence[Node], emit: Emit) -> None:
         if member.state == "ready" and node.is_running:
             _drain(manager, view, member)
             _leave(node)
-        wait_until(f"{node.name} being down", lambda id_=member.id: _is_down(view, id_), limit=30, pause=0.1)
+        wait_until(f"{node.name} being down", partial(_is_down, view, member.id), limit=30, pause=0.1)
         manager.expect(["docker", "node", "rm", "--force", member.id])
     emit(NodeRemoved(node.name))
 

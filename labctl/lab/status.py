@@ -150,11 +150,10 @@ def _registry_of(extras: list[Json]) -> str:
 
 
 def _mirror_of(extras: list[Json]) -> str:
-    for one in extras:
-        marks = one["Labels"]
-        if marks.get(labels.KIND) == "registry":
-            return str(marks.get(labels.MIRROR, "stand-ins"))
-    return "none"
+    kinds = {one["Labels"].get(labels.KIND) for one in extras if one["State"] == "running"}
+    if "hub" in kinds:
+        return "Docker Hub, through a cache"
+    return "stand-ins for Docker Hub's images (`labctl image ls`)" if "registry" in kinds else "none"
 
 
 def _edge_of(one: Json) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
+from itertools import islice
 
 from labctl.errors import LabError
 
@@ -42,7 +43,8 @@ def free_addresses(subnet: str, taken: Iterable[str], count: int) -> list[str]:
     """Return the `count` lowest addresses for nodes that are not taken. Raises LabError when they run out."""
     used = set(taken)
     network = ipaddress.IPv4Network(subnet)
-    free = [address for offset in _node_range(subnet) if (address := str(network[offset])) not in used][:count]
+    in_order = (str(network[offset]) for offset in _node_range(subnet))
+    free = list(islice((address for address in in_order if address not in used), count))
     if len(free) < count:
         raise LabError(
             f"the lab's subnet {subnet} has no room for {count} more nodes",

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 __all__ = ["ADDRESS", "CACHE", "EDGE", "IMAGE", "KIND", "LAB",
-    "MIRROR", "NODE", "PORT", "ROLE", "SPEC", "of_lab"]
+"NODE", "PORT", "ROLE", "SPEC", "of_lab"]
 
 LAB = "labctl.lab"  # on everything that belongs to a lab: the lab's name
-KIND = "labctl.kind"  # node, registry, edge, network, volume
+KIND = "labctl.kind"  # node, registry, hub, edge, network, volume, spec
 NODE = "labctl.node"  # on a node: its name
 ROLE = "labctl.role"  # on a node: the role that it was made with
 ADDRESS = "labctl.address"  # on a node: its fixed address
 PORT = "labctl.port"  # where 127.0.0.1 reaches it: a node's engine, the registry, an edge
 SPEC = "labctl.spec"  # on the lab's network: the spec, as JSON
 EDGE = "labctl.edge"  # on an edge: which published port it leads to
-MIRROR = "labctl.mirror"  # on the registry: what its mirror serves, in words
 CACHE = "labctl.cache"  # on what all labs share: the mirror's store
 IMAGE = "labctl.image"  # on an image that labctl built: what it is
 

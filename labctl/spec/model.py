@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from labctl.errors import UsageError
 from labctl.spec.addresses import room
+from labctl.spec.names import select
 
-__all__ = ["MAX_MANAGERS", "Backend", "LabSpec", "NodeSpec", "PortSpec", "Role", "Swarm"]
+__all__ = [
+    "MAX_MANAGERS",
+    "Backend",
+    "Contradictions",
+    "LabSpec",
+    "NodeSpec",
+    "PortSpec",
+    "Role",
+    "Swarm",
+    "size_in_bytes",
+]
 
 Backend = Literal["dind", "vagrant"]
 Role = Literal["manager", "worker"]
@@ -23,7 +36,13 @@ MAX_NODES = 1000
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 LONGEST_LAB_NAME = 40  # with a node's name behind it, it must fit into the 63 characters of a DNS label
 LONGEST_NODE_NAME = 22
-SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", re.IGNORECASE)
+LAST_PORT = 65535
+# Names that already mean something else inside a node.
+TAKEN_NAMES = ("localhost", "registry")
+# Bytes; an engine that does nothing has 70 to 180 MiB (docs/how-a-node-works.md).
+LEAST_MEMORY = 128 << 20
+PRIVATE = tuple(ipaddress.IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
+SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)\s*([kmgt]?)i?b?", re.IGNORECASE | re.ASCII)
 # The host's own engine owns these; a spec that sets them would cut labctl off from its nodes.
 OURS_IN_ENGINE = ("hosts", "tls", "tlsverify", "tlscacert", "tlscert", "tlskey", "data-root", "containerd", "pidfile")
 
@@ -42,26 +61,48 @@ def _name(value: str, longest: int) -> str:
     return value
 
 
+def _engine_options(value: dict[str, Any]) -> dict[str, Any]:
+    taken = sorted(set(value) & set(OURS_IN_ENGINE))
+    if taken:
+        raise ValueError(f"labctl itself sets {', '.join(taken)}")
+    return value
+
+
+EngineOptions = Annotated[dict[str, Any], AfterValidator(_engine_options)]
+
+
+class Contradictions(ValueError):
+    """What is wrong with a spec whose parts are each right: pairs of where and what."""
+
+    def __init__(self, problems: Sequence[tuple[tuple[str | int, ...], str]]) -> None:
+        super().__init__("; ".join(text for _, text in problems))
+        self.problems = tuple(problems)
+
+
 class NodeSpec(Model):
     """One node, where its name or its size matters."""
 
     name: str = Field(description="its host name; unique in the lab")
     role: Role = Field("worker", description="manager or worker")
     labels: dict[str, str] = Field(default_factory=dict, description="node labels, for placement constraints")
-    cpus: float | None = Field(None, gt=0, description="how many CPUs it may use; all where not said")
+    cpus: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="how many CPUs it may use; all where not said"
+    )
     memory: str | None = Field(None, description="the most memory it may use: 512m, 2g; no limit where not said")
-    engine: dict[str, Any] = Field(default_factory=dict, description="daemon.json options of this node's engine")
+    engine: EngineOptions = Field(default_factory=dict, description="daemon.json options of this node's engine")
 
     @field_validator("name")
     @classmethod
     def _check_name(cls, value: str) -> str:
+        if value in TAKEN_NAMES:
+            raise ValueError(f"{value} is another machine's name in a lab")
         return _name(value, LONGEST_NODE_NAME)
 
     @field_validator("memory")
     @classmethod
     def _check_memory(cls, value: str | None) -> str | None:
-        if value is not None:
-            size_in_bytes(value)
+        if value is not None and size_in_bytes(value) < LEAST_MEMORY:
+            raise ValueError(f"{value} is too little for an engine; {LEAST_MEMORY >> 20}m is the least")
         return value
 
     @property
@@ -73,8 +114,8 @@ class NodeSpec(Model):
 class PortSpec(Model):
     """A port that the swarm publishes, and where this host shall reach it."""
 
-    target: int = Field(ge=1, le=65535, description="the port that the swarm publishes")
-    host: int = Field(ge=1, le=65535, description="the port on this host's 127.0.0.1")
+    target: int = Field(ge=1, le=LAST_PORT, description="the port that the swarm publishes")
+    host: int = Field(ge=1, le=LAST_PORT, description="the port on this host's 127.0.0.1")
     protocol: Literal["tcp", "udp"] = "tcp"
 
     @model_validator(mode="before")
@@ -87,6 +128,8 @@ class PortSpec(Model):
         if not found:
             raise ValueError(f"{value!r} is no port: 8080, 18080:8080 or 8080/udp")
         host, target, protocol = found.groups()
+        if not all(1 <= int(port) <= LAST_PORT for port in (host or target, target)):
+            raise ValueError(f"{value!r} is no port: ports are 1 to {LAST_PORT}")
         return {"target": int(target), "host": int(host or target), "protocol": protocol or "tcp"}
 
     def __str__(self) -> str:
@@ -100,12 +143,14 @@ class LabSpec(Model):
     backend: Backend = Field("dind", description="dind: nodes are containers; vagrant: virtual machines")
     managers: Annotated[int, Field(ge=1, le=MAX_MANAGERS, description="how many managers, 1 to 7")] = 1
     workers: Annotated[int, Field(ge=0, le=MAX_NODES, description="how many workers")] = 3
-    nodes: tuple[NodeSpec, ...] = Field((), description="the nodes one by one, instead of managers and workers")
+    nodes: tuple[NodeSpec, ...] = Field(
+        (), max_length=MAX_NODES, description="the nodes one by one, instead of managers and workers"
+    )
     swarm: Swarm = Field("formed", description="formed: init and join are done; empty: bare engines")
     subnet: str | None = Field(
         None, description="the nodes' network, for example 172.30.0.0/24; a free one if not said"
     )
-    engine: dict[str, Any] = Field(default_factory=dict, description="daemon.json options of every node's engine")
+    engine: EngineOptions = Field(default_factory=dict, description="daemon.json options of every node's engine")
     registry: bool = Field(True, description="whether the lab has a registry and a mirror of Docker Hub")
     ports: tuple[PortSpec, ...] = Field((), description="published ports to reach on this host's 127.0.0.1")
     images: tuple[str, ...] = Field((), description="images that every node shall have from the start")
@@ -128,35 +173,44 @@ class LabSpec(Model):
             network = ipaddress.IPv4Network(value)
         except ValueError:
             raise ValueError(f"{value!r} is no IPv4 subnet like 172.30.0.0/24") from None
-        if not network.is_private:
-            raise ValueError(f"{value} is a public range; take one of 10/8, 172.16/12 or 192.168/16")
+        if not any(network.subnet_of(private) for private in PRIVATE):
+            raise ValueError(f"{value} is no private range; take one of 10/8, 172.16/12 or 192.168/16")
         return str(network)
-
-    @field_validator("engine")
-    @classmethod
-    def _check_engine(cls, value: dict[str, Any]) -> dict[str, Any]:
-        taken = sorted(set(value) & set(OURS_IN_ENGINE))
-        if taken:
-            raise ValueError(f"labctl itself sets {', '.join(taken)}")
-        return value
 
     @model_validator(mode="after")
     def _check_whole(self) -> Self:
-        names = [node.name for node in self.all_nodes()]
-        twice = sorted({name for name in names if names.count(name) > 1}) if len(self.nodes) else []
-        if twice:
-            raise ValueError(f"two nodes are called {', '.join(twice)}")
-        managers = sum(node.role == "manager" for node in self.all_nodes())
-        if self.nodes and not 1 <= managers <= MAX_MANAGERS:
-            raise ValueError(f"a swarm has 1 to {MAX_MANAGERS} managers; nodes lists {managers}")
-        if self.subnet is not None:
-            places = room(self.subnet)
-            if places < len(names):
-                raise ValueError(f"{self.subnet} has room for {places} nodes, and there are {len(names)}")
-        hosts = [(port.host, port.protocol) for port in self.ports]
-        if len(set(hosts)) < len(hosts):
-            raise ValueError("two of the ports want the same port of this host")
+        problems = [*self._node_problems(), *self._port_problems(), *self._label_problems()]
+        if problems:
+            raise Contradictions(problems)
         return self
+
+    def _node_problems(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
+        seen: set[str] = set()
+        for index, node in enumerate(self.nodes):
+            if node.name in seen:
+                yield ("nodes", index, "name"), f"another node is called {node.name} too"
+            seen.add(node.name)
+        managers = sum(node.role == "manager" for node in self.nodes)
+        if self.nodes and not 1 <= managers <= MAX_MANAGERS:
+            yield ("nodes",), f"a swarm has 1 to {MAX_MANAGERS} managers, and there are {managers}"
+        wanted = len(self.all_nodes())
+        if self.subnet is not None and (places := room(self.subnet)) < wanted:
+            yield ("subnet",), f"{self.subnet} has room for {places} nodes, and there are {wanted}"
+
+    def _port_problems(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
+        seen: set[tuple[int, str]] = set()
+        for index, port in enumerate(self.ports):
+            if (port.host, port.protocol) in seen:
+                yield ("ports", index), f"another port wants {port.host}/{port.protocol} of this host too"
+            seen.add((port.host, port.protocol))
+
+    def _label_problems(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
+        roles = {node.name: node.role for node in self.all_nodes()}
+        for pattern in self.node_labels:
+            try:
+                select(pattern, roles)
+            except UsageError as problem:
+                yield ("node_labels", pattern), problem.message
 
     def all_nodes(self) -> tuple[NodeSpec, ...]:
         """The nodes in order, managers first, named where the spec does not name them."""
@@ -167,8 +221,6 @@ class LabSpec(Model):
 
     def labels_of(self, node: NodeSpec) -> dict[str, str]:
         """The node labels that the node shall bear."""
-        from labctl.spec.names import select
-
         roles = {each.name: each.role for each in self.all_nodes()}
         labels: dict[str, str] = {}
         for pattern, given in self.node_labels.items():

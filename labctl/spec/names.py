@@ -18,7 +18,7 @@ def expand(name: str, known: Iterable[str]) -> str:
     names = list(known)
     if name in names:
         return name
-    found = re.fullmatch(r"([mw])(\d+)", name)
+    found = re.fullmatch(r"([mw])(\d{1,4})", name)
     if found:
         long = {"m": "manager", "w": "worker"}[found[1]] + found[2]
         if long in names:
@@ -43,7 +43,7 @@ def select(pattern: str, roles: Mapping[str, str]) -> list[str]:
 
 
 def _group(part: str, roles: Mapping[str, str]) -> list[str]:
-    found = re.fullmatch(r"@(all|managers?|workers?)(?::(\d+)(?:-(\d+))?)?", part)
+    found = re.fullmatch(r"@(all|managers?|workers?)(?::(\d{1,4})(?:-(\d{1,4}))?)?", part)
     if not found:
         raise UsageError(f"{part!r} is no filter", hint="Filters are @all, @manager, @worker, @worker:0, @worker:0-2.")
     group, first, last = found.groups()

@@ -2,34 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+import json
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labctl.errors import SpecError
-from labctl.spec.model import LabSpec
+from labctl.spec.document import BadYaml, Document, Where, load
+from labctl.spec.model import Contradictions, LabSpec, NodeSpec, PortSpec
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
     from pydantic_core import ErrorDetails
 
 __all__ = ["json_schema", "read_file", "read_mapping"]
 
-LARGEST = 1 << 20  # bytes; a lab.yaml has a few hundred
+LARGEST = 256 << 10  # bytes; a lab.yaml has a few hundred
+LONGEST_FOUND = 40  # characters of a value in a message
+EXPECTED = {
+    "tuple": "a list",
+    "dict": "keys with values",
+    "model": "keys with values",
+    "string": "text",
+    "int": "a whole number",
+    "float": "a number",
+    "finite": "a number",
+    "bool": "true or false",
+}
+
+Problem = tuple[Where, str]
+
+
+@dataclass(frozen=True)
+class _Origin:
+    """Where the parts of a description come from: a file with the lines of its keys, and flags that win over it."""
+
+    source: str
+    lines: Mapping[Where, int] = field(default_factory=dict)
+    flags: Collection[str] = ()
+
+    def place(self, where: Where) -> str:
+        """`file:line` of the innermost part of `where` that the file has."""
+        if where and where[0] in self.flags:
+            return "the flags"
+        for length in range(len(where), 0, -1):
+            if where[:length] in self.lines:
+                return f"{self.source}:{self.lines[where[:length]]}"
+        return self.source
 
 
 def read_mapping(given: Mapping[str, Any], *, source: str = "the flags") -> LabSpec:
     """Make a spec of a plain mapping. Raises SpecError with all problems."""
-    return _validated(given, source, lines=None)
+    return _spec_of(given, _Origin(source), ())
 
 
 def read_file(path: Path, overrides: Mapping[str, Any] | None = None) -> LabSpec:
     """Read a lab.yaml; `overrides` (from flags) win. Raises SpecError with all problems and their lines."""
-    text = _text_of(path)
-    loaded = _parsed(text, path)
-    merged = {**loaded, **dict(overrides or {})}
-    if overrides and {"managers", "workers"} & set(overrides):
+    document = _parsed(_text_of(path), path)
+    flags = dict(overrides or {})
+    merged = {**document.value, **flags}
+    if {"managers", "workers"} & set(flags):
         merged.pop("nodes", None)
-    return _validated(merged, str(path), lines=loaded)
+    twice = [f"{path}:{again.line}: {again.problem}" for again in document.twice]
+    return _spec_of(merged, _Origin(str(path), document.lines, flags), twice)
 
 
 def json_schema() -> dict[str, Any]:
@@ -59,9 +97,11 @@ def _text_of(path: Path) -> str:
     try:
         if path.is_dir():
             raise SpecError([f"{path} is a folder; it should be a lab.yaml"], source=str(path))
-        if path.stat().st_size > LARGEST:
-            raise SpecError([f"{path} is larger than 1 MiB; that is no lab.yaml"], source=str(path))
-        return path.read_text(encoding="utf-8")
+        with path.open("rb") as file:  # which may be a pipe, and have no size or no end
+            content = file.read(LARGEST + 1)
+        if len(content) > LARGEST:
+            raise SpecError([f"{path} is larger than {LARGEST >> 10} KiB; that is no lab.yaml"], source=str(path))
+        return content.decode()
     except FileNotFoundError:
         raise SpecError([f"{path}: there is no such file"], source=str(path)) from None
     except UnicodeDecodeError:
@@ -70,98 +110,114 @@ def _text_of(path: Path) -> str:
         raise SpecError([f"{path}: {problem.strerror}"], source=str(path)) from None
 
 
-def _parsed(text: str, path: Path) -> Any:
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import MarkedYAMLError, YAMLError
-
+def _parsed(text: str, path: Path) -> Document:
     try:
-        loaded = YAML(typ="rt").load(text)
-    except MarkedYAMLError as problem:
-        mark = problem.problem_mark or problem.context_mark
-        place = f"{path}:{mark.line + 1}" if mark else str(path)
-        said = (problem.problem or problem.context or "this is not YAML").split("\n")[0]
-        if "\\t" in said:
-            said = "a tab; YAML indents with spaces"
-        raise SpecError([f"{place}: {said}"], source=str(path)) from None
-    except YAMLError as problem:
-        raise SpecError([f"{path}: this is not YAML: {str(problem).splitlines()[0]}"], source=str(path)) from None
-    if loaded is None:
+        document = load(text)
+    except BadYaml as bad:
+        place = f"{path}:{bad.line}" if bad.line is not None else str(path)
+        raise SpecError([f"{place}: {bad.problem}"], source=str(path)) from None
+    if document.value is None:
         raise SpecError([f"{path}: the file is empty; `managers: 1` and `workers: 3` would be a lab"], source=str(path))
-    if not isinstance(loaded, dict):
-        said = f"{path}: expected keys like `name:` and `workers:`, found a {_kind(loaded)}"
+    if not isinstance(document.value, dict):
+        said = f"{path}: expected keys like `name:` and `workers:`, found {_shortened(document.value)}"
         raise SpecError([said], source=str(path))
-    return loaded
+    return document
 
 
-def _kind(value: object) -> str:
-    names: dict[type, str] = {list: "list", str: "text", bool: "yes or no", int: "number", float: "number"}
-    return next((name for base, name in names.items() if isinstance(value, base)), "value")
+def _spec_of(given: Mapping[str, Any], origin: _Origin, known_problems: Collection[str]) -> LabSpec:
+    spec, problems = _tried(given)
+    if spec is None:
+        problems += _contradictions_apart_from(problems, given)
+    if given.get("nodes") and {"managers", "workers"} & set(given):
+        problems.append((("nodes",), "say either nodes, or managers and workers"))
+    told = [f"{origin.place(where)}: {'.'.join(map(str, where)) or 'the lab'}: {text}" for where, text in problems]
+    if spec is None or told or known_problems:
+        raise SpecError(list(dict.fromkeys([*known_problems, *told])), source=origin.source)
+    return spec
 
 
-def _validated(given: Mapping[str, Any], source: str, lines: Any) -> LabSpec:
+def _tried(given: Mapping[str, Any]) -> tuple[LabSpec | None, list[Problem]]:
     from pydantic import ValidationError
 
-    problems = _counts_against_nodes(given, source, lines)
     try:
-        spec = LabSpec.model_validate(_plain(given))
+        return LabSpec.model_validate(given), []
     except ValidationError as invalid:
-        problems += [_told(error, source, lines) for error in invalid.errors(include_url=False)]
-    else:
-        if not problems:
-            return spec
-    raise SpecError(list(dict.fromkeys(problems)), source=source)
+        return None, [problem for error in invalid.errors(include_url=False) for problem in _problems_of(error)]
 
 
-def _counts_against_nodes(given: Mapping[str, Any], source: str, lines: Any) -> list[str]:
-    if given.get("nodes") and ({"managers", "workers"} & set(given)):
-        return [f"{_place(source, lines, ('nodes',))}: say either nodes, or managers and workers"]
-    return []
+def _contradictions_apart_from(problems: Collection[Problem], given: Mapping[str, Any]) -> list[Problem]:
+    """What contradicts each other in the parts that are right; pydantic looks for it only when all are."""
+    wrong = {where for where, _ in problems}
+    left, indexes = _without(given, wrong)
+    _, found = _tried(left)
+    later: list[Problem] = []
+    for where, text in found:
+        if len(where) > 1 and where[0] in indexes and isinstance(where[1], int):
+            where = (where[0], indexes[str(where[0])][where[1]], *where[2:])
+        # With a part of it wrong, the whole cannot be judged.
+        if not any(inner[: len(where)] == where for inner in wrong):
+            later.append((where, text))
+    return later
 
 
-def _plain(value: Any) -> Any:
-    """Drop ruamel's own types, which pydantic's strict parts do not know."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    for base in (bool, int, float, str):
-        if isinstance(value, base):
-            return base(value)
-    return value
+def _without(given: Mapping[str, Any], wrong: Collection[Where]) -> tuple[dict[str, Any], dict[str, list[int]]]:
+    """The description less its wrong parts, and which items are left of each list."""
+    inside: dict[Where, set[object]] = defaultdict(set)
+    for where in wrong:
+        for depth in range(1, len(where)):
+            inside[where[:depth]].add(where[depth])
+    left: dict[str, Any] = {}
+    indexes: dict[str, list[int]] = {}
+    for key, value in given.items():
+        if (key,) in wrong:
+            continue
+        if not isinstance(value, list):
+            left[key] = _less(value, inside[(key,)])
+        else:
+            items = [_less(item, inside[(key, index)]) for index, item in enumerate(value)]
+            indexes[key] = [i for i, item in enumerate(items) if (key, i) not in wrong and _is_whole(key, item)]
+            left[key] = [items[index] for index in indexes[key]]
+    return left, indexes
 
 
-def _told(error: ErrorDetails, source: str, lines: Any) -> str:
-    where = tuple(part for part in error["loc"] if isinstance(part, str | int))
-    name = ".".join(str(part) for part in where) or "the lab"
-    text = error["msg"].removeprefix("Value error, ")
-    if error["type"] == "extra_forbidden":
-        text = f"there is no such key{_nearest(str(where[-1]), where[:-1])}"
-    elif error["type"].endswith(("_type", "_parsing")):
-        text = f"{text[0].lower()}{text[1:]}, found {error['input']!r}"
-    else:
-        text = text.replace("Input should", "it should")
-    return f"{_place(source, lines, where)}: {name}: {text}"
+def _less(value: Any, keys: Collection[object]) -> Any:
+    """A mapping without some of its keys; of anything else that is wrong inside, nothing."""
+    if isinstance(value, dict):
+        return {key: inner for key, inner in value.items() if key not in keys}
+    return None if keys else value
 
 
-def _nearest(key: str, above: tuple[str | int, ...]) -> str:
-    import difflib
-
-    from labctl.spec.model import NodeSpec
-
-    fields = NodeSpec.model_fields if above[:1] == ("nodes",) else LabSpec.model_fields
-    near = difflib.get_close_matches(key, list(fields), n=1)
-    return f"; did you mean {near[0]}?" if near else f"; there is {', '.join(fields)}"
+def _is_whole(key: str, item: Any) -> bool:
+    needed = {"nodes": {"name"}, "ports": {"target", "host"}}.get(key, set())
+    return needed <= set(item) if isinstance(item, dict) else item is not None
 
 
-def _place(source: str, lines: Any, where: tuple[str | int, ...]) -> str:
-    """`file:line` of the innermost part of `where` that the file has."""
-    line: int | None = None
-    here = lines
-    for part in where:
-        marks = getattr(here, "lc", None)
-        try:
-            line = (marks.item(part) if isinstance(part, int) else marks.key(part))[0] + 1  # type: ignore[union-attr]  # None is caught below
-            here = here[part]
-        except (KeyError, IndexError, TypeError, AttributeError):
-            break
-    return f"{source}:{line}" if line is not None else source
+def _problems_of(error: ErrorDetails) -> list[Problem]:
+    cause: object = error.get("ctx", {}).get("error")
+    if isinstance(cause, Contradictions):
+        return list(cause.problems)
+    return [(error["loc"], _told(error, error["loc"]))]
+
+
+def _told(error: ErrorDetails, where: Where) -> str:
+    kind, text = error["type"], error["msg"].removeprefix("Value error, ")
+    if kind == "extra_forbidden":
+        return f"there is no such key{_nearest(str(where[-1]), where[0])}"
+    if kind in ("missing", "value_error"):
+        return "it is missing" if kind == "missing" else text
+    family = kind.split("_")[0]
+    if kind.endswith(("_type", "_parsing", "_size", "_from_float", "_number")) and family in EXPECTED:
+        text = f"expected {EXPECTED[family]}"
+    return f"{text.replace('Input should', 'it should')}, found {_shortened(error['input'])}"
+
+
+def _nearest(key: str, top: str | int) -> str:
+    models: dict[str, type[BaseModel]] = {"nodes": NodeSpec, "ports": PortSpec}
+    model = models.get(str(top), LabSpec)
+    near = difflib.get_close_matches(key, list(model.model_fields), n=1)
+    return f"; did you mean {near[0]}?" if near else f"; there is {', '.join(model.model_fields)}"
+
+
+def _shortened(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= LONGEST_FOUND else f"{text[:LONGEST_FOUND]}…"

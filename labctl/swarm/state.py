@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from labctl.engine import Engine
 
-__all__ = ["Port", "Service", "SwarmNode", "SwarmView", "Task"]
+__all__ = ["Port", "Service", "SwarmNode", "SwarmView", "Task", "moment"]
 
 # Task states that a task does not leave by itself (swarmkit api/types.proto).
 OVER = ("complete", "shutdown", "failed", "rejected", "remove", "orphaned")
@@ -83,6 +84,8 @@ class Task:
     container_id: str
     image: str
     iteration: int = 0
+    exit_code: int = 0
+    raw: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of(cls, raw: dict[str, Any]) -> Task:
@@ -99,7 +102,19 @@ class Task:
             container_id=(status.get("ContainerStatus") or {}).get("ContainerID", ""),
             image=raw["Spec"].get("ContainerSpec", {}).get("Image", ""),
             iteration=(raw.get("JobIteration") or {}).get("Index", 0),
+            exit_code=(status.get("ContainerStatus") or {}).get("ExitCode", 0),
+            raw=raw,
         )
+
+    @property
+    def created(self) -> float:
+        """When it was planned, in seconds since the epoch."""
+        return moment(self.raw.get("CreatedAt", ""))
+
+    @property
+    def since(self) -> float:
+        """When it came into its state, in seconds since the epoch, by its node's clock."""
+        return moment(self.raw.get("Status", {}).get("Timestamp", ""))
 
     @property
     def is_over(self) -> bool:
@@ -150,6 +165,11 @@ class Service:
         )
 
     @property
+    def is_global(self) -> bool:
+        """Whether it has one task for each node that may run it."""
+        return self.mode.startswith("global")
+
+    @property
     def is_job(self) -> bool:
         """Whether its tasks end by themselves."""
         return self.mode.endswith("-job")
@@ -163,6 +183,11 @@ class Service:
     def short_image(self) -> str:
         """The image without its digest, as `docker service ls` shows it."""
         return self.image.partition("@")[0]
+
+
+def moment(text: str) -> float:
+    """Read a time of the API (RFC 3339) as seconds since the epoch; 0.0 where there is none."""
+    return datetime.fromisoformat(text).timestamp() if text else 0.0
 
 
 def _mode_of(mode: dict[str, Any]) -> tuple[str, int]:

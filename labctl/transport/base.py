@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-__all__ = ["Result", "Transport", "as_argv", "bounded"]
+__all__ = ["STREAM_LIMIT", "Result", "Transport", "as_argv", "bounded"]
 
+STREAM_LIMIT = 3600.0  # seconds that a copy may take
 KILL_AFTER = 2  # seconds between a command's SIGTERM at its limit, and SIGKILL
 
 
@@ -57,6 +58,15 @@ class Transport(Protocol):
 
     def get(self, path: str) -> bytes:
         """Read a file of the node. Raises NotFoundError when it is missing."""
+        ...
+
+    def stream(
+        self, command: Sequence[str], *, stdin: Iterable[bytes] = (), limit: float = STREAM_LIMIT
+    ) -> Iterator[bytes]:
+        """Run a command on bytes that need not fit into memory, and yield those that it writes.
+
+        Raises CommandFailed at the end when it did not exit with 0.
+        """
         ...
 
     def interactive(self, command: Sequence[str]) -> int:

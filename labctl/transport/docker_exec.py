@@ -6,19 +6,25 @@ node still moves its own processes out of the root cgroup can make that fail. Th
 
 from __future__ import annotations
 
+import contextlib
 import io
 import posixpath
 import shlex
 import tarfile
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from labctl.engine import Engine
+from labctl.engine.attached import STDERR, Attached
 from labctl.engine.client import tar_of
-from labctl.errors import EngineRefused, NodeDown, NotFoundError
-from labctl.transport.base import Result, as_argv, bounded, shown
+from labctl.errors import CommandFailed, EngineRefused, EngineUnreachable, LabctlError, NodeDown, NotFoundError
+from labctl.transport.base import STREAM_LIMIT, Result, as_argv, bounded, shown
 
 __all__ = ["DockerExec"]
+
+# The engine's archive calls (`docker cp`) see a container's image and volumes, and what is mounted inside not.
+MOUNTED_INSIDE = ("/run/", "/var/run/", "/proc/", "/sys/", "/dev/")
 
 
 class DockerExec:
@@ -57,10 +63,22 @@ class DockerExec:
 
     def put(self, content: bytes, path: str, *, mode: int = 0o644) -> None:
         """Write a file in the container; its folder is made where it is missing."""
-        self._put(path, content, mode)
+        if not path.startswith(MOUNTED_INSIDE):
+            self._put(path, content, mode)
+            return
+        # head ends by itself where the end of an input cannot be told.
+        script = 'mkdir -p "$(dirname "$1")" && head -c "$2" > "$1" && chmod "$3" "$1"'
+        argv = ["/bin/sh", "-c", script, "sh", path, str(len(content)), f"{mode:o}"]
+        for _ in self.stream(argv, stdin=[content]):
+            pass
 
     def get(self, path: str) -> bytes:
         """Read a file of the container; raises NotFoundError when it is missing."""
+        if path.startswith(MOUNTED_INSIDE):
+            try:
+                return b"".join(self.stream(["cat", path]))
+            except CommandFailed as failed:
+                raise NotFoundError(f"file on {self._node}", path, ()) from failed
         try:
             packed = b"".join(self._engine.get(self._container, path))
         except EngineRefused as refused:
@@ -73,6 +91,34 @@ class DockerExec:
                 if file is not None:
                     return file.read()
         raise NotFoundError(f"file on {self._node}", path, ())
+
+    def stream(
+        self, command: Sequence[str], *, stdin: Iterable[bytes] = (), limit: float = STREAM_LIMIT
+    ) -> Iterator[bytes]:
+        """Run a command in the container on bytes; see Transport.stream."""
+        began = time.monotonic()
+        said: list[bytes] = []
+        with self._attached(bounded(command, limit)) as attached:
+            feeder = _Feeder(attached, stdin)
+            for kind, data in attached.output():
+                if kind == STDERR:
+                    said.append(data)
+                else:
+                    yield data
+            code = attached.exit_code()
+        if code != 0:
+            told = b"".join(said).decode(errors="replace")
+            raise CommandFailed(self._node, Result(shown(command), code, "", told, time.monotonic() - began))
+        feeder.check()
+
+    @contextlib.contextmanager
+    def _attached(self, argv: list[str]) -> Iterator[Attached]:
+        try:
+            attached = Attached(self._engine, self._container, argv)
+        except EngineRefused as refused:
+            raise self._why(refused) from refused
+        with contextlib.closing(attached):
+            yield attached
 
     def interactive(self, command: Sequence[str]) -> int:
         """Give the terminal to a command in the container; see Transport.interactive."""
@@ -102,3 +148,32 @@ class DockerExec:
             return NodeDown(self._node, "gone")
         state = str(inspected["State"]["Status"])
         return refused if state == "running" else NodeDown(self._node, state)
+
+
+class _Feeder:
+    """Feeds a command's input beside the reading of its output: one may wait for the other."""
+
+    def __init__(self, attached: Attached, chunks: Iterable[bytes]) -> None:
+        self._attached = attached
+        self._chunks = chunks
+        self._problem: LabctlError | None = None
+        self._thread = threading.Thread(target=self._feed, daemon=True)
+        self._thread.start()
+
+    def check(self) -> None:
+        """Raise what stopped the feeding, once the command has ended well."""
+        self._thread.join(timeout=5)
+        if self._problem is not None:
+            raise self._problem
+
+    def _feed(self) -> None:
+        try:
+            for chunk in self._chunks:
+                self._attached.send(chunk)
+            self._attached.end_input()
+        except EngineUnreachable:
+            # The command ended before it had read all; its exit code tells whether that was well.
+            return
+        except LabctlError as problem:
+            self._problem = problem
+            self._attached.end_input()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from labctl.errors import NotFoundError
-from labctl.transport.base import Result, shown
+from labctl.errors import CommandFailed, NotFoundError
+from labctl.transport.base import STREAM_LIMIT, Result, shown
 
 __all__ = ["FakeTransport"]
 
@@ -15,13 +15,14 @@ Answer = Result | str | Callable[[str], Result]
 class FakeTransport:
     """Answers scripted commands from a mapping of command -> answer (text means: exit 0 with that output).
 
-    `commands` lists what was run, `files` holds what was put.
+    `commands` lists what was run, `files` holds what was put, `streamed` what `stream` was fed.
     """
 
     def __init__(self, answers: Mapping[str, Answer] | None = None) -> None:
         self.answers = dict(answers or {})
         self.commands: list[str] = []
         self.files: dict[str, bytes] = {}
+        self.streamed: list[bytes] = []
 
     def run(
         self,
@@ -51,6 +52,16 @@ class FakeTransport:
         if path not in self.files:
             raise NotFoundError("file", path, self.files)
         return self.files[path]
+
+    def stream(
+        self, command: Sequence[str], *, stdin: Iterable[bytes] = (), limit: float = STREAM_LIMIT
+    ) -> Iterator[bytes]:
+        """Answer as scripted; what came in is in `streamed`."""
+        self.streamed.append(b"".join(stdin))
+        result = self.run(command, limit=limit)
+        yield result.stdout.encode()
+        if not result.ok:
+            raise CommandFailed("the fake node", result)
 
     def interactive(self, command: Sequence[str]) -> int:
         """Run as scripted and return the code."""

@@ -1,0 +1,75 @@
+# From a clean clone on a fresh Debian machine: `make demo` shows it working, `make test` proves it.
+# Both set up all they need: a virtual environment, a Docker engine, images.
+
+SHELL := /bin/bash
+VENV ?= .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3
+REPORTS := reports
+PYTEST := $(BIN)/python -m pytest --durations=5 --durations-min=5
+COVER := --cov=labctl --cov-append --cov-report=
+
+.PHONY: help setup engine demo test test-unit test-contract test-integration coverage lint format docs bench clean
+
+help:  ## what there is
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
+
+setup: $(VENV)/.ready  ## the virtual environment, with labctl in it
+
+$(VENV)/.ready: pyproject.toml
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { apt-get update -qq && apt-get install -y -qq python3-venv; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group dev
+	@touch $@
+
+engine: setup  ## a Docker engine that answers, and limits that suffice
+	$(BIN)/labctl doctor --fix --yes --nodes 4
+
+demo: engine  ## a swarm of four nodes and the voting app on it, checked
+	$(BIN)/labctl up --nodes 4 --backend dind --name demo
+	$(BIN)/labctl exercise voting-app --auto --lab demo
+	$(BIN)/labctl map --lab demo
+	$(BIN)/labctl ports --lab demo
+
+test: engine  ## all tests, on real labs; minutes per suite at the end
+	@rm -rf $(REPORTS) .coverage .coverage.*; mkdir -p $(REPORTS); failed=0; \
+	for suite in unit contract integration; do \
+	  began=$$(date +%s); \
+	  $(MAKE) --no-print-directory test-$$suite || failed=1; \
+	  echo "$$suite: $$(( ($$(date +%s) - began) / 60 )) min $$(( ($$(date +%s) - began) % 60 )) s" >> $(REPORTS)/minutes; \
+	done; \
+	$(MAKE) --no-print-directory coverage; echo; echo "Minutes per suite"; cat $(REPORTS)/minutes; exit $$failed
+
+test-unit: setup
+	$(PYTEST) tests/unit $(COVER) --junit-xml=$(REPORTS)/unit.xml
+
+test-contract: setup
+	$(PYTEST) tests/contract $(COVER) --junit-xml=$(REPORTS)/contract.xml
+
+test-integration: setup
+	$(PYTEST) tests/integration $(COVER) --junit-xml=$(REPORTS)/integration.xml
+
+coverage: setup
+	@$(BIN)/python -m coverage combine --quiet 2>/dev/null; $(BIN)/python -m coverage report --format=total 2>/dev/null \
+	  | sed 's/^/Coverage of labctl, in percent: /'; $(BIN)/python -m coverage report > $(REPORTS)/coverage.txt || true
+
+lint: setup  ## ruff, mypy strict, import-linter, the generated docs
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python docs/generate.py --check
+
+format: setup  ## let ruff put the code in order
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: setup  ## write the CLI reference and the schemas again
+	$(BIN)/python docs/generate.py
+
+bench: engine  ## speed as ratios, side by side
+	$(BIN)/python -m bench
+
+clean:  ## remove what setup and the tests made here; labs go with `labctl down --all`
+	rm -rf $(VENV) $(REPORTS) dist build .coverage .coverage.* .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,164 @@
+"""`python -m bench [PART ...]`: every figure of docs/speed.md, as ratios of what ran in turns in one run.
+
+Parts: up, grow, down, instant, idle, app. Each prints a Markdown table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from bench import floor, route
+from bench.common import engine, median, timed
+from labctl import images
+from labctl.engine import Engine, host_endpoint
+
+LABCTL = str(Path(sys.executable).with_name("labctl"))
+LAB = "bench"
+
+
+def main() -> None:
+    """Run the parts that were asked for, all where none was."""
+    parts: dict[str, Callable[[argparse.Namespace], None]] = {
+        "up": part_up,
+        "grow": part_grow,
+        "down": part_down,
+        "instant": part_instant,
+        "idle": part_idle,
+        "app": part_app,
+    }
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(parts))
+    parser.add_argument("--runs", type=int, default=5, help="how often, in turns; the median is told")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[4, 30, 60], help="nodes, for grow")
+    given = parser.parse_args()
+    for name in given.parts or parts:
+        if name not in parts:
+            parser.error(f"there is no part {name}: {', '.join(parts)}")
+        parts[name](given)
+
+
+def node_image() -> str:
+    """The image that all contestants use; built where it is missing, before any clock runs."""
+    return images.ensure_node_image(Engine(host_endpoint()), lambda _: None, lambda _: None)
+
+
+def labctl_up(nodes: int, *flags: str) -> float:
+    """Seconds of `labctl up`, from the shell."""
+    return timed([LABCTL, "--progress", "none", "up", "--name", LAB, "--nodes", str(nodes), *flags])
+
+
+def labctl_down() -> float:
+    """Seconds of `labctl down`, from the shell."""
+    return timed([LABCTL, "--progress", "none", "down", "--lab", LAB])
+
+
+def part_up(given: argparse.Namespace) -> None:
+    """Four nodes: the floor, labctl without and with its verification, the tutorial's route."""
+    image = node_image()
+    seconds: dict[str, list[float]] = {"floor": [], "labctl, not verified": [], "labctl": [], "route": []}
+    labctl_up(4)
+    labctl_down()
+    for _ in range(given.runs):
+        seconds["floor"].append(floor.up(4, image))
+        floor.down()
+        seconds["labctl, not verified"].append(labctl_up(4, "--no-verify"))
+        labctl_down()
+        seconds["labctl"].append(labctl_up(4))
+        labctl_down()
+        seconds["route"].append(route.up(4, image))
+        route.down()
+    show("Four nodes, from the shell to all Ready", seconds, against="floor")
+
+
+def part_grow(given: argparse.Namespace) -> None:
+    """Many nodes: what each one more costs, for the floor and for labctl."""
+    image = node_image()
+    print("\n### What a node more costs\n\n| nodes | floor, s | labctl, s | ratio |\n|---|---|---|---|")
+    took: dict[int, tuple[float, float]] = {}
+    for size in given.sizes:
+        timed([LABCTL, "doctor", "--fix", "--yes", "--nodes", str(size)])
+        base = floor.up(size, image)
+        floor.down()
+        ours = labctl_up(size, "--no-verify")
+        labctl_down()
+        took[size] = (base, ours)
+        print(f"| {size} | {base:.1f} | {ours:.1f} | {ours / base:.2f} |", flush=True)
+    sizes = sorted(took)
+    for small, large in zip(sizes, sizes[1:], strict=False):
+        more = [(took[large][i] - took[small][i]) / (large - small) for i in (0, 1)]
+        print(f"\nFrom {small} to {large}: {more[0]:.3f} s a node for the floor, {more[1]:.3f} s for labctl.")
+
+
+def part_down(given: argparse.Namespace) -> None:
+    """Removing four nodes: the containers in parallel, and `labctl down`."""
+    image = node_image()
+    seconds: dict[str, list[float]] = {"floor": [], "labctl down": []}
+    for _ in range(given.runs):
+        floor.up(4, image)
+        seconds["floor"].append(floor.down())
+        labctl_up(4, "--no-verify")
+        seconds["labctl down"].append(labctl_down())
+    show("Four nodes, removed", seconds, against="floor")
+
+
+def part_instant(given: argparse.Namespace) -> None:
+    """What should feel instant."""
+    labctl_up(4, "--no-verify")
+    commands: dict[str, Sequence[str]] = {
+        'python -c "import click"': [sys.executable, "-c", "import click"],
+        "labctl --help": [LABCTL, "--help"],
+        "docker ps": ["docker", "ps"],
+        "labctl status": [LABCTL, "status", "--lab", LAB],
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in commands}
+    for _ in range(given.runs * 4):
+        for name, command in commands.items():
+            seconds[name].append(timed(command))
+    labctl_down()
+    show("Instant", seconds, against='python -c "import click"')
+
+
+def part_idle(_given: argparse.Namespace) -> None:
+    """The memory of idle nodes, as the engine counts it without the page cache."""
+    labctl_up(4)
+    client = engine()
+    print("\n### An idle node's memory\n\n| node | MiB |\n|---|---|")
+    for found in client.containers(filters={"label": f"labctl.lab={LAB}"}):
+        stats = client.stats(found["Id"], stream=False)["memory_stats"]
+        cache = stats["stats"].get("total_inactive_file", stats["stats"].get("inactive_file", 0))
+        print(f"| {found['Names'][0].lstrip('/')} | {(stats['usage'] - cache) / 2**20:.0f} |")
+    labctl_down()
+
+
+def part_app(_given: argparse.Namespace) -> None:
+    """From nothing to the first counted vote, and where the time goes."""
+    up = labctl_up(4)
+    report = Path("/tmp/labctl-bench-app.json")
+    command = [LABCTL, "--progress", "none", "exercise", "voting-app", "--auto", "--lab", LAB, "-o", "json"]
+    import subprocess
+
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    report.write_text(done.stdout)
+    steps = json.loads(done.stdout)["steps"]
+    print("\n### The voting app\n\n| phase | s |\n|---|---|")
+    print(f"| labctl up --nodes 4, verified | {up:.1f} |")
+    for step in steps:
+        print(f"| {step['id']} | {step['seconds']:.1f} |")
+    labctl_down()
+
+
+def show(title: str, seconds: dict[str, list[float]], *, against: str) -> None:
+    """Print medians, and their ratio to one of them."""
+    base = median(seconds[against])
+    print(f"\n### {title}\n\n| what | median s | lowest | highest | ratio to {against} |\n|---|---|---|---|---|")
+    for name, values in seconds.items():
+        row = (median(values), min(values), max(values), median(values) / base)
+        print(f"| {name} | {row[0]:.2f} | {row[1]:.2f} | {row[2]:.2f} | {row[3]:.2f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

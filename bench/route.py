@@ -1,0 +1,80 @@
+"""The tutorial's route, typed by a script: `docker run` each node, wait for it, init, join one by one.
+
+The entry point is that of a docker:dind image in the ways that cost time: dockerd brings its own containerd,
+and one node comes after the other. The certificates that the image makes at each start are left out, and so
+is the pause that dockerd makes without them: with either, the route takes longer.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import time
+
+from bench.common import LABEL, node_body, remove_labelled
+
+__all__ = ["down", "up"]
+
+NETWORK = "bench-route"
+
+ENTRY = r"""
+set -e
+mount --make-rshared /; mount -o remount,rw /sys || true
+for c in /sys/fs/cgroup/*/; do mount -o remount,rw,bind "${c%/}" 2>/dev/null || true; done
+exec dockerd --host unix:///var/run/docker.sock --host tcp://0.0.0.0:2375 --tls=false --log-level warn
+"""
+
+
+def up(nodes: int, image: str) -> float:
+    """Make a swarm of so many nodes as a learner would, and return the seconds."""
+    began = time.monotonic()
+    _run("docker", "network", "create", "--label", f"{LABEL}=route", "--subnet", "10.244.0.0/24", NETWORK)
+    for number in range(nodes):
+        _run(*_docker_run(number, image))
+    for number in range(nodes):
+        _wait(number)
+    said = _run("docker", "exec", _name(0), "docker", "swarm", "init", "--advertise-addr", _address(0))
+    token = next(word for word in said.split() if word.startswith("SWMTKN"))
+    for number in range(1, nodes):
+        _run("docker", "exec", _name(number), "docker", "swarm", "join", "--token", token, f"{_address(0)}:2377")
+    while _run("docker", "exec", _name(0), "docker", "node", "ls").count(" Ready ") < nodes:
+        time.sleep(0.1)
+    return time.monotonic() - began
+
+
+def down() -> float:
+    """Remove it all and return the seconds."""
+    return remove_labelled("route")
+
+
+def _docker_run(number: int, image: str) -> list[str]:
+    host = node_body(_name(number), image, NETWORK, _address(number), {})["HostConfig"]
+    capabilities = [word for name in host["CapAdd"] for word in ("--cap-add", name)]
+    confinement = [word for option in host["SecurityOpt"] for word in ("--security-opt", option)]
+    return [
+        "docker", "run", "-d", "--name", _name(number), "--hostname", _name(number), "--label", f"{LABEL}=route",
+        *capabilities, *confinement, "--security-opt", "systempaths=unconfined", "--device-cgroup-rule", "a *:* rwm",
+        "--cgroupns", "private", "--network", NETWORK, "--ip", _address(number), "--entrypoint", "/bin/bash", image,
+        "-c", ENTRY,
+    ]  # fmt: skip
+
+
+def _wait(number: int) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        asked = subprocess.run(["docker", "exec", _name(number), "docker", "info"], capture_output=True, check=False)
+        if asked.returncode == 0:
+            return
+        time.sleep(0.1)
+    raise TimeoutError(f"{_name(number)} did not come up")
+
+
+def _name(number: int) -> str:
+    return f"bench-route-{number}"
+
+
+def _address(number: int) -> str:
+    return f"10.244.0.{10 + number}"
+
+
+def _run(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout

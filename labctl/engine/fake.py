@@ -1,0 +1,121 @@
+"""An engine for tests: the client is the real one, and in the place of the wire is a script.
+
+It refuses what was not scripted.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from labctl.engine.client import Engine, client_class
+from labctl.engine.endpoint import Endpoint
+from labctl.errors import EngineRefused, EngineUnreachable
+
+__all__ = ["Answer", "Asked", "FakeEngine"]
+
+NOWHERE = "http://127.0.0.1:1"
+API = "1.41"  # that of engine 20.10, the oldest that labctl knows
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request as the engine got it. `path` is without the API's version."""
+
+    method: str
+    path: str
+    query: dict[str, str] = field(default_factory=dict)
+    body: Any = None
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+Answer = (
+    dict[str, Any] | list[Any] | str | bytes | None | EngineRefused | EngineUnreachable | Callable[[Asked], "Answer"]
+)
+
+
+class FakeEngine(Engine):
+    """Answers from `script`, a mapping of "GET /nodes" -> answer; `asked` lists what was asked.
+
+    An answer is the API's JSON, text or bytes as they are, None for an empty body, an error of ours for the
+    engine's refusal (with its status) or its silence, or a function of the request that returns one of these.
+    """
+
+    def __init__(self, script: Mapping[str, Answer] | None = None, *, where: str = "the engine") -> None:
+        super().__init__(Endpoint(NOWHERE), where=where)
+        self.script = dict(script or {})
+        self.asked: list[Asked] = []
+
+    @cached_property
+    def api(self) -> Any:
+        """The real client, which speaks to the script."""
+        client = client_class()(base_url=NOWHERE, version=API)
+        client.mount(NOWHERE, _adapter(self))
+        return client
+
+    def answer(self, asked: Asked) -> Answer:
+        """Return the scripted answer; raises AssertionError for a request that has none."""
+        self.asked.append(asked)
+        if str(asked) not in self.script:
+            raise AssertionError(f"not scripted: {asked}; scripted: {sorted(self.script)}")
+        answer = self.script[str(asked)]
+        while callable(answer):
+            answer = answer(asked)
+        return answer
+
+
+def _adapter(engine: FakeEngine) -> Any:
+    """What requests sends by; made late, since importing requests takes its time."""
+    import requests
+    import urllib3
+    from requests.adapters import BaseAdapter
+
+    class Script(BaseAdapter):
+        def send(self, request: requests.PreparedRequest, *_args: Any, **_kwargs: Any) -> requests.Response:
+            status, body = _as_http(engine.answer(_asked(request)))
+            response = requests.Response()
+            response.status_code = status
+            response.url = str(request.url)
+            response.request = request
+            response.reason = "as scripted"
+            response.raw = urllib3.HTTPResponse(io.BytesIO(body), status=status, preload_content=False)
+            return response
+
+        def close(self) -> None:
+            """There is no connection."""
+
+    return Script()
+
+
+def _asked(request: Any) -> Asked:
+    parts = urlsplit(request.url)
+    path = unquote(parts.path).removeprefix(f"/v{API}")
+    body = request.body
+    if isinstance(body, str | bytes) and request.headers.get("Content-Type") == "application/json":
+        body = json.loads(body)
+    return Asked(request.method, path, dict(parse_qsl(parts.query)), body)
+
+
+def _as_http(answer: Answer) -> tuple[int, bytes]:
+    import requests
+
+    match answer:
+        case EngineUnreachable():
+            raise requests.ConnectionError(answer.message)
+        case EngineRefused():
+            return answer.status or 500, json.dumps({"message": answer.message}).encode()
+        case None:
+            return 204, b""
+        case str():
+            return 200, answer.encode()
+        case bytes():
+            return 200, answer
+        case _:
+            return 200, json.dumps(answer).encode()

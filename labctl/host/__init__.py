@@ -1,0 +1,27 @@
+"""What this machine can give a lab: examined before anything is made, told in one line each, mended where it can be."""
+
+from labctl.host.capabilities import grantable_capabilities, node_confinement
+from labctl.host.examine import examine, preflight
+from labctl.host.hub import hub_reachable
+from labctl.host.limits import raise_limits
+from labctl.host.mend import mend
+from labctl.host.network_facts import uplink_mtu
+from labctl.host.report import Report, Row, Verdict
+from labctl.host.subnets import free_subnet, overlaps, refuse_overlap
+
+__all__ = [
+    "Report",
+    "Row",
+    "Verdict",
+    "examine",
+    "free_subnet",
+    "grantable_capabilities",
+    "hub_reachable",
+    "mend",
+    "node_confinement",
+    "overlaps",
+    "preflight",
+    "raise_limits",
+    "refuse_overlap",
+    "uplink_mtu",
+]

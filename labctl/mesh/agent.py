@@ -1,0 +1,216 @@
+"""The agent's loop: look at what the swarm has, and make this node's namespaces serve it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import NamedTuple, NoReturn
+
+from .engineapi import EngineError, LocalEngine, Network, reload_engine
+from .gossip import GossipBell
+from .model import Uplink, rules_for
+from .netns import INGRESS, CommandError, Namespace, scan
+from .networkdb import DecodeError, Endpoint, NetworkDB, NetworkDBError, Table, decode_endpoint
+from .pace import Pace
+from .plumber import Plumber
+from .status import STATUS_FILE, MeshStatus, Mode
+
+__all__ = ["Agent"]
+
+HEARTBEAT = 10.0  # seconds between two writings of an unchanged status
+# The engine makes and removes namespaces piece by piece: what fails meanwhile is no error yet.
+SETTLING = 5.0
+WHILE_SETTLING = 0.2  # seconds until what failed is tried again, then and later
+AFTER_ERROR = 1.0
+RELOAD_EVERY = 10.0  # seconds between two requests to the engine to open its diagnostic port
+log = logging.getLogger("mesh")
+
+
+class Topology(NamedTuple):
+    """Which network each namespace balances, and how the node reaches ingress."""
+
+    networks: dict[Namespace, Network]
+    sandbox: str = ""
+    subnet: str = ""
+
+
+class Agent:
+    """Serves one node until its process ends."""
+
+    def __init__(
+        self, engine: LocalEngine, networkdb: NetworkDB, *, status_file: str = STATUS_FILE, crashes: int = 0
+    ) -> None:
+        self._engine = engine
+        self._networkdb = networkdb
+        self._plumber = Plumber()
+        self._bell = GossipBell()
+        self._pace = Pace(deaf=self._bell.is_deaf)
+        self._seen: tuple[Namespace, ...] = ()
+        self._topology: Topology | None = None
+        self._tables: dict[str, Table] = {}
+        self._endpoints: dict[str, tuple[Endpoint, ...]] = {}
+        self._reloaded = float("-inf")
+        self._failing_since: float | None = None
+        self._status_file = status_file
+        self._status = MeshStatus(Mode.IDLE, 0.0, started=time.time(), crashes=crashes)
+
+    def run(self) -> NoReturn:
+        """Follow the swarm for ever."""
+        if self._bell.is_deaf:
+            log.warning("gossip cannot be heard (%s): looking more often instead", self._bell.why_deaf)
+        while True:
+            self.step(time.monotonic())
+            now = time.monotonic()
+            if self._bell.wait(self._pace.nap(now, other=self._plumber.janitor.next_due())):
+                self._pace.stir(time.monotonic())
+
+    def step(self, now: float) -> None:
+        """Do what is due at `now` (monotonic seconds)."""
+        problems: list[str] = []
+        looked = False
+        try:
+            self._glance(now)
+            self._plumber.sweep(now)
+            looked = self._pace.next_look(now) <= now
+            if looked:
+                self._pace.looked(now)
+                problems += self._look(now)
+        except (EngineError, NetworkDBError, CommandError) as error:
+            problems.append(str(error))
+        if problems:
+            self._failing_since = self._failing_since or now
+            settling = now < self._failing_since + SETTLING
+            self._pace.stir(now)
+            self._pace.put_off(now + (WHILE_SETTLING if settling else AFTER_ERROR))
+            self._report("; ".join(problems), settling=settling)
+        elif looked:
+            self._failing_since = None
+            self._report(None)
+
+    def _glance(self, now: float) -> None:
+        """See whether namespaces came or went since the last glance."""
+        seen = scan()
+        if seen != self._seen:
+            self._seen, self._topology = seen, None
+            self._plumber.keep_only(seen)
+            self._pace.stir(now)
+
+    def _look(self, now: float) -> list[str]:
+        """Read the networkdb and apply what it says. Returns what could not be applied."""
+        if self._topology is None:
+            self._topology = self._discover()
+        topology = self._topology
+        self._read_tables(topology, now)
+        problems = []
+        for namespace, network in topology.networks.items():
+            try:
+                self._balance(namespace, network, now)
+            except CommandError as error:
+                # The engine may have removed it meanwhile; the next glance sees that.
+                if namespace in scan():
+                    problems.append(str(error))
+        try:
+            self._divert(topology)
+        except CommandError as error:
+            problems.append(str(error))
+        return problems
+
+    def _discover(self) -> Topology:
+        """Ask the engine which network each namespace belongs to. Raises EngineError."""
+        if not self._seen:
+            return Topology({})
+        overlays = self._engine.overlays()
+        networks: dict[Namespace, Network] = {}
+        for namespace in self._seen:
+            for network in overlays:
+                is_ingress = namespace.name == INGRESS
+                if network.is_ingress == is_ingress and network.identity.startswith(namespace.network_prefix()):
+                    networks[namespace] = network
+        unknown = [namespace.name for namespace in self._seen if namespace not in networks]
+        if unknown:
+            raise EngineError(f"the engine lists no network for {', '.join(unknown)} yet")
+        if not any(network.is_ingress for network in networks.values()):
+            return Topology(networks)
+        gateway = self._engine.gateway()
+        if not gateway.sandbox:
+            raise EngineError("ingress is not connected to the node yet")
+        return Topology(networks, gateway.sandbox, gateway.subnet)
+
+    def _read_tables(self, topology: Topology, now: float) -> None:
+        wanted = {network.identity for network in topology.networks.values()}
+        try:
+            tables = {identity: self._networkdb.endpoints(identity) for identity in wanted}
+        except NetworkDBError as error:
+            if now - self._reloaded >= RELOAD_EVERY and reload_engine():
+                self._reloaded = now
+                log.info("asked the engine to read its configuration, for its network diagnostic port")
+            raise NetworkDBError(
+                f"the engine does not show its networkdb ({error}): daemon.json must set network-diagnostic-port"
+            ) from error
+        for identity, table in tables.items():
+            if table != self._tables.get(identity):
+                self._endpoints[identity] = decode(table)
+        self._tables = tables
+
+    def _balance(self, namespace: Namespace, network: Network, now: float) -> None:
+        endpoints = self._endpoints[network.identity]
+        rules = rules_for(endpoints)
+        addresses = frozenset(endpoint.address for endpoint in endpoints)
+        if self._plumber.balance(namespace, rules, addresses, now):
+            self._pace.stir(now)
+            log.info(
+                "%s: %d VIPs, %d ports, %d tasks serve",
+                *(network.name, len(rules.vips), len(rules.ports), len(rules.serving())),
+            )
+
+    def _divert(self, topology: Topology) -> None:
+        ports = frozenset(
+            (port.protocol, port.published)
+            for network in topology.networks.values()
+            if network.is_ingress
+            for endpoint in self._endpoints[network.identity]
+            for port in endpoint.ports
+        )
+        if not topology.sandbox:
+            changed = self._plumber.undivert()
+        else:
+            changed = self._plumber.divert(Uplink(topology.sandbox, topology.subnet, ports))
+        if changed:
+            log.info("node: %d published ports", len(ports))
+
+    def _report(self, problem: str | None, *, settling: bool = False) -> None:
+        """Write the status when it changed, and now and then when it did not."""
+        error = None if settling else problem
+        old = self._status
+        networks = self._topology.networks if self._topology else {}
+        shown = [e for network in networks.values() for e in self._endpoints.get(network.identity, ())]
+        new = old._replace(
+            mode=Mode.NAT if self._seen else Mode.IDLE,
+            networks=len(networks),
+            services=len({endpoint.service_id for endpoint in shown if endpoint.vip or endpoint.ports}),
+            tasks=len({endpoint.task for endpoint in shown if endpoint.service_id and not endpoint.disabled}),
+            ports=tuple(sorted({f"{p.published}/{p.protocol}" for e in shown for p in e.ports})),
+            pending=problem if settling else None,
+            error=error,
+            last_error=error or old.last_error,
+        )
+        wall = time.time()
+        if new == old and wall - old.updated < HEARTBEAT:
+            return
+        if error != old.error:
+            log.log(logging.WARNING if error else logging.INFO, "%s", error or "all is well again")
+        elif new.pending and new.pending != old.pending:
+            log.info("not yet: %s", new.pending)
+        self._status = new._replace(updated=wall)
+        self._status.save(self._status_file)
+
+
+def decode(table: Table) -> tuple[Endpoint, ...]:
+    """Decode a table, leaving out (and logging) what is no endpoint."""
+    endpoints = []
+    for key, record in table.items():
+        try:
+            endpoints.append(decode_endpoint(record))
+        except DecodeError as error:
+            log.warning("endpoint %s left out: %s", key[:12], error)
+    return tuple(endpoints)

@@ -1,0 +1,90 @@
+"""What the mesh asks of the node's own engine: its overlay networks, and where ingress is on the bridge."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from .httpget import Connection, HttpError
+from .nft import BRIDGE
+
+__all__ = ["EngineError", "LocalEngine", "Network", "reload_engine"]
+
+PID_FILE = "/run/docker.pid"
+INGRESS_SANDBOX = "ingress-sbox"
+
+
+class EngineError(Exception):
+    """The engine did not answer, or not as expected; the text says which."""
+
+
+class Network(NamedTuple):
+    """An overlay network of the swarm."""
+
+    identity: str
+    name: str
+    is_ingress: bool
+
+
+class Gateway(NamedTuple):
+    """The bridge between the node and the swarm's namespaces on it."""
+
+    subnet: str
+    sandbox: str  # address of the ingress namespace on it; empty while it has none
+
+
+class LocalEngine:
+    """Reads from the engine's API on its local socket."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def overlays(self) -> list[Network]:
+        """Return the overlay networks that this node knows. Raises EngineError."""
+        listing = self._get('/networks?filters={"driver":["overlay"]}'.replace('"', "%22"))
+        try:
+            return [Network(str(it["Id"]), str(it["Name"]), bool(it["Ingress"])) for it in listing]
+        except (KeyError, TypeError) as error:
+            raise EngineError(f"a list of networks that is not understood: {error!r}") from error
+
+    def gateway(self) -> Gateway:
+        """Return the bridge that published ports go through. Raises EngineError."""
+        bridge = self._get(f"/networks/{BRIDGE}")
+        try:
+            subnet = str(bridge["IPAM"]["Config"][0]["Subnet"])
+            sandbox = (bridge["Containers"] or {}).get(INGRESS_SANDBOX, {})
+            return Gateway(subnet, str(sandbox.get("IPv4Address", "")).partition("/")[0])
+        except (AttributeError, IndexError, KeyError, TypeError) as error:
+            raise EngineError(f"a network {BRIDGE} that is not understood: {error!r}") from error
+
+    def _get(self, path: str) -> Any:
+        try:
+            status, body = self._connection.get(path)
+            answer: Any = json.loads(body)
+        except HttpError as error:
+            raise EngineError(f"the engine does not answer: {error}") from error
+        except ValueError as error:
+            raise EngineError(f"the engine's answer to {path} is not JSON") from error
+        if status != 200:
+            said = answer.get("message") if isinstance(answer, dict) else None
+            raise EngineError(f"the engine refuses {path}: {said or status}")
+        return answer
+
+
+def reload_engine(pid_file: str = PID_FILE) -> bool:
+    """Let the engine read its configuration again, and tell whether there was one to be told.
+
+    It opens its network diagnostic port only then. To be called when its API has answered: before that
+    the signal would end it.
+    """
+    try:
+        pid = int(Path(pid_file).read_text())
+        if Path(f"/proc/{pid}/comm").read_text().strip() != "dockerd":
+            return False
+        os.kill(pid, signal.SIGHUP)
+    except (OSError, ValueError):
+        return False
+    return True

@@ -1,0 +1,117 @@
+"""Making the kernel do what the rules say, and only where they changed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+
+from .conntrack import FlowJanitor, forget_now
+from .model import Rules, Stale, Uplink, stale_flows
+from .netns import INGRESS, CommandError, Namespace, prepare, run, set_route_localnet, set_vips
+from .nft import BRIDGE, FORWARD_CHAIN, balancer_script, forward_script, node_script
+
+__all__ = ["Plumber"]
+
+# The engine's chain for rules of others: looked at first, and left alone when the engine restarts.
+USER_CHAIN = "DOCKER-USER"
+NO_UPLINK = Uplink("", "", frozenset())
+log = logging.getLogger("mesh")
+
+
+class Plumber:
+    """Applies rules to namespaces and to the node, and remembers what is in force.
+
+    What cannot be applied is not remembered, so that the next call tries it again. What an earlier agent
+    left in the kernel is taken over: the first script replaces it whole.
+    """
+
+    def __init__(self) -> None:
+        self.applied: dict[Namespace, Rules] = {}
+        self.janitor = FlowJanitor()
+        self._addresses: dict[Namespace, frozenset[str]] = {}
+        self._uplink: Uplink | None = None  # unknown: an earlier agent may have left one
+        self._forwards = False
+
+    def balance(self, namespace: Namespace, rules: Rules, addresses: Collection[str], now: float) -> bool:
+        """Make a namespace follow `rules`; `addresses` are all endpoints of its network.
+
+        Returns whether anything changed. Raises CommandError.
+        """
+        old = self.applied.get(namespace)
+        if old == rules and self._addresses[namespace] == addresses:
+            return False
+        if old != rules:
+            self.applied.pop(namespace, None)
+            self._replace(namespace, old, rules)
+        before = self._addresses.get(namespace, frozenset())
+        self.applied[namespace], self._addresses[namespace] = rules, frozenset(addresses)
+        if old is not None:
+            stale = stale_flows(old, rules, before=before, after=addresses)
+            self.janitor.note(namespace, stale, now)
+            forget_now(stale, namespace)
+        return old != rules
+
+    def divert(self, uplink: Uplink) -> bool:
+        """Make the node send published ports to its ingress namespace. Returns whether anything changed.
+
+        Raises CommandError.
+        """
+        old = self._uplink
+        if old == uplink:
+            return False
+        self._uplink = None
+        if uplink.ports:
+            set_route_localnet(BRIDGE)
+            if old is None or not old.ports or old.sandbox != uplink.sandbox:
+                self._let_forward(uplink.sandbox)
+        run("nft", "-f", "-", script=node_script(uplink))
+        self._uplink = uplink
+        if old is not None:
+            opened = tuple(sorted(uplink.ports - old.ports))
+            forget_now(Stale((), opened, (), ()), None)
+        return True
+
+    def undivert(self) -> bool:
+        """Take from the node all that `divert` did. Returns whether anything changed. Raises CommandError."""
+        changed = self.divert(NO_UPLINK)
+        if self._forwards:
+            self._forbid_forward()
+        return changed
+
+    def sweep(self, now: float) -> None:
+        """Forget the flows to tasks that left, as far as they are due. Raises CommandError."""
+        self.janitor.sweep(self.applied, now)
+
+    def keep_only(self, namespaces: Collection[Namespace]) -> None:
+        """Forget what was applied to namespaces that are gone."""
+        for gone in [namespace for namespace in self.applied if namespace not in namespaces]:
+            del self.applied[gone]
+            del self._addresses[gone]
+            if gone.name == INGRESS:
+                # The engine left the swarm or was started again: what it did to the node may be undone.
+                self._uplink = None
+
+    def _replace(self, namespace: Namespace, old: Rules | None, rules: Rules) -> None:
+        if old is None:
+            prepare(namespace)
+        # The rules first: a VIP that is answered for must lead somewhere.
+        run("nft", "-f", "-", inside=namespace, script=balancer_script(rules))
+        if old is None or old.vips.keys() != rules.vips.keys():
+            set_vips(namespace, rules.vips)
+
+    def _let_forward(self, sandbox: str) -> None:
+        run("iptables-restore", "--noflush", "-w", "5", script=forward_script(sandbox))
+        try:
+            run("iptables", "-w", "5", "-C", USER_CHAIN, "-j", FORWARD_CHAIN)
+        except CommandError:
+            run("iptables", "-w", "5", "-I", USER_CHAIN, "-j", FORWARD_CHAIN)
+        self._forwards = True
+
+    def _forbid_forward(self) -> None:
+        self._forwards = False
+        for action in (("-D", USER_CHAIN, "-j", FORWARD_CHAIN), ("-F", FORWARD_CHAIN), ("-X", FORWARD_CHAIN)):
+            try:
+                run("iptables", "-w", "5", *action)
+            except CommandError as error:
+                # Someone flushed it before.
+                log.info("nothing to take back: %s", error)

@@ -1,0 +1,127 @@
+"""What is in a lab's registry: list it, push to it from the host, and let nodes pull from it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from labctl.concurrent import each
+from labctl.engine import Engine
+from labctl.errors import EngineRefused, LabError, NotFoundError
+from labctl.images.distribution import RegistryApi
+from labctl.images.names import Reference, parse
+from labctl.images.progress import Note, heard, no_note
+from labctl.images.upload import ByteStream, push_saved
+from labctl.node import Node
+from labctl.registry.service import open_registry
+
+__all__ = ["INSIDE", "Stored", "catalog", "load", "pull", "push"]
+
+INSIDE = "registry:5000"  # the registry's name in the lab
+IDLE = 120.0  # seconds without a word after which an engine is given up
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An image in a registry; `size` is in bytes, as it is stored."""
+
+    repository: str
+    tag: str
+    digest: str
+    image_id: str
+    size: int
+
+    @property
+    def name(self) -> str:
+        """What nodes call it."""
+        return f"{INSIDE}/{self.repository}:{self.tag}"
+
+
+def catalog(api: RegistryApi) -> list[Stored]:
+    """List all that a registry holds, by repository and tag."""
+    stored = []
+    for repository in sorted(api.repositories()):
+        for tag in api.tags(repository):
+            found = api.manifest(repository, tag)
+            if found is not None:
+                stored.append(Stored(repository, tag, found.digest, found.image_id, found.size))
+    return stored
+
+
+def push(engine: Engine, lab: str, name: str, as_name: str = "", note: Note = no_note) -> Stored:
+    """Push an image of this host's engine to the lab's registry, where it is called as its name is, or `as_name`.
+
+    Returns what nodes can now pull. Raises NotFoundError with the nearest image of this host.
+    """
+    if engine.image(name) is None:
+        known = [tag for image in engine.images() for tag in image.get("RepoTags") or [] if "<none>" not in tag]
+        raise NotFoundError("image", name, known, hint="`docker images` lists what this host's engine has.")
+    target = inside(as_name or name)
+    # An engine's archive calls images by their tags, whatever was asked for.
+    tag = parse(name).familiar if "@" not in name else name
+    with contextlib.closing(open_registry(engine, lab)) as api:
+        archive = heard(engine.save_images([tag]), f"saving {name}", idle=IDLE)
+        push_saved(api, archive, {tag: [target]}, note)
+        found = api.manifest(target.repository, target.tag)
+    if found is None:
+        raise LabError(f"the registry of lab {lab} took {name} and does not have it")
+    return Stored(target.repository, target.tag, found.digest, found.image_id, found.size)
+
+
+def inside(name: str) -> Reference:
+    """Return where an image goes in the lab's registry: nginx, registry:5000/nginx and 127.0.0.1:5123/nginx alike.
+
+    Raises UsageError for what is no image name.
+    """
+    reference = parse(name)
+    return Reference(INSIDE, reference.repository.removeprefix("library/"), reference.tag)
+
+
+def pull(nodes: Sequence[Node], name: str, note: Note = no_note) -> None:
+    """Let nodes pull an image, all at once, each from the lab's mirror or registry as its name says.
+
+    Raises NotFoundError when no node could find it, the engine's own words otherwise.
+    """
+    reference = parse(name)
+    spoken = reference.familiar + (f"@{reference.digest}" if reference.digest else "")
+
+    def one(node: Node) -> None:
+        try:
+            for line in heard(node.engine.pull(spoken), f"the pull of {spoken} on {node.name}", idle=IDLE):
+                if line.get("status"):
+                    note(f"{node.name}: {line['status']}")
+        except EngineRefused as refused:
+            raise LabError(
+                f"{node.name} cannot pull {spoken}: {_reason(refused)}",
+                hint="`labctl image ls` lists what the lab can pull; `labctl image push` adds to it.",
+            ) from refused
+
+    each(nodes, one)
+
+
+def load(engine: Engine, nodes: Sequence[Node], name: str, note: Note = no_note) -> None:
+    """Copy an image of this host's engine straight to nodes, without a registry, all at once.
+
+    Raises NotFoundError when this host has none of the name.
+    """
+    if engine.image(name) is None:
+        known = [tag for image in engine.images() for tag in image.get("RepoTags") or []]
+        raise NotFoundError("image", name, known, hint="`docker images` lists what this host's engine has.")
+
+    def one(node: Node) -> None:
+        stream = io.BufferedReader(ByteStream(engine.save_images([name])), 1 << 20)
+        for _ in heard(node.engine.load_images(stream), f"loading {name} on {node.name}", idle=IDLE):
+            note(f"{node.name} loads {name}")
+
+    each(nodes, one)
+
+
+def names_of(stored: Sequence[Stored]) -> Iterator[str]:
+    """The names that nodes call stored images by."""
+    return (image.name for image in stored)
+
+
+def _reason(refused: EngineRefused) -> str:
+    return refused.message.rpartition("refused: ")[2]

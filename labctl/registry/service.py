@@ -1,0 +1,164 @@
+"""A lab's registry and mirror, in one container; with Docker Hub in reach, the Hub's cache in another.
+
+registry:5000   what the lab's users push; published on 127.0.0.1 too
+registry:5001   the mirror: labctl's own images, and stand-ins where the Hub is out of reach
+hub:5001        the cache of the Hub's originals; where the Hub is out of reach, the mirror once more
+
+Nodes ask the two mirrors in this order, so labctl/... is never asked of the Hub.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from labctl.concurrent import together
+from labctl.engine import Engine
+from labctl.errors import LabError, NotFoundError
+from labctl.events import Emit, Noted, quiet
+from labctl.images import HUB_CACHE, MirrorMode, ensure_services, mirror_mode
+from labctl.images.distribution import RegistryApi
+from labctl.images.store import store_mount
+from labctl.registry.beside import Beside, converge
+from labctl.spec import labels
+from labctl.waiting import Pending, wait_until
+
+__all__ = ["RegistryInfo", "ensure_registry", "find_registry", "open_registry"]
+
+KIND, HUB_KIND = "registry", "hub"
+START_LIMIT = 20.0
+UPSTREAM = "MIRROR_UPSTREAM"
+
+
+@dataclass(frozen=True)
+class RegistryInfo:
+    """A lab's registry. `host_port` is where 127.0.0.1 reaches it, `upstream` what the mirror fetches from."""
+
+    container: str
+    state: str
+    host_port: int
+    address: str
+    upstream: str = ""
+
+    @property
+    def url(self) -> str:
+        """Where this host reaches it."""
+        return f"http://127.0.0.1:{self.host_port}"
+
+
+def ensure_registry(  # noqa: PLR0917  they are what a registry needs, in the order in which they are known
+    engine: Engine,
+    lab: str,
+    network: str,
+    address: str,
+    emit: Emit = quiet,
+    mode: MirrorMode | None = None,
+) -> RegistryInfo:
+    """Let the lab's registry and mirror run on `network` at `address`, and answer.
+
+    Run again it changes nothing; one that is stopped is started, one that is not as it should be is
+    replaced, and what was pushed stays. Raises WaitTimeout when it does not answer within 20 s.
+    """
+    chosen = mode or mirror_mode()
+    image = ensure_services(engine, emit)
+    hub = _hub(lab, image, network, chosen)
+    if chosen.upstream:
+        together(lambda: converge(engine, hub), lambda: _serve(engine, _registry(lab, image, network, address, chosen)))
+    else:
+        if engine.container(hub.name) is not None:
+            engine.remove(hub.name)
+            emit(Noted("Docker Hub is out of reach: stand-ins take its images' places"))
+        _serve(engine, _registry(lab, image, network, address, chosen))
+    return find_registry(engine, lab)
+
+
+def find_registry(engine: Engine, lab: str) -> RegistryInfo:
+    """The lab's registry, running or not. Raises NotFoundError when it has none."""
+    found = engine.containers(labels.of_lab(lab, KIND))
+    if not found:
+        raise NotFoundError("registry", lab, [], hint=f"`labctl up -l {lab}` makes one (not with --no-registry).")
+    first = found[0]
+    networks = first["NetworkSettings"]["Networks"].values()
+    return RegistryInfo(
+        container=first["Names"][0].lstrip("/"),
+        state=first["State"],
+        host_port=int(first["Labels"].get(labels.PORT, 0)),
+        address=next((str(network["IPAddress"]) for network in networks), ""),
+        upstream=_upstream(engine, lab),
+    )
+
+
+def open_registry(engine: Engine, lab: str) -> RegistryApi:
+    """Connect to the lab's registry. Raises LabError when it is down or does not answer."""
+    found = find_registry(engine, lab)
+    again = f"`labctl up -l {lab}` starts it again."
+    if found.state != "running":
+        raise LabError(f"the registry of lab {lab} is {found.state}", hint=again)
+    api = RegistryApi("127.0.0.1", found.host_port, name="the lab's registry")
+    problem = api.problem()
+    if problem:
+        raise LabError(problem, hint=again)
+    return api
+
+
+def _registry(lab: str, image: str, network: str, address: str, mode: MirrorMode) -> Beside:
+    own = {
+        "Type": "volume",
+        "Source": f"{lab}-registry",
+        "Target": "/var/lib/registry",
+        "VolumeOptions": {"Labels": {labels.LAB: lab, labels.KIND: "volume"}},
+    }
+    return Beside(
+        lab=lab,
+        kind=KIND,
+        name=f"{lab}-registry",
+        image=image,
+        command=("registry+mirror",),
+        network=network,
+        port="5000/tcp",
+        address=address,
+        aliases=("registry", "mirror", *(() if mode.upstream else ("hub",))),
+        mounts=(own, store_mount(mode.store, "/var/lib/mirror", read_only=True)),
+    )
+
+
+def _hub(lab: str, image: str, network: str, mode: MirrorMode) -> Beside:
+    return Beside(
+        lab=lab,
+        kind=HUB_KIND,
+        name=f"{lab}-hub",
+        image=image,
+        command=("mirror",),
+        network=network,
+        aliases=("hub",),
+        # Beside the mirror's own port, so that nodes are told the same two mirrors with and without the Hub.
+        env={UPSTREAM: mode.upstream, "REGISTRY_HTTP_ADDR": ":5001"},
+        mounts=(store_mount(HUB_CACHE, "/var/lib/registry", read_only=False),),
+    )
+
+
+def _serve(engine: Engine, wanted: Beside) -> None:
+    port = converge(engine, wanted).host_port
+    api = RegistryApi("127.0.0.1", port, limit=5, name="the lab's registry")
+
+    def answered() -> None:
+        problem = api.problem()
+        if problem:
+            found = engine.container(wanted.name)
+            if found is None or found["State"]["Status"] not in ("running", "created"):
+                said = engine.logs(wanted.name, tail=3).strip() if found else "it is gone"
+                raise LabError(f"the lab's registry ended: {said or 'it said nothing'}")
+            raise Pending(problem)
+
+    try:
+        wait_until("the lab's registry", answered, limit=START_LIMIT, pause=0.03, longest_pause=0.3)
+    finally:
+        api.close()
+
+
+def _upstream(engine: Engine, lab: str) -> str:
+    for found in engine.containers(labels.of_lab(lab, HUB_KIND), everything=False):
+        environment = (engine.container(found["Id"]) or {}).get("Config", {}).get("Env") or []
+        for entry in environment:
+            if str(entry).startswith(f"{UPSTREAM}="):
+                return str(entry).partition("=")[2]
+    return ""

@@ -1,0 +1,209 @@
+"""How far a service is on its way to what it shall be. Pure: the API's answers in, a verdict out.
+
+replicated, global   every slot's task runs the present spec, and has run for a moment
+one-shot             a restart condition other than `any` and exit code 0: the task is done, and counts
+jobs                 so many tasks of the present iteration have ended well
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+from labctl.swarm.state import Service, Task
+
+__all__ = ["Progress", "judge", "runs_present_spec"]
+
+# Seconds that a task must have run before it counts; longer where one of its slot has ended before it,
+# or a container that dies every two seconds would look alive half of the time.
+SETTLED = 1.0
+SETTLED_AFTER_FAILURE = 5.0
+# Errors from before a container's first instruction do not go away by themselves; after so many of the same the
+# wait is over. A container that ends with an error is waited for: what it needs may still be on its way up.
+START_FAILURES = 3
+MISSING_IMAGE = "No such image"
+MISSING_IMAGE_FAILURES = 2
+# Parts of a task's spec that may differ from the service's while the task stays: the scheduler keeps tasks whose node
+# meets a new placement, and the runtime is only written out in one of the two.
+NOT_COMPARED = ("Placement", "Runtime")
+IN_PROGRESS = {"updating": "update in progress", "rollback_started": "rollback in progress"}
+LONGEST_REASON = 200
+# What a runtime puts between the fact that a container did not start and the reason; it says nothing by itself.
+NOISE = (
+    "failed to create task for container: ",
+    "failed to create shim task: ",
+    "OCI runtime create failed: ",
+    "runc create failed: ",
+)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A service has `running` of `wanted` tasks; `reason` says why not all, `hopeless` that waiting will not help."""
+
+    service: str
+    running: int
+    wanted: int
+    done: bool
+    reason: str = ""
+    hopeless: bool = False
+    is_job: bool = False
+
+    def __str__(self) -> str:
+        verb = "ended well" if self.is_job else "run"
+        count = f"{self.service}: {self.running} of {self.wanted} task{'' if self.wanted == 1 else 's'} {verb}"
+        return f"{count}; {self.reason}" if self.reason else count
+
+
+@dataclass(frozen=True)
+class _Slot:
+    """One slot: `state` is up, done, lost, or the task's own state where it is still on its way."""
+
+    state: str
+    reason: str = ""
+    host: str = ""
+
+
+def runs_present_spec(task: Task, service: Service) -> bool:
+    """Whether the task was made from the service's present spec, not from one before an update."""
+    if service.is_job:
+        return task.iteration == service.iteration
+    wanted = service.raw["Spec"]["TaskTemplate"]
+    given = task.raw["Spec"]
+    return all(given.get(key) == wanted.get(key) for key in {*given, *wanted} - set(NOT_COMPARED))
+
+
+def judge(
+    service: Service,
+    tasks: Sequence[Task],
+    *,
+    hosts: Mapping[str, str],
+    age: Callable[[Task], float],
+    old_update: str = "",
+) -> Progress:
+    """Return how far the service is. `tasks` are all of its tasks, old ones too.
+
+    `hosts` maps node ids to names, `age` tells for how many seconds a task has been in its state, and `old_update`
+    is when the last update before this wait began: what came of that one is not news.
+    """
+    present: dict[object, list[Task]] = defaultdict(list)
+    for task in sorted(tasks, key=lambda task: task.created, reverse=True):
+        if task.desired != "remove" and runs_present_spec(task, service):
+            present[task.node_id if service.is_global else task.slot].append(task)
+    looked_at = [_slot_of(service, found, hosts, age) for found in present.values()]
+    slots = [slot for slot in looked_at if slot is not None]
+    good = sum(slot.state in ("up", "done") for slot in slots)
+    wanted = len(slots) if service.is_global else service.replicas
+    hopeless = _update_failure(service, old_update) or _start_failure(present.values()) or _lost(slots)
+    reason = hopeless or _reason(slots, wanted, service) or _update_reason(service, tasks)
+    done = not reason and good == wanted and (wanted > 0 or not service.is_global)
+    if not done and not reason:
+        reason = "no node may run it" if service.is_global else f"{good - wanted} too many are being stopped"
+    return Progress(service.name, good, wanted, done, reason, bool(hopeless), service.is_job)
+
+
+def _slot_of(
+    service: Service, tasks: Sequence[Task], hosts: Mapping[str, str], age: Callable[[Task], float]
+) -> _Slot | None:
+    """Look at a slot's tasks, newest first; None for one that is no longer wanted."""
+    newest, *before = tasks
+    if service.is_job and any(task.state == "complete" for task in tasks):
+        return _Slot("done")
+    if newest.is_over:
+        return _ended(service, newest, tasks)
+    if newest.desired == "shutdown":
+        return None
+    host = hosts.get(newest.node_id, "")
+    failed = next((task for task in before if task.is_over and task.state != "shutdown"), None)
+    if newest.state == "running" and not service.is_job:
+        needed = SETTLED_AFTER_FAILURE if failed else SETTLED
+        if age(newest) >= needed:
+            return _Slot("up")
+        return _Slot("just started", _short(failed.reason) if failed else "", host)
+    if newest.reason:
+        return _Slot(newest.state, _short(newest.reason), host)
+    if failed is not None:
+        return _Slot("starting again", _short(failed.reason) or "it ended with exit code 0", host)
+    return _Slot(newest.state, "", host)
+
+
+def _ended(service: Service, newest: Task, tasks: Sequence[Task]) -> _Slot | None:
+    policy = service.raw["Spec"]["TaskTemplate"].get("RestartPolicy") or {}
+    condition = policy.get("Condition") or "any"
+    if newest.state == "complete" and condition != "any":
+        return _Slot("done")
+    if newest.state in ("shutdown", "remove", "orphaned"):
+        return None
+    failures = sum(task.state in ("failed", "rejected") for task in tasks)
+    attempts = policy.get("MaxAttempts") or 0
+    if condition == "none" or (attempts and failures > attempts):
+        return _Slot("lost", _short(newest.reason) or f"exit code {newest.exit_code}")
+    return _Slot(newest.state, _short(newest.reason) or "it ended with exit code 0")
+
+
+def _lost(slots: Sequence[_Slot]) -> str:
+    lost = [slot for slot in slots if slot.state == "lost"]
+    return f"{len(lost)} failed and will not be started again: {lost[0].reason}" if lost else ""
+
+
+def _update_failure(service: Service, old_update: str) -> str:
+    """What went wrong with the update, where one did; the swarm's own message with it."""
+    began = (service.raw.get("UpdateStatus") or {}).get("StartedAt", "")
+    if service.update_state in ("paused", "rollback_paused"):
+        return f"{service.update_state.replace('_', ' ')}: {_short(service.update_message)}"
+    if service.update_state == "rollback_completed" and began != old_update:
+        return f"rolled back: {_short(service.update_message)}"
+    return ""
+
+
+def _start_failure(slots: Iterable[Sequence[Task]]) -> str:
+    """The error that keeps containers from starting, where the same came often enough to believe in it."""
+    errors = Counter(
+        task.reason
+        for task in chain.from_iterable(slots)
+        if task.reason and (task.state == "rejected" or task.reason.startswith("starting container failed"))
+    )
+    for error, count in errors.most_common():
+        enough = MISSING_IMAGE_FAILURES if error.startswith(MISSING_IMAGE) else START_FAILURES
+        if count >= enough:
+            return f"{count} attempts failed: {_short(error)}"
+    return ""
+
+
+def _reason(slots: Sequence[_Slot], wanted: int, service: Service) -> str:
+    """Why not all is well: the slots that are on their way, those alike counted together."""
+    waiting = Counter(slot for slot in slots if slot.state not in ("up", "done", "lost"))
+    told: list[str] = []
+    for slot, count in _merged(waiting):
+        where = f" on {slot.host}" if slot.host and not slot.reason else ""
+        told.append(f"{count} {slot.state}{where}" + (f": {slot.reason}" if slot.reason else ""))
+    missing = wanted - len(slots)
+    if missing > 0:
+        message = f": {_short(service.update_message)}" if service.update_message else ""
+        told.append(f"{missing} not updated yet{message}" if service.update_state else f"{missing} not planned yet")
+    return ", ".join(told)
+
+
+def _merged(waiting: Counter[_Slot]) -> list[tuple[_Slot, int]]:
+    """Slots that wait for the same reason are told once, whatever their nodes."""
+    merged: Counter[_Slot] = Counter()
+    for slot, count in waiting.items():
+        merged[slot if not slot.reason else _Slot(slot.state, slot.reason)] += count
+    return merged.most_common()
+
+
+def _update_reason(service: Service, tasks: Sequence[Task]) -> str:
+    """Why an update is not through although every slot has its new task."""
+    if service.update_state in IN_PROGRESS:
+        return IN_PROGRESS[service.update_state]
+    old = sum(task.desired == "running" and not task.is_over and not runs_present_spec(task, service) for task in tasks)
+    return f"{old} of the old version still run" if old and not service.is_job else ""
+
+
+def _short(text: str) -> str:
+    for noise in NOISE:
+        text = text.replace(noise, "")
+    text = " ".join(text.split()).removesuffix(": unknown")
+    return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]}…"

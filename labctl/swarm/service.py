@@ -1,0 +1,133 @@
+"""Waiting for services: what the scheduler says is told as it says it, and what cannot end well ends early."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from labctl.errors import EngineRefused, EngineUnreachable, NotYetError, WaitTimeout
+from labctl.events import Emit, TaskConverged, quiet
+from labctl.swarm.progress import Progress, judge
+from labctl.swarm.state import SwarmView, Task
+from labctl.waiting import Clock, Pending, SystemClock, wait_until
+
+__all__ = ["CONVERGE_LIMIT", "Progress", "converge", "progress_of", "update_times"]
+
+CONVERGE_LIMIT = 120.0  # seconds; a first pull on a slow line takes that long
+PAUSE = 0.15
+LONGEST_PAUSE = 1.0
+
+
+def converge(
+    view: SwarmView,
+    services: Iterable[str],
+    *,
+    limit: float = CONVERGE_LIMIT,
+    emit: Emit = quiet,
+    noted: Callable[[str], None] | None = None,
+    old_updates: Mapping[str, str] | None = None,
+    clock: Clock | None = None,
+) -> list[Progress]:
+    """Wait until the named services are what they shall be, and return how each stands.
+
+    Each change is emitted as TaskConverged; `noted` hears what is still missing, in words. `old_updates` (see
+    `update_times`) are the updates that had begun before: how they ended is not this wait's affair.
+    Raises NotYetError with the scheduler's own reasons, at the limit, or as soon as waiting cannot help.
+    """
+    names = list(dict.fromkeys(services))
+    watch = _Watch(view, names, emit, dict(old_updates or {}), clock or SystemClock())
+    try:
+        return wait_until(
+            "the services",
+            watch.look,
+            limit=limit,
+            pause=PAUSE,
+            longest_pause=LONGEST_PAUSE,
+            clock=watch.clock,
+            noted=noted,
+        )
+    except WaitTimeout as timeout:
+        raise NotYetError(
+            f"not converged after {limit:g} s: {timeout.last_seen}", hint=_hint(watch.unfinished)
+        ) from None
+
+
+def progress_of(view: SwarmView, names: Iterable[str]) -> list[Progress]:
+    """Look once: how far each of the named services is. A service that is gone is left out."""
+    return _Watch(view, list(names), quiet, {}, SystemClock()).progress()
+
+
+def update_times(view: SwarmView, names: Iterable[str]) -> dict[str, str]:
+    """When the last update of each of the services began, by name; for `converge` after a change."""
+    wanted = set(names)
+    return {
+        service.name: (service.raw.get("UpdateStatus") or {}).get("StartedAt", "")
+        for service in view.services()
+        if service.name in wanted
+    }
+
+
+@dataclass
+class _Watch:
+    """What is remembered from one look to the next."""
+
+    view: SwarmView
+    names: list[str]
+    emit: Emit
+    old_updates: dict[str, str]
+    clock: Clock
+    unfinished: list[Progress] = field(default_factory=list)
+    _told: dict[str, Progress] = field(default_factory=dict)
+    _seen_running: dict[str, float] = field(default_factory=dict)
+
+    def look(self) -> list[Progress]:
+        try:
+            found = self.progress()
+        except (EngineUnreachable, EngineRefused) as problem:
+            # Managers that elect a leader refuse for a moment.
+            raise Pending(problem.message) from None
+        for one in found:
+            if self._told.get(one.service) != one:
+                self._told[one.service] = one
+                self.emit(TaskConverged(one.service, one.running, one.wanted, one.reason))
+        self.unfinished = [one for one in found if not one.done]
+        hopeless = [one for one in self.unfinished if one.hopeless]
+        if hopeless:
+            raise NotYetError("\n".join(str(one) for one in hopeless), hint=_hint(hopeless))
+        missing = sorted(set(self.names) - {one.service for one in found})
+        if missing:
+            raise NotYetError(
+                f"service {missing[0]} was removed meanwhile", hint="`docker service ls` lists the others."
+            )
+        if self.unfinished:
+            raise Pending("\n".join(str(one) for one in self.unfinished))
+        return found
+
+    def progress(self) -> list[Progress]:
+        services = [service for service in self.view.services() if service.name in self.names]
+        ids = [service.id for service in services]
+        tasks: dict[str, list[Task]] = defaultdict(list)
+        for task in self.view.tasks(ids) if ids else ():
+            tasks[task.service_id].append(task)
+        hosts = {node.id: node.hostname for node in self.view.nodes()}
+        return [
+            judge(
+                service,
+                tasks[service.id],
+                hosts=hosts,
+                age=self._age,
+                old_update=self.old_updates.get(service.name, ""),
+            )
+            for service in services
+        ]
+
+    def _age(self, task: Task) -> float:
+        """How long the task has been in its state: by its node's clock, or by ours since it was first seen so."""
+        seen = self._seen_running.setdefault(f"{task.id} {task.state}", self.clock.now())
+        return max(self.clock.now() - seen, time.time() - task.since)
+
+
+def _hint(unfinished: list[Progress]) -> str | None:
+    return f"`docker service ps --no-trunc {unfinished[0].service}` tells more." if unfinished else None

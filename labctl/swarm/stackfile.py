@@ -1,0 +1,190 @@
+"""What a stack file refers to outside of itself, so that it can travel with it.
+
+The file is not understood here: `docker stack deploy` does that. Only the files that it names (env_file, and `file:`
+of secrets and configs) and the variables that it takes from the environment are looked for.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from labctl.errors import UsageError
+from labctl.spec.document import BadYaml, Document, Where, load
+
+__all__ = ["Reference", "StackFile", "read_stack_file"]
+
+LARGEST = 1 << 20  # bytes of a stack file; they have a few thousand
+HINT = "docs.docker.com/reference/compose-file tells what a stack file may say."
+VARIABLE = re.compile(r"\$(?:\$|([A-Za-z_]\w*)|\{([A-Za-z_]\w*)(?:(:?[-?+])([^}]*))?\})")
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A file that the stack file names: `said` as it stands there, `path` where it is on this machine."""
+
+    said: str
+    path: Path
+
+
+@dataclass(frozen=True)
+class StackFile:
+    """A stack file with all that it needs. `folder` is what its relative paths start from.
+
+    `environment` holds the variables that it takes from the user's; `binds` are the host folders that it mounts by a
+    relative path, which no node has.
+    """
+
+    name: str
+    text: str
+    folder: Path
+    services: tuple[str, ...]
+    references: tuple[Reference, ...]
+    environment: Mapping[str, str]
+    binds: tuple[str, ...]
+
+    @property
+    def top(self) -> Path:
+        """The innermost folder that holds the stack file and all that it names by a relative path."""
+        near = [_normal(self.folder / ref.said).parent for ref in self.references if not Path(ref.said).is_absolute()]
+        return Path(os.path.commonpath([self.folder, *near]))
+
+
+def read_stack_file(path: Path, environment: Mapping[str, str], *, text: str | None = None) -> StackFile:
+    """Read a stack file and find what it refers to; `text` is its content where it came by a pipe.
+
+    Raises UsageError with every problem and its line: a file that is missing, that is not YAML, that has no services,
+    or that names a file which is not there.
+    """
+    content = _content(path) if text is None else text
+    try:
+        document = load(content)
+    except BadYaml as bad:
+        raise UsageError(f"{_place(path, bad.line)}: {bad.problem}", hint=HINT) from None
+    problems = [f"{_place(path, twice.line)}: {twice.problem}" for twice in document.twice]
+    services = document.value.get("services") if isinstance(document.value, dict) else None
+    if not isinstance(services, dict) or not services:
+        raise UsageError("\n".join([*problems, f"{path}: it defines no services, so nothing would run"]), hint=HINT)
+    folder = _normal(Path.cwd() / path).parent
+    references: dict[str, Reference] = {}
+    for where, what, said in _named_files(document.value):
+        real = _interpolated(said, environment)
+        found = Path(real) if Path(real).is_absolute() else folder / real
+        if found.is_file():
+            references[real] = Reference(real, found)
+        else:
+            kind = "a folder, not a file" if found.is_dir() else "missing"
+            problems.append(f"{_place(path, _line(document, where))}: {what} is in {said}, which is {kind}")
+    if problems:
+        raise UsageError("\n".join(problems), hint="Paths count from the stack file's own folder.")
+    return StackFile(
+        name=path.name if text is None else "docker-stack.yml",
+        text=content,
+        folder=folder,
+        services=tuple(str(name) for name in services),
+        references=tuple(references.values()),
+        environment=_taken(content, services, environment),
+        binds=tuple(_relative_binds(services)),
+    )
+
+
+def _content(path: Path) -> str:
+    try:
+        if path.is_dir():
+            raise UsageError(f"{path} is a folder, not a stack file")
+        if path.stat().st_size > LARGEST:
+            raise UsageError(f"{path} is larger than 1 MiB: that is no stack file")
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UsageError(f"there is no file {path}", hint=_neighbours(path)) from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{path} is not text; a stack file is YAML in UTF-8") from None
+    except OSError as problem:
+        raise UsageError(f"cannot read {path}: {problem.strerror}") from None
+
+
+def _neighbours(path: Path) -> str | None:
+    folder = path.parent
+    found = sorted(entry.name for entry in folder.glob("*.y*ml")) if folder.is_dir() else []
+    return f"{folder} holds {', '.join(found[:5])}." if found else None
+
+
+def _named_files(stack: Mapping[str, Any]) -> Iterator[tuple[Where, str, str]]:
+    """Each file that is named: where in the document, what it is for, and the path as it stands there."""
+    for name, service in _mappings(stack.get("services")):
+        given = service.get("env_file")
+        for number, entry in enumerate(given if isinstance(given, list) else [given]):
+            said = entry.get("path") if isinstance(entry, dict) else entry
+            if isinstance(said, str) and not (isinstance(entry, dict) and entry.get("required") is False):
+                where: Where = ("services", name, "env_file", number) if isinstance(given, list) else (
+                    "services", name, "env_file",
+                )  # fmt: skip
+                yield where, f"the environment of {name}", said
+    for kind in ("secrets", "configs"):
+        for name, entry in _mappings(stack.get(kind)):
+            said = entry.get("file")
+            if isinstance(said, str):
+                yield (kind, name, "file"), f"the {kind[:-1]} {name}", said
+
+
+def _mappings(value: object) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, inner in value.items() if isinstance(value, dict) else ():
+        if isinstance(inner, dict):
+            yield str(name), inner
+
+
+def _taken(content: str, services: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables of the user's that the file refers to: by ${NAME}, or by a bare NAME under `environment`."""
+    names = {found[1] or found[2] for found in VARIABLE.finditer(content)}
+    for _, service in _mappings(services):
+        given = service.get("environment")
+        if isinstance(given, list):
+            names |= {entry for entry in given if isinstance(entry, str) and "=" not in entry}
+        elif isinstance(given, dict):
+            names |= {str(key) for key, value in given.items() if value is None}
+    return {name: environment[name] for name in sorted(filter(None, names)) if name in environment}
+
+
+def _interpolated(text: str, environment: Mapping[str, str]) -> str:
+    """Fill in variables as Docker does, for finding files; what is unset and has no default is empty."""
+
+    def value(found: re.Match[str]) -> str:
+        name, operator, other = found[1] or found[2], found[3] or "", found[4] or ""
+        if name is None:
+            return "$"
+        known = environment.get(name)
+        present = bool(known) if operator.startswith(":") else known is not None
+        if operator.endswith("+"):
+            return other if present else ""
+        return (known or "") if present or not operator.endswith("-") else other
+
+    return VARIABLE.sub(value, text)
+
+
+def _relative_binds(services: Mapping[str, Any]) -> Iterator[str]:
+    for _, service in _mappings(services):
+        given = service.get("volumes")
+        for entry in given if isinstance(given, list) else ():
+            if isinstance(entry, dict):
+                source = entry.get("source") if entry.get("type") == "bind" else None
+            else:
+                source = str(entry).partition(":")[0]
+            if isinstance(source, str) and source.startswith((".", "~")):
+                yield source
+
+
+def _line(document: Document, where: Where) -> int | None:
+    return next((document.lines[where[:n]] for n in range(len(where), 0, -1) if where[:n] in document.lines), None)
+
+
+def _place(path: Path, line: int | None) -> str:
+    return f"{path}:{line}" if line is not None else str(path)
+
+
+def _normal(path: Path) -> Path:
+    """The path without `..`, as Docker has it: by its text, not by where links lead."""
+    return Path(os.path.normpath(path))

@@ -1,0 +1,205 @@
+"""What a lab needs beside its nodes: registry, mirror and edge."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Callable
+
+import pytest
+
+from labctl.waiting import Pending, wait_until
+from tests.integration.images.containers import Container, Stage, docker, fetch
+
+pytestmark = pytest.mark.lab
+
+Build = Callable[..., str]
+QUICK = 2.0  # seconds; a busy machine takes ten times what an idle one does
+
+
+def upload(registry: Container, port: int, name: str) -> int:
+    """Begin an upload; the status is 202 where a registry takes pushes."""
+    return registry.ask(port, f"/v2/{name}/blobs/uploads/", body="", method="POST").status
+
+
+def push_image(image: Build, registry: Container, repository: str) -> str:
+    """Push the probe into the registry under a name of its own; returns its digest."""
+    address = registry.url(5000, "").removeprefix("http://")
+    docker("tag", image("probe"), f"{address}/{repository}")
+    try:
+        docker("push", f"{address}/{repository}")
+        digests = docker("inspect", "--format", "{{json .RepoDigests}}", f"{address}/{repository}").stdout
+    finally:
+        docker("rmi", f"{address}/{repository}")
+    return str(next(digest for digest in json.loads(digests) if digest.startswith(address))).partition("@")[2]
+
+
+def manifest_status(registry: Container, port: int, path: str) -> int:
+    accept = {"Accept": "application/vnd.docker.distribution.manifest.v2+json"}
+    return registry.ask(port, f"/v2/{path}", headers=accept).status
+
+
+def test_registry_takes_gives_and_deletes(image: Build, stage: Stage) -> None:
+    registry = stage.start(image("services"), "registry", publish=5000)
+    digest = push_image(image, registry, "lesson/probe:1")
+    assert manifest_status(registry, 5000, "lesson/probe/manifests/1") == 200
+    assert registry.ask(5000, f"/v2/lesson/probe/manifests/{digest}", method="DELETE").status == 202
+    assert manifest_status(registry, 5000, "lesson/probe/manifests/1") == 404
+
+
+def test_registry_answers_soon_and_ends_at_once(image: Build, stage: Stage) -> None:
+    began = time.monotonic()
+    registry = stage.start(image("services"), "registry", publish=5000)
+    assert registry.ask(5000, "/v2/").status == 200
+    assert time.monotonic() - began < QUICK
+    assert registry.stop() < QUICK
+    assert registry.exit_code() == 0
+
+
+def test_registry_says_nothing_while_all_is_well(image: Build, stage: Stage) -> None:
+    registry = stage.start(image("services"), "registry", publish=5000)
+    registry.ask(5000, "/v2/")
+    assert registry.logs() == ""
+
+
+def test_mirror_reads_the_same_store_and_takes_no_push(image: Build, stage: Stage) -> None:
+    store = f"{stage.volume()}:/var/lib/registry"
+    registry = stage.start(image("services"), "registry", publish=5000, volume=store)
+    push_image(image, registry, "library/nginx:latest")
+    mirror = stage.start(image("services"), "mirror", publish=5000, volume=store)
+    assert manifest_status(mirror, 5000, "library/nginx/manifests/latest") == 200
+    assert upload(mirror, 5000, "library/nginx") == 405
+
+
+def test_mirror_of_an_upstream_fetches_and_keeps(image: Build, stage: Stage) -> None:
+    upstream = stage.start(image("services"), "registry", publish=5000, alias="hub")
+    push_image(image, upstream, "library/nginx:latest")
+    environment = {"MIRROR_UPSTREAM": "http://hub:5000"}
+    mirror = stage.start(image("services"), "mirror", env=environment, publish=5000)
+    assert manifest_status(mirror, 5000, "library/nginx/manifests/latest") == 200
+    assert manifest_status(mirror, 5000, "library/redis/manifests/latest") == 404
+    address = mirror.url(5000, "").removeprefix("http://")
+    docker("pull", f"{address}/library/nginx:latest")
+    docker("rmi", f"{address}/library/nginx:latest")
+    upstream.stop()
+    assert manifest_status(mirror, 5000, "library/nginx/manifests/latest") == 200
+
+
+def test_mirror_without_its_upstream_serves_what_it_has(image: Build, stage: Stage) -> None:
+    store = f"{stage.volume()}:/var/lib/registry"
+    registry = stage.start(image("services"), "registry", publish=5000, volume=store)
+    push_image(image, registry, "library/nginx:latest")
+    environment = {"MIRROR_UPSTREAM": "http://127.0.0.1:9"}
+    mirror = stage.start(image("services"), "mirror", env=environment, publish=5000, volume=store)
+    assert manifest_status(mirror, 5000, "library/nginx/manifests/latest") == 200
+    assert upload(mirror, 5000, "library/nginx") == 405
+    assert "serving what it holds, read-only" in mirror.logs()
+
+
+def test_both_in_one_container(image: Build, stage: Stage) -> None:
+    both = stage.start(image("services"), "registry+mirror", publish=5000, options=["--publish", "127.0.0.1::5001"])
+    assert upload(both, 5000, "x") == 202
+    assert upload(both, 5001, "x") == 405
+    assert both.stop() < QUICK
+    assert both.exit_code() == 0
+
+
+def test_both_end_when_one_does(image: Build, stage: Stage) -> None:
+    both = stage.start(image("services"), "registry+mirror", publish=5000)
+    both.ask(5000, "/v2/")
+    both.execute("sh", "-c", "kill -9 $(pidof docker-registry | cut -d' ' -f1)")
+    assert both.wait_for_end() != 0
+    assert "one of the two registries ended" in both.logs()
+
+
+def test_secret_differs_at_every_start(image: Build, stage: Stage) -> None:
+    registries = [stage.start(image("services"), "registry", publish=5000) for _ in range(2)]
+    secrets = set()
+    for registry in registries:
+        registry.ask(5000, "/v2/")
+        secrets.add(registry.execute("grep", "secret", "/run/registry.yml"))
+    assert len(secrets) == 2
+
+
+def test_edge_goes_round_its_targets(image: Build, stage: Stage) -> None:
+    for name in ("one", "two"):
+        stage.start(image("probe"), options=["--hostname", name], alias=name)
+    edge = stage.start(image("services"), "edge", "80/tcp", "one:8080,two:8080", publish=80)
+    wait_until_all_seen(edge, {"one\n", "two\n"})
+
+
+def wait_until_all_seen(edge: Container, wanted: set[str]) -> None:
+    seen: set[str] = set()
+
+    def probe() -> None:
+        seen.add(edge.ask(80).body)
+        if seen != wanted:
+            raise Pending(str(seen))
+
+    wait_until(f"answers of {wanted}", probe, limit=10, pause=0.02)
+
+
+def test_edge_leaves_out_a_dead_target(image: Build, stage: Stage) -> None:
+    alive = stage.start(image("probe"), options=["--hostname", "alive"], alias="alive")
+    dead = stage.start(image("probe"), options=["--hostname", "dead"], alias="dead")
+    edge = stage.start(image("services"), "edge", "80/tcp", "alive:8080,dead:8080", publish=80)
+    wait_until_all_seen(edge, {"alive\n", "dead\n"})
+    dead.stop()
+    url = edge.url(80)
+    assert [fetch(url).body for _ in range(6)] == ["alive\n"] * 6
+    assert alive.inspect()["State"]["Running"]
+
+
+def test_edge_takes_the_listening_port_where_none_is_said(image: Build, stage: Stage) -> None:
+    stage.start(image("probe"), options=["--hostname", "one"], alias="one")
+    edge = stage.start(image("services"), "edge", "8080/tcp", "one,nobody", publish=8080)
+    assert edge.ask(8080).body == "one\n"
+    assert "'nobody' has no address now: left out" in edge.logs()
+
+
+def test_edge_carries_udp(image: Build, stage: Stage) -> None:
+    echo = (
+        "import socket\ns = socket.socket(type=socket.SOCK_DGRAM)\ns.bind(('', 53))\nwhile 1: s.sendto(*s.recvfrom(9))"
+    )
+    stage.start(image("vote"), "python3", "-c", echo, alias="echo")
+    edge = stage.start(image("services"), "edge", "5353/udp", "echo:53", options=["--publish", "127.0.0.1::5353/udp"])
+    host, port = docker("port", edge.name, "5353/udp").stdout.split()[0].rsplit(":", 1)
+
+    def probe() -> bytes:
+        with socket.socket(type=socket.SOCK_DGRAM) as client:
+            client.settimeout(0.5)
+            try:
+                client.sendto(b"ping", (host, int(port)))
+                return client.recv(9)
+            except OSError as problem:
+                raise Pending(str(problem)) from None
+
+    assert wait_until("an answer over UDP", probe, limit=10) == b"ping"
+
+
+def test_edge_ends_at_once(image: Build, stage: Stage) -> None:
+    stage.start(image("probe"), alias="one")
+    edge = stage.start(image("services"), "edge", "80/tcp", "one:8080", publish=80)
+    edge.ask(80)
+    assert edge.stop() < QUICK
+    assert edge.exit_code() == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["sleep"], "expected registry, mirror, registry+mirror or edge, not 'sleep'"),
+        (["edge"], "edge needs pairs"),
+        (["edge", "80", "one"], "'80' is no PORT/tcp or PORT/udp"),
+        (["edge", "80/sctp", "one"], "'80/sctp' is no PORT/tcp or PORT/udp"),
+        (["edge", "65536/tcp", "one"], "'65536/tcp' is no PORT/tcp or PORT/udp"),
+        (["edge", "80/tcp", "one;two"], "'one;two' is no HOST or HOST:PORT"),
+        (["edge", "80/tcp", "one:http"], "'one:http' is no HOST or HOST:PORT"),
+        (["edge", "80/tcp", "nobody"], "none of 'nobody' has an address"),
+    ],
+)
+def test_bad_arguments_are_told_in_a_line(image: Build, stage: Stage, arguments: list[str], said: str) -> None:
+    result = stage.once(image("services"), *arguments)
+    assert result.returncode == 2
+    assert said in result.stderr.splitlines()[-1]
