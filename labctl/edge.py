@@ -18,7 +18,7 @@ from labctl.registry.beside import Beside, converge
 from labctl.spec import PortSpec, labels
 from labctl.waiting import Pending, wait_until
 
-__all__ = ["Edge", "edges", "ensure_edge", "remove_edge"]
+__all__ = ["Edge", "Published", "edges", "ensure_edge", "published", "remove_edge"]
 
 KIND = "edge"
 MOST_TARGETS = 8
@@ -99,6 +99,35 @@ def remove_edge(engine: Engine, lab: str, port: PortSpec) -> list[Edge]:
     for edge in gone:
         engine.remove(edge.container)
     return gone
+
+
+@dataclass(frozen=True)
+class Published:
+    """A port that a service publishes: `port` on every node (ingress) or on those with a task (host)."""
+
+    service: str
+    port: int
+    protocol: str
+    mode: str
+    target: int
+
+
+def published(manager: Engine) -> list[Published]:
+    """What the swarm's services publish, by service and port, as a manager's engine knows it."""
+    found = []
+    for service in manager.swarm_objects("services"):
+        for port in service.get("Endpoint", {}).get("Ports") or []:
+            if port.get("PublishedPort"):
+                found.append(
+                    Published(
+                        service=str(service["Spec"]["Name"]),
+                        port=int(port["PublishedPort"]),
+                        protocol=str(port.get("Protocol", "tcp")),
+                        mode=str(port.get("PublishMode", "ingress")),
+                        target=int(port.get("TargetPort", 0)),
+                    )
+                )
+    return sorted(found, key=lambda each: (each.service, each.port))
 
 
 def _name(lab: str, port: PortSpec) -> str:

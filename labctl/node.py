@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -84,6 +84,12 @@ class Node:
         if not result.ok:
             raise CommandFailed(self.name, result, hint=hint)
         return result
+
+    def stream(self, command: Sequence[str], *, stdin: Iterable[bytes] = ()) -> Iterator[bytes]:
+        """Run a command on bytes and yield those that it writes. Raises NodeDown, and CommandFailed at its end."""
+        if not self.is_running:
+            raise NodeDown(self.name, self.state)
+        return self.transport.stream(command, stdin=stdin)
 
     def put(self, content: bytes, path: str, *, mode: int = 0o644) -> None:
         """Write a file on the node."""

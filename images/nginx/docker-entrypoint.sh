@@ -16,7 +16,7 @@ fill_templates() {
 }
 
 case "${1:-}" in
-    nginx | nginx-debug)
+    nginx)
         fill_templates
         for script in /docker-entrypoint.d/*; do
             case "$script" in

@@ -22,7 +22,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 POLL_SECONDS = 0.1
-RETRY_SECONDS = (0.2, 0.5, 1.0, 2.0)
+RETRY_SECONDS = (0.2, 0.5, 1.0)
 FINISH_SECONDS = 1.5
 BATCH = 100
 LONGEST = 255
@@ -115,7 +115,7 @@ def work(queue: redis.Redis, database: connection) -> None:
 
 
 def work_for_ever() -> None:
-    """Connect, work, and start over when something breaks, with a pause of at most two seconds."""
+    """Connect, work, and start over when something breaks, with a pause of at most one second."""
     failures = 0
     while not stopping.is_set():
         try:

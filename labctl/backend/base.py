@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -64,6 +64,10 @@ class Backend(Protocol):
         """Make a node and start it; its engine need not answer yet."""
         ...
 
+    def look(self, node: Node) -> Node:
+        """The node as it now is; its state is "gone" when its machine is."""
+        ...
+
     def start(self, node: Node) -> Node:
         """Start a node that is stopped, and return it as it now is."""
         ...
@@ -86,4 +90,8 @@ class Backend(Protocol):
 
     def console(self, node: Node, *, tail: int = 50) -> str:
         """The last lines that the node's machine said: why it did not come up."""
+        ...
+
+    def follow(self, node: Node, *, tail: int | None = None, wait: bool = False) -> Iterator[bytes]:
+        """All that the node's machine said, or its last lines; with `wait`, what it goes on to say until it is down."""
         ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from labctl.backend.base import LabRecord, NodePlan
@@ -80,6 +80,10 @@ class FakeBackend:
         emit(NodeStarted(name))
         return node
 
+    def look(self, node: Node) -> Node:
+        """The node as it now is."""
+        return self._nodes.get(node.lab, {}).get(node.name) or replace(node, state="gone")
+
     def start(self, node: Node) -> Node:
         """Let the node run."""
         return self._set(node, "running")
@@ -109,6 +113,10 @@ class FakeBackend:
     def console(self, node: Node, *, tail: int = 50) -> str:
         """Nothing was said."""
         return ""
+
+    def follow(self, node: Node, *, tail: int | None = None, wait: bool = False) -> Iterator[bytes]:
+        """Nothing was said."""
+        return iter(())
 
     def _set(self, node: Node, state: str) -> Node:
         changed = replace(node, state=state)

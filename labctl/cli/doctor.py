@@ -51,9 +51,9 @@ def doctor(ctx: click.Context, nodes: int, fix: bool, yes: bool, output: str) ->
     if output == "json":
         print_json({"nodes": nodes, **report.to_dict()})
     elif sys.stdout.isatty():
-        _draw(report)
+        _draw(report, nodes)
     else:
-        _print(report)
+        _print(report, nodes)
     click.echo(_summary(report, nodes), err=True)
     ctx.exit(0 if report.good else 3)
 
@@ -71,7 +71,7 @@ def _mended(ctx: click.Context, report: Report, nodes: int, *, yes: bool) -> Rep
     return mend(report, confirm=lambda question: yes or click.confirm(question, err=True), emit=emit, nodes=nodes)
 
 
-def _draw(report: Report) -> None:
+def _draw(report: Report, nodes: int) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -80,25 +80,26 @@ def _draw(report: Report) -> None:
     for row in report:
         mark, style = MARKS[row.verdict]
         told = Text(row.found)
-        if line := _fix_of(row):
+        if line := _fix_of(row, nodes):
             told.append(f"\n→ {line}", style="bold" if row.verdict == "mend" else "dim")
         table.add_row(Text(mark, style=style), Text(row.title), told)
     Console(highlight=False).print(table)
 
 
-def _print(report: Report) -> None:
+def _print(report: Report, nodes: int) -> None:
     """Plain lines: verdict, title, what was found; the fix on a line of its own below."""
     width = max(len(row.title) for row in report)
     for row in report:
         click.echo(f"{row.verdict:<12} {row.title:<{width}}  {row.found}")
-        if line := _fix_of(row):
+        if line := _fix_of(row, nodes):
             click.echo(f"{'':<12} {'':<{width}}  -> {line}")
 
 
-def _fix_of(row: Row) -> str:
+def _fix_of(row: Row, nodes: int) -> str:
     if row.fix is None:
         return ""
-    return f"{row.fix}   (or `labctl doctor --fix`)" if row.fixable and "doctor --fix" not in row.fix else row.fix
+    can_itself = row.fixable and "doctor --fix" not in row.fix
+    return f"{row.fix}   (or `labctl doctor --nodes {nodes} --fix`)" if can_itself else row.fix
 
 
 def _summary(report: Report, nodes: int) -> str:

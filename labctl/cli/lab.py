@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from labctl.cli.common import App, complete_labs, lab_command, output_option, print_json, table
+from labctl.cli.common import App, complete_labs, complete_nodes, lab_command, output_option, print_json, table
 from labctl.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def _given(app: App, flags: dict[str, Any]) -> dict[str, Any]:
     if flags["labels"]:
         given["node_labels"] = _labels(flags["labels"])
     if flags["engine_opt"]:
-        given["engine"] = dict(_option(pair) for pair in flags["engine_opt"])
+        given["engine"] = dict(option_pair(pair) for pair in flags["engine_opt"])
     if flags["no_swarm"]:
         given["swarm"] = "empty"
     if flags["no_registry"]:
@@ -129,7 +129,8 @@ def _labels(pairs: tuple[str, ...]) -> dict[str, dict[str, str]]:
     return labels
 
 
-def _option(pair: str) -> tuple[str, Any]:
+def option_pair(pair: str) -> tuple[str, Any]:
+    """Read `KEY=VALUE` for daemon.json; a value that is JSON is taken as that. Raises UsageError."""
     import json
 
     key, equals, value = pair.partition("=")
@@ -146,7 +147,7 @@ def _say_what_next(spec: LabSpec) -> None:
     click.echo(f"Lab {spec.name} is up. What next:", err=True)
     click.echo(f'  eval "$(labctl env{which})" && docker node ls', err=True)
     click.echo(
-        f"  labctl ssh manager1{which}       labctl map{which}       labctl exercise voting-app{which}", err=True
+        f"  labctl ssh{which} manager1       labctl map{which}       labctl exercise voting-app{which}", err=True
     )
 
 
@@ -178,17 +179,29 @@ def down(app: App, everything: bool) -> None:
 
 
 @click.command("status")
+@click.argument("node", required=False, shell_complete=complete_nodes)
 @output_option
 @lab_command
-def status(app: App, output: str) -> int:
+def status(app: App, node: str | None, output: str) -> int:
     """What the lab is like now, and what is missing. Exits with 3 when something is.
+
+    With NODE, docker-machine's word for that machine: Running, Stopped, Paused, ...
 
     \b
     labctl status
     labctl status -o json
+    labctl status worker1
     """
     from labctl.lab import status_of
+    from labctl.lab.listing import machine_word
 
+    if node is not None:
+        word = machine_word(app.lab().node(node).state)
+        if output == "json":
+            print_json({"node": node, "state": word})
+        else:
+            click.echo(word)
+        return 0
     found = status_of(app.context, app.lab().record)
     if output == "json":
         print_json(found.to_dict())
@@ -224,12 +237,14 @@ def verify_(app: App) -> None:
     labctl verify
     """
     from labctl.events import Steps
+    from labctl.lab.members import members_of
     from labctl.lab.verify import verify
 
     lab = app.lab()
     steps = Steps(app.emit, total=1)
     with steps.step("Verifying"):
-        tried = verify(lab.manager(), [node for node in lab.nodes if node.is_running], steps.note)
+        manager = lab.manager()
+        tried = verify(manager, members_of(lab.spec, manager, lab.nodes), steps.note)
         steps.note(tried)
 
 

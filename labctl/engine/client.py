@@ -20,7 +20,7 @@ from labctl.engine.attached import STDERR, STDOUT, Attached
 from labctl.engine.endpoint import Endpoint
 from labctl.engine.errors import translated
 from labctl.engine.imagecalls import ImageCalls
-from labctl.errors import EngineRefused, EngineUnreachable
+from labctl.errors import EngineRefused, EngineUnreachable, HostError
 
 __all__ = ["Engine", "ExecOutcome", "Json", "tar_of"]
 
@@ -56,7 +56,7 @@ class Engine(ImageCalls):
             certificate, key, authority = (folder / name for name in ("cert.pem", "key.pem", "ca.pem"))
             missing = [path.name for path in (certificate, key, authority) if not path.exists()]
             if missing:
-                raise EngineUnreachable(
+                raise HostError(
                     f"{self.where} wants a key, and {', '.join(missing)} is not in {folder}",
                     hint="Whoever made the lab has its keys; LABCTL_STATE names another folder. "
                     "`labctl down` and `labctl up` make the lab anew.",
@@ -159,6 +159,11 @@ class Engine(ImageCalls):
         """Return what a container wrote, both streams together."""
         with translated(self.where):
             return cast(bytes, self.api.logs(container, tail=tail)).decode(errors="replace")
+
+    def follow_logs(self, container: str, *, tail: int | str = "all", wait: bool = False) -> Iterator[bytes]:
+        """Yield what a container wrote, both streams together; with `wait`, until it ends."""
+        with translated(self.where):
+            yield from self.api.logs(container, tail=tail, stream=True, follow=wait)
 
     def execute(
         self, container: str, command: list[str], *, env: Mapping[str, str] | None = None, user: str = ""

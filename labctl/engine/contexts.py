@@ -12,6 +12,7 @@ import shutil
 from pathlib import Path
 
 from labctl.engine.endpoint import CONTEXT_PREFIX, Endpoint, docker_config_dir
+from labctl.errors import HostError
 from labctl.state import write_private
 
 __all__ = ["context_name", "create", "remove"]
@@ -25,20 +26,26 @@ def context_name(lab: str) -> str:
 
 
 def create(lab: str, endpoint: Endpoint) -> str:
-    """Make the lab's context point at an engine, or make it anew, and return its name."""
+    """Make the lab's context point at an engine, or make it anew, and return its name.
+
+    Raises HostError when the Docker CLI's folder cannot be written.
+    """
     name = context_name(lab)
     meta, tls = _folders(name)
-    if endpoint.tls is not None:
-        tls.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for file in TLS_FILES:
-            write_private(tls / file, (endpoint.tls / file).read_bytes())
     described = {
         "Name": name,
         "Metadata": {"Description": f"the swarm of labctl's lab {lab}"},
         "Endpoints": {"docker": {"Host": endpoint.url, "SkipTLSVerify": False}},
     }
-    meta.mkdir(parents=True, exist_ok=True)
-    write_private(meta / "meta.json", json.dumps(described).encode())
+    try:
+        if endpoint.tls is not None:
+            tls.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for file in TLS_FILES:
+                write_private(tls / file, (endpoint.tls / file).read_bytes())
+        meta.mkdir(parents=True, exist_ok=True)
+        write_private(meta / "meta.json", json.dumps(described).encode())
+    except OSError as problem:
+        raise HostError(f"cannot make the Docker context {name}: {problem.filename}: {problem.strerror}") from problem
     return name
 
 

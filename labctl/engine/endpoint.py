@@ -21,6 +21,7 @@ __all__ = ["CONTEXT_PREFIX", "Endpoint", "docker_config_dir", "host_endpoint"]
 
 CONTEXT_PREFIX = "labctl-"
 SCHEMES = ("unix", "npipe", "tcp", "http", "https", "ssh")
+SYSTEM_SOCKET = Path("/var/run/docker.sock")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -117,7 +118,7 @@ def _current_context() -> str | None:
 def _from_sockets() -> Endpoint:
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     candidates = [
-        Path("/var/run/docker.sock"),
+        SYSTEM_SOCKET,
         *([Path(runtime) / "docker.sock"] if runtime else []),
         Path.home() / ".docker" / "run" / "docker.sock",
         Path.home() / ".docker" / "desktop" / "docker.sock",

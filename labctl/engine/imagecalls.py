@@ -52,7 +52,7 @@ class ImageCalls:
         ignored = folder / ".dockerignore"
         lines = ignored.read_text(encoding="utf-8").splitlines() if ignored.is_file() else []
         exclude = [line.strip() for line in lines if line.strip() and not line.strip().startswith("#")]
-        made = docker.utils.build.tar(str(folder), exclude=exclude, dockerfile=(CONTEXT_DOCKERFILE, dockerfile))
+        made = docker.utils.build.tar(folder, exclude=exclude, dockerfile=(CONTEXT_DOCKERFILE, dockerfile))
         return cast(IO[bytes], made)
 
     def build(self, context: bytes | IO[bytes], **options: Any) -> Iterator[Json]:
@@ -117,10 +117,15 @@ class ImageCalls:
             yield from self._stream(self.api.load_image(archive))
 
     def _stream(self, lines: Iterable[Json]) -> Iterator[Json]:
+        failed: Json | None = None
         for line in lines:
             if "error" in line:
-                raise EngineRefused(f"{self.where} refused: {line['error']}".strip())
-            yield line
+                # Read on to the end, which is near: a connection that is left half-read stays open.
+                failed = failed or line
+            elif failed is None:
+                yield line
+        if failed is not None:
+            raise EngineRefused(f"{self.where} refused: {failed['error']}".strip())
 
 
 def _split_tag(name: str) -> tuple[str, str]:

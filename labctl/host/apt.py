@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from labctl.errors import HostError
+from labctl.errors import HostError, WaitTimeout
 from labctl.host.shell import Note, Shell
 from labctl.transport.base import Result
 from labctl.waiting import Clock, Pending, wait_until
 
 __all__ = ["download_failed", "engine_packages", "install", "update"]
 
-TRY_FOR = 240.0  # seconds over which failed downloads are tried again
+TRY_FOR = 120.0  # seconds over which failed downloads are tried again
 FIRST_PAUSE, LONGEST_PAUSE = 4.0, 40.0
 APT_LIMIT = 900.0  # seconds that one run may take on a slow line
 _APT = ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-o", "DPkg::Lock::Timeout=120")
@@ -30,15 +30,23 @@ _NETWORK_WORDS = (
 )
 
 
-def update(shell: Shell, *, note: Note, clock: Clock | None = None) -> None:
-    """Fetch the package lists. Errors as for `install`."""
-    _until_downloaded(shell, (*_APT, "update"), "the package lists", note, clock)
+def update(shell: Shell, *, note: Note, clock: Clock | None = None) -> str:
+    """Fetch the package lists, and return why some did not come, "" when all did.
+
+    One source out of many is often dead for good, and the packages may well be in another. Raises
+    HostError with apt's own words when it refuses.
+    """
+    try:
+        _until_downloaded(shell, (*_APT, "update"), "the package lists", note, clock)
+    except WaitTimeout as timeout:
+        return timeout.last_seen
+    return ""
 
 
 def install(shell: Shell, packages: Sequence[str], *, note: Note, clock: Clock | None = None) -> None:
     """Install packages, without what they merely recommend.
 
-    Raises HostError with apt's own words when it refuses, WaitTimeout when downloads fail for four minutes.
+    Raises HostError with apt's own words when it refuses, WaitTimeout when downloads fail for two minutes.
     """
     command = (*_APT, "install", "-y", "--no-install-recommends", *packages)
     _until_downloaded(shell, command, f"the packages {' '.join(packages)}", note, clock)

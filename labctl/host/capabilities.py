@@ -1,7 +1,7 @@
 """The capabilities of a node's container, each by name.
 
 A node is never `--privileged`: that asks for everything, and fails as a whole on a host that may not
-give everything. NEEDED was found by leaving each one out in turn (docs/doctor.md tells what broke).
+give everything. NEEDED was found by leaving things out (docs/doctor.md tells what broke).
 What acts on the host's kernel rather than on the node is left out on purpose: SYS_MODULE, SYS_TIME,
 SYS_RAWIO, SYS_BOOT, SYSLOG, MAC_*, AUDIT_CONTROL, LINUX_IMMUTABLE, DAC_READ_SEARCH.
 """

@@ -96,8 +96,9 @@ def start_by_hand(
         ended, status = os.waitpid(pid, os.WNOHANG)
         if ended:
             code = os.waitstatus_to_exitcode(status)
-            raise HostError(f"dockerd exited {code}: {last_line(launch.log)}", hint=f"See {launch.log}.")
-        raise Pending(last_line(launch.log))
+            said = last_line(launch.log) or "it wrote nothing"
+            raise HostError(f"dockerd exited {code}: {said}", hint=f"See {launch.log}.")
+        raise Pending(last_line(launch.log) or "no word yet")
 
     answering = wait_until(
         "the engine",
@@ -109,6 +110,7 @@ def start_by_hand(
         noted=note,
         hint=f"See {launch.log}.",
     )
+    note(f"process {answering}")
     emit(Noted(f"dockerd runs as process {answering}; it writes {launch.log}"))
     return answering
 
@@ -128,12 +130,12 @@ def clear_stale(launch: Launch, emit: Emit) -> None:
 
 
 def last_line(log: Path) -> str:
-    """Return the last line of a log that says something, shortened to its message."""
+    """Return the last line of a log that says something, shortened to its message; "" for none."""
     try:
         lines = log.read_text(errors="replace").splitlines()
     except OSError:
-        return "it wrote no log"
-    line = next((line.strip() for line in reversed(lines) if line.strip()), "its log is empty")
+        return ""
+    line = next((line.strip() for line in reversed(lines) if line.strip()), "")
     _, found, message = line.partition(" msg=")
     return message.strip('"') if found else line
 

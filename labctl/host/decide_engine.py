@@ -18,6 +18,7 @@ __all__ = [
 ]
 
 OLDEST, NEWEST = (20, 10), (29, 99)  # engines that labctl is made for, both ends included
+USUAL_PLACE = "the usual place"  # as labctl.engine.endpoint says when nothing named another
 _LATER = "known when an engine answers"
 
 
@@ -35,7 +36,8 @@ def decide_engine(facts: Facts) -> Row:
         return Row("engine", title, Verdict.MEND, "it runs Windows containers; swarm's nodes are Linux", fix)
     kind = "Docker Desktop" if engine.is_desktop else "rootless" if engine.is_rootless else ""
     version = engine.version.get("Version", "?")
-    return Row("engine", title, Verdict.GOOD, f"{version}{f', {kind}' if kind else ''}, at {engine.url}")
+    chosen = "" if engine.source == USUAL_PLACE else f" ({engine.source})"
+    return Row("engine", title, Verdict.GOOD, f"{version}{f', {kind}' if kind else ''}, at {engine.url}{chosen}")
 
 
 def _no_engine(facts: Facts, title: str) -> Row:
@@ -51,7 +53,7 @@ def _no_engine(facts: Facts, title: str) -> Row:
         if machine.in_docker_group:
             return mend(f"{user} is in group docker, but this session began before that", "newgrp docker")
         return mend(f"{user} may not use {engine.url}", f"sudo usermod -aG docker {user}, then log out and in again")
-    if engine.source != "the usual place":
+    if engine.source != USUAL_PLACE:
         return mend(f"nothing answers at {engine.url} ({engine.source})", "start that engine, or unset what names it")
     if machine.dockerd_pid:
         log = "journalctl -u docker" if machine.service_manager == "systemd" else "/var/log/labctl/dockerd.log"

@@ -10,7 +10,6 @@ from labctl.host.report import Row, Verdict
 __all__ = ["FEATURES", "Feature", "decide_feature", "decide_firewall", "decide_ipvs", "is_there"]
 
 _UNSEEN = "not visible from here: will be tried"
-_VMS = "`labctl up --backend vagrant` gives nodes a kernel of their own"
 
 
 @dataclass(frozen=True)
@@ -35,14 +34,18 @@ FEATURES = (
     Feature("bridge", "bridges", "BRIDGE", "bridge", "bridge"),
     Feature("vxlan", "VXLAN", "VXLAN", "vxlan", "vxlan"),
     Feature(
-        "xfrm", "encrypted overlays", "INET_ESP", "esp4", without="no ESP in this kernel: `--opt encrypted` cannot work"
+        "xfrm",
+        "encrypted overlays",
+        "INET_ESP",
+        "esp4",
+        without="no ESP in this kernel: `--opt encrypted` cannot work here",
     ),
     Feature(
         "netem",
         "delay and jitter",
         "NET_SCH_NETEM",
         "sch_netem",
-        without="no netem in this kernel: these two faults cannot be made",
+        without="no netem in this kernel: these two faults cannot be made here",
     ),
 )
 
@@ -74,7 +77,7 @@ def decide_feature(feature: Feature, facts: Facts) -> Row:
         how = "tried, works" if feature.link in facts.kernel.links else "in the kernel"
         return Row(feature.id, feature.title, Verdict.GOOD, how)
     if feature.without is not None:
-        return Row(feature.id, feature.title, Verdict.GOOD, feature.without, _VMS)
+        return Row(feature.id, feature.title, Verdict.GOOD, feature.without)
     offered = facts.kernel.modules is not None and feature.module in facts.kernel.modules
     return Row(
         feature.id,

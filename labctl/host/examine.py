@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from labctl.engine import Engine
@@ -75,7 +76,11 @@ def preflight(nodes: int, *, engine: Engine, managers: int = 1, running: int = 0
 
 def decide(facts: Facts, decisions: tuple[Decision, ...] = (*NEEDED, *TOLD)) -> Report:
     """Turn facts into rows; the same facts make the same report."""
-    return Report(decision(facts) for decision in decisions)
+    rows = [decision(facts) for decision in decisions]
+    if facts.machine.is_root:
+        # Root needs no sudo, and a bare machine has none.
+        rows = [replace(row, fix=row.fix.replace("sudo ", "")) if row.fix else row for row in rows]
+    return Report(rows)
 
 
 def _how(row: Row, facts: Facts, nodes: int) -> str:

@@ -65,7 +65,7 @@ def raise_limits(nodes: int, emit: Emit = quiet, *, proc: Path = Path("/proc")) 
     """
     limits = gather_limits(proc)
     changes = [*inotify_changes(limits, nodes), *neighbour_changes(limits, nodes)]
-    # The largest first: the kernel does not ask for an order, but a reader of half the job does.
+    # From the top down, so that at no moment a lower threshold stands above a higher one.
     for change in reversed(changes):
         _write(change, proc)
         emit(CommandShown("host", f"sysctl -w {change.key}={change.after}"))

@@ -94,7 +94,7 @@ def _carry_out(actions: list[Action], confirm: Confirm, emit: Emit) -> None:
 
 def _install_engine(packages: list[str], rows: set[str]) -> Action:
     def do(shell: Shell, steps: Steps) -> None:
-        apt.update(shell, note=steps.note)
+        _update(shell, steps)
         wanted = dict.fromkeys([*apt.engine_packages(shell), *(name for name in packages if name != "docker-cli")])
         apt.install(shell, list(wanted), note=steps.note)
         _start(shell, steps)
@@ -110,11 +110,16 @@ def _install_engine(packages: list[str], rows: set[str]) -> Action:
 
 def _install(packages: list[str], rows: set[str]) -> Action:
     def do(shell: Shell, steps: Steps) -> None:
-        apt.update(shell, note=steps.note)
+        _update(shell, steps)
         apt.install(shell, packages, note=steps.note)
 
     names = " and ".join(packages)
     return Action(f"install {names}", f"Install {names} from this system's packages (apt-get)?", frozenset(rows), do)
+
+
+def _update(shell: Shell, steps: Steps) -> None:
+    if missing := apt.update(shell, note=steps.note):
+        steps.emit(Warned(f"not all package lists could be fetched: {missing}"))
 
 
 def _start(shell: Shell, steps: Steps) -> None:

@@ -7,7 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import IO, Any
 
 from labctl.engine import Engine
 from labctl.errors import EngineRefused, HostError, LabctlError, NotYetError
@@ -38,6 +38,8 @@ _DOWNLOAD_WORDS = (
     "Failed getting release file",
 )
 _STEP = re.compile(r"Step (\d+)/(\d+) : (.*)", re.DOTALL)
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_ITS_OWN = re.compile(r" --->|Removing intermediate container ")  # what the builder itself says
 _LAYER = re.compile(r" ---> ([0-9a-f]{12})\s*$")
 
 
@@ -50,12 +52,13 @@ class Recipe:
 
     name: str
     tag: str
-    context: bytes
+    context: bytes | IO[bytes]
     dockerfile: str
     labels: Mapping[str, str] = field(default_factory=dict)
     build_args: Mapping[str, str] = field(default_factory=dict)
     own: bool = False
     where: str = "Dockerfile"
+    inner: str = "Dockerfile"  # its place in the context
 
 
 class BuildLog:
@@ -83,7 +86,9 @@ class BuildLog:
             if not self._cached:
                 self.layers.append(found[1])
             return ""
-        said = [part.rstrip() for part in text.splitlines() if part.strip() and not part.startswith(" --->")]
+        said = [
+            part.rstrip() for part in _COLOUR.sub("", text).splitlines() if part.strip() and not _ITS_OWN.match(part)
+        ]
         self.tail.extend(said)
         self.download_failure = next((line for line in said if is_download_failure(line)), self.download_failure)
         return f"step {self.step}/{self.steps}: {_one_line(said[-1])}" if said else ""
@@ -139,8 +144,11 @@ def instruction_lines(dockerfile: str) -> list[int]:
 
 def _lines(engine: Engine, recipe: Recipe) -> Iterator[dict[str, Any]]:
     options: dict[str, Any] = {"tag": recipe.tag} if recipe.tag else {}
+    if not isinstance(recipe.context, bytes):
+        recipe.context.seek(0)  # an earlier try may have read it
     return engine.build(
         recipe.context,
+        dockerfile=recipe.inner,
         labels=dict(recipe.labels),
         buildargs=dict(recipe.build_args),
         network_mode="host",

@@ -104,10 +104,12 @@ def _requirements() -> Path:
 
 
 def _sweep() -> None:
-    """Remove what a killed run left; the lock on the base says that none is at work."""
+    """Remove what killed runs left: their folders bear the number of a process that is no more."""
     for place in _places():
         for left in place.glob(f"{PREFIX}*"):
-            shutil.rmtree(left, ignore_errors=True)
+            maker = left.name.removeprefix(PREFIX).partition("-")[0]
+            if not Path("/proc", maker).exists():
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def _places() -> list[Path]:
@@ -129,7 +131,7 @@ def _workplace() -> Iterator[Path]:
         elif state.f_flag & (os.ST_NODEV | os.ST_NOEXEC):
             problems.append(f"{place} is mounted nodev or noexec")
         else:
-            folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))
+            folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=place))
             try:
                 yield folder
             finally:

@@ -52,6 +52,7 @@ def ensure(
     images = _meant(names, chosen)
     tags = build_images(engine, [_services(), *images], emit, note, mode=chosen)
     serve(engine, images, tags, emit, note, mode=chosen)
+    note(f"{len(tags)} images are there")
 
 
 def ensure_services(engine: Engine, emit: Emit = quiet, note: Note = no_note) -> str:

@@ -13,6 +13,8 @@ HUB_REGISTRY = "docker.io"
 _HUB_ALIASES = ("docker.io", "index.docker.io", "registry-1.docker.io")
 _PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"{_PART}(?:/{_PART})*")
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
+_REGISTRY = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9A-Fa-f:]+\])(?::\d+)?")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _DIGEST = re.compile(r"[a-z0-9]+:[0-9a-f]{32,}")
 LONGEST = 255  # characters of a repository, the registry's own limit
@@ -71,6 +73,8 @@ def _split_registry(name: str) -> tuple[str, str]:
 
 def _problem(reference: Reference, *, has_digest: bool) -> str:
     bare = reference.repository.removeprefix("library/")
+    if not _REGISTRY.fullmatch(reference.registry):
+        return f"{reference.registry!r} is no registry"
     if not bare:
         return "it is empty"
     if bare != bare.lower():

@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import json
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from labctl.spec import labels
 from labctl.state import state_dir, write_private
 from labctl.waiting import Pending, wait_until
 
-__all__ = ["OWNER", "fill", "forget", "held_names", "open_store", "writer_port"]
+__all__ = ["OWNER", "collect_garbage", "fill", "forget", "held_names", "open_store", "writer_port"]
 
 OWNER = "labctl.owner"  # label: whose state folder remembers what this container does
 WRITER = "writer"  # the value of the cache label on the registry that writes
@@ -79,6 +79,39 @@ def open_store(engine: Engine, mode: MirrorMode, *, services: str, note: Note = 
             yield api
     finally:
         engine.remove(name)
+
+
+def collect_garbage(
+    engine: Engine, mode: MirrorMode, current: Collection[str], *, services: str, note: Note = no_note
+) -> list[str]:
+    """Drop the names whose images are not among the tags `current`, and the blobs that no name needs.
+
+    Returns the names dropped; those that another user of this machine put there are left alone. The caller
+    holds the lock on the mirror.
+    """
+    names = held_names(engine, mode)
+    dropped = sorted(name for name, tag in names.items() if tag not in current)
+    with open_store(engine, mode, services=services, note=note) as api:
+        for name in dropped:
+            repository, _, tag = name.rpartition(":")
+            found = api.manifest(repository, tag)
+            if found is not None and not _still_named(api, repository, found.digest, names, dropped):
+                api.delete_manifest(repository, found.digest)
+        note("removing layers that nothing needs")
+        writers = engine.containers([f"{labels.CACHE}={WRITER}", f"{OWNER}={_owner()}"])
+        for writer in writers:
+            engine.execute(writer["Id"], ["docker-registry", "garbage-collect", "-m", "/run/registry.yml"])
+        _remember(engine, mode.store, {name: tag for name, tag in names.items() if name not in dropped})
+    return dropped
+
+
+def _still_named(
+    api: RegistryApi, repository: str, digest: str, names: Mapping[str, str], dropped: Collection[str]
+) -> bool:
+    """Whether a name that stays points at the same manifest: deleting that would take the name along."""
+    kept = [name for name in names if name.startswith(f"{repository}:") and name not in dropped]
+    found = [api.manifest(repository, name.rpartition(":")[2]) for name in kept]
+    return any(manifest is not None and manifest.digest == digest for manifest in found)
 
 
 def forget(volume: str) -> None:

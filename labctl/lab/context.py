@@ -29,12 +29,18 @@ class Context:
 
     def maker(self, kind: str, image: str) -> Backend:
         """A backend that can make nodes of `image`, with what this host can grant."""
-        from labctl.host import grantable_capabilities
+        from labctl.host import grantable_capabilities, node_confinement
 
         if kind != "dind":
             return self.backend(kind)
-        capabilities = grantable_capabilities(self.engine)
-        return DindBackend(self.engine, image=image, capabilities=capabilities, mtu=LAB_MTU, emit=self.emit)
+        return DindBackend(
+            self.engine,
+            image=image,
+            capabilities=grantable_capabilities(self.engine),
+            confinement=node_confinement(self.engine.info()),
+            mtu=LAB_MTU,
+            emit=self.emit,
+        )
 
 
 def open_context(emit: Emit = quiet) -> Context:

@@ -30,25 +30,34 @@ def wait_engine(node: Node, backend: Backend, *, limit: float = BOOT_LIMIT, cloc
 
     Raises LabError with the node's last words when it died, or did not come up within `limit` seconds.
     """
+    hint = f"`labctl up --retain` keeps it, and `labctl logs {node.name}` shows all it said."
+    asked = 0
 
     def probe() -> str:
+        nonlocal asked
+        asked += 1
         try:
             return str(node.engine.version()["Version"])
         except EngineUnreachable as problem:
+            # Now and then: whether the machine is there at all. A dead one need not be waited for.
+            if asked % 10 == 0 and not backend.look(node).is_running:
+                said = f"{node.name} ended while it booted; its last words: {_last_words(node, backend)}"
+                raise LabError(said, hint=hint) from problem
             raise Pending(problem.message) from None
-
-    def last_words() -> str:
-        lines = [line for line in backend.console(node, tail=20).splitlines() if line.strip()]
-        return lines[-1] if lines else "nothing"
 
     try:
         what = f"the engine of {node.name}"
         return wait_until(what, probe, limit=limit, pause=0.02, longest_pause=0.25, clock=clock)
     except WaitTimeout as timeout:
-        raise LabError(
-            f"{node.name} did not come up within {limit:g} s; its last words: {last_words()}",
-            hint=f"`labctl up --retain` keeps it, and `labctl logs {node.name}` shows all it said.",
-        ) from timeout
+        said = f"{node.name} did not come up within {limit:g} s; its last words: {_last_words(node, backend)}"
+        raise LabError(said, hint=hint) from timeout
+
+
+def _last_words(node: Node, backend: Backend) -> str:
+    """The last line that says why: not one of the first program's own (`node: stopping`)."""
+    lines = [line.strip() for line in backend.console(node, tail=40).splitlines() if line.strip()]
+    reasons = [line for line in lines if not line.startswith("node: ")]
+    return (reasons or lines or ["nothing"])[-1]
 
 
 @dataclass
@@ -134,7 +143,7 @@ class Forming:
 
     def _member(self, boot: Future[Node]) -> Node:
         node = boot.result()
-        if cluster.membership(node).state in ("active", "pending"):
+        if not self.spec.joins(node.name) or cluster.membership(node).state in ("active", "pending"):
             return node
         if self.manager is None and node.is_manager and self._claims_init(node):
             cluster.init(node, self.emit)
@@ -156,7 +165,7 @@ class Forming:
 
     def _claims_init(self, node: Node) -> bool:
         """The first manager of the spec makes the swarm, however fast the others are: lessons count on it."""
-        if node.name != next(n.name for n in self.spec.all_nodes() if n.role == "manager"):
+        if node.name != next(n.name for n in self.spec.all_nodes() if n.role == "manager" and n.swarm == "joined"):
             return False
         self.manager = node
         return True

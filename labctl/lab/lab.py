@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from labctl.backend import Backend, LabRecord
 from labctl.concurrent import each
@@ -12,7 +13,7 @@ from labctl.errors import LabctlError, NotFoundError, UsageError
 from labctl.events import NodeReady, Steps
 from labctl.lab.context import Context
 from labctl.lab.form import wait_engine
-from labctl.lab.members import leave_swarm
+from labctl.lab.members import leave_swarm, members_of
 from labctl.lab.verify import verify
 from labctl.node import Node
 from labctl.spec import LabSpec, NodeSpec, expand, labels, select
@@ -113,6 +114,11 @@ class Lab:
         with lab_lock(self.name):
             each(nodes or self.nodes, lambda node: self.backend.stop(node))
 
+    def kill(self, nodes: Sequence[Node]) -> None:
+        """Pull the plug of the nodes, all at once."""
+        with lab_lock(self.name):
+            each(nodes, self.backend.kill)
+
     def start(self, nodes: Sequence[Node] = ()) -> str:
         """Start the nodes all at once, and try the lab when all of it was meant. Returns what was tried."""
         steps = Steps(self.context.emit, total=3)
@@ -122,16 +128,16 @@ class Lab:
                 self._start_services()
                 started = each(chosen, lambda node: self._start(node, steps))
             with steps.step("Swarm"):
-                names = [node.name for node in started]
+                names = [node.name for node in started if self.spec.joins(node.name)]
                 lab = self.refresh()
-                if self.spec.swarm == "formed":
+                if names:
                     cluster.wait_ready(_patient_manager(lab), names, noted=steps.note)
             with steps.step("Verifying"):
                 lab = self.refresh()
                 running = [node for node in lab.nodes if node.is_running]
                 tried = f"{len(running)} engines answer"
                 if self.spec.swarm == "formed" and self.spec.registry and not nodes:
-                    tried = verify_or_repair(lab, running, steps)
+                    tried = verify_or_repair(lab, members_of(lab.spec, lab.manager(), running), steps)
                 steps.note(tried)
         return tried
 
@@ -142,16 +148,26 @@ class Lab:
             forget(self.name)
         return removed
 
-    def remove_node(self, node: Node) -> None:
-        """Take one node out of the swarm in order and remove its machine. Raises UsageError for the last one."""
+    def remove_nodes(self, nodes: Sequence[Node], *, force: bool = False) -> None:
+        """Take nodes out of the swarm in order, workers all at once and managers one by one; remove their machines.
+
+        `force` removes one that cannot leave in order too. Raises UsageError when no node, or no manager, would stay.
+        """
+        names = {node.name for node in nodes}
+        stay = [node for node in self.nodes if node.name not in names]
+        if not stay:
+            what = f"{', '.join(sorted(names))} {'is' if len(names) == 1 else 'are'} all that the lab has"
+            raise UsageError(what, hint=f"`labctl down -l {self.name}` removes the lab.")
         with lab_lock(self.name):
-            if self.spec.swarm == "formed":
-                leave_swarm(node, self.nodes, self.context.emit)
-            elif len(self.nodes) == 1:
-                raise UsageError(f"{node.name} is the lab's last node", hint="`labctl down` removes the lab.")
-            self.backend.remove_node(node)
-            left = tuple(spec for spec in self.spec.all_nodes() if spec.name != node.name)
+            leave = partial(leave_swarm, stay=stay, force=force, emit=self.context.emit)
+            leaving = [node for node in nodes if node.is_running or self.spec.joins(node.name)]
+            each([node for node in leaving if not node.is_manager], leave)
+            for manager in [node for node in leaving if node.is_manager]:
+                leave(manager)
+            each(nodes, self.backend.remove_node)
+            left = [spec for spec in self.spec.all_nodes() if spec.name not in names]
             self.backend.remember(_with_nodes(self.spec, left))
+            contexts.create(self.name, stay[0].endpoint)
 
     def _start(self, node: Node, steps: Steps) -> Node:
         steps.note(f"{node.name} boots")

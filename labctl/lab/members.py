@@ -6,33 +6,46 @@ import shlex
 from collections.abc import Sequence
 from functools import partial
 
-from labctl.errors import CommandFailed, UsageError
-from labctl.events import Emit, NodeRemoved, Noted
+from labctl.concurrent import each
+from labctl.errors import CommandFailed, LabctlError, LabError, QuorumLost, UsageError
+from labctl.events import Emit, NodeRemoved, Noted, Warned, quiet
 from labctl.node import Node
 from labctl.spec import LabSpec
 from labctl.swarm import cluster
 from labctl.swarm.state import SwarmNode, SwarmView
 from labctl.waiting import Pending, wait_until
 
-__all__ = ["label_nodes", "leave_swarm", "remove_ghosts"]
+__all__ = ["label_nodes", "leave_swarm", "members_of", "remove_ghosts"]
 
 DRAIN_LIMIT = 60.0
 
 
-def remove_ghosts(manager: Node, members: Sequence[SwarmNode], names: Sequence[str], emit: Emit) -> None:
-    """Remove members that are down and that no machine of the lab stands behind any more.
+def remove_ghosts(manager: Node, nodes: Sequence[Node], emit: Emit) -> None:
+    """Remove members that no machine of the lab stands behind any more. `nodes` are all machines, running or not.
 
-    A node that was made anew joins under a new id, and its old one stays in the list as down for ever
-    (moby#24106).
+    A node that was made anew joins under a new id, and its old one stays in the list for ever, as ready for
+    the first seconds and as down from then on (moby#24106). So it is the ids that are compared: those that the
+    running nodes' own engines tell. A node that is stopped keeps its place.
     """
-    alive = {member.hostname for member in members if member.state == "ready"}
-    for member in members:
-        if member.state != "down" or (member.hostname in names and member.hostname not in alive):
+    running = [node for node in nodes if node.is_running]
+    alive = set(each(running, lambda node: cluster.membership(node).node_id))
+    stopped = {node.name for node in nodes if not node.is_running}
+    for member in SwarmView(manager.engine).nodes():
+        if member.id in alive or member.hostname in stopped:
             continue
         if member.role == "manager":
             manager.run(["docker", "node", "demote", member.id])
         manager.run(["docker", "node", "rm", "--force", member.id])
         emit(Noted(f"removed the ghost of {member.hostname} from the swarm's list"))
+
+
+def members_of(spec: LabSpec, manager: Node, nodes: Sequence[Node]) -> list[Node]:
+    """Return the running nodes that are or shall be in the manager's swarm: bare ones only if somebody joined them."""
+    running = [node for node in nodes if node.is_running]
+    if all(spec.joins(node.name) for node in running):
+        return running
+    known = {member.id for member in SwarmView(manager.engine).nodes()}
+    return [node for node in running if spec.joins(node.name) or cluster.membership(node).node_id in known]
 
 
 def label_nodes(manager: Node, members: Sequence[SwarmNode], spec: LabSpec) -> None:
@@ -46,15 +59,24 @@ def label_nodes(manager: Node, members: Sequence[SwarmNode], spec: LabSpec) -> N
             manager.expect(f"docker node update {added} {node.name}")
 
 
-def leave_swarm(node: Node, nodes: Sequence[Node], emit: Emit) -> None:
-    """Take a node out of the swarm in order: demote, drain, leave, and off the managers' list.
+def leave_swarm(node: Node, stay: Sequence[Node], *, force: bool = False, emit: Emit = quiet) -> None:
+    """Take a node out of the swarm of those that stay, in order: demote, drain, leave, and off the managers' list.
 
-    A node that is down is only taken off the list. Raises UsageError for the only manager.
+    A node that is down is only taken off the list; one that is in no swarm is left alone. With `force`, one that
+    cannot leave is left as it is. Raises UsageError for the only manager.
     """
-    others = [other for other in nodes if other.name != node.name]
-    manager = cluster.working_manager(others) if others else None
-    if manager is None:
-        raise UsageError(f"{node.name} is the lab's last node", hint="`labctl down` removes the lab.")
+    try:
+        if not (node.is_running and cluster.membership(node).state == "inactive"):
+            _take_out(node, stay)
+    except LabctlError as problem:
+        if not force:
+            raise
+        emit(Warned(f"{node.name} did not leave the swarm in order: {problem.message}"))
+    emit(NodeRemoved(node.name))
+
+
+def _take_out(node: Node, stay: Sequence[Node]) -> None:
+    manager = _staying_manager(node, stay)
     view = SwarmView(manager.engine)
     for member in [one for one in view.nodes() if one.hostname == node.name]:
         if member.role == "manager":
@@ -64,7 +86,20 @@ def leave_swarm(node: Node, nodes: Sequence[Node], emit: Emit) -> None:
             _leave(node)
         wait_until(f"{node.name} being down", partial(_is_down, view, member.id), limit=30, pause=0.1)
         manager.expect(["docker", "node", "rm", "--force", member.id])
-    emit(NodeRemoved(node.name))
+
+
+def _staying_manager(node: Node, stay: Sequence[Node]) -> Node:
+    try:
+        return cluster.working_manager(stay)
+    except QuorumLost:
+        raise
+    except LabError:
+        if not node.is_running or not cluster.membership(node).is_manager:
+            raise
+        raise UsageError(
+            f"{node.name} is the swarm's only manager",
+            hint="`labctl docker -- node promote NODE` makes another one first; `labctl down` removes the whole lab.",
+        ) from None
 
 
 def _drain(manager: Node, view: SwarmView, member: SwarmNode) -> None:

@@ -85,7 +85,8 @@ def status_of(context: Context, record: LabRecord) -> LabStatus:
     except LabctlError as problem:
         swarm = problem.message
         problems.append(f"{problem.message}: {problem.hint}" if problem.hint else problem.message)
-    nodes = tuple(_node_status(node, members.get(node.name), formed) for node in record.nodes)
+    joins = record.spec.joins if record.spec else (lambda _: True)
+    nodes = tuple(_node_status(node, members.get(node.name), joins(node.name)) for node in record.nodes)
     problems += [
         f"{node.name} is {node.swarm or 'not in the swarm'}: `labctl up` lets it join"
         for node in nodes
@@ -111,7 +112,7 @@ def _any_member(nodes: list[Node]) -> bool:
     return any(each(nodes, lambda node: cluster.membership(node).state != "inactive"))
 
 
-def _node_status(node: Node, member: SwarmNode | None, formed: bool) -> NodeStatus:
+def _node_status(node: Node, member: SwarmNode | None, joins: bool) -> NodeStatus:
     manager = "" if member is None else ("leader" if member.leader else member.reachability)
     return NodeStatus(
         name=node.name,
@@ -119,7 +120,7 @@ def _node_status(node: Node, member: SwarmNode | None, formed: bool) -> NodeStat
         state=node.state,
         address=node.address,
         url=node.endpoint.url,
-        swarm=member.state if member else ("" if formed else "no swarm"),
+        swarm=member.state if member else ("" if joins else "no swarm"),
         availability=member.availability if member else "",
         manager=manager,
         engine=member.engine_version if member else "",

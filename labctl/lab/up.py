@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ from labctl.errors import LabctlError
 from labctl.events import Noted, Steps, Warned
 from labctl.lab.context import LAB_MTU, Context
 from labctl.lab.form import Forming
-from labctl.lab.members import label_nodes, remove_ghosts
+from labctl.lab.members import label_nodes, members_of, remove_ghosts
 from labctl.lab.plan import Plan, plan_of
 from labctl.lab.verify import PROBE_IMAGE, verify
 from labctl.mesh.ipvs import ipvs_available
@@ -26,7 +26,7 @@ from labctl.spec.addresses import free_addresses, prefix_for, registry_address
 from labctl.state import drop_lab_dir, lab_lock
 from labctl.swarm import cluster
 
-__all__ = ["UpOptions", "bring_up"]
+__all__ = ["UpOptions", "bring_up", "grow"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,18 @@ def bring_up(context: Context, spec: LabSpec, options: UpOptions | None = None) 
         return _Up(context, spec, options or UpOptions()).run()
 
 
+def grow(
+    context: Context, name: str, extend: Callable[[LabRecord | None], LabSpec], options: UpOptions | None = None
+) -> LabRecord:
+    """Bring up what `extend` makes of the lab that stands (None: nothing does), and return it.
+
+    The lab is held from the look to the end, so that two that add nodes at once do not undo each other.
+    """
+    with lab_lock(name):
+        spec = extend(context.backend().find(name))
+        return _Up(context, spec, options or UpOptions()).run()
+
+
 class _Up:
     def __init__(self, context: Context, spec: LabSpec, options: UpOptions) -> None:
         self.context = context
@@ -64,7 +76,9 @@ class _Up:
             plan = plan_of(self.spec, record)
             self._warn(plan)
             if plan.create:
-                host.preflight(len(self.spec.all_nodes()), engine=self.engine)
+                nodes = self.spec.all_nodes()
+                managers = sum(node.role == "manager" for node in nodes)
+                host.preflight(len(nodes), engine=self.engine, managers=managers, running=len(plan.keep))
         with steps.step("Images"):
             image = images.ensure_node_image(self.engine, steps.emit, steps.note)
             if self.spec.registry:
@@ -83,8 +97,8 @@ class _Up:
         return record
 
     def _warn(self, plan: Plan) -> None:
-        managers = sum(node.role == "manager" for node in self.spec.all_nodes())
-        if managers % 2 == 0:
+        managers = sum(node.role == "manager" and self.spec.joins(node.name) for node in self.spec.all_nodes())
+        if self.formed and managers % 2 == 0:
             self.steps.emit(
                 Warned(
                     f"{managers} managers survive the loss of {(managers - 1) // 2}, as {managers - 1} would: "
@@ -150,7 +164,7 @@ class _Up:
         mesh = not ipvs_available()
         uplink = host.uplink_mtu()
         environment = {"MESH": "on" if mesh else "off"} | ({"UPLINK_MTU": str(uplink)} if uplink < LAB_MTU else {})
-        first = next(node.name for node in self.spec.all_nodes() if node.role == "manager")
+        first = self.spec.all_nodes()[0].name
         return [
             NodePlan(
                 spec=node,
@@ -176,9 +190,9 @@ class _Up:
         assert record is not None  # it was made above
         if self.formed:
             manager = forming.manager or cluster.working_manager(record.nodes)
-            names = [node.name for node in record.nodes if node.is_running]
+            names = [node.name for node in record.nodes if node.is_running and self.spec.joins(node.name)]
             members = cluster.wait_ready(manager, names, noted=self.steps.note)
-            remove_ghosts(manager, members, names, self.steps.emit)
+            remove_ghosts(manager, record.nodes, self.steps.emit)
             label_nodes(manager, members, self.spec)
             leader = next((member.hostname for member in members if member.leader), "?")
             self.steps.note(f"{len(names)} nodes ready, {leader} leads")
@@ -197,7 +211,8 @@ class _Up:
         if not self.options.verify:
             self.steps.note("left out, as asked")
         elif self.formed and self.spec.registry:
-            self.steps.note(verify(cluster.working_manager(nodes), nodes, self.steps.note))
+            manager = cluster.working_manager(nodes)
+            self.steps.note(verify(manager, members_of(self.spec, manager, nodes), self.steps.note))
         else:
             self.steps.note(f"{len(nodes)} engines answer")
 

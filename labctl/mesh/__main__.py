@@ -11,10 +11,13 @@ from types import TracebackType
 from typing import NoReturn
 
 from .agent import Agent
-from .engineapi import LocalEngine
+from .engineapi import LocalEngine, diagnostic_port
+from .gossip import GossipBell
 from .httpget import Connection, over_tcp, over_unix
 from .ipvs import ipvs_available
 from .networkdb import NetworkDB
+from .nft import OWN_MARK
+from .plumber import Plumber
 from .status import STATUS_FILE, MeshStatus, Mode
 
 log = logging.getLogger("mesh")
@@ -24,28 +27,28 @@ def main() -> int:
     """Serve until the process ends, or return 0 when the kernel serves the mesh itself."""
     options = parse_options()
     logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="mesh: %(message)s")
-    before = MeshStatus.load(options.status)
-    crashes = before.crashes if before else 0
+    before = MeshStatus.load(options.status) or MeshStatus(Mode.IDLE, 0.0)
     if options.force or not ipvs_available():
-        serve(options, crashes)
-    MeshStatus(Mode.IPVS, time.time(), crashes=crashes).save(options.status)
+        serve(options, before)
+    before._replace(mode=Mode.IPVS, updated=time.time(), error=None, pending=None).save(options.status)
     log.info("this kernel has IPVS and serves the mesh itself")
     return 0
 
 
-def serve(options: argparse.Namespace, crashes: int) -> NoReturn:
-    """Run the agent; `crashes` are the ends that it had before."""
+def serve(options: argparse.Namespace, before: MeshStatus) -> NoReturn:
+    """Run the agent; `before` is what the one before it left behind."""
     remember_crashes(options.status)
     engine = LocalEngine(Connection(over_unix(options.socket)))
-    networkdb = NetworkDB(Connection(over_tcp("127.0.0.1", options.port)))
-    Agent(engine, networkdb, status_file=options.status, crashes=crashes).run()
+    port = options.port or diagnostic_port()
+    networkdb = NetworkDB(Connection(over_tcp("127.0.0.1", port, mark=OWN_MARK)))
+    Agent(engine, networkdb, Plumber(), GossipBell(), status_file=options.status, before=before).run()
 
 
 def parse_options() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="mesh", description="the routing mesh without IPVS, for one node")
     parser.add_argument("--socket", default="/var/run/docker.sock", help="the engine's API")
-    parser.add_argument("--port", type=int, default=2000, help="the engine's network-diagnostic-port")
+    parser.add_argument("--port", type=int, help="the engine's network-diagnostic-port (as in daemon.json)")
     parser.add_argument("--status", default=STATUS_FILE, help="the status file to write")
     parser.add_argument("--force", action="store_true", help="serve even though the kernel has IPVS")
     return parser.parse_args()

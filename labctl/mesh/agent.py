@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from typing import NamedTuple, NoReturn
 
-from .engineapi import EngineError, LocalEngine, Network, reload_engine
-from .gossip import GossipBell
+from .engineapi import Engine, EngineError, Network, reload_engine
+from .gossip import Bell
 from .model import Uplink, rules_for
 from .netns import INGRESS, CommandError, Namespace, scan
-from .networkdb import DecodeError, Endpoint, NetworkDB, NetworkDBError, Table, decode_endpoint
+from .networkdb import DecodeError, Endpoint, NetworkDBError, Table, Tables, decode_endpoint
 from .pace import Pace
 from .plumber import Plumber
 from .status import STATUS_FILE, MeshStatus, Mode
@@ -38,13 +39,24 @@ class Agent:
     """Serves one node until its process ends."""
 
     def __init__(
-        self, engine: LocalEngine, networkdb: NetworkDB, *, status_file: str = STATUS_FILE, crashes: int = 0
+        self,
+        engine: Engine,
+        tables: Tables,
+        plumber: Plumber,
+        bell: Bell,
+        *,
+        scan: Callable[[], tuple[Namespace, ...]] = scan,
+        reload: Callable[[], bool] = reload_engine,
+        status_file: str = STATUS_FILE,
+        before: MeshStatus | None = None,
     ) -> None:
         self._engine = engine
-        self._networkdb = networkdb
-        self._plumber = Plumber()
-        self._bell = GossipBell()
-        self._pace = Pace(deaf=self._bell.is_deaf)
+        self._networkdb = tables
+        self._plumber = plumber
+        self._bell = bell
+        self._scan = scan
+        self._reload = reload
+        self._pace = Pace(deaf=bool(bell.why_deaf))
         self._seen: tuple[Namespace, ...] = ()
         self._topology: Topology | None = None
         self._tables: dict[str, Table] = {}
@@ -52,11 +64,17 @@ class Agent:
         self._reloaded = float("-inf")
         self._failing_since: float | None = None
         self._status_file = status_file
-        self._status = MeshStatus(Mode.IDLE, 0.0, started=time.time(), crashes=crashes)
+        self._status = MeshStatus(
+            Mode.IDLE,
+            0.0,
+            started=time.time(),
+            last_error=before.last_error if before else None,
+            crashes=before.crashes if before else 0,
+        )
 
     def run(self) -> NoReturn:
         """Follow the swarm for ever."""
-        if self._bell.is_deaf:
+        if self._bell.why_deaf:
             log.warning("gossip cannot be heard (%s): looking more often instead", self._bell.why_deaf)
         while True:
             self.step(time.monotonic())
@@ -73,7 +91,6 @@ class Agent:
             self._plumber.sweep(now)
             looked = self._pace.next_look(now) <= now
             if looked:
-                self._pace.looked(now)
                 problems += self._look(now)
         except (EngineError, NetworkDBError, CommandError) as error:
             problems.append(str(error))
@@ -89,7 +106,7 @@ class Agent:
 
     def _glance(self, now: float) -> None:
         """See whether namespaces came or went since the last glance."""
-        seen = scan()
+        seen = self._scan()
         if seen != self._seen:
             self._seen, self._topology = seen, None
             self._plumber.keep_only(seen)
@@ -100,14 +117,14 @@ class Agent:
         if self._topology is None:
             self._topology = self._discover()
         topology = self._topology
-        self._read_tables(topology, now)
+        self._pace.looked(now, found=self._read_tables(topology, now))
         problems = []
         for namespace, network in topology.networks.items():
             try:
                 self._balance(namespace, network, now)
             except CommandError as error:
                 # The engine may have removed it meanwhile; the next glance sees that.
-                if namespace in scan():
+                if namespace in self._scan():
                     problems.append(str(error))
         try:
             self._divert(topology)
@@ -136,28 +153,42 @@ class Agent:
             raise EngineError("ingress is not connected to the node yet")
         return Topology(networks, gateway.sandbox, gateway.subnet)
 
-    def _read_tables(self, topology: Topology, now: float) -> None:
+    def _read_tables(self, topology: Topology, now: float) -> bool:
+        """Read the endpoints of all networks, and tell whether they changed.
+
+        Raises NetworkDBError, or EngineError when there is no engine to ask at all.
+        """
         wanted = {network.identity for network in topology.networks.values()}
         try:
             tables = {identity: self._networkdb.endpoints(identity) for identity in wanted}
         except NetworkDBError as error:
-            if now - self._reloaded >= RELOAD_EVERY and reload_engine():
-                self._reloaded = now
-                log.info("asked the engine to read its configuration, for its network diagnostic port")
+            self._ask_to_open(now)
             raise NetworkDBError(
                 f"the engine does not show its networkdb ({error}): daemon.json must set network-diagnostic-port"
             ) from error
+        if tables == self._tables:
+            return False
         for identity, table in tables.items():
             if table != self._tables.get(identity):
                 self._endpoints[identity] = decode(table)
         self._tables = tables
+        return True
+
+    def _ask_to_open(self, now: float) -> None:
+        """Let the engine open its diagnostic port, which it does when it reads its configuration again.
+
+        Raises EngineError when the engine does not answer: the signal would end one that is starting.
+        """
+        self._engine.overlays()
+        if now - self._reloaded >= RELOAD_EVERY and self._reload():
+            self._reloaded = now
+            log.info("asked the engine to read its configuration, for its network diagnostic port")
 
     def _balance(self, namespace: Namespace, network: Network, now: float) -> None:
         endpoints = self._endpoints[network.identity]
         rules = rules_for(endpoints)
         addresses = frozenset(endpoint.address for endpoint in endpoints)
         if self._plumber.balance(namespace, rules, addresses, now):
-            self._pace.stir(now)
             log.info(
                 "%s: %d VIPs, %d ports, %d tasks serve",
                 *(network.name, len(rules.vips), len(rules.ports), len(rules.serving())),
@@ -202,7 +233,11 @@ class Agent:
         elif new.pending and new.pending != old.pending:
             log.info("not yet: %s", new.pending)
         self._status = new._replace(updated=wall)
-        self._status.save(self._status_file)
+        try:
+            self._status.save(self._status_file)
+        except OSError as failure:
+            # A full disk is no reason to stop serving.
+            log.warning("the status cannot be written: %s", failure)
 
 
 def decode(table: Table) -> tuple[Endpoint, ...]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from .model import Rules, Stale
-from .netns import Namespace, run
+from .netns import Namespace, Run
 
 __all__ = ["FlowJanitor", "forget_now"]
 
@@ -32,7 +32,8 @@ class Farewell(NamedTuple):
 class FlowJanitor:
     """Forgets flows to tasks that left, a moment after they did."""
 
-    def __init__(self) -> None:
+    def __init__(self, run: Run) -> None:
+        self._run = run
         self._farewells: list[Farewell] = []
 
     def note(self, namespace: Namespace, stale: Stale, now: float) -> None:
@@ -61,20 +62,20 @@ class FlowJanitor:
                 only = "-p udp " if farewell.udp_only else ""
                 lines.setdefault(farewell.namespace, []).append(f"-D {only}-r {farewell.address}")
         for namespace, commands in lines.items():
-            _forget(commands, namespace)
+            _forget(self._run, commands, namespace)
 
 
-def forget_now(stale: Stale, namespace: Namespace | None) -> None:
+def forget_now(run: Run, stale: Stale, namespace: Namespace | None) -> None:
     """Forget UDP flows that began before there was a rule for them, in a namespace or on the node itself.
 
     Raises CommandError.
     """
     commands = [f"-D -p udp -d {vip}" for vip in stale.opened_vips]
     commands += [f"-D -p udp --orig-port-dst {port}" for kind, port in stale.opened_ports if kind == "udp"]
-    _forget(commands, namespace)
+    _forget(run, commands, namespace)
 
 
-def _forget(commands: list[str], namespace: Namespace | None) -> None:
+def _forget(run: Run, commands: list[str], namespace: Namespace | None) -> None:
     if not commands:
         return
     run("conntrack", "-R", "-", inside=namespace, script="\n".join(commands) + "\n")

@@ -6,14 +6,16 @@ import json
 import os
 import signal
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from .httpget import Connection, HttpError
 from .nft import BRIDGE
 
-__all__ = ["EngineError", "LocalEngine", "Network", "reload_engine"]
+__all__ = ["Engine", "EngineError", "Gateway", "LocalEngine", "Network", "diagnostic_port", "reload_engine"]
 
 PID_FILE = "/run/docker.pid"
+CONFIG_FILE = "/etc/docker/daemon.json"
+USUAL_DIAGNOSTIC_PORT = 2000
 INGRESS_SANDBOX = "ingress-sbox"
 
 
@@ -34,6 +36,18 @@ class Gateway(NamedTuple):
 
     subnet: str
     sandbox: str  # address of the ingress namespace on it; empty while it has none
+
+
+class Engine(Protocol):
+    """What the agent asks of the node's engine."""
+
+    def overlays(self) -> list[Network]:
+        """Return the overlay networks that this node knows. Raises EngineError."""
+        ...
+
+    def gateway(self) -> Gateway:
+        """Return the bridge that published ports go through. Raises EngineError."""
+        ...
 
 
 class LocalEngine:
@@ -72,6 +86,14 @@ class LocalEngine:
             said = answer.get("message") if isinstance(answer, dict) else None
             raise EngineError(f"the engine refuses {path}: {said or status}")
         return answer
+
+
+def diagnostic_port(config_file: str = CONFIG_FILE) -> int:
+    """Return the loopback port on which the engine is told to show its networkdb; 2000 where it is not told."""
+    try:
+        return int(json.loads(Path(config_file).read_text())["network-diagnostic-port"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return USUAL_DIAGNOSTIC_PORT
 
 
 def reload_engine(pid_file: str = PID_FILE) -> bool:

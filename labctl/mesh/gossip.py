@@ -10,8 +10,9 @@ import array
 import select
 import socket
 import struct
+from typing import Protocol
 
-__all__ = ["GossipBell"]
+__all__ = ["Bell", "GossipBell"]
 
 GOSSIP_PORT = 7946
 # Heartbeats measure 119 bytes with their UDP header (engine 26.1), the smallest news of a task 289.
@@ -47,20 +48,34 @@ def packet_filter() -> bytes:
     return b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
 
 
+class Bell(Protocol):
+    """What the agent waits on."""
+
+    @property
+    def why_deaf(self) -> str:
+        """Return why it will never ring; empty where it can."""
+        ...
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until it rings, `seconds` at most, and tell whether it rang."""
+        ...
+
+
 class GossipBell:
     """Hears the gossip of this node's engine; deaf, and says so, where the kernel forbids listening."""
 
     def __init__(self) -> None:
         self._socket: socket.socket | None = None
+        self._why_deaf = ""
         try:
             self._socket = _listen()
         except OSError as error:
-            self.why_deaf = error.strerror or str(error)
+            self._why_deaf = error.strerror or str(error)
 
     @property
-    def is_deaf(self) -> bool:
-        """Tell that it will never ring."""
-        return self._socket is None
+    def why_deaf(self) -> str:
+        """Return why it will never ring; empty where it can."""
+        return self._why_deaf
 
     def wait(self, seconds: float) -> bool:
         """Wait until it rings, `seconds` at most, and tell whether it rang."""
@@ -73,6 +88,12 @@ class GossipBell:
                 self._socket.recv(1)
         except OSError:
             return True  # nothing more to hear, or an interface went down: worth a look too
+
+    def close(self) -> None:
+        """Stop listening."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
 
 
 def _listen() -> socket.socket:

@@ -7,9 +7,9 @@ import os
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-__all__ = ["INGRESS", "CommandError", "Namespace", "prepare", "run", "scan", "set_vips"]
+__all__ = ["INGRESS", "CommandError", "Namespace", "Run", "prepare", "run", "scan", "set_route_localnet", "set_vips"]
 
 FOLDER = "/run/docker/netns"
 INGRESS = "ingress_sbox"
@@ -36,6 +36,14 @@ class Namespace(NamedTuple):
     def network_prefix(self) -> str:
         """Return how the ID of its network begins; empty for ingress."""
         return self.name.removeprefix(BALANCER_PREFIX) if self.name != INGRESS else ""
+
+
+class Run(Protocol):
+    """How programs are run; tests bring one that only writes down what it was asked."""
+
+    def __call__(self, *command: str, inside: Namespace | None = None, script: str | None = None) -> str:
+        """Run a program, as `run` of this module does."""
+        ...
 
 
 def scan(folder: str = FOLDER) -> tuple[Namespace, ...]:
@@ -65,8 +73,8 @@ def run(*command: str, inside: Namespace | None = None, script: str | None = Non
     where = f" in {inside.name}" if inside else ""
     try:
         done = subprocess.run(words, input=script or "", capture_output=True, text=True, timeout=LIMIT, check=False)
-    except FileNotFoundError as error:
-        raise CommandError(f"{words[0]} is not installed in this node") from error
+    except OSError as error:
+        raise CommandError(f"{words[0]} cannot be run: {error.strerror}") from error
     except subprocess.TimeoutExpired as error:
         raise CommandError(f"{' '.join(command)}{where} took more than {LIMIT:.0f} s") from error
     if done.returncode != 0:
@@ -75,7 +83,7 @@ def run(*command: str, inside: Namespace | None = None, script: str | None = Non
     return done.stdout
 
 
-def prepare(namespace: Namespace) -> None:
+def prepare(run: Run, namespace: Namespace) -> None:
     """Make a namespace fit for forwarding. Raises CommandError."""
     settings = {
         "ip_forward": 1,
@@ -87,7 +95,7 @@ def prepare(namespace: Namespace) -> None:
     run("sysctl", "-q", "-w", *words, inside=namespace)
 
 
-def set_vips(namespace: Namespace, wanted: Iterable[str]) -> None:
+def set_vips(run: Run, namespace: Namespace, wanted: Iterable[str]) -> None:
     """Let the namespace answer for the VIPs `wanted`, and for no other. Raises CommandError.
 
     What it bears now is asked, not remembered: the engine takes away the VIP of a service that ends.
@@ -95,7 +103,7 @@ def set_vips(namespace: Namespace, wanted: Iterable[str]) -> None:
     target = set(wanted)
     for last_try in (False, False, True):
         listing = run("ip", "-o", "-4", "addr", "show", "dev", INTERFACE, inside=namespace)
-        borne = set(parse_vips(listing))
+        borne = namespace_vips(listing)
         if borne == target:
             return
         lines = [f"addr del {vip}/32 dev {INTERFACE}" for vip in sorted(borne - target)]
@@ -109,15 +117,15 @@ def set_vips(namespace: Namespace, wanted: Iterable[str]) -> None:
                 raise
 
 
-def parse_vips(listing: str) -> list[str]:
+def namespace_vips(listing: str) -> set[str]:
     """Return the addresses without a subnet from what `ip -o -4 addr show` prints."""
-    found = []
+    found = set()
     for line in listing.splitlines():
         words = line.split()
         if "inet" in words:
             address, _, length = words[words.index("inet") + 1].partition("/")
             if length in ("", "32"):
-                found.append(address)
+                found.add(address)
     return found
 
 

@@ -10,11 +10,11 @@ import base64
 import ipaddress
 import json
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from .httpget import Connection, HttpError
 
-__all__ = ["DecodeError", "Endpoint", "NetworkDB", "NetworkDBError", "Port", "Table", "decode_endpoint"]
+__all__ = ["DecodeError", "Endpoint", "NetworkDB", "NetworkDBError", "Port", "Table", "Tables", "decode_endpoint"]
 
 PROTOCOLS = {0: "tcp", 1: "udp", 2: "sctp"}
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
@@ -49,6 +49,14 @@ class Endpoint(NamedTuple):
     address: str
     ports: tuple[Port, ...] = ()  # in the ingress network only
     disabled: bool = False  # the task is about to be stopped
+
+
+class Tables(Protocol):
+    """Where the agent gets the endpoints of a network."""
+
+    def endpoints(self, network_id: str) -> Table:
+        """Return the endpoint table of a network. Raises NetworkDBError."""
+        ...
 
 
 class NetworkDB:

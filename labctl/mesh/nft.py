@@ -6,11 +6,21 @@ from collections.abc import Iterable
 
 from .model import PortKey, Rules, Uplink
 
-__all__ = ["BRIDGE", "FORWARD_CHAIN", "TABLE", "balancer_script", "forward_script", "node_script", "removal_script"]
+__all__ = [
+    "BRIDGE",
+    "FORWARD_CHAIN",
+    "OWN_MARK",
+    "TABLE",
+    "balancer_script",
+    "forward_script",
+    "node_script",
+    "removal_script",
+]
 
 TABLE = "labctl_mesh"
 FORWARD_CHAIN = "LABCTL-MESH"
 BRIDGE = "docker_gwbridge"
+OWN_MARK = 0x6C616263  # on the agent's own packets
 
 # Ahead of the engine's own NAT, so that a published port of the swarm wins over a container's.
 NODE_NAT = "priority dstnat - 10"
@@ -69,7 +79,13 @@ def node_script(uplink: Uplink) -> str:
             f"fib daddr type local meta l4proto . th dport @ports dnat to {uplink.sandbox}",
         ),
         _chain("prerouting", f"type nat hook prerouting {NODE_NAT}; policy accept;", "jump divert"),
-        _chain("output", f"type nat hook output {NODE_NAT}; policy accept;", "jump divert"),
+        _chain(
+            "output",
+            f"type nat hook output {NODE_NAT}; policy accept;",
+            # A service may publish the very port on which the agent asks the engine.
+            f"meta mark {OWN_MARK:#x} return",
+            "jump divert",
+        ),
         _chain(
             "postrouting",
             "type nat hook postrouting priority srcnat - 10; policy accept;",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 __all__ = ["Pace"]
 
-# A task that moves is gossiped for about a second; looking more often than this gains nothing.
+# A task that moves is gossiped for about a second. Looks in that time that find nothing grow rarer, so that
+# a long storm of gossip about other things (many nodes joining) costs no more than quiet does.
 BUSY_EVERY = 0.1
 BUSY_FOR = 1.2
 # The gossip bell makes this a safety net; without the bell it is all there is.
@@ -19,26 +20,32 @@ class Pace:
 
     def __init__(self, *, deaf: bool) -> None:
         self._quiet_every = DEAF_EVERY if deaf else QUIET_EVERY
-        self._busy_until = 0.0
+        self._busy_every = BUSY_EVERY
+        self._stirred = float("-inf")
         self._looked = float("-inf")
         self._not_before = float("-inf")
 
     def stir(self, now: float) -> None:
         """Something happened: look often for a while."""
-        self._busy_until = now + BUSY_FOR
+        if now - self._stirred > BUSY_FOR:
+            self._busy_every = BUSY_EVERY
+        self._stirred = now
 
     def put_off(self, until: float) -> None:
         """Do not look again before `until`: something failed."""
         self._not_before = until
 
-    def looked(self, now: float) -> None:
-        """The networkdb was read at `now`."""
+    def looked(self, now: float, *, found: bool) -> None:
+        """The networkdb was read at `now`; `found` tells whether it had changed."""
         self._looked = now
+        self._busy_every = BUSY_EVERY if found else min(2 * self._busy_every, self._quiet_every)
+        if found:
+            self._stirred = now
 
     def next_look(self, now: float) -> float:
         """Return when to read the networkdb next."""
-        usual = self._looked + (BUSY_EVERY if now < self._busy_until else self._quiet_every)
-        return max(usual, self._not_before)
+        busy = now < self._stirred + BUSY_FOR
+        return max(self._looked + (self._busy_every if busy else self._quiet_every), self._not_before)
 
     def nap(self, now: float, *, other: float | None = None) -> float:
         """Return for how many seconds there is nothing to do; `other` is when something else is due."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from .conntrack import FlowJanitor, forget_now
 from .model import Rules, Stale, Uplink, stale_flows
-from .netns import INGRESS, CommandError, Namespace, prepare, run, set_route_localnet, set_vips
+from .netns import INGRESS, CommandError, Namespace, Run, prepare, run, set_route_localnet, set_vips
 from .nft import BRIDGE, FORWARD_CHAIN, balancer_script, forward_script, node_script
 
 __all__ = ["Plumber"]
@@ -25,9 +25,11 @@ class Plumber:
     left in the kernel is taken over: the first script replaces it whole.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, run: Run = run, *, allow_localhost: Callable[[str], None] = set_route_localnet) -> None:
+        self._run = run
+        self._allow_localhost = allow_localhost
         self.applied: dict[Namespace, Rules] = {}
-        self.janitor = FlowJanitor()
+        self.janitor = FlowJanitor(run)
         self._addresses: dict[Namespace, frozenset[str]] = {}
         self._uplink: Uplink | None = None  # unknown: an earlier agent may have left one
         self._forwards = False
@@ -48,7 +50,7 @@ class Plumber:
         if old is not None:
             stale = stale_flows(old, rules, before=before, after=addresses)
             self.janitor.note(namespace, stale, now)
-            forget_now(stale, namespace)
+            forget_now(self._run, stale, namespace)
         return old != rules
 
     def divert(self, uplink: Uplink) -> bool:
@@ -61,14 +63,14 @@ class Plumber:
             return False
         self._uplink = None
         if uplink.ports:
-            set_route_localnet(BRIDGE)
+            self._allow_localhost(BRIDGE)
             if old is None or not old.ports or old.sandbox != uplink.sandbox:
                 self._let_forward(uplink.sandbox)
-        run("nft", "-f", "-", script=node_script(uplink))
+        self._run("nft", "-f", "-", script=node_script(uplink))
         self._uplink = uplink
         if old is not None:
             opened = tuple(sorted(uplink.ports - old.ports))
-            forget_now(Stale((), opened, (), ()), None)
+            forget_now(self._run, Stale((), opened, (), ()), None)
         return True
 
     def undivert(self) -> bool:
@@ -93,25 +95,25 @@ class Plumber:
 
     def _replace(self, namespace: Namespace, old: Rules | None, rules: Rules) -> None:
         if old is None:
-            prepare(namespace)
+            prepare(self._run, namespace)
         # The rules first: a VIP that is answered for must lead somewhere.
-        run("nft", "-f", "-", inside=namespace, script=balancer_script(rules))
+        self._run("nft", "-f", "-", inside=namespace, script=balancer_script(rules))
         if old is None or old.vips.keys() != rules.vips.keys():
-            set_vips(namespace, rules.vips)
+            set_vips(self._run, namespace, rules.vips)
 
     def _let_forward(self, sandbox: str) -> None:
-        run("iptables-restore", "--noflush", "-w", "5", script=forward_script(sandbox))
+        self._run("iptables-restore", "--noflush", "-w", "5", script=forward_script(sandbox))
         try:
-            run("iptables", "-w", "5", "-C", USER_CHAIN, "-j", FORWARD_CHAIN)
+            self._run("iptables", "-w", "5", "-C", USER_CHAIN, "-j", FORWARD_CHAIN)
         except CommandError:
-            run("iptables", "-w", "5", "-I", USER_CHAIN, "-j", FORWARD_CHAIN)
+            self._run("iptables", "-w", "5", "-I", USER_CHAIN, "-j", FORWARD_CHAIN)
         self._forwards = True
 
     def _forbid_forward(self) -> None:
         self._forwards = False
         for action in (("-D", USER_CHAIN, "-j", FORWARD_CHAIN), ("-F", FORWARD_CHAIN), ("-X", FORWARD_CHAIN)):
             try:
-                run("iptables", "-w", "5", *action)
+                self._run("iptables", "-w", "5", *action)
             except CommandError as error:
                 # Someone flushed it before.
                 log.info("nothing to take back: %s", error)

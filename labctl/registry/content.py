@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from labctl.concurrent import each
@@ -55,9 +55,7 @@ def push(engine: Engine, lab: str, name: str, as_name: str = "", note: Note = no
 
     Returns what nodes can now pull. Raises NotFoundError with the nearest image of this host.
     """
-    if engine.image(name) is None:
-        known = [tag for image in engine.images() for tag in image.get("RepoTags") or [] if "<none>" not in tag]
-        raise NotFoundError("image", name, known, hint="`docker images` lists what this host's engine has.")
+    _require(engine, name)
     target = inside(as_name or name)
     # An engine's archive calls images by their tags, whatever was asked for.
     tag = parse(name).familiar if "@" not in name else name
@@ -82,23 +80,28 @@ def inside(name: str) -> Reference:
 def pull(nodes: Sequence[Node], name: str, note: Note = no_note) -> None:
     """Let nodes pull an image, all at once, each from the lab's mirror or registry as its name says.
 
-    Raises NotFoundError when no node could find it, the engine's own words otherwise.
+    Raises LabError with the engines' own words, once where they are all of one opinion.
     """
     reference = parse(name)
     spoken = reference.familiar + (f"@{reference.digest}" if reference.digest else "")
 
-    def one(node: Node) -> None:
+    def one(node: Node) -> str:
         try:
             for line in heard(node.engine.pull(spoken), f"the pull of {spoken} on {node.name}", idle=IDLE):
                 if line.get("status"):
                     note(f"{node.name}: {line['status']}")
         except EngineRefused as refused:
-            raise LabError(
-                f"{node.name} cannot pull {spoken}: {_reason(refused)}",
-                hint="`labctl image ls` lists what the lab can pull; `labctl image push` adds to it.",
-            ) from refused
+            return refused.message.rpartition("refused: ")[2]
+        return ""
 
-    each(nodes, one)
+    said = dict(zip([node.name for node in nodes], each(nodes, one), strict=True))
+    reasons = dict.fromkeys(reason for reason in said.values() if reason)
+    if reasons:
+        who = {reason: [name for name, why in said.items() if why == reason] for reason in reasons}
+        raise LabError(
+            "\n".join(f"{', '.join(names)} cannot pull {spoken}: {reason}" for reason, names in who.items()),
+            hint="`labctl image ls` lists what the lab can pull; `labctl image push` adds to it.",
+        )
 
 
 def load(engine: Engine, nodes: Sequence[Node], name: str, note: Note = no_note) -> None:
@@ -106,22 +109,19 @@ def load(engine: Engine, nodes: Sequence[Node], name: str, note: Note = no_note)
 
     Raises NotFoundError when this host has none of the name.
     """
-    if engine.image(name) is None:
-        known = [tag for image in engine.images() for tag in image.get("RepoTags") or []]
-        raise NotFoundError("image", name, known, hint="`docker images` lists what this host's engine has.")
+    _require(engine, name)
 
     def one(node: Node) -> None:
         stream = io.BufferedReader(ByteStream(engine.save_images([name])), 1 << 20)
-        for _ in heard(node.engine.load_images(stream), f"loading {name} on {node.name}", idle=IDLE):
-            note(f"{node.name} loads {name}")
+        for line in heard(node.engine.load_images(stream), f"loading {name} on {node.name}", idle=IDLE):
+            note(f"{node.name}: {str(line.get('stream') or line.get('status') or '').strip()}")
 
     each(nodes, one)
 
 
-def names_of(stored: Sequence[Stored]) -> Iterator[str]:
-    """The names that nodes call stored images by."""
-    return (image.name for image in stored)
-
-
-def _reason(refused: EngineRefused) -> str:
-    return refused.message.rpartition("refused: ")[2]
+def _require(engine: Engine, name: str) -> None:
+    """Refuse a name that this host's engine does not have, offering the nearest of the user's own images."""
+    if engine.image(name) is None:
+        tags = [tag for image in engine.images() for tag in image.get("RepoTags") or []]
+        known = [tag for tag in tags if "<none>" not in tag and not tag.startswith("labctl-")]
+        raise NotFoundError("image", name, known, hint="`docker images` lists what this host's engine has.")

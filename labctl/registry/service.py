@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from labctl.concurrent import together
 from labctl.engine import Engine
-from labctl.errors import LabError, NotFoundError
+from labctl.errors import LabError
 from labctl.events import Emit, Noted, quiet
 from labctl.images import HUB_CACHE, MirrorMode, ensure_services, mirror_mode
 from labctl.images.distribution import RegistryApi
@@ -72,10 +72,10 @@ def ensure_registry(  # noqa: PLR0917  they are what a registry needs, in the or
 
 
 def find_registry(engine: Engine, lab: str) -> RegistryInfo:
-    """The lab's registry, running or not. Raises NotFoundError when it has none."""
+    """The lab's registry, running or not. Raises LabError when it has none."""
     found = engine.containers(labels.of_lab(lab, KIND))
     if not found:
-        raise NotFoundError("registry", lab, [], hint=f"`labctl up -l {lab}` makes one (not with --no-registry).")
+        raise LabError(f"lab {lab} has no registry", hint=f"`labctl up -l {lab}` makes one, if its spec has one.")
     first = found[0]
     networks = first["NetworkSettings"]["Networks"].values()
     return RegistryInfo(

@@ -45,6 +45,11 @@ class Document:
     lines: dict[Where, int] = field(default_factory=dict)
     twice: tuple[BadYaml, ...] = ()
 
+    def line_of(self, where: Where) -> int | None:
+        """The line of the innermost part of `where` that has one; None for none."""
+        known = (where[:length] for length in range(len(where), 0, -1))
+        return next((self.lines[part] for part in known if part in self.lines), None)
+
 
 def load(text: str) -> Document:
     """Read a YAML text of one document. Raises BadYaml."""
@@ -113,7 +118,7 @@ class _Reader:
         return value
 
     def _scalar(self, event: Any, _where: Where) -> Any:
-        text: str = event.value
+        text = _text(event)
         return _resolved(text) if event.implicit[0] else text
 
     def _list(self, _event: Any, where: Where) -> list[Any]:
@@ -134,7 +139,7 @@ class _Reader:
                 merged = _merge(self._value(next(self._events), inner), event) | merged
                 continue
             if key in own:
-                self._twice.append(BadYaml(f"{key} is there twice, in line {self._lines[inner]} first", _line(event)))
+                self._twice.append(BadYaml(f"{key!r} is there twice, in line {self._lines[inner]} first", _line(event)))
                 self._value(next(self._events), (*where, key, "again"))
                 continue
             self._lines[inner] = _line(event)
@@ -145,7 +150,7 @@ class _Reader:
         if _kind(event) != "Scalar":
             raise BadYaml("a key must be text", _line(event))
         _refuse_tag(event)
-        return str(event.value)
+        return _text(event)
 
 
 def _kind(event: Any) -> str:
@@ -154,6 +159,16 @@ def _kind(event: Any) -> str:
 
 def _line(event: Any) -> int:
     return int(event.start_mark.line) + 1
+
+
+def _text(event: Any) -> str:
+    """The scalar's text; half of a surrogate pair, which an escape can write, is none."""
+    text = str(event.value)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise BadYaml("an escape that stands for no character", _line(event)) from None
+    return text
 
 
 def _refuse_tag(event: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import re
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal, Self
@@ -28,6 +29,7 @@ __all__ = [
 Backend = Literal["dind", "vagrant"]
 Role = Literal["manager", "worker"]
 Swarm = Literal["formed", "empty"]
+Membership = Literal["joined", "bare"]
 
 # Raft's own limit is higher, but each manager more makes every write slower; Docker's documentation
 # (engine/swarm/admin_guide) advises no more than seven.
@@ -38,7 +40,7 @@ LONGEST_LAB_NAME = 40  # with a node's name behind it, it must fit into the 63 c
 LONGEST_NODE_NAME = 22
 LAST_PORT = 65535
 # Names that already mean something else inside a node.
-TAKEN_NAMES = ("localhost", "registry")
+TAKEN_NAMES = ("hub", "localhost", "registry")
 # Bytes; an engine that does nothing has 70 to 180 MiB (docs/how-a-node-works.md).
 LEAST_MEMORY = 128 << 20
 PRIVATE = tuple(ipaddress.IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
@@ -65,6 +67,10 @@ def _engine_options(value: dict[str, Any]) -> dict[str, Any]:
     taken = sorted(set(value) & set(OURS_IN_ENGINE))
     if taken:
         raise ValueError(f"labctl itself sets {', '.join(taken)}")
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        raise ValueError("daemon.json cannot hold what is no JSON: infinity, a date") from None
     return value
 
 
@@ -84,6 +90,7 @@ class NodeSpec(Model):
 
     name: str = Field(description="its host name; unique in the lab")
     role: Role = Field("worker", description="manager or worker")
+    swarm: Membership = Field("joined", description="joined: it is in the swarm; bare: an engine to join by hand")
     labels: dict[str, str] = Field(default_factory=dict, description="node labels, for placement constraints")
     cpus: float | None = Field(
         None, gt=0, allow_inf_nan=False, description="how many CPUs it may use; all where not said"
@@ -190,8 +197,8 @@ class LabSpec(Model):
             if node.name in seen:
                 yield ("nodes", index, "name"), f"another node is called {node.name} too"
             seen.add(node.name)
-        managers = sum(node.role == "manager" for node in self.nodes)
-        if self.nodes and not 1 <= managers <= MAX_MANAGERS:
+        managers = sum(node.role == "manager" and self.joins(node.name) for node in self.nodes)
+        if self.nodes and self.swarm == "formed" and not 1 <= managers <= MAX_MANAGERS:
             yield ("nodes",), f"a swarm has 1 to {MAX_MANAGERS} managers, and there are {managers}"
         wanted = len(self.all_nodes())
         if self.subnet is not None and (places := room(self.subnet)) < wanted:
@@ -218,6 +225,10 @@ class LabSpec(Model):
             return tuple(sorted(self.nodes, key=lambda node: node.role != "manager"))
         managers = [NodeSpec(name=f"manager{i}", role="manager") for i in range(1, self.managers + 1)]
         return (*managers, *(NodeSpec(name=f"worker{i}", role="worker") for i in range(1, self.workers + 1)))
+
+    def joins(self, name: str) -> bool:
+        """Whether the node of that name shall be in the swarm; one that the spec does not name shall."""
+        return self.swarm == "formed" and all(node.swarm == "joined" for node in self.nodes if node.name == name)
 
     def labels_of(self, node: NodeSpec) -> dict[str, str]:
         """The node labels that the node shall bear."""

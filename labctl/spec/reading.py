@@ -130,10 +130,15 @@ def _spec_of(given: Mapping[str, Any], origin: _Origin, known_problems: Collecti
         problems += _contradictions_apart_from(problems, given)
     if given.get("nodes") and {"managers", "workers"} & set(given):
         problems.append((("nodes",), "say either nodes, or managers and workers"))
-    told = [f"{origin.place(where)}: {'.'.join(map(str, where)) or 'the lab'}: {text}" for where, text in problems]
+    told = [f"{origin.place(where)}: {_dotted(where)}: {text}" for where, text in problems]
     if spec is None or told or known_problems:
         raise SpecError(list(dict.fromkeys([*known_problems, *told])), source=origin.source)
     return spec
+
+
+def _dotted(where: Where) -> str:
+    parts = (str(part) for part in where)
+    return ".".join(part if part.isprintable() else repr(part) for part in parts) or "the lab"
 
 
 def _tried(given: Mapping[str, Any]) -> tuple[LabSpec | None, list[Problem]]:

@@ -14,7 +14,7 @@ from itertools import chain
 
 from labctl.swarm.state import Service, Task
 
-__all__ = ["Progress", "judge", "runs_present_spec"]
+__all__ = ["Progress", "judge", "runs_present_spec", "shortened"]
 
 # Seconds that a task must have run before it counts; longer where one of its slot has ended before it,
 # or a container that dies every two seconds would look alive half of the time.
@@ -30,6 +30,7 @@ MISSING_IMAGE_FAILURES = 2
 NOT_COMPARED = ("Placement", "Runtime")
 IN_PROGRESS = {"updating": "update in progress", "rollback_started": "rollback in progress"}
 LONGEST_REASON = 200
+MOST_HOSTS = 4
 # What a runtime puts between the fact that a container did not start and the reason; it says nothing by itself.
 NOISE = (
     "failed to create task for container: ",
@@ -41,19 +42,23 @@ NOISE = (
 
 @dataclass(frozen=True)
 class Progress:
-    """A service has `running` of `wanted` tasks; `reason` says why not all, `hopeless` that waiting will not help."""
+    """A service has `running` of `wanted` tasks; `reason` says why not all.
+
+    `trouble` tells that the reason is an error and no ordinary delay, `hopeless` that waiting will not help.
+    """
 
     service: str
     running: int
     wanted: int
     done: bool
     reason: str = ""
+    trouble: bool = False
     hopeless: bool = False
     is_job: bool = False
 
     def __str__(self) -> str:
         verb = "ended well" if self.is_job else "run"
-        count = f"{self.service}: {self.running} of {self.wanted} task{'' if self.wanted == 1 else 's'} {verb}"
+        count = f"{self.service}: {self.running} of {self.wanted} tasks {verb}"
         return f"{count}; {self.reason}" if self.reason else count
 
 
@@ -101,7 +106,8 @@ def judge(
     done = not reason and good == wanted and (wanted > 0 or not service.is_global)
     if not done and not reason:
         reason = "no node may run it" if service.is_global else f"{good - wanted} too many are being stopped"
-    return Progress(service.name, good, wanted, done, reason, bool(hopeless), service.is_job)
+    trouble = bool(hopeless) or any(slot.reason for slot in slots)
+    return Progress(service.name, good, wanted, done, reason, trouble, bool(hopeless), service.is_job)
 
 
 def _slot_of(
@@ -121,11 +127,11 @@ def _slot_of(
         needed = SETTLED_AFTER_FAILURE if failed else SETTLED
         if age(newest) >= needed:
             return _Slot("up")
-        return _Slot("just started", _short(failed.reason) if failed else "", host)
+        return _Slot("just started", shortened(failed.reason) if failed else "", host)
     if newest.reason:
-        return _Slot(newest.state, _short(newest.reason), host)
+        return _Slot(newest.state, shortened(newest.reason), host)
     if failed is not None:
-        return _Slot("starting again", _short(failed.reason) or "it ended with exit code 0", host)
+        return _Slot("starting again", shortened(failed.reason) or "it ended with exit code 0", host)
     return _Slot(newest.state, "", host)
 
 
@@ -139,8 +145,8 @@ def _ended(service: Service, newest: Task, tasks: Sequence[Task]) -> _Slot | Non
     failures = sum(task.state in ("failed", "rejected") for task in tasks)
     attempts = policy.get("MaxAttempts") or 0
     if condition == "none" or (attempts and failures > attempts):
-        return _Slot("lost", _short(newest.reason) or f"exit code {newest.exit_code}")
-    return _Slot(newest.state, _short(newest.reason) or "it ended with exit code 0")
+        return _Slot("lost", shortened(newest.reason) or f"exit code {newest.exit_code}")
+    return _Slot(newest.state, shortened(newest.reason) or "it ended with exit code 0")
 
 
 def _lost(slots: Sequence[_Slot]) -> str:
@@ -152,9 +158,9 @@ def _update_failure(service: Service, old_update: str) -> str:
     """What went wrong with the update, where one did; the swarm's own message with it."""
     began = (service.raw.get("UpdateStatus") or {}).get("StartedAt", "")
     if service.update_state in ("paused", "rollback_paused"):
-        return f"{service.update_state.replace('_', ' ')}: {_short(service.update_message)}"
+        return f"{service.update_state.replace('_', ' ')}: {shortened(service.update_message)}"
     if service.update_state == "rollback_completed" and began != old_update:
-        return f"rolled back: {_short(service.update_message)}"
+        return f"rolled back: {shortened(service.update_message)}"
     return ""
 
 
@@ -168,30 +174,26 @@ def _start_failure(slots: Iterable[Sequence[Task]]) -> str:
     for error, count in errors.most_common():
         enough = MISSING_IMAGE_FAILURES if error.startswith(MISSING_IMAGE) else START_FAILURES
         if count >= enough:
-            return f"{count} attempts failed: {_short(error)}"
+            return f"{count} attempts failed: {shortened(error)}"
     return ""
 
 
 def _reason(slots: Sequence[_Slot], wanted: int, service: Service) -> str:
-    """Why not all is well: the slots that are on their way, those alike counted together."""
-    waiting = Counter(slot for slot in slots if slot.state not in ("up", "done", "lost"))
+    """Why not all is well: the slots that are on their way, those alike told together."""
+    waiting: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for slot in slots:
+        if slot.state not in ("up", "done", "lost"):
+            waiting[slot.state, slot.reason].append(slot.host)
     told: list[str] = []
-    for slot, count in _merged(waiting):
-        where = f" on {slot.host}" if slot.host and not slot.reason else ""
-        told.append(f"{count} {slot.state}{where}" + (f": {slot.reason}" if slot.reason else ""))
+    for (state, reason), hosts in sorted(waiting.items(), key=lambda item: -len(item[1])):
+        where = sorted({host for host in hosts if host})
+        place = f" on {', '.join(where[:MOST_HOSTS])}{', …' if len(where) > MOST_HOSTS else ''}" if where else ""
+        told.append(f"{len(hosts)} {state}{place}" if not reason else f"{len(hosts)} {state}: {reason}")
     missing = wanted - len(slots)
     if missing > 0:
-        message = f": {_short(service.update_message)}" if service.update_message else ""
+        message = f": {shortened(service.update_message)}" if service.update_message else ""
         told.append(f"{missing} not updated yet{message}" if service.update_state else f"{missing} not planned yet")
     return ", ".join(told)
-
-
-def _merged(waiting: Counter[_Slot]) -> list[tuple[_Slot, int]]:
-    """Slots that wait for the same reason are told once, whatever their nodes."""
-    merged: Counter[_Slot] = Counter()
-    for slot, count in waiting.items():
-        merged[slot if not slot.reason else _Slot(slot.state, slot.reason)] += count
-    return merged.most_common()
 
 
 def _update_reason(service: Service, tasks: Sequence[Task]) -> str:
@@ -202,7 +204,8 @@ def _update_reason(service: Service, tasks: Sequence[Task]) -> str:
     return f"{old} of the old version still run" if old and not service.is_job else ""
 
 
-def _short(text: str) -> str:
+def shortened(text: str) -> str:
+    """An engine's error in one line, without what a runtime says in every one of them."""
     for noise in NOISE:
         text = text.replace(noise, "")
     text = " ".join(text.split()).removesuffix(": unknown")

@@ -37,7 +37,7 @@ def converge(
     Raises NotYetError with the scheduler's own reasons, at the limit, or as soon as waiting cannot help.
     """
     names = list(dict.fromkeys(services))
-    watch = _Watch(view, names, emit, dict(old_updates or {}), clock or SystemClock())
+    watch = _Watch(view, names, emit, noted, dict(old_updates or {}), clock or SystemClock())
     try:
         return wait_until(
             "the services",
@@ -46,7 +46,6 @@ def converge(
             pause=PAUSE,
             longest_pause=LONGEST_PAUSE,
             clock=watch.clock,
-            noted=noted,
         )
     except WaitTimeout as timeout:
         raise NotYetError(
@@ -56,7 +55,7 @@ def converge(
 
 def progress_of(view: SwarmView, names: Iterable[str]) -> list[Progress]:
     """Look once: how far each of the named services is. A service that is gone is left out."""
-    return _Watch(view, list(names), quiet, {}, SystemClock()).progress()
+    return _Watch(view, list(names), quiet, None, {}, SystemClock()).progress()
 
 
 def update_times(view: SwarmView, names: Iterable[str]) -> dict[str, str]:
@@ -76,10 +75,11 @@ class _Watch:
     view: SwarmView
     names: list[str]
     emit: Emit
+    noted: Callable[[str], None] | None
     old_updates: dict[str, str]
     clock: Clock
     unfinished: list[Progress] = field(default_factory=list)
-    _told: dict[str, Progress] = field(default_factory=dict)
+    _told: dict[str, TaskConverged] = field(default_factory=dict)
     _seen_running: dict[str, float] = field(default_factory=dict)
 
     def look(self) -> list[Progress]:
@@ -89,9 +89,11 @@ class _Watch:
             # Managers that elect a leader refuse for a moment.
             raise Pending(problem.message) from None
         for one in found:
-            if self._told.get(one.service) != one:
-                self._told[one.service] = one
-                self.emit(TaskConverged(one.service, one.running, one.wanted, one.reason))
+            # Ordinary delays change several times a second: they are for `noted`.
+            news = TaskConverged(one.service, one.running, one.wanted, one.reason if one.trouble else "")
+            if self._told.get(one.service) != news:
+                self._told[one.service] = news
+                self.emit(news)
         self.unfinished = [one for one in found if not one.done]
         hopeless = [one for one in self.unfinished if one.hopeless]
         if hopeless:
@@ -101,6 +103,8 @@ class _Watch:
             raise NotYetError(
                 f"service {missing[0]} was removed meanwhile", hint="`docker service ls` lists the others."
             )
+        if self.noted is not None:
+            self.noted(_note(found))
         if self.unfinished:
             raise Pending("\n".join(str(one) for one in self.unfinished))
         return found
@@ -127,6 +131,13 @@ class _Watch:
         """How long the task has been in its state: by its node's clock, or by ours since it was first seen so."""
         seen = self._seen_running.setdefault(f"{task.id} {task.state}", self.clock.now())
         return max(self.clock.now() - seen, time.time() - task.since)
+
+
+def _note(found: list[Progress]) -> str:
+    """One line for a progress display: what is missing; errors were told as events."""
+    missing = [f"{one.service} {one.running}/{one.wanted}" for one in found if not one.done]
+    delays = [one.reason for one in found if not one.done and not one.trouble and one.reason]
+    return ", ".join(missing) + (f" ({delays[0]})" if delays else "")
 
 
 def _hint(unfinished: list[Progress]) -> str | None:

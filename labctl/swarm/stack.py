@@ -21,7 +21,17 @@ from labctl.swarm.state import Port, SwarmView, Task
 from labctl.transport import Result
 from labctl.waiting import Pending, wait_until
 
-__all__ = ["NAMESPACE", "Stack", "deploy", "published_ports", "remove", "stacks", "tasks_of", "wait_converged"]
+__all__ = [
+    "NAMESPACE",
+    "Deployed",
+    "Stack",
+    "deploy",
+    "published_ports",
+    "remove",
+    "stacks",
+    "tasks_of",
+    "wait_converged",
+]
 
 NAMESPACE = "com.docker.stack.namespace"  # the label that the Docker CLI marks a stack's objects with
 NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?")
@@ -41,7 +51,7 @@ class Stack:
 
 @dataclass(frozen=True)
 class Deployed:
-    """What was deployed: the services of the file by their names in the swarm, and when each was last updated before."""
+    """What was deployed: the file's services by their names in the swarm, and when each was last updated before."""
 
     name: str
     services: tuple[str, ...]
@@ -188,8 +198,10 @@ def _refusal(manager: Node, file: StackFile, place: str, name: str, result: Resu
     asked = manager.transport.run(["docker", "stack", "config", "-c", place], env=file.environment)
     last = result.stderr.strip().splitlines()[-1:]
     if not asked.ok and asked.stderr.strip().splitlines()[-1:] == last:
-        return UsageError(f"{file.name}: {said}")
-    return NotYetError(f"stack {name} was not deployed: {said}", hint="`labctl stack ls` and `labctl ports` show more.")
+        return UsageError(f"{file.place_of(said)}: {said}")
+    return NotYetError(
+        f"stack {name} was not deployed: {said}", hint=f"`labctl stack rm {name}` takes back what was made of it."
+    )
 
 
 def _paragraphs(text: str) -> list[str]:

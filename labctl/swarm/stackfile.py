@@ -46,6 +46,15 @@ class StackFile:
     references: tuple[Reference, ...]
     environment: Mapping[str, str]
     binds: tuple[str, ...]
+    document: Document
+
+    def place_of(self, complaint: str) -> str:
+        """`file:line` of what the Docker CLI complains of ("services.a Additional property foo ..."); the file else."""
+        path, _, rest = complaint.partition(" ")
+        found = re.match(r"Additional property (\S+)", rest)
+        parts = [*path.split("."), *([found[1]] if found else [])]
+        line = self.document.line_of(tuple(parts)) if len(parts) > 1 else None
+        return f"{self.name}:{line}" if line else self.name
 
     @property
     def top(self) -> Path:
@@ -78,7 +87,7 @@ def read_stack_file(path: Path, environment: Mapping[str, str], *, text: str | N
             references[real] = Reference(real, found)
         else:
             kind = "a folder, not a file" if found.is_dir() else "missing"
-            problems.append(f"{_place(path, _line(document, where))}: {what} is in {said}, which is {kind}")
+            problems.append(f"{_place(path, document.line_of(where))}: {what} is in {said}, which is {kind}")
     if problems:
         raise UsageError("\n".join(problems), hint="Paths count from the stack file's own folder.")
     return StackFile(
@@ -89,6 +98,7 @@ def read_stack_file(path: Path, environment: Mapping[str, str], *, text: str | N
         references=tuple(references.values()),
         environment=_taken(content, services, environment),
         binds=tuple(_relative_binds(services)),
+        document=document,
     )
 
 
@@ -175,10 +185,6 @@ def _relative_binds(services: Mapping[str, Any]) -> Iterator[str]:
                 source = str(entry).partition(":")[0]
             if isinstance(source, str) and source.startswith((".", "~")):
                 yield source
-
-
-def _line(document: Document, where: Where) -> int | None:
-    return next((document.lines[where[:n]] for n in range(len(where), 0, -1) if where[:n] in document.lines), None)
 
 
 def _place(path: Path, line: int | None) -> str:

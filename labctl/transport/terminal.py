@@ -1,74 +1,116 @@
-"""A terminal in a container, over the Engine API: raw mode, window size, exit code."""
+"""A terminal in a container, over the Engine API: raw mode, window size, exit code; or pipes, where we have none."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import select
-import shutil
 import signal
-import socket
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from types import FrameType
-from typing import Any
 
 from labctl.engine import Engine
-from labctl.engine.errors import translated
+from labctl.engine.attached import STDERR, Attached
+from labctl.errors import EngineUnreachable
 
 __all__ = ["attach"]
 
+CHUNK = 1 << 16
+RESIZE, END = b"r", b"e"
+
 
 def attach(engine: Engine, container: str, command: list[str]) -> int:
-    """Run a command in a container with our terminal (or our pipe) and return its exit code."""
-    tty = sys.stdin.isatty() and sys.stdout.isatty()
-    with translated(engine.where):
-        environment = {"TERM": os.environ.get("TERM", "xterm")} if tty else {}
-        created = engine.api.exec_create(container, command, stdin=True, tty=tty, environment=environment)
-        if not tty:
-            return _piped(engine, created["Id"])
-        stream = engine.api.exec_start(created["Id"], tty=True, socket=True)
-        connection: Any = getattr(stream, "_sock", stream)
-        with _raw_terminal(), _window_follows(engine, created["Id"]):
-            _pump(connection)
-        return int(engine.api.exec_inspect(created["Id"])["ExitCode"] or 0)
+    """Run a command in a container with our terminal (or our pipes) and return its exit code."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return _piped(engine, container, command)
+    env = {"TERM": os.environ.get("TERM", "xterm")}
+    with contextlib.closing(Attached(engine, container, command, tty=True, env=env)) as attached:
+        with _raw_terminal(), _keyboard(attached):
+            for _, data in attached.output():
+                _write_all(sys.stdout.fileno(), data)
+        return attached.exit_code()
 
 
-def _piped(engine: Engine, exec_id: str) -> int:
-    """Without a terminal: our input until its end, then the command's output until its end."""
-    from docker.utils.socket import frames_iter
+def _piped(engine: Engine, container: str, command: list[str]) -> int:
+    """Carry our input there while its output comes back: either may have to wait for the other."""
+    noted = f"/tmp/.labctl-pid-{os.getpid()}-{time.monotonic_ns()}"
+    script = 'echo $$ > "$0"; "$@"; code=$?; rm -f "$0"; exit $code'
+    with contextlib.closing(Attached(engine, container, ["/bin/sh", "-c", script, noted, *command])) as attached:
+        if sys.stdin.isatty():
+            attached.end_input()
+        else:
+            threading.Thread(target=_feed, args=(attached,), daemon=True).start()
+        try:
+            for kind, data in attached.output():
+                _write_all((sys.stderr if kind == STDERR else sys.stdout).fileno(), data)
+        except (KeyboardInterrupt, BrokenPipeError):
+            # An engine does not end what it runs for somebody who has gone (moby#9098). A second Ctrl-C waits.
+            before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+            engine.execute(container, ["/bin/sh", "-c", 'kill -s HUP -- -"$(cat "$0")"; rm -f "$0"', noted])
+            signal.signal(signal.SIGINT, before)
+            raise
+        return attached.exit_code()
 
-    stream = engine.api.exec_start(exec_id, tty=False, socket=True)
-    connection: Any = getattr(stream, "_sock", stream)
-    if not sys.stdin.isatty():
-        while chunk := os.read(sys.stdin.fileno(), 65536):
-            connection.sendall(chunk)
-    with contextlib.suppress(OSError):
-        connection.shutdown(socket.SHUT_WR)
-    for kind, data in frames_iter(connection, tty=False):
-        out = sys.stderr.buffer if kind == 2 else sys.stdout.buffer
-        out.write(data)
-        out.flush()
-    return int(engine.api.exec_inspect(exec_id)["ExitCode"] or 0)
+
+def _feed(attached: Attached) -> None:
+    # A command that has ended does not read the rest; its exit code tells whether that is bad.
+    with contextlib.suppress(EngineUnreachable):
+        while chunk := os.read(sys.stdin.fileno(), CHUNK):
+            attached.send(chunk)
+        attached.end_input()
 
 
-def _pump(connection: Any) -> None:
-    """Carry bytes both ways until the command closes its side."""
-    keyboard, screen = sys.stdin.fileno(), sys.stdout.fileno()
-    watched: list[Any] = [connection, keyboard]
+@contextlib.contextmanager
+def _keyboard(attached: Attached) -> Iterator[None]:
+    """Carry what is typed, and the window's size whenever it changes, while the block reads the output."""
+    listening, calling = os.pipe()
+
+    def changed(_signal: int, _frame: FrameType | None) -> None:
+        os.write(calling, RESIZE)
+
+    typing = threading.Thread(target=_type, args=(attached, listening), daemon=True)
+    before = signal.signal(signal.SIGWINCH, changed)
+    try:
+        typing.start()
+        yield
+    finally:
+        signal.signal(signal.SIGWINCH, before)
+        os.write(calling, END)
+        typing.join()
+        os.close(listening)
+        os.close(calling)
+
+
+def _type(attached: Attached, listening: int) -> None:
+    keyboard = sys.stdin.fileno()
+    watched = [keyboard, listening]
+    _fit(attached)
     while True:
         ready, _, _ = select.select(watched, [], [])
-        if connection in ready:
-            data = connection.recv(65536)
-            if not data:
+        if listening in ready:
+            if END in os.read(listening, CHUNK):
                 return
-            os.write(screen, data)
+            _fit(attached)
         if keyboard in ready:
-            typed = os.read(keyboard, 65536)
-            if typed:
-                connection.sendall(typed)
-            else:
+            typed = os.read(keyboard, CHUNK)
+            if not typed:
                 watched.remove(keyboard)
+            with contextlib.suppress(EngineUnreachable):
+                attached.send(typed)
+
+
+def _fit(attached: Attached) -> None:
+    size = os.get_terminal_size(sys.stdout.fileno())
+    with contextlib.suppress(EngineUnreachable):
+        attached.resize(size.lines, size.columns)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]
 
 
 @contextlib.contextmanager
@@ -79,21 +121,7 @@ def _raw_terminal() -> Iterator[None]:
     descriptor = sys.stdin.fileno()
     before = termios.tcgetattr(descriptor)
     try:
-        tty.setraw(descriptor)
+        tty.setraw(descriptor, termios.TCSADRAIN)  # what was typed ahead is for the command
         yield
     finally:
         termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
-
-
-@contextlib.contextmanager
-def _window_follows(engine: Engine, exec_id: str) -> Iterator[None]:
-    def resize(_signal: int = 0, _frame: FrameType | None = None) -> None:
-        size = shutil.get_terminal_size()
-        engine.api.exec_resize(exec_id, height=size.lines, width=size.columns)
-
-    before = signal.signal(signal.SIGWINCH, resize)
-    try:
-        resize()
-        yield
-    finally:
-        signal.signal(signal.SIGWINCH, before)

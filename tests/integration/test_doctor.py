@@ -97,6 +97,23 @@ def test_an_engine_elsewhere_is_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "another machine" in row.found
 
 
+@pytest.mark.skipif(not is_root(), reason="others than root are told to become root")
+def test_what_is_declined_is_left_as_it_is(engine: Engine) -> None:
+    bad = host.Row("neighbours", "neighbour table", host.Verdict.MEND, "too few", "sysctl", fixable=True)
+    asked: list[str] = []
+    told: list[Event] = []
+    before = Path("/proc/sys/net/ipv4/neigh/default/gc_thresh3").read_text()
+
+    def decline(question: str) -> bool:
+        asked.append(question)
+        return False
+
+    host.mend(host.Report([bad]), confirm=decline, emit=told.append, nodes=4, engine=engine)
+    assert asked == ["Raise kernel limits for 4 nodes, until the next boot (sysctl)?"]
+    assert told == [Noted("left as it is: raise kernel limits")]
+    assert Path("/proc/sys/net/ipv4/neigh/default/gc_thresh3").read_text() == before
+
+
 # -- an engine of the test's own
 
 
@@ -280,7 +297,7 @@ def test_a_bare_machine_is_told_what_it_lacks(bare: Bare) -> None:
     assert told.code == 3, told.stderr.decode()
     rows = bare.rows()
     assert (rows["engine"]["verdict"], rows["engine"]["found"]) == ("mend", "none is installed")
-    assert rows["engine"]["fix"] == "sudo apt-get install -y docker.io"
+    assert rows["engine"]["fix"] == "apt-get install -y docker.io"
     assert rows["docker-cli"]["verdict"] == "made-up-for"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -31,16 +31,24 @@ PORT_TRIES = 5  # how often another port is tried when somebody was faster
 
 
 class DindBackend:
-    """Nodes as containers. `capabilities` are what the host can give them, `mtu` the lab networks' MTU."""
+    """Nodes as containers. `capabilities` and `confinement` are what the host gives them, `mtu` is the networks'."""
 
     name = "dind"
 
     def __init__(
-        self, engine: Engine, *, image: str = "", capabilities: Sequence[str] = (), mtu: int = 1500, emit: Emit = quiet
+        self,
+        engine: Engine,
+        *,
+        image: str = "",
+        capabilities: Sequence[str] = (),
+        confinement: Mapping[str, object] | None = None,
+        mtu: int = 1500,
+        emit: Emit = quiet,
     ) -> None:
         self.engine = engine
         self._image = image
         self._capabilities = tuple(capabilities)
+        self._confinement = dict(confinement or {})
         self._mtu = mtu
         self._emit = emit
         self._authorities: dict[str, pki.Authority] = {}
@@ -69,18 +77,15 @@ class DindBackend:
         )
 
     def create_base(self, spec: LabSpec, subnet: str) -> None:
-        """Make the lab's network; it bears the spec. One that is there already is fine."""
+        """Make the lab's network, where there is none yet, and note the spec."""
         name = network_name(spec.name)
-        marks = {
-            labels.LAB: spec.name,
-            labels.KIND: "network",
-            labels.SPEC: spec.model_dump_json(exclude_defaults=True),
-        }
+        marks = {labels.LAB: spec.name, labels.KIND: "network"}
         options = {"com.docker.network.driver.mtu": str(self._mtu)}
         if self.engine.network(name) is None:
             self.engine.create_network(
                 name, subnet, marks, options, gateway=gateway(subnet), handed_out=dynamic_range(subnet)
             )
+        self.remember(spec)
 
     def remember(self, spec: LabSpec) -> None:
         """Note the spec on a label, in the place of an older one.
@@ -103,7 +108,14 @@ class DindBackend:
         files = tar_of(self._files(spec, plan))
         for attempt in range(PORT_TRIES):
             port = free_port()
-            body = node_container(spec, plan, image=self._image, capabilities=self._capabilities, port=port)
+            body = node_container(
+                spec,
+                plan,
+                image=self._image,
+                capabilities=self._capabilities,
+                confinement=self._confinement,
+                port=port,
+            )
             self._create(name, body, spec.name)
             try:
                 self.engine.put(name, "/", files)
@@ -117,10 +129,15 @@ class DindBackend:
                 return self._made(spec.name, plan, name, port)
         raise AssertionError("unreachable")
 
+    def look(self, node: Node) -> Node:
+        """The node as its container now is."""
+        found = self.engine.container(node.machine)
+        return replace(node, state=found["State"]["Status"] if found else "gone")
+
     def start(self, node: Node) -> Node:
         """Start a node's container; one that runs is fine."""
         self.engine.start(node.machine)
-        return self._again(node)
+        return self.look(node)
 
     def stop(self, node: Node, *, grace: int = 10) -> None:
         """Stop a node's container in order."""
@@ -128,7 +145,7 @@ class DindBackend:
 
     def kill(self, node: Node) -> None:
         """Kill a node's container; one that is down is fine."""
-        if self._again(node).is_running:
+        if self.look(node).is_running:
             self.engine.kill(node.machine)
 
     def remove_node(self, node: Node) -> None:
@@ -150,6 +167,10 @@ class DindBackend:
     def console(self, node: Node, *, tail: int = 50) -> str:
         """The last lines of the container's log."""
         return self.engine.logs(node.machine, tail=tail)
+
+    def follow(self, node: Node, *, tail: int | None = None, wait: bool = False) -> Iterator[bytes]:
+        """The container's log, as it was written."""
+        return self.engine.follow_logs(node.machine, tail="all" if tail is None else tail, wait=wait)
 
     def _remove_and_tell(self, container: str) -> None:
         self.engine.remove(container)
@@ -237,10 +258,6 @@ class DindBackend:
             machine=machine,
             show=self._emit,
         )
-
-    def _again(self, node: Node) -> Node:
-        found = self.engine.container(node.machine)
-        return replace(node, state=found["State"]["Status"] if found else "gone")
 
 
 def _in_order(node: Node) -> tuple[bool, list[int]]:

@@ -23,12 +23,19 @@ def network_name(lab: str) -> str:
 
 
 def node_container(
-    spec: LabSpec, plan: NodePlan, *, image: str, capabilities: Sequence[str], port: int
+    spec: LabSpec,
+    plan: NodePlan,
+    *,
+    image: str,
+    capabilities: Sequence[str],
+    confinement: Mapping[str, object],
+    port: int,
 ) -> dict[str, Any]:
     """Return the body of POST /containers/create for a node whose engine is published on 127.0.0.1:`port`.
 
     Never privileged: the capabilities are named one by one. MaskedPaths and ReadonlyPaths are emptied
-    because a nested runtime mounts its own /proc; nothing of the host is mounted.
+    because a nested runtime mounts its own /proc; nothing of the host is mounted. `confinement` is what the
+    host's engine must be told beside that (SecurityOpt, UsernsMode).
     """
     marks = {
         labels.LAB: spec.name,
@@ -48,7 +55,6 @@ def node_container(
         "HostConfig": {
             "CapDrop": ["ALL"],
             "CapAdd": list(capabilities),
-            "SecurityOpt": ["seccomp=unconfined", "apparmor=unconfined", "label=disable"],
             "MaskedPaths": [],
             "ReadonlyPaths": [],
             "DeviceCgroupRules": ["a *:* rwm"],
@@ -60,6 +66,7 @@ def node_container(
             # A node that a learner shut down stays down; after the host's restart `labctl start` brings all back.
             "RestartPolicy": {"Name": "no"},
             "LogConfig": {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "2"}},
+            **confinement,
             **_limits(plan),
         },
         "NetworkingConfig": {

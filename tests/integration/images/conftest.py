@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from labctl.images import ensure_base
-
 from tests.integration.images.containers import Stage, docker
 
 if TYPE_CHECKING:

@@ -74,6 +74,13 @@ def test_every_row_has_an_id_of_its_own_and_every_mend_a_line(facts: Facts, ill:
         assert all("\n" not in f"{row.found}{row.fix}" for row in report)
 
 
+def test_root_is_not_told_to_use_sudo(ill: Facts) -> None:
+    ann = replace(ill, machine=replace(ill.machine, is_root=False))
+    assert str(decide(ann).row("neighbours").fix).startswith("sudo sysctl -w net.ipv4")
+    assert str(decide(ill).row("neighbours").fix).startswith("sysctl -w net.ipv4")
+    assert decide(ann).row("engine").fix == 'sudo "$(command -v labctl)" doctor --fix'
+
+
 def test_fix_asks_nobody_where_nobody_is(ill: Facts, shown: list[Report]) -> None:
     shown.append(decide(ill))
     result = run("--fix")

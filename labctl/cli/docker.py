@@ -1,0 +1,44 @@
+"""`labctl docker`: the Docker CLI of this machine, led to the lab."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+
+import click
+
+from labctl.cli.common import App, complete_nodes, lab_command
+from labctl.cli.nodes import client_node, environment_of
+from labctl.errors import HostError, UsageError
+
+__all__ = ["docker"]
+
+
+@click.command("docker", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.option("--node", metavar="NODE", shell_complete=complete_nodes, help="Whose engine; a manager's where not said.")
+@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="-- ARGUMENT...")
+@lab_command
+def docker(app: App, node: str | None, words: tuple[str, ...]) -> None:
+    """Run the Docker CLI against the lab: the first manager that works, or --node.
+
+    \b
+    labctl docker -- service ls
+    labctl docker -- stack deploy -c stack.yml web
+    labctl docker --node worker1 -- ps
+    """
+    from labctl.events import CommandShown
+
+    if not words:
+        raise UsageError("what shall docker do?", hint="labctl docker -- service ls")
+    program = shutil.which("docker")
+    if program is None:
+        raise HostError(
+            "there is no docker command on this machine",
+            hint="Install Docker's CLI (Debian: `apt-get install docker-cli`), or `labctl ssh manager1 docker ...`.",
+        )
+    chosen = client_node(app.lab(), node)
+    app.emit(CommandShown("host", f"docker -H {chosen.endpoint.url} --tlsverify {shlex.join(words)}"))
+    # A context would be taken before DOCKER_HOST by some versions.
+    kept = {key: value for key, value in os.environ.items() if key != "DOCKER_CONTEXT"}
+    os.execve(program, ["docker", *words], kept | environment_of(chosen))

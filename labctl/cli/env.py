@@ -1,0 +1,97 @@
+"""env and config: how a shell, or one command, comes to talk to a node's engine."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from labctl.cli.common import App, complete_nodes, lab_command
+from labctl.cli.nodes import DOCKER_VARIABLES, environment_of, reachable
+from labctl.cli.shells import SHELLS, detect, shell_named
+
+if TYPE_CHECKING:
+    from labctl.node import Node
+
+__all__ = ["config", "env"]
+
+COMPOSE = "COMPOSE_CONVERT_WINDOWS_PATHS"
+
+
+@click.command("env")
+@click.argument("node", required=False, shell_complete=complete_nodes)
+@click.option("-u", "--unset", is_flag=True, help="Unset the variables instead of setting them.")
+@click.option("--shell", metavar="SHELL", help=f"For which shell: {', '.join(SHELLS)}; found out where not said.")
+@click.option("--no-proxy", is_flag=True, help="Also keep a proxy away from the node (NO_PROXY).")
+@lab_command
+def env(app: App, node: str | None, unset: bool, shell: str | None, no_proxy: bool) -> None:
+    """What a shell must set to talk to a node's engine.
+
+    NODE is the first manager where it is not said. labctl itself goes on working in such a shell.
+
+    \b
+    eval "$(labctl env)" && docker node ls
+    eval "$(labctl env worker1)"
+    eval "$(labctl env -u)"
+    labctl env --shell powershell | Invoke-Expression
+    """
+    syntax = shell_named(shell) if shell else detect()
+    command = _typed(app, node, unset=unset, shell=shell, no_proxy=no_proxy)
+    if unset:
+        names = (*DOCKER_VARIABLES, *([COMPOSE] if sys.platform == "win32" else []))
+        click.echo(syntax.unsetting((*names, *([_no_proxy_name()] if no_proxy else [])), command), nl=False)
+        return
+    lab = app.lab()
+    chosen = reachable(lab, node)
+    values = environment_of(chosen)
+    if sys.platform == "win32":
+        values[COMPOSE] = "true"
+    if no_proxy:
+        values[_no_proxy_name()] = _without_proxy(chosen)
+    click.echo(syntax.setting(values, command), nl=False)
+
+
+@click.command("config")
+@click.argument("node", required=False, shell_complete=complete_nodes)
+@lab_command
+def config(app: App, node: str | None) -> None:
+    """The Docker CLI's flags for a node's engine.
+
+    NODE is the first manager where it is not said.
+
+    \b
+    docker $(labctl config worker1) ps
+    """
+    chosen = reachable(app.lab(), node)
+    certs = chosen.endpoint.tls
+    if certs is not None:
+        click.echo("--tlsverify")
+        for flag, file in (("tlscacert", "ca.pem"), ("tlscert", "cert.pem"), ("tlskey", "key.pem")):
+            click.echo(f'--{flag}="{certs / file}"')
+    click.echo(f"-H={chosen.endpoint.url}")
+
+
+def _typed(app: App, node: str | None, *, unset: bool, shell: str | None, no_proxy: bool) -> str:
+    """The command as it was typed, for the hint; what is given by the environment is left out."""
+    words = ["labctl", "env"]
+    if app.lab_name and app.lab_name != os.environ.get("LABCTL_LAB"):
+        words += ["-l", app.lab_name]
+    words += ["-u"] if unset else []
+    words += ["--shell", shell] if shell else []
+    words += ["--no-proxy"] if no_proxy else []
+    words += [node] if node else []
+    return shlex.join(words)
+
+
+def _no_proxy_name() -> str:
+    """The spelling that the user's environment has already."""
+    return "no_proxy" if os.environ.get("no_proxy") else "NO_PROXY"
+
+
+def _without_proxy(node: Node) -> str:
+    host = node.endpoint.url.rpartition("//")[2].partition(":")[0]
+    listed = [part for part in os.environ.get(_no_proxy_name(), "").split(",") if part]
+    return ",".join([*listed, *(address for address in (host, node.address) if address and address not in listed)])

@@ -1,0 +1,72 @@
+"""`labctl exec`: one command on many nodes at once."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from typing import TYPE_CHECKING, TextIO
+
+import click
+
+from labctl.cli.common import App, complete_nodes, lab_command, output_option, print_json
+from labctl.cli.dashes import CommandBehindDashes, behind_dashes
+from labctl.errors import UsageError
+
+if TYPE_CHECKING:
+    from labctl.lab.everywhere import Answer
+
+__all__ = ["exec_"]
+
+
+@click.command("exec", cls=CommandBehindDashes)
+@click.argument("pattern", default="@all", metavar="[FILTER]", shell_complete=complete_nodes)
+@click.option("--limit", type=click.FloatRange(min=0.1), default=60.0, show_default=True, help="Seconds for each node.")
+@output_option
+@lab_command
+def exec_(app: App, pattern: str, limit: float, output: str) -> int:
+    """Run a command on nodes, all at once.
+
+    FILTER is @all (where not said), @manager, @worker, @worker:0, names, or several with commas between. A single
+    word behind `--` goes to the node's shell, several are run as they are. The exit code is the highest of all;
+    a node that is down counts as 3.
+
+    \b
+    labctl exec -- uptime
+    labctl exec @worker -- docker ps --all
+    labctl exec w1,w2 -- 'ip -br addr | grep eth0'
+    labctl exec -o json -- cat /etc/hostname
+    """
+    from labctl.lab.everywhere import highest, run_everywhere
+
+    words = behind_dashes()
+    if not words:
+        raise UsageError("what shall be run? The command stands behind `--`", hint="labctl exec @worker -- uptime")
+    nodes = app.lab().select(pattern)
+    talk = _Talk(max(len(node.name) for node in nodes), quiet=output == "json")
+    answers = run_everywhere(nodes, words[0] if len(words) == 1 else list(words), limit=limit, heard=talk)
+    if output == "json":
+        print_json([answer.to_dict() for answer in answers])
+    return highest(answers)
+
+
+class _Talk:
+    """Says what each node said, whole nodes one after the other, the node's name before each line."""
+
+    def __init__(self, width: int, *, quiet: bool) -> None:
+        self._width = width
+        self._quiet = quiet
+        self._lock = threading.Lock()
+
+    def __call__(self, answer: Answer) -> None:
+        if self._quiet:
+            return
+        with self._lock:
+            self._lines(answer, answer.stdout, sys.stdout)
+            self._lines(answer, answer.stderr, sys.stderr)
+            if answer.code:
+                self._lines(answer, f"exit code {answer.code}", sys.stderr)
+
+    def _lines(self, answer: Answer, text: str, out: TextIO) -> None:
+        name = click.style(answer.node.ljust(self._width), fg="red" if answer.code != 0 else "cyan")
+        for line in text.splitlines():
+            click.echo(f"{name} | {line}", file=out)

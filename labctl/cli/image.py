@@ -1,0 +1,253 @@
+"""labctl image: build, list, push, pull, load and prune images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from labctl.cli.common import App, complete_nodes, confirm, lab_command, output_option, print_json, table
+from labctl.errors import LabError, NotFoundError, UsageError
+
+if TYPE_CHECKING:
+    from labctl.images import Image, MirrorMode
+    from labctl.registry import Stored
+
+__all__ = ["image"]
+
+
+@click.group("image")
+def image() -> None:
+    """Build, push, list and pull images."""
+
+
+@image.command("build")
+@click.argument("names", nargs=-1, metavar="[NAME...|PATH]")
+@click.option("--all", "everything", is_flag=True, help="The nodes' image and every image of labctl's.")
+@click.option("-t", "--tag", metavar="NAME", help="Build the folder PATH as this image.")
+@click.option("-f", "--file", "dockerfile", type=click.Path(path_type=Path), help="The folder's Dockerfile.")
+@lab_command
+def build(app: App, names: tuple[str, ...], everything: bool, tag: str | None, dockerfile: Path | None) -> None:
+    """Build images, and let the mirror of every lab serve them. What is there already is left alone.
+
+    \b
+    labctl image build nginx postgres      labctl's own, by any of their names
+    labctl image build --all               what an offline room needs
+    labctl image build ./web -t web:1      a folder of your own, on this host's engine
+    """
+    if tag is not None:
+        _build_folder(app, names, tag, dockerfile)
+    elif everything or names:
+        _build_ours(app, names, everything=everything)
+    else:
+        raise UsageError("nothing to build", hint="Give names, `--all`, or a folder with `-t NAME`.")
+
+
+@image.command("ls")
+@output_option
+@lab_command
+def ls(app: App, output: str) -> None:
+    """List the images that labctl builds, which of them stand in for others, and what the lab's registry holds."""
+    from labctl.images import mirror_mode, read_catalogue
+
+    mode = mirror_mode()
+    images = [_described(app, found, mode) for found in read_catalogue().images.values()]
+    pushed = [_stored(each) for each in _catalog(app)]
+    if output == "json":
+        print_json({"hub": mode.upstream or None, "images": images, "registry": pushed})
+        return
+    rows = [[each["name"], each["kind"], each["state"], _size(each["size"]), _some(each["names"])] for each in images]
+    rows += [[each["repository"], "pushed", "served", _size(each["size"]), each["name"]] for each in pushed]
+    table(["IMAGE", "KIND", "STATE", "SIZE", "NAMES"], rows)
+
+
+@image.command("push")
+@click.argument("name")
+@click.option("--as", "as_name", metavar="NAME", help="What it is called in the lab's registry.")
+@lab_command
+def push(app: App, name: str, as_name: str | None) -> None:
+    """Push an image of this host's engine to the lab's registry, and print what nodes call it there."""
+    from labctl.events import Steps
+    from labctl.registry import push as push_image
+
+    lab = app.lab()
+    steps = Steps(app.emit, total=1)
+    with steps.step(f"Pushing {name}"):
+        stored = push_image(app.context.engine, lab.name, name, as_name or "", steps.note)
+        steps.note(stored.digest)
+    click.echo(stored.name)
+
+
+@image.command("pull")
+@click.argument("name")
+@click.option("--nodes", default="@all", show_default=True, shell_complete=complete_nodes, help="Which nodes.")
+@lab_command
+def pull(app: App, name: str, nodes: str) -> None:
+    """Let nodes pull an image, all at once, so that a service that needs it starts without waiting."""
+    from labctl.events import Steps
+    from labctl.images import ensure
+    from labctl.registry import pull as pull_image
+
+    chosen = app.lab().select(nodes)
+    steps = Steps(app.emit, total=2)
+    unknown: NotFoundError | None = None
+    with steps.step("Images"):
+        try:
+            ensure(app.context.engine, [name], steps.emit, steps.note)
+        except NotFoundError as problem:
+            # The nodes may know it all the same: from before, or by a mirror of their own.
+            unknown = problem
+            steps.note("not one of labctl's")
+    with steps.step(f"Pulling {name} on {len(chosen)} nodes"):
+        try:
+            pull_image(chosen, name, steps.note)
+        except LabError as problem:
+            raise unknown or problem from None
+        steps.note("")
+
+
+@image.command("load")
+@click.argument("name")
+@click.option("--nodes", default="@all", show_default=True, shell_complete=complete_nodes, help="Which nodes.")
+@lab_command
+def load(app: App, name: str, nodes: str) -> None:
+    """Copy an image of this host's engine straight to nodes, without a registry."""
+    from labctl.events import Steps
+    from labctl.registry import load as load_image
+
+    chosen = app.lab().select(nodes)
+    steps = Steps(app.emit, total=1)
+    with steps.step(f"Loading {name} on {len(chosen)} nodes"):
+        load_image(app.context.engine, chosen, name, steps.note)
+
+
+@image.command("prune")
+@click.option("--all", "everything", is_flag=True, help="Everything that labctl built or cached, not only what is old.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@output_option
+@lab_command
+def prune(app: App, everything: bool, yes: bool, output: str) -> None:
+    """Remove what older versions left: images, and what the mirror holds of them. What is in use stays."""
+    from labctl.events import Steps
+    from labctl.images.prune import prune as prune_images
+
+    if everything:
+        confirm("Remove all that labctl built? It takes minutes to build again.", yes=yes)
+    steps = Steps(app.emit, total=1)
+    with steps.step("Pruning"):
+        pruned = prune_images(app.context.engine, steps.note, everything=everything)
+        steps.note(f"{len(pruned.removed)} removed, {len(pruned.in_use)} in use")
+    if output == "json":
+        print_json({"removed": pruned.removed, "in_use": pruned.in_use})
+    else:
+        for name in pruned.removed:
+            click.echo(name)
+
+
+def _build_folder(app: App, names: tuple[str, ...], tag: str, dockerfile: Path | None) -> None:
+    from labctl.events import Steps
+    from labctl.images.own import build_folder
+
+    if len(names) != 1:
+        raise UsageError("`-t NAME` takes one folder", hint="labctl image build ./web -t web:1")
+    steps = Steps(app.emit, total=1)
+    with steps.step(f"Building {tag}"):
+        built = build_folder(app.context.engine, Path(names[0]), tag, steps.emit, steps.note, dockerfile=dockerfile)
+    click.echo(built)
+
+
+def _build_ours(app: App, names: tuple[str, ...], *, everything: bool) -> None:
+    from labctl import images
+    from labctl.events import Steps
+
+    engine, mode = app.context.engine, images.mirror_mode()
+    catalogue = images.read_catalogue()
+    chosen = list(catalogue.images.values()) if everything else _found(names)
+    steps = Steps(app.emit, total=1 + (everything or "node" in names) + bool(chosen) * 2)
+    with steps.step("Base image"):
+        images.ensure_base(engine, steps.emit, steps.note, mode=mode)
+    if everything or "node" in names:
+        with steps.step("Node image"):
+            tag = images.ensure_node_image(engine, steps.emit, steps.note, mode=mode)
+            steps.note(tag)
+        click.echo(tag)
+    if chosen:
+        with steps.step(f"{len(chosen)} images"):
+            tags = images.build_images(engine, chosen, steps.emit, steps.note, mode=mode)
+            steps.note("")
+        with steps.step("Mirror"):
+            images.serve(engine, chosen, tags, steps.emit, steps.note, mode=mode)
+            steps.note(f"{sum(len(each.served(mode)) for each in chosen)} names of {len(chosen)} images")
+        click.echo("\n".join(tags.values()))
+
+
+def _found(names: tuple[str, ...]) -> list[Image]:
+    from labctl.images import read_catalogue
+
+    catalogue = read_catalogue()
+    folder = next((name for name in names if name not in catalogue.images and Path(name).is_dir()), None)
+    if folder is not None:
+        raise UsageError(f"{folder} is a folder, and what its image is called was not said", hint="`-t NAME` says it.")
+    found = {each.name: each for name in names if name not in ("base", "node") for each in [catalogue.find(name)]}
+    return list(found.values())
+
+
+def _described(app: App, found: Image, mode: MirrorMode) -> dict[str, Any]:
+    from labctl.images.recipes import base_identity, find_built
+    from labctl.images.store import held_names
+
+    engine = app.context.engine
+    tag = find_built(engine, found.name, found.sources(), base_identity(engine))
+    there = held_names(engine, mode)
+    names = [
+        {
+            "name": each.familiar,
+            "standin": found.stands_in(each),
+            "served": tag is not None and there.get(each.path) == tag,
+        }
+        for each in found.names
+    ]
+    served = any(each["served"] for each in names)
+    return {
+        "name": found.name,
+        "kind": "stand-in" if found.standin else "labctl's",
+        "state": "served" if served else "built" if tag else "not built",
+        "tag": tag,
+        "size": int((engine.image(tag) or {}).get("Size", 0)) if tag else 0,
+        "names": names,
+        "summary": found.summary,
+        "versions": found.versions,
+    }
+
+
+def _catalog(app: App) -> list[Stored]:
+    """What the lab's registry holds; nothing where there is no lab, or it has none that answers."""
+    from labctl.errors import LabctlError
+    from labctl.registry import catalog, open_registry
+
+    try:
+        return catalog(open_registry(app.context.engine, app.lab().name))
+    except LabctlError:
+        return []
+
+
+def _stored(each: Stored) -> dict[str, Any]:
+    return {
+        "name": each.name,
+        "repository": each.repository,
+        "tag": each.tag,
+        "digest": each.digest,
+        "size": each.size,
+    }
+
+
+def _size(count: int) -> str:
+    from labctl.images.progress import read_size
+
+    return read_size(count) if count else "-"
+
+
+def _some(names: list[dict[str, Any]]) -> str:
+    shown = ", ".join(str(each["name"]) for each in names[:3])
+    return shown + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -1,0 +1,256 @@
+"""docker-machine's verbs on nodes: list, inspect, stop, start, restart, kill, remove. `create` is in create.py."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+from labctl import __version__
+from labctl.cli.common import App, complete_nodes, confirm, lab_command, output_option, print_json
+from labctl.cli.create import create
+from labctl.cli.nodes import first_node, named_nodes, running
+from labctl.errors import NotFoundError, NotYetError
+
+if TYPE_CHECKING:
+    from labctl.lab import Lab
+    from labctl.node import Node
+
+__all__ = ["active", "create", "inspect", "ip", "kill", "ls", "restart", "rm", "start", "stop", "url", "version"]
+
+COLUMNS = (
+    "table {{ .Name }}\t{{ .Active }}\t{{ .DriverName }}\t{{ .State }}\t{{ .URL }}\t{{ .Swarm }}"
+    "\t{{ .DockerVersion }}\t{{ .Error }}"
+)
+names_argument = click.argument("nodes", nargs=-1, shell_complete=complete_nodes)
+some_names_argument = click.argument("nodes", nargs=-1, required=True, shell_complete=complete_nodes)
+name_argument = click.argument("node", required=False, shell_complete=complete_nodes)
+
+
+@click.command("ls")
+@click.option("-q", "--quiet", is_flag=True, help="Names only.")
+@click.option("--filter", "filters", multiple=True, metavar="KEY=VALUE", help="driver, swarm, state, name or label.")
+@click.option("-f", "--format", "template", metavar="TEMPLATE", help="A Go template, `table ` before it for headings.")
+@click.option("-t", "--timeout", type=click.IntRange(1, 600), default=10, show_default=True, help="Seconds an engine.")
+@output_option
+@lab_command
+def ls(app: App, *, quiet: bool, filters: tuple[str, ...], template: str | None, timeout: int, output: str) -> None:
+    """List the nodes, in docker-machine's columns.
+
+    SWARM is the lab's name for a node that is in a swarm. A node that says nothing for the timeout is in the
+    state Timeout.
+
+    \b
+    labctl ls
+    labctl ls -q --filter state=Running --filter name=^worker
+    labctl ls --format 'table {{.Name}}\\t{{.URL}}'
+    """
+    from labctl.cli.template import as_table
+    from labctl.lab.listing import list_machines, parse_filters
+
+    wanted = parse_filters(filters)
+    lab = _lab_or_none(app)
+    machines = list_machines(lab, wanted, ask=not quiet, limit=timeout) if lab else []
+    if output == "json":
+        print_json([machine.fields() for machine in machines])
+    elif quiet:
+        click.echo("".join(f"{machine.name}\n" for machine in machines), nl=False)
+    else:
+        click.echo(as_table(template or COLUMNS, [machine.fields() for machine in machines]), nl=False)
+
+
+def _lab_or_none(app: App) -> Lab | None:
+    """No lab at all is an empty list; a lab that was named and is not there is a mistake."""
+    try:
+        return app.lab()
+    except NotFoundError:
+        if app.lab_name is not None:
+            raise
+        click.echo("There is no lab yet: `labctl up` makes one, `labctl create NAME` a machine.", err=True)
+        return None
+
+
+@click.command("ip")
+@names_argument
+@lab_command
+def ip(app: App, nodes: tuple[str, ...]) -> None:
+    """A node's address in the lab's network; it stays the same when the node is down.
+
+    \b
+    labctl ip manager1
+    docker swarm join --token ... "$(labctl ip manager1):2377"
+    """
+    lab = app.lab()
+    for node in named_nodes(lab, nodes) if nodes else [first_node(lab, None)]:
+        click.echo(node.address)
+
+
+@click.command("url")
+@name_argument
+@lab_command
+def url(app: App, node: str | None) -> None:
+    """Where this host reaches a node's engine.
+
+    \b
+    labctl url worker1
+    """
+    click.echo(running(first_node(app.lab(), node)).endpoint.url)
+
+
+@click.command("inspect")
+@click.option("-f", "--format", "template", metavar="TEMPLATE", help="A Go template: {{.Driver.IPAddress}}.")
+@names_argument
+@lab_command
+def inspect(app: App, template: str | None, nodes: tuple[str, ...]) -> None:
+    """All that is known of a node, as JSON.
+
+    \b
+    labctl inspect worker1
+    labctl inspect -f '{{.Driver.IPAddress}}' worker1
+    labctl inspect -f '{{prettyjson .HostOptions}}' worker1
+    """
+    from labctl.cli.template import render
+    from labctl.lab.listing import inspect as inspect_node
+
+    lab = app.lab()
+    for node in named_nodes(lab, nodes) if nodes else [first_node(lab, None)]:
+        click.echo(render(template or "{{prettyjson .}}", inspect_node(lab, node)))
+
+
+@click.command("active")
+@lab_command
+def active(app: App) -> None:
+    """Which node the shell talks to. Exits with 1 when it talks to none.
+
+    \b
+    eval "$(labctl env worker1)" && labctl active
+    """
+    from labctl.lab import find_lab, lab_names
+    from labctl.lab.listing import is_active
+
+    names = [app.lab_name] if app.lab_name else lab_names(app.context)
+    for name in names if os.environ.get("DOCKER_HOST") else ():
+        for node in find_lab(app.context, name).nodes:
+            if is_active(node):
+                click.echo(node.name)
+                return
+    raise NotYetError("this shell talks to no node of a lab", hint='`eval "$(labctl env NODE)"` lets it.')
+
+
+@click.command("version")
+@name_argument
+@lab_command
+def version(app: App, node: str | None) -> None:
+    """The version of labctl, or of a node's engine.
+
+    \b
+    labctl version
+    labctl version worker1
+    """
+    if node is None:
+        click.echo(f"labctl version {__version__}")
+    else:
+        click.echo(app.lab().node(node).engine.version()["Version"])
+
+
+@click.command("stop")
+@names_argument
+@lab_command
+def stop(app: App, nodes: tuple[str, ...]) -> None:
+    """Stop the lab, or the nodes named; disks stay.
+
+    \b
+    labctl stop
+    labctl stop worker1 worker2
+    labctl stop @worker
+    """
+    lab = app.lab()
+    chosen = named_nodes(lab, nodes)
+    lab.stop(chosen)
+    _say("stopped", lab, chosen)
+
+
+@click.command("start")
+@names_argument
+@lab_command
+def start(app: App, nodes: tuple[str, ...]) -> None:
+    """Start the lab, or the nodes named, and wait until they serve. Addresses stay the same.
+
+    \b
+    labctl start
+    labctl start worker1
+    """
+    lab = app.lab()
+    chosen = named_nodes(lab, nodes)
+    lab.start(chosen)
+    _say("started", lab, chosen)
+
+
+@click.command("restart")
+@some_names_argument
+@lab_command
+def restart(app: App, nodes: tuple[str, ...]) -> None:
+    """Stop nodes and start them again, in order.
+
+    \b
+    labctl restart worker1
+    labctl restart @all
+    """
+    lab = app.lab()
+    chosen = named_nodes(lab, nodes)
+    lab.stop(chosen)
+    # All of them is the whole lab: what broke while nothing ran is looked for and mended.
+    lab.start(() if len(chosen) == len(lab.nodes) else chosen)
+    _say("restarted", lab, chosen)
+
+
+@click.command("kill")
+@some_names_argument
+@lab_command
+def kill(app: App, nodes: tuple[str, ...]) -> None:
+    """Pull the plug of nodes: nothing is shut down in order.
+
+    \b
+    labctl kill worker1
+    labctl start worker1
+    """
+    lab = app.lab()
+    chosen = named_nodes(lab, nodes)
+    lab.kill(chosen)
+    _say("killed", lab, chosen)
+
+
+@click.command("rm")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option("-f", "--force", is_flag=True, help="Do not ask, and remove what cannot leave the swarm in order too.")
+@some_names_argument
+@lab_command
+def rm(app: App, yes: bool, force: bool, nodes: tuple[str, ...]) -> None:
+    """Remove nodes with their disks. With all of its nodes the lab goes too.
+
+    \b
+    labctl rm worker3
+    labctl rm -y $(labctl ls -q)
+    """
+    lab = app.lab()
+    chosen = named_nodes(lab, nodes)
+    remove(lab, [node.name for node in chosen], yes=yes or force, force=force)
+
+
+def remove(lab: Lab, names: list[str], *, yes: bool, force: bool) -> None:
+    """Ask, and remove nodes; all of them is the whole lab. Raises UsageError where nobody can be asked."""
+    everything = set(names) == {node.name for node in lab.nodes}
+    what = f"{', '.join(names)} with {'its disk' if len(names) == 1 else 'their disks'}"
+    confirm(f"Remove {what}{f', and with that lab {lab.name}' if everything else ''}?", yes=yes)
+    if everything:
+        lab.down()
+        click.echo(f"Lab {lab.name} is gone.", err=True)
+        return
+    lab.remove_nodes([lab.node(name) for name in names], force=force)
+    click.echo(f"{', '.join(names)}: removed.", err=True)
+
+
+def _say(done: str, lab: Lab, nodes: list[Node]) -> None:
+    names = ", ".join(node.name for node in nodes) if nodes else f"Lab {lab.name}"
+    click.echo(f"{names}: {done}.", err=True)

@@ -1,0 +1,157 @@
+"""`labctl map`: nodes as columns, their tasks below them."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from labctl.cli.common import App, lab_command, output_option, print_json
+from labctl.errors import LabctlError
+
+if TYPE_CHECKING:
+    from rich.console import Group, RenderableType
+    from rich.text import Text
+
+    from labctl.lab.mapping import Column, Placed, SwarmMap
+
+__all__ = ["draw", "map_"]
+
+NARROWEST, WIDEST = 14, 28  # characters of a column
+GAP = 2
+MOST_LINES = 12  # tasks of one node that are told one by one
+GOOD = ("running", "complete")
+BAD = ("failed", "rejected", "orphaned")
+STYLES = {"ready": "green", "active": "green", "down": "red", "drain": "yellow", "pause": "yellow"}
+
+
+@click.command("map")
+@click.option("-w", "--watch", is_flag=True, help="Draw it anew until Ctrl-C.")
+@click.option("--interval", type=click.FloatRange(min=0.2), default=1.0, show_default=True, help="Seconds between.")
+@output_option
+@lab_command
+def map_(app: App, watch: bool, interval: float, output: str) -> None:
+    """Nodes as columns, their tasks below them.
+
+    ★ leads the managers. ● runs, ◌ is on its way, ✗ failed. With `--watch -o json`, a line of JSON for each change.
+
+    \b
+    labctl map
+    labctl map --watch
+    labctl map -o json
+    """
+    from labctl.lab.mapping import look
+
+    if watch and output == "json":
+        _watch_json(app, interval)
+    elif watch:
+        _watch(app, interval)
+    elif output == "json":
+        print_json(look(app.lab()).to_dict())
+    else:
+        from rich.console import Console
+
+        console = Console(highlight=False)
+        console.print(draw(look(app.lab()), console.width))
+
+
+def _looks(app: App, interval: float) -> Iterator[SwarmMap | LabctlError]:
+    """Look for as long as somebody watches; a lab that does not answer is shown, not an end."""
+    from labctl.lab.mapping import look
+
+    app.lab()  # one that is not there at all is told before anything is drawn
+    while True:
+        try:
+            yield look(app.lab())
+        except LabctlError as problem:
+            yield problem
+        time.sleep(interval)
+
+
+def _watch(app: App, interval: float) -> None:
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    if not sys.stdout.isatty():
+        before: object = None
+        for seen in _looks(app, interval):
+            if str(seen) != before:
+                before = str(seen)
+                console.print(seen.message if isinstance(seen, LabctlError) else draw(seen, console.width))
+        return
+    with Live(console=console, screen=True, auto_refresh=False) as live:
+        for seen in _looks(app, interval):
+            shown: RenderableType = (
+                Text(seen.message, style="red") if isinstance(seen, LabctlError) else draw(seen, console.width)
+            )
+            live.update(shown, refresh=True)
+
+
+def _watch_json(app: App, interval: float) -> None:
+    before = ""
+    for seen in _looks(app, interval):
+        line = json.dumps({"error": seen.message} if isinstance(seen, LabctlError) else seen.to_dict())
+        if line != before:
+            click.echo(line)
+            before = line
+
+
+def draw(swarm: SwarmMap, width: int) -> Group:
+    """Draw the map for a screen that is `width` characters wide: as many columns as fit, in rows."""
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    columns = [_lines(column) for column in swarm.nodes]
+    longest = max((line.cell_len for lines in columns for line in lines), default=NARROWEST)
+    wide = min(max(longest, NARROWEST), WIDEST, max(width, 1))
+    fitting = max(1, (width + GAP) // (wide + GAP))
+    parts: list[RenderableType] = []
+    for first in range(0, len(columns), fitting):
+        grid = Table.grid(padding=(0, GAP, 0, 0), pad_edge=False)
+        row = columns[first : first + fitting]
+        for _ in row:
+            grid.add_column(width=wide, no_wrap=True, overflow="ellipsis")
+        grid.add_row(*(Text("\n").join(lines) for lines in row))
+        parts += [grid, Text("")]
+    waiting = [_task_line(task).append(f"  {task.reason or 'on no node yet'}", style="dim") for task in swarm.waiting]
+    return Group(*parts[:-1], *([Text(""), Text("waiting", style="bold yellow"), *waiting] if waiting else []))
+
+
+def _lines(column: Column) -> list[Text]:
+    from rich.text import Text
+
+    head = Text(column.name, style="bold")
+    if column.leader:
+        head.append(" ★", style="yellow")
+    state = Text(column.role, style="dim")
+    for word in filter(None, (column.state, column.availability)):
+        state.append(" ").append(word, style=STYLES.get(word, "red"))
+    return [head, state, *_task_lines(column.tasks)]
+
+
+def _task_lines(tasks: Sequence[Placed]) -> list[Text]:
+    if len(tasks) <= MOST_LINES:
+        return [_task_line(task) for task in tasks]
+    counted: dict[tuple[str, str], int] = {}
+    for task in tasks:
+        counted[task.service, task.state] = counted.get((task.service, task.state), 0) + 1
+    return [_line(f"{service} ×{count}", state) for (service, state), count in counted.items()]
+
+
+def _task_line(task: Placed) -> Text:
+    return _line(task.name, task.state)
+
+
+def _line(name: str, state: str) -> Text:
+    from rich.text import Text
+
+    mark, style = ("●", "green") if state in GOOD else ("✗", "red") if state in BAD else ("◌", "yellow")
+    line = Text(f"{mark} ", style=style).append(name, style="default")
+    return line if state == "running" else line.append(f" {state}", style=style)

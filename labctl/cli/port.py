@@ -1,0 +1,158 @@
+"""labctl port, ports and open: published ports of the swarm on this host's 127.0.0.1."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from labctl.cli.common import App, lab_command, output_option, print_json, table
+from labctl.errors import LabctlError, NotFoundError, NotYetError, UsageError
+
+if TYPE_CHECKING:
+    from labctl.edge import Edge
+    from labctl.lab import Lab
+    from labctl.spec import PortSpec
+
+__all__ = ["open_", "port", "ports"]
+
+
+@click.group("port")
+def port() -> None:
+    """Reach a published port of the swarm on this host's 127.0.0.1."""
+
+
+@port.command("add")
+@click.argument("ports", nargs=-1, required=True, metavar="[HOST:]PORT[/udp]...")
+@lab_command
+def add(app: App, ports: tuple[str, ...]) -> None:
+    """Let 127.0.0.1 reach ports that the swarm publishes, or will publish. No node is touched.
+
+    \b
+    labctl port add 8080             127.0.0.1:8080 leads to the swarm's port 8080
+    labctl port add 9000:80 53/udp
+    """
+    lab = app.lab()
+    for wanted in [_port(text) for text in ports]:
+        click.echo(_ensure(app, lab, wanted).url)
+
+
+@port.command("rm")
+@click.argument("ports", nargs=-1, required=True, metavar="[HOST:]PORT[/udp]...")
+@lab_command
+def rm(app: App, ports: tuple[str, ...]) -> None:
+    """Take ways to published ports away again."""
+    from labctl.edge import remove_edge
+
+    lab = app.lab()
+    for wanted in [_port(text) for text in ports]:
+        for gone in remove_edge(app.context.engine, lab.name, wanted):
+            click.echo(f"{gone.url} is gone", err=True)
+
+
+@port.command("ls")
+@output_option
+@lab_command
+def ls(app: App, output: str) -> None:
+    """List the ways from 127.0.0.1 to published ports."""
+    from labctl.edge import edges
+
+    found = edges(app.context.engine, app.lab().name)
+    if output == "json":
+        print_json([_edge(each) for each in found])
+        return
+    rows = [[f"{each.target}/{each.protocol}", each.url, each.state] for each in found]
+    table(["PORT", "ON THIS HOST", "STATE"], rows)
+
+
+@click.command("ports")
+@output_option
+@lab_command
+def ports(app: App, output: str) -> None:
+    """What the swarm publishes, and where this host reaches it."""
+    from labctl.edge import edges, published
+
+    lab = app.lab()
+    ways = edges(app.context.engine, lab.name)
+    found = published(lab.manager().engine)
+    listed = [
+        {
+            "service": each.service,
+            "port": each.port,
+            "protocol": each.protocol,
+            "mode": each.mode,
+            "target": each.target,
+            "urls": [way.url for way in ways if (way.target, way.protocol) == (each.port, each.protocol)],
+        }
+        for each in found
+    ]
+    if output == "json":
+        print_json(listed)
+        return
+    rows = [
+        [str(row["service"]), f"{row['port']}/{row['protocol']}", str(row["mode"]), " ".join(row["urls"]) or "-"]  # type: ignore[arg-type]  # urls are text
+        for row in listed
+    ]
+    table(["SERVICE", "PORT", "MODE", "ON THIS HOST"], rows)
+
+
+@click.command("open")
+@click.argument("service")
+@click.option("--print", "print_only", is_flag=True, help="Only print where it is.")
+@lab_command
+def open_(app: App, service: str, print_only: bool) -> None:
+    """Open a service's published port in the browser; SERVICE may leave out its stack's name."""
+    from labctl.edge import published
+
+    lab = app.lab()
+    found = [each for each in published(lab.manager().engine) if each.service == service]
+    found = found or [each for each in published(lab.manager().engine) if each.service.endswith(f"_{service}")]
+    if not found:
+        raise _nothing_published(lab, service)
+    urls = [_ensure(app, lab, _port(f"{each.port}/{each.protocol}")).url for each in found]
+    for url in urls:
+        click.echo(url)
+    if not print_only and sys.stdout.isatty():
+        import webbrowser
+
+        webbrowser.open(next((url for url in urls if url.startswith("http")), urls[0]))
+
+
+def _ensure(app: App, lab: Lab, wanted: PortSpec) -> Edge:
+    from labctl.edge import ensure_edge
+
+    return ensure_edge(app.context.engine, lab.name, lab.nodes, wanted, app.emit)
+
+
+def _port(text: str) -> PortSpec:
+    from pydantic import ValidationError
+
+    from labctl.spec import PortSpec
+
+    try:
+        return PortSpec.model_validate(text)
+    except ValidationError as invalid:
+        said = invalid.errors()[0]["msg"].removeprefix("Value error, ")
+        raise UsageError(f"{text!r} is no port: {said}", hint="8080, 18080:8080 or 53/udp") from None
+
+
+def _nothing_published(lab: Lab, service: str) -> LabctlError:
+    names = [str(each["Spec"]["Name"]) for each in lab.manager().engine.swarm_objects("services")]
+    if service in names or any(name.endswith(f"_{service}") for name in names):
+        return NotYetError(
+            f"{service} publishes no port", hint=f"`docker service update --publish-add 8080:80 {service}` would."
+        )
+    return NotFoundError("service", service, names, hint="`labctl ports` lists what is published.")
+
+
+def _edge(each: Edge) -> dict[str, Any]:
+    return {
+        "port": each.target,
+        "protocol": each.protocol,
+        "host_port": each.host_port,
+        "url": each.url,
+        "moved": each.moved,
+        "state": each.state,
+        "container": each.container,
+    }

@@ -1,0 +1,59 @@
+"""labctl registry: the lab's registry and its mirror of Docker Hub."""
+
+from __future__ import annotations
+
+import click
+
+from labctl.cli.common import App, lab_command, output_option, print_json, table
+
+__all__ = ["registry"]
+
+
+@click.group("registry")
+def registry() -> None:
+    """The lab's registry and its mirror of Docker Hub."""
+
+
+@registry.command("status")
+@output_option
+@lab_command
+def status(app: App, output: str) -> None:
+    """What the registry is like, and who answers for Docker Hub's names."""
+    from dataclasses import asdict
+
+    from labctl.registry import find_registry
+
+    found = find_registry(app.context.engine, app.lab().name)
+    if output == "json":
+        print_json({**asdict(found), "url": found.url})
+        return
+    mirror = f"the originals, from {found.upstream}" if found.upstream else "stand-ins"
+    rows = [[found.container, found.state, "registry:5000", f"127.0.0.1:{found.host_port}", mirror]]
+    table(["REGISTRY", "STATE", "IN THE LAB", "ON THIS HOST", "DOCKER HUB'S NAMES"], rows)
+
+
+@registry.command("url")
+@lab_command
+def url(app: App) -> None:
+    """Print where this host reaches the registry."""
+    from labctl.registry import find_registry
+
+    click.echo(find_registry(app.context.engine, app.lab().name).url)
+
+
+@registry.command("catalog")
+@output_option
+@lab_command
+def catalog_(app: App, output: str) -> None:
+    """List what was pushed to the registry."""
+    from dataclasses import asdict
+
+    from labctl.images.progress import read_size
+    from labctl.registry import catalog, open_registry
+
+    stored = catalog(open_registry(app.context.engine, app.lab().name))
+    if output == "json":
+        print_json([{**asdict(each), "name": each.name} for each in stored])
+        return
+    rows = [[each.name, each.digest.removeprefix("sha256:")[:12], read_size(each.size)] for each in stored]
+    table(["NAME", "DIGEST", "SIZE"], rows)

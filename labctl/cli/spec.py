@@ -1,0 +1,53 @@
+"""validate and schema: what a lab.yaml may say, and whether one does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from labctl.cli.common import output_option, print_json
+
+__all__ = ["schema", "validate"]
+
+
+@click.command("validate")
+@click.argument("file", default="lab.yaml", type=click.Path(path_type=Path))
+@output_option
+def validate(file: Path, output: str) -> int:
+    """Check a lab.yaml: every problem with its line. Exits with 2 when there is one.
+
+    \b
+    labctl validate
+    labctl validate course/lab.yaml
+    """
+    from labctl.errors import SpecError
+    from labctl.spec import read_file
+
+    try:
+        spec = read_file(file)
+    except SpecError as error:
+        if output != "json":
+            raise
+        print_json({"file": str(file), "good": False, "problems": list(error.problems)})
+        return 2
+    if output == "json":
+        print_json({"file": str(file), "good": True, "problems": []})
+        return 0
+    nodes = spec.all_nodes()
+    managers = sum(node.role == "manager" for node in nodes)
+    parts = [f"{managers} manager{'' if managers == 1 else 's'}", f"{len(nodes) - managers} workers"]
+    click.echo(f"{file} is good: lab {spec.name}, {', '.join(parts)}, {spec.backend}")
+    return 0
+
+
+@click.command("schema")
+def schema() -> None:
+    """The JSON Schema of lab.yaml, for editors.
+
+    \b
+    labctl schema > lab.schema.json
+    """
+    from labctl.spec import json_schema
+
+    print_json(json_schema())

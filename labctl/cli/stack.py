@@ -1,0 +1,237 @@
+"""stack deploy, rm, ls, services, ps: whole applications from a stack file."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from labctl.cli.common import App, lab_command, output_option, print_json, table
+from labctl.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from labctl.lab import Lab
+    from labctl.swarm import Service, SwarmView, Task
+
+__all__ = ["stack"]
+
+
+@click.group("stack")
+def stack() -> None:
+    """Deploy a stack file and wait until it has converged.
+
+    \b
+    labctl stack deploy docker-stack.yml voting
+    labctl stack rm voting
+    """
+
+
+@stack.command("deploy")
+@click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
+@click.argument("name")
+@click.option("--limit", type=click.FloatRange(min=0), default=120.0, show_default=True, help="How long to wait, in s.")
+@click.option("--prune", is_flag=True, help="Remove services that the file no longer names.")
+@click.option("--with-registry-auth", is_flag=True, help="Send the manager's registry login to the nodes.")
+@click.option("-d", "--detach", is_flag=True, help="Do not wait until the services run.")
+@output_option
+@lab_command
+def deploy_(app: App, file: Path, name: str, output: str, **flags: Any) -> None:
+    """Deploy FILE as the stack NAME and wait until its services run. Run it again to change the stack.
+
+    The manager's own `docker stack deploy` does it, with the files that FILE names carried along, and with your
+    shell's value of each ${VARIABLE} in it. Exits with 1 when a service does not come up, and says why.
+
+    \b
+    labctl stack deploy docker-stack.yml voting
+    labctl stack deploy docker-stack.yml voting --limit 30
+    """
+    from labctl.events import Steps
+    from labctl.swarm import SwarmView
+    from labctl.swarm import stack as stacks
+    from labctl.swarm.stackfile import read_stack_file
+
+    content = sys.stdin.read() if str(file) == "-" else None
+    described = read_stack_file(file, os.environ, text=content)
+    lab = app.lab()
+    manager = lab.manager()
+    view = SwarmView(manager.engine)
+    steps = Steps(app.emit, total=1 if flags["detach"] else 2)
+    with steps.step("Deploying"):
+        deployed = stacks.deploy(
+            manager, described, name, prune=flags["prune"], registry_auth=flags["with_registry_auth"], emit=steps.emit
+        )
+    if not flags["detach"]:
+        with steps.step("Converging"):
+            found = stacks.wait_converged(view, deployed, limit=flags["limit"], emit=steps.emit, noted=steps.note)
+            steps.note(f"{len(found)} services run")
+    urls = _open_ports(app, lab, view, name)
+    if output == "json":
+        print_json({"stack": name, "services": _services(view, name), "urls": urls})
+    else:
+        for url in urls:
+            click.echo(url)
+
+
+def _open_ports(app: App, lab: Lab, view: SwarmView, name: str) -> list[str]:
+    """Make the stack's published ports reachable on this host, and return where."""
+    from labctl import edge
+    from labctl.spec import PortSpec
+    from labctl.swarm.stack import published_ports
+
+    urls = []
+    for port in published_ports(view, name):
+        wanted = PortSpec(
+            target=port.published, host=port.published, protocol="udp" if port.protocol == "udp" else "tcp"
+        )
+        urls.append(edge.ensure_edge(app.context.engine, lab.name, lab.nodes, wanted, app.emit).url)
+    return urls
+
+
+@stack.command("rm")
+@click.argument("names", nargs=-1, required=True)
+@click.option("--limit", type=click.FloatRange(min=0), default=90.0, show_default=True, help="How long to wait, in s.")
+@lab_command
+def rm(app: App, names: tuple[str, ...], limit: float) -> None:
+    """Remove stacks and wait until their tasks and networks are gone. Their volumes stay.
+
+    \b
+    labctl stack rm voting
+    """
+    from labctl.events import Steps
+    from labctl.swarm.stack import remove
+
+    manager = app.lab().manager()
+    steps = Steps(app.emit, total=len(names))
+    for name in names:
+        with steps.step(f"Removing {name}"):
+            remove(manager, name, limit=limit, emit=steps.emit, noted=steps.note)
+            steps.note("tasks and networks are gone")
+
+
+@stack.command("ls")
+@output_option
+@lab_command
+def ls(app: App, output: str) -> None:
+    """List the stacks.
+
+    \b
+    labctl stack ls
+    """
+    from labctl.swarm.stack import stacks
+
+    found = stacks(app.lab().swarm())
+    if output == "json":
+        print_json([{"name": one.name, "services": one.services} for one in found])
+    else:
+        table(("NAME", "SERVICES"), [(one.name, str(one.services)) for one in found])
+
+
+@stack.command("services")
+@click.argument("name")
+@output_option
+@lab_command
+def services(app: App, name: str, output: str) -> None:
+    """List a stack's services, how many of their tasks run, and why not all.
+
+    \b
+    labctl stack services voting
+    """
+    view = app.lab().swarm()
+    rows = _services(view, name)
+    if not rows:
+        raise _no_stack(view, name)
+    if output == "json":
+        print_json(rows)
+        return
+    cells = [
+        (r["name"], r["mode"], f"{r['running']}/{r['wanted']}", r["image"], " ".join(r["ports"]), r["reason"])
+        for r in rows
+    ]
+    table(("NAME", "MODE", "TASKS", "IMAGE", "PORTS", "WHY NOT ALL"), cells)
+
+
+def _services(view: SwarmView, name: str) -> list[dict[str, Any]]:
+    from labctl.swarm.service import progress_of
+
+    found = view.services(stack=name)
+    progress = {one.service: one for one in progress_of(view, [service.name for service in found])}
+    return [
+        {
+            "name": service.name,
+            "mode": service.mode,
+            "running": progress[service.name].running,
+            "wanted": progress[service.name].wanted,
+            "converged": progress[service.name].done,
+            "reason": progress[service.name].reason,
+            "image": service.short_image,
+            "ports": [f"*:{port.published}->{port.target}/{port.protocol}" for port in service.ports],
+        }
+        for service in found
+        if service.name in progress
+    ]
+
+
+@stack.command("ps")
+@click.argument("name")
+@output_option
+@lab_command
+def ps(app: App, name: str, output: str) -> None:
+    """List a stack's tasks, the ones that have ended too: which node, which state, and why.
+
+    \b
+    labctl stack ps voting
+    """
+    from labctl.swarm.progress import shortened
+    from labctl.swarm.stack import tasks_of
+
+    view = app.lab().swarm()
+    tasks = tasks_of(view, name)
+    if not tasks and not view.services(stack=name):
+        raise _no_stack(view, name)
+    names = {service.id: service for service in view.services(stack=name)}
+    hosts = {node.id: node.hostname for node in view.nodes()}
+    rows = sorted((_task_row(task, names, hosts) for task in tasks), key=lambda row: (row["name"], -row["since"]))
+    if output == "json":
+        print_json(rows)
+        return
+    cells = [
+        (r["id"][:12], r["name"], r["image"], r["node"] or "-", r["desired"], f"{r['state']} {_ago(r['since'])}",
+         shortened(r["error"]))
+        for r in rows
+    ]  # fmt: skip
+    table(("ID", "NAME", "IMAGE", "NODE", "DESIRED", "STATE", "ERROR"), cells)
+
+
+def _task_row(task: Task, services: dict[str, Service], hosts: dict[str, str]) -> dict[str, Any]:
+    service = services.get(task.service_id)
+    node = hosts.get(task.node_id, task.node_id)
+    slot = node if service is not None and service.is_global else task.slot
+    return {
+        "id": task.id,
+        "name": f"{service.name if service else task.service_id}.{slot}",
+        "image": task.image.partition("@")[0],
+        "node": node,
+        "desired": task.desired,
+        "state": task.state,
+        "since": task.since,
+        "error": task.reason,
+    }
+
+
+def _ago(since: float) -> str:
+    seconds = max(0.0, time.time() - since)
+    for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second")):
+        if seconds >= size:
+            count = int(seconds // size)
+            return f"{count} {unit}{'' if count == 1 else 's'} ago"
+    return "just now"
+
+
+def _no_stack(view: SwarmView, name: str) -> NotFoundError:
+    from labctl.swarm.stack import stacks
+
+    return NotFoundError("stack", name, [one.name for one in stacks(view)])

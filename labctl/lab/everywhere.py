@@ -1,0 +1,60 @@
+"""One command on many nodes at once; a node that cannot run it is an answer, not the end of the others."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+
+from labctl.concurrent import each
+from labctl.errors import LabctlError
+from labctl.node import Node
+
+__all__ = ["Answer", "highest", "run_everywhere"]
+
+LAB_BROKEN = 3  # labctl's exit code for a node that is down
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How the command ended on a node. `code` is None where it could not run; `stderr` then says why."""
+
+    node: str
+    code: int | None
+    stdout: str
+    stderr: str
+    seconds: float
+
+    def to_dict(self) -> dict[str, object]:
+        """The answer as JSON can carry it."""
+        return {**asdict(self), "seconds": round(self.seconds, 3)}
+
+
+def run_everywhere(
+    nodes: Sequence[Node], command: str | Sequence[str], *, limit: float, heard: Callable[[Answer], None]
+) -> list[Answer]:
+    """Run the command on all nodes at once, for at most `limit` seconds each, and return the answers in order.
+
+    `heard` gets each answer as it comes, from any thread.
+    """
+
+    def ask(node: Node) -> Answer:
+        began = time.monotonic()
+        try:
+            result = node.run(command, limit=limit)
+        except LabctlError as problem:
+            said = f"{problem.message}; {problem.hint}" if problem.hint else problem.message
+            answer = Answer(node.name, None, "", f"{said}\n", time.monotonic() - began)
+        else:
+            late = result.timed_out and result.seconds >= limit
+            note = f"ended after {limit:g} s, the limit\n" if late else ""
+            answer = Answer(node.name, result.code, result.stdout, result.stderr + note, result.seconds)
+        heard(answer)
+        return answer
+
+    return each(nodes, ask, at_once=max(1, len(nodes)))
+
+
+def highest(answers: Sequence[Answer]) -> int:
+    """The exit code for all: the highest of them; a node that could not run the command counts as 3."""
+    return max((LAB_BROKEN if answer.code is None else answer.code for answer in answers), default=0)

@@ -1,0 +1,75 @@
+"""A lab with more nodes than it has: the spec that says so. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from labctl.backend import LabRecord
+from labctl.errors import LabError, NotFoundError, UsageError
+from labctl.spec import LabSpec, Role, read_mapping
+
+__all__ = ["bare_node", "more_nodes"]
+
+Extend = Callable[[LabRecord | None], LabSpec]
+
+
+def bare_node(lab: str, name: str, options: Mapping[str, Any]) -> Extend:
+    """One more engine that is in no swarm. A lab that is not there is made, of that one node and empty of a swarm."""
+
+    def extend(record: LabRecord | None) -> LabSpec:
+        node = {**options, "name": name, "role": "worker"}
+        if record is None:
+            return read_mapping({"name": lab, "swarm": "empty", "nodes": [node]}, source="the new machine")
+        spec = _spec_of(record)
+        _refuse_taken(spec, record, [name])
+        return _extended(spec, [node if spec.swarm == "empty" else {**node, "swarm": "bare"}])
+
+    return extend
+
+
+def more_nodes(lab: str, names: Sequence[str], role: Role, count: int, options: Mapping[str, Any]) -> Extend:
+    """`count` more nodes, in the swarm where the lab has one; named as the lab's others where no names are given."""
+
+    def extend(record: LabRecord | None) -> LabSpec:
+        if record is None:
+            raise NotFoundError("lab", lab, (), hint="`labctl up` makes one.")
+        spec = _spec_of(record)
+        chosen = list(names) or _free_names(spec, record, role, count)
+        _refuse_taken(spec, record, chosen)
+        return _extended(spec, [{**options, "name": name, "role": role} for name in chosen])
+
+    return extend
+
+
+def _spec_of(record: LabRecord) -> LabSpec:
+    if record.spec is None:
+        raise LabError(
+            f"what lab {record.name} shall be is not written on it any more",
+            hint=f"`labctl down -l {record.name}` and `labctl up -l {record.name}` make it anew.",
+        )
+    return record.spec
+
+
+def _extended(spec: LabSpec, added: Sequence[Mapping[str, Any]]) -> LabSpec:
+    given = spec.model_dump(mode="json", exclude_defaults=True, exclude={"managers", "workers", "nodes"})
+    there = [node.model_dump(mode="json", exclude_defaults=True) for node in spec.all_nodes()]
+    return read_mapping({**given, "nodes": [*there, *added]}, source="the new node")
+
+
+def _taken(spec: LabSpec, record: LabRecord) -> set[str]:
+    return {node.name for node in spec.all_nodes()} | {node.name for node in record.nodes}
+
+
+def _refuse_taken(spec: LabSpec, record: LabRecord, names: Sequence[str]) -> None:
+    twice = sorted(set(names) & _taken(spec, record))
+    if twice:
+        raise UsageError(
+            f"lab {spec.name} has a node named {', '.join(twice)} already", hint="`labctl ls` lists what there is."
+        )
+
+
+def _free_names(spec: LabSpec, record: LabRecord, role: Role, count: int) -> list[str]:
+    taken = _taken(spec, record)
+    numbers = range(1, len(taken) + count + 1)
+    return [name for number in numbers if (name := f"{role}{number}") not in taken][:count]

@@ -1,0 +1,102 @@
+"""Where the swarm's tasks are: nodes, and on each its tasks. One look at one manager."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from labctl.concurrent import each
+from labctl.lab.lab import Lab
+from labctl.node import Node
+from labctl.swarm.state import Service, SwarmNode, SwarmView, Task
+
+__all__ = ["Column", "Placed", "SwarmMap", "look", "map_of"]
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A task: `name` is service.slot, as `docker service ps` says it; `reason` is the scheduler's or the engine's."""
+
+    name: str
+    service: str
+    state: str
+    desired: str
+    reason: str
+    image: str
+
+
+@dataclass(frozen=True)
+class Column:
+    """A node. `state` is the swarm's word (ready, down), the machine's where the swarm does not know the node."""
+
+    name: str
+    role: str
+    leader: bool
+    state: str
+    availability: str
+    tasks: tuple[Placed, ...]
+
+
+@dataclass(frozen=True)
+class SwarmMap:
+    """All nodes, and the tasks that no node has taken yet."""
+
+    lab: str
+    nodes: tuple[Column, ...]
+    waiting: tuple[Placed, ...]
+
+    def to_dict(self) -> dict[str, object]:
+        """The map as JSON can carry it."""
+        return asdict(self)
+
+
+def look(lab: Lab) -> SwarmMap:
+    """Ask a working manager. Raises QuorumLost or LabError when there is none."""
+    view = SwarmView(lab.manager().engine)
+    seen: dict[str, list[object]] = {}
+
+    def ask(kind: str) -> None:
+        seen[kind] = list(getattr(view, kind)())
+
+    each(("nodes", "services", "tasks"), ask)
+    members = [one for one in seen["nodes"] if isinstance(one, SwarmNode)]
+    services = [one for one in seen["services"] if isinstance(one, Service)]
+    tasks = [one for one in seen["tasks"] if isinstance(one, Task)]
+    return map_of(lab.name, lab.nodes, members, services, tasks)
+
+
+def map_of(
+    lab: str, machines: Sequence[Node], members: Sequence[SwarmNode], services: Sequence[Service], tasks: Sequence[Task]
+) -> SwarmMap:
+    """Put the tasks under their nodes, by service, state and slot. Machines that are in no swarm come last. Pure."""
+    known = {service.id: service for service in services}
+    hosts = {member.id: member.hostname for member in members}
+    placed: dict[str, list[Placed]] = {}
+    shown = [task for task in tasks if task.service_id in known and _matters(task, known[task.service_id])]
+    for task in sorted(shown, key=lambda task: (known[task.service_id].name, task.state != "running", task.slot)):
+        placed.setdefault(task.node_id, []).append(_placed(task, known[task.service_id], hosts))
+    columns = [_column(member, tuple(placed.get(member.id, ()))) for member in members]
+    named = {member.hostname for member in members}
+    columns += [
+        Column(node.name, node.role, False, "no swarm" if node.is_running else node.state, "", ())
+        for node in machines
+        if node.name not in named
+    ]
+    return SwarmMap(lab, tuple(columns), tuple(placed.get("", ())))
+
+
+def _matters(task: Task, service: Service) -> bool:
+    """What runs, what shall, and what a job has done; not what was replaced."""
+    if service.is_job:
+        return task.iteration == service.iteration
+    return task.desired == "running" or not task.is_over
+
+
+def _placed(task: Task, service: Service, hosts: Mapping[str, str]) -> Placed:
+    which = str(task.slot) if task.slot else hosts.get(task.node_id, task.node_id)
+    image = task.image.partition("@")[0]
+    return Placed(f"{service.name}.{which}", service.name, task.state, task.desired, task.reason, image)
+
+
+def _column(member: SwarmNode, tasks: tuple[Placed, ...]) -> Column:
+    return Column(member.hostname, member.role, member.leader, member.state, member.availability, tasks)

@@ -1,0 +1,212 @@
+"""Days on which something breaks in the middle. Nothing half-made stays, and the next command works."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from labctl.cli.main import run
+from labctl.lab import Context, Lab, find_lab, lab_names
+from labctl.spec import labels
+
+pytestmark = pytest.mark.lab
+
+LABCTL = [sys.executable, "-m", "labctl", "--progress", "plain"]
+
+
+@pytest.fixture
+def name(lab_name: str, context: Context) -> Iterator[str]:
+    """A lab's name; whatever is left of the lab is removed."""
+    yield lab_name
+    run(["down", "--lab", lab_name])
+    assert lab_name not in lab_names(context)
+
+
+def start_up(name: str, *flags: str, **environment: str) -> subprocess.Popen[str]:
+    """Start `labctl up` in a process of its own."""
+    return subprocess.Popen(
+        [*LABCTL, "up", "--name", name, "--nodes", "2", *flags],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | environment,
+        start_new_session=True,
+    )
+
+
+def wait_for_containers(context: Context, name: str, count: int = 1) -> None:
+    """Wait until the lab has so many containers: `up` is in the middle of it."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if len(context.engine.containers(labels.of_lab(name))) >= count:
+            return
+        time.sleep(0.02)
+    raise AssertionError("up made no container within 60 s")
+
+
+def test_ctrl_c_takes_back_what_was_made(context: Context, name: str) -> None:
+    process = start_up(name)
+    wait_for_containers(context, name)
+
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=120)
+
+    assert process.returncode == 130, said
+    assert "Traceback" not in said
+    assert name not in lab_names(context)
+
+
+def test_after_kill_9_up_finishes_what_was_begun(context: Context, name: str) -> None:
+    process = start_up(name, "--no-verify")
+    wait_for_containers(context, name, 2)
+    process.kill()
+    process.communicate()
+
+    assert run(["up", "--name", name, "--nodes", "2"]) == 0
+
+    lab = find_lab(context, name)
+    assert [(node.hostname, node.state) for node in lab.swarm().nodes()] == [
+        ("manager1", "ready"),
+        ("worker1", "ready"),
+    ]
+
+
+def test_after_kill_9_down_leaves_nothing(context: Context, name: str) -> None:
+    process = start_up(name, "--no-verify")
+    wait_for_containers(context, name)
+    process.kill()
+    process.communicate()
+
+    assert run(["down", "--lab", name]) == 0
+
+    assert name not in lab_names(context)
+    assert context.engine.volumes([f"{labels.LAB}={name}"]) == []
+
+
+def test_two_ups_of_one_name_at_once_make_one_lab(context: Context, name: str) -> None:
+    both = [start_up(name, "--no-verify"), start_up(name, "--no-verify")]
+
+    said = [process.communicate(timeout=180)[1] for process in both]
+
+    assert [process.returncode for process in both] == [0, 0], said
+    assert [node.name for node in find_lab(context, name).nodes] == ["manager1", "worker1"]
+
+
+def test_retain_keeps_the_wreck(context: Context, name: str) -> None:
+    # A daemon.json option that no engine knows: dockerd ends at once, and says so.
+    process = subprocess.run(
+        [*LABCTL, "up", "--name", name, "--nodes", "1", "--retain", "--engine-opt", "no-such-option=1"],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+    assert process.returncode == 3, process.stderr
+    assert "no-such-option" in process.stderr, "the engine's own words must be told"
+    assert [node.name for node in find_lab(context, name).nodes] == ["manager1"]
+
+
+def test_a_failed_up_is_taken_back(context: Context, name: str) -> None:
+    process = subprocess.run(
+        [*LABCTL, "up", "--name", name, "--nodes", "1", "--engine-opt", "no-such-option=1"],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+    assert process.returncode == 3
+    assert "Traceback" not in process.stderr
+    assert name not in lab_names(context)
+
+
+def test_no_engine_is_told_in_one_line(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no.sock")
+        code = run(["up", "--name", name, "--nodes", "2"])
+
+    said = capsys.readouterr().err
+    assert code == 3
+    assert "does not answer" in said and "labctl doctor" in said
+    assert "Traceback" not in said
+
+
+def test_an_engine_that_dies_during_up_is_told(context: Context, name: str, tmp_path: Path) -> None:
+    """The engine is reached through a socket of ours, which is cut in the middle."""
+    relay = Relay(tmp_path / "engine.sock", Path(context.engine.endpoint.url.removeprefix("unix://")))
+    process = start_up(name, DOCKER_HOST=f"unix://{tmp_path}/engine.sock")
+    wait_for_containers(context, name)
+
+    relay.close()
+    _, said = process.communicate(timeout=180)
+
+    assert process.returncode == 3, said
+    assert "Traceback" not in said
+    assert "does not answer" in said
+    assert run(["up", "--name", name, "--nodes", "2", "--no-verify"]) == 0
+
+
+def test_commands_on_a_lab_that_is_not_there(shared_lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    near = shared_lab.name[:-1] + "0"
+    for command in (["status"], ["verify"], ["map"], ["ls"], ["ssh", "worker1", "true"], ["env"]):
+        assert run([*command[:1], "--lab", near, *command[1:]]) == 2, command
+        said = capsys.readouterr().err
+        assert f"no lab named '{near}'" in said
+        assert "Traceback" not in said
+
+
+def test_nodes_that_would_not_fit_are_refused_by_memory(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["up", "--name", name, "--nodes", "1000"]) in (2, 3)
+    assert "memory" in capsys.readouterr().err.lower()
+
+
+class Relay:
+    """A Unix socket that leads to another, until it is closed with all that goes through it."""
+
+    def __init__(self, path: Path, target: Path) -> None:
+        self._target = str(target)
+        self._open: list[socket.socket] = []
+        self._server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._server.bind(str(path))
+        self._server.listen(64)
+        self._path = path
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        """Cut every connection and take no more."""
+        self._path.unlink()
+        self._server.close()
+        for connection in self._open:
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                continue
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._server.accept()
+            except OSError:
+                return
+            engine = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            engine.connect(self._target)
+            self._open += [client, engine]
+            for source, sink in ((client, engine), (engine, client)):
+                threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
+
+    @staticmethod
+    def _pump(source: socket.socket, sink: socket.socket) -> None:
+        try:
+            while data := source.recv(65536):
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+        except OSError:
+            return

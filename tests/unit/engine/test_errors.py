@@ -1,0 +1,103 @@
+"""Whatever happens on the way to an engine becomes one of two errors of ours, with the engine's own words."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from pathlib import Path
+
+import pytest
+
+from labctl.engine import Endpoint, Engine
+from labctl.errors import EngineRefused, EngineUnreachable, HostError
+
+from .conftest import Handler, Serve
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 409, 500, 503])
+def test_a_refusal_keeps_the_engines_words_and_its_status(serve: Serve, status: int) -> None:
+    engine = serve(
+        {"GET /info": lambda handler: handler.send(status, {"message": "This node is not a swarm manager."})}
+    )
+
+    with pytest.raises(EngineRefused) as caught:
+        engine.info()
+
+    assert caught.value.message == "the engine of w1 refused: This node is not a swarm manager."
+    assert caught.value.status == status
+
+
+def test_a_refusal_that_is_no_json_keeps_its_words_too(serve: Serve) -> None:
+    engine = serve({"GET /info": lambda handler: handler.send(502, None, raw=b"bad gateway\n")})
+
+    with pytest.raises(EngineRefused, match="the engine of w1 refused: bad gateway"):
+        engine.info()
+
+
+def test_a_socket_that_is_not_there_is_an_engine_that_does_not_answer(tmp_path: Path) -> None:
+    engine = Engine(Endpoint(f"unix://{tmp_path}/none.sock"))
+
+    with pytest.raises(EngineUnreachable, match=r"^the engine does not answer: No such file or directory$") as caught:
+        engine.version()
+
+    assert "labctl doctor" in (caught.value.hint or "")
+
+
+def test_a_port_where_nobody_listens_is_an_engine_that_does_not_answer() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        engine = Engine(Endpoint(f"tcp://127.0.0.1:{taken.getsockname()[1]}"))
+
+        with pytest.raises(EngineUnreachable, match=r"^the engine does not answer: Connection refused$"):
+            engine.version()
+
+
+def test_an_engine_that_is_silent_for_longer_than_the_limit_does_not_answer(serve: Serve) -> None:
+    over = threading.Event()
+    engine = serve({"GET /info": lambda handler: over.wait(10) and None}, limit=0.1)
+
+    with pytest.raises(EngineUnreachable, match=r"the engine of w1 does not answer: .*timed out"):
+        engine.info()
+
+    over.set()
+
+
+def test_an_engine_that_hangs_up_does_not_answer(serve: Serve) -> None:
+    def hang_up(handler: Handler) -> None:
+        handler.close_connection = True
+
+    with pytest.raises(EngineUnreachable, match="the engine of w1 does not answer"):
+        serve({"GET /info": hang_up}).info()
+
+
+def test_an_engine_that_speaks_no_json_does_not_answer(serve: Serve) -> None:
+    with pytest.raises(EngineUnreachable):
+        serve({"GET /info": lambda handler: handler.send(200, None, raw=b"<html>")}).info()
+
+
+def test_an_engine_that_dies_while_it_streams_does_not_answer(serve: Serve) -> None:
+    engine = serve({"POST /images/create": lambda handler: handler.stream(b'{"status": "Pulling"}\n', whole=False)})
+
+    with pytest.raises(EngineUnreachable):
+        list(engine.pull("nginx"))
+
+
+def test_a_stream_that_is_cut_in_the_middle_of_a_line_is_no_answer(serve: Serve) -> None:
+    engine = serve({"POST /images/create": lambda handler: handler.stream(b'{"status": "Pul')})
+
+    with pytest.raises(EngineUnreachable):
+        list(engine.pull("nginx"))
+
+
+def test_keys_that_are_not_there_are_told(tmp_path: Path) -> None:
+    engine = Engine(Endpoint("tcp://127.0.0.1:1", tls=tmp_path / "none"))
+
+    with pytest.raises(HostError, match=r"cert\.pem, key\.pem, ca\.pem is not in"):
+        engine.version()
+
+
+def test_what_is_no_fault_of_the_engine_is_left_alone(serve: Serve) -> None:
+    engine = serve({"GET /info": lambda handler: handler.send(200, {})})
+
+    with pytest.raises(KeyError):
+        engine.info()["Swarm"]

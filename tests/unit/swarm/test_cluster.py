@@ -1,0 +1,186 @@
+"""Forming a swarm: a person's own commands, no token anywhere, and the right word when no manager can help."""
+
+from __future__ import annotations
+
+import pytest
+
+from labctl.errors import CommandFailed, EngineRefused, EngineUnreachable, LabError, QuorumLost
+from labctl.events import CommandShown, Event, NodeJoined
+from labctl.swarm import cluster
+from labctl.transport import Result
+
+from ..nodes import FakeNode, fake_node, raw_info, raw_node
+
+TOKENS = {"JoinTokens": {"Worker": "SWMTKN-1-w", "Manager": "SWMTKN-1-m"}}
+NO_MANAGER = EngineRefused("This node is not a swarm manager. Worker nodes can't be used to view it", status=503)
+NO_LEADER = EngineRefused("rpc error: code = Unknown desc = The swarm does not have a leader", status=500)
+
+
+def join_command(node: FakeNode, token: str) -> str:
+    return (
+        f"docker swarm join --token {token} --advertise-addr {node.address} --data-path-addr {node.address}"
+        " 10.0.0.11:2377"
+    )
+
+
+@pytest.fixture
+def manager() -> FakeNode:
+    return fake_node("manager1", api={"GET /swarm": TOKENS})
+
+
+@pytest.fixture
+def worker() -> FakeNode:
+    return fake_node("worker1", address="10.0.0.12")
+
+
+def test_a_swarm_is_made_with_the_nodes_own_address_and_no_other(manager: FakeNode, heard: list[Event]) -> None:
+    command = "docker swarm init --advertise-addr 10.0.0.11 --data-path-addr 10.0.0.11"
+    manager.shell.answers[command] = "Swarm initialized"
+
+    cluster.init(manager, heard.append)
+
+    assert heard == [NodeJoined("manager1", "manager")]
+
+
+def test_a_swarm_that_cannot_be_made_tells_why(manager: FakeNode) -> None:
+    command = "docker swarm init --advertise-addr 10.0.0.11 --data-path-addr 10.0.0.11"
+    manager.shell.answers[command] = Result(command, 1, stderr="Error response from daemon: already part of a swarm")
+
+    with pytest.raises(CommandFailed, match="already part of a swarm"):
+        cluster.init(manager)
+
+
+@pytest.mark.parametrize(("role", "token"), [("worker", "SWMTKN-1-w"), ("manager", "SWMTKN-1-m")])
+def test_the_token_decides_as_what_a_node_joins(manager: FakeNode, role: str, token: str) -> None:
+    assert cluster.tokens(manager).of(role) == token
+
+
+def test_a_node_joins_and_says_so(manager: FakeNode, worker: FakeNode, heard: list[Event]) -> None:
+    worker.shell.answers[join_command(worker, "SWMTKN-1-w")] = "This node joined a swarm as a worker."
+
+    cluster.join(worker, manager, "SWMTKN-1-w", heard.append)
+
+    assert heard == [NodeJoined("worker1", "worker")]
+
+
+def test_a_token_is_in_nothing_that_is_shown_or_raised(manager: FakeNode, worker: FakeNode) -> None:
+    shown: list[Event] = []
+    worker.show = shown.append
+    command = join_command(worker, "SWMTKN-1-w")
+    worker.shell.answers[command] = lambda _: Result(command.replace("SWMTKN-1-w", "***"), 1, stderr="timeout")
+
+    with pytest.raises(CommandFailed) as caught:
+        cluster.join(worker, manager, "SWMTKN-1-w")
+
+    (event,) = shown
+    assert isinstance(event, CommandShown)
+    assert "--token ***" in event.command
+    assert "SWMTKN" not in event.command + caught.value.message
+
+
+def test_a_join_that_goes_on_in_the_background_is_waited_for(manager: FakeNode, worker: FakeNode) -> None:
+    command = join_command(worker, "SWMTKN-1-w")
+    said = "Timeout was reached before node joined. The attempt to join the swarm will continue in the background."
+    worker.shell.answers[command] = Result("docker swarm join", 1, stderr=said)
+    worker.api["GET /info"] = raw_info("active")
+
+    cluster.join(worker, manager, "SWMTKN-1-w")
+
+
+def test_membership_is_what_the_nodes_own_engine_says(worker: FakeNode) -> None:
+    worker.api["GET /info"] = raw_info("active", node_id="n7", manager=True) | {}
+
+    seen = cluster.membership(worker)
+
+    assert (seen.state, seen.node_id, seen.is_manager, seen.cluster_id) == ("active", "n7", True, "")
+
+
+def test_a_node_in_no_swarm_is_inactive(worker: FakeNode) -> None:
+    worker.api["GET /info"] = {"Swarm": {"NodeID": "", "LocalNodeState": "inactive"}}
+
+    assert cluster.membership(worker).state == "inactive"
+
+
+def test_a_manager_that_answers_can_change_the_swarm(manager: FakeNode) -> None:
+    assert cluster.working_manager([manager]) is manager
+
+
+def test_nodes_made_as_managers_are_asked_first(manager: FakeNode, worker: FakeNode) -> None:
+    assert cluster.working_manager([worker, manager]) is manager
+    assert worker.asked.asked == []
+
+
+def test_a_worker_that_was_promoted_is_found_when_the_managers_are_down(worker: FakeNode) -> None:
+    worker.api["GET /swarm"] = TOKENS
+
+    assert cluster.working_manager([fake_node("manager1", state="exited"), worker]) is worker
+
+
+def test_a_manager_without_a_leader_is_passed_over_for_one_that_has_one(manager: FakeNode) -> None:
+    lost = fake_node("manager2", api={"GET /swarm": NO_LEADER})
+
+    assert cluster.working_manager([lost, manager]) is manager
+
+
+def test_managers_that_answer_and_cannot_decide_have_lost_the_quorum(worker: FakeNode) -> None:
+    worker.api["GET /swarm"] = NO_MANAGER
+    lost = fake_node("manager1", api={"GET /swarm": NO_LEADER})
+
+    with pytest.raises(QuorumLost, match="manager1: .*does not have a leader; manager2 is exited") as caught:
+        cluster.working_manager([worker, lost, fake_node("manager2", state="exited")])
+
+    assert "labctl start" in (caught.value.hint or "")
+
+
+def test_managers_that_do_not_answer_have_not_lost_the_quorum() -> None:
+    silent = fake_node("manager1", api={"GET /swarm": EngineUnreachable("connection refused")})
+
+    with pytest.raises(LabError, match="no manager answers: .*connection refused") as caught:
+        cluster.working_manager([silent])
+
+    assert not isinstance(caught.value, QuorumLost)
+
+
+def test_a_swarm_that_nobody_made_has_no_manager(worker: FakeNode) -> None:
+    worker.api["GET /swarm"] = NO_MANAGER
+    alone = fake_node("manager1", api={"GET /swarm": NO_MANAGER})
+
+    with pytest.raises(LabError, match="manager1 is not a manager of a swarm"):
+        cluster.working_manager([alone, worker])
+
+
+def test_no_nodes_have_no_manager() -> None:
+    with pytest.raises(LabError, match="there is no manager"):
+        cluster.working_manager([])
+
+
+def test_ready_is_when_all_named_nodes_are_ready_and_one_leads(manager: FakeNode) -> None:
+    manager.api["GET /nodes"] = [raw_node("manager1", leader=True), raw_node("worker1")]
+
+    assert [node.hostname for node in cluster.wait_ready(manager, ["manager1", "worker1"])] == ["manager1", "worker1"]
+
+
+def test_a_ghost_of_the_same_name_does_not_make_a_ready_node_look_down(manager: FakeNode) -> None:
+    ghost = raw_node("worker1", id_="old", state="down")
+    manager.api["GET /nodes"] = [raw_node("manager1", leader=True), raw_node("worker1"), ghost]
+
+    assert len(cluster.wait_ready(manager, ["manager1", "worker1"])) == 3
+
+
+def test_what_is_still_missing_is_noted_on_the_way(manager: FakeNode) -> None:
+    answers = iter(
+        [
+            NO_LEADER,
+            [raw_node("manager1")],
+            [raw_node("manager1"), raw_node("worker1", state="unknown")],
+            [raw_node("manager1"), raw_node("worker1")],
+            [raw_node("manager1", leader=True), raw_node("worker1")],
+        ]
+    )
+    manager.api["GET /nodes"] = lambda _: next(answers)
+    noted: list[str] = []
+
+    cluster.wait_ready(manager, ["manager1", "worker1"], noted=noted.append)
+
+    assert "does not have a leader" in noted[0]
+    assert noted[1:] == ["worker1 unknown to the manager", "worker1 unknown", "no leader"]
