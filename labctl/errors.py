@@ -2,7 +2,7 @@
 
     LabctlError                 anything a user should read; carries a hint: what to do next
     ├── UsageError              the request itself is wrong: nothing was changed          (exit 2)
-    │   ├── SpecError           flags or lab.yaml do not describe a lab; all problems at once
+    │   ├── SpecError           flags, lab.yaml or exercise.md say no lab or exercise; all problems at once
     │   └── NotFoundError       no such lab, node, exercise, service: the nearest name is offered
     ├── NotYetError             the lab is fine, the goal is not reached                  (exit 1)
     ├── HostError               this machine cannot do it, as it is                       (exit 3)
@@ -66,14 +66,20 @@ class UsageError(LabctlError):
 
 
 class SpecError(UsageError):
-    """Flags or lab.yaml do not describe a lab. `problems` holds every problem, each a line."""
+    """Flags or lab.yaml do not describe a lab, or a file no exercise. `problems` holds every problem, each a line."""
 
-    def __init__(self, problems: Sequence[str], *, source: str = "the lab's description") -> None:
+    def __init__(
+        self,
+        problems: Sequence[str],
+        *,
+        source: str = "the lab's description",
+        hint: str = "`labctl schema` prints what a lab.yaml may say.",
+    ) -> None:
         self.problems = tuple(problems)
         self.source = source
         first, *rest = self.problems or ("it is empty",)
         message = first if not rest else "\n".join((f"{source}: {len(self.problems)} problems", *self.problems))
-        super().__init__(message, hint="`labctl schema` prints what a lab.yaml may say.")
+        super().__init__(message, hint=hint)
 
 
 class NotFoundError(UsageError):

@@ -37,9 +37,7 @@ def sizes(cpus: float | None, memory: str | None) -> dict[str, Any]:
 @click.option("--engine-storage-driver", metavar="NAME", help="Its engine's storage driver.")
 @click.argument("rest", metavar="NAME", nargs=-1, type=click.UNPROCESSED)
 @lab_command
-def create(
-    app: App, driver: str, cpus: float | None, memory: str | None, rest: tuple[str, ...], **engine: Any
-) -> None:
+def create(app: App, driver: str, cpus: float | None, memory: str | None, rest: tuple[str, ...], **engine: Any) -> None:
     """Make one more bare engine: a machine in the lab's network that is in no swarm.
 
     Where there is no lab yet, it makes one with an empty swarm and this machine.

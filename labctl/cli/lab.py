@@ -76,11 +76,12 @@ def spec_from(app: App, file: Path | None, flags: dict[str, Any]) -> LabSpec:
         file = next((Path(name) for name in FILES if Path(name).is_file()), None)
     if file is not None:
         return read_file(Path("/dev/stdin") if str(file) == "-" else file, given)
+    wanted = read_mapping(given)
     if set(given) <= {"name"}:
-        record = app.context.backend().find(str(given.get("name", "lab")))
+        record = app.context.backend().find(wanted.name)
         if record is not None and record.spec is not None:
             return record.spec
-    return read_mapping(given)
+    return wanted
 
 
 def _given(app: App, flags: dict[str, Any]) -> dict[str, Any]:

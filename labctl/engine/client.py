@@ -22,7 +22,7 @@ from labctl.engine.errors import translated
 from labctl.engine.imagecalls import ImageCalls
 from labctl.errors import EngineRefused, EngineUnreachable, HostError
 
-__all__ = ["Engine", "ExecOutcome", "Json", "tar_of"]
+__all__ = ["Engine", "ExecOutcome", "Json", "client_class", "tar_of"]
 
 Json = dict[str, Any]
 REQUEST_LIMIT = 60.0  # seconds that one answer may take
@@ -310,6 +310,7 @@ class Engine(ImageCalls):
 
 @cache
 def client_class() -> Any:
+    """The docker.APIClient that is used here. Made late: importing docker takes longer than most commands do."""
     import docker
 
     class Client(docker.APIClient):

@@ -71,6 +71,22 @@ class FakeEngine(Engine):
         return answer
 
 
+class _Body(io.BytesIO):
+    """An answer's bytes, with what docker looks for below them: a reader, and its socket."""
+
+    chunked = False
+
+    @property
+    def fp(self) -> _Body:
+        """The reader."""
+        return self
+
+    @property
+    def raw(self) -> _Body:
+        """The socket."""
+        return self
+
+
 def _adapter(engine: FakeEngine) -> Any:
     """What requests sends by; made late, since importing requests takes its time."""
     import requests
@@ -85,7 +101,7 @@ def _adapter(engine: FakeEngine) -> Any:
             response.url = str(request.url)
             response.request = request
             response.reason = "as scripted"
-            response.raw = urllib3.HTTPResponse(io.BytesIO(body), status=status, preload_content=False)
+            response.raw = urllib3.HTTPResponse(_Body(body), status=status, preload_content=False)
             return response
 
         def close(self) -> None:

@@ -24,9 +24,9 @@ from labctl.images.names import Reference, parse
 from labctl.images.progress import Note, no_note
 from labctl.images.recipes import base_identity, find_built, recipe_for, sources_of
 from labctl.images.sharing import shared_beginnings
-from labctl.images.store import fill, held_names
+from labctl.images.store import fill, held_names, remember_whole, whole_since
 
-__all__ = ["build_images", "ensure", "ensure_services", "serve"]
+__all__ = ["build_images", "ensure", "ensure_all", "ensure_services", "serve"]
 
 AT_ONCE = 2  # builds; each is mostly one download and one unpacking
 SERVICES = "services"
@@ -53,6 +53,30 @@ def ensure(
     tags = build_images(engine, [_services(), *images], emit, note, mode=chosen)
     serve(engine, images, tags, emit, note, mode=chosen)
     note(f"{len(tags)} images are there")
+
+
+def ensure_all(
+    engine: Engine, emit: Emit = quiet, note: Note = no_note, *, mode: MirrorMode | None = None
+) -> None:
+    """Let the mirror serve every image of this project, so that whatever a tutorial names is there.
+
+    With the Hub in reach that leaves the stand-ins out. Where nothing has changed since the last time it
+    costs a look at the files, and no description of an image is read.
+    """
+    chosen = mode or mirror_mode()
+    digest = sources_of({"": asset("images")}, base_identity(engine))
+    if whole_since(engine, chosen) == digest and _services_built(engine):
+        return
+    images = [image for image in read_catalogue().images.values() if image.served(chosen)]
+    tags = build_images(engine, [_services(), *images], emit, note, mode=chosen)
+    serve(engine, images, tags, emit, note, mode=chosen)
+    # The base may only be there since the build.
+    remember_whole(engine, chosen, sources_of({"": asset("images")}, base_identity(engine)))
+
+
+def _services_built(engine: Engine) -> bool:
+    sources = sources_of({"": asset("images") / SERVICES})
+    return find_built(engine, SERVICES, sources, base_identity(engine)) is not None
 
 
 def ensure_services(engine: Engine, emit: Emit = quiet, note: Note = no_note) -> str:

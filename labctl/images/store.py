@@ -26,7 +26,17 @@ from labctl.spec import labels
 from labctl.state import state_dir, write_private
 from labctl.waiting import Pending, wait_until
 
-__all__ = ["OWNER", "collect_garbage", "fill", "forget", "held_names", "open_store", "writer_port"]
+__all__ = [
+    "OWNER",
+    "collect_garbage",
+    "fill",
+    "forget",
+    "held_names",
+    "open_store",
+    "remember_whole",
+    "whole_since",
+    "writer_port",
+]
 
 OWNER = "labctl.owner"  # label: whose state folder remembers what this container does
 WRITER = "writer"  # the value of the cache label on the registry that writes
@@ -62,6 +72,17 @@ def fill(
         for tag, references in wanted.items():
             names |= {reference.path: tag for reference in references}
         _remember(engine, mode.store, names)
+
+
+def whole_since(engine: Engine, mode: MirrorMode) -> str:
+    """Return the digest of all images' files when the store was last known to hold them all; "" for never."""
+    kept = _remembered().get(mode.store)
+    return str(kept.get("whole", "")) if kept and kept.get("born") == _born(engine, mode.store) else ""
+
+
+def remember_whole(engine: Engine, mode: MirrorMode, digest: str) -> None:
+    """Remember that the store holds all images that were made of these files."""
+    _remember(engine, mode.store, held_names(engine, mode), whole=digest)
 
 
 @contextlib.contextmanager
@@ -194,7 +215,7 @@ def _remembered() -> dict[str, dict[str, Any]]:
         return {}
 
 
-def _remember(engine: Engine, volume: str, names: Mapping[str, str]) -> None:
+def _remember(engine: Engine, volume: str, names: Mapping[str, str], *, whole: str = "") -> None:
     known = _remembered()
-    known[volume] = {"born": _born(engine, volume), "names": dict(names)}
+    known[volume] = {"born": _born(engine, volume), "names": dict(names), "whole": whole}
     write_private(_file(), json.dumps(known, indent=1).encode())

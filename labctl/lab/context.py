@@ -9,7 +9,7 @@ from labctl.engine import Engine, host_endpoint
 from labctl.errors import LabError
 from labctl.events import Emit, quiet
 
-__all__ = ["Context", "open_context"]
+__all__ = ["LAB_MTU", "Context", "open_context"]
 
 LAB_MTU = 1500  # bytes; nodes talk over a bridge of this host, whatever the way out is like
 

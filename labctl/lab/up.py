@@ -18,7 +18,7 @@ from labctl.lab.context import LAB_MTU, Context
 from labctl.lab.form import Forming
 from labctl.lab.members import label_nodes, members_of, remove_ghosts
 from labctl.lab.plan import Plan, plan_of
-from labctl.lab.verify import PROBE_IMAGE, verify
+from labctl.lab.verify import verify
 from labctl.mesh.ipvs import ipvs_available
 from labctl.node import Node
 from labctl.spec import LabSpec
@@ -82,7 +82,7 @@ class _Up:
         with steps.step("Images"):
             image = images.ensure_node_image(self.engine, steps.emit, steps.note)
             if self.spec.registry:
-                images.ensure(self.engine, [PROBE_IMAGE], steps.emit, steps.note)
+                images.ensure_all(self.engine, steps.emit, steps.note)
         backend = self.context.maker(self.spec.backend, image)
         with self._undone_on_failure(backend, plan):
             with steps.step("Network and keys"):

@@ -9,7 +9,7 @@ from typing import NamedTuple, NoReturn
 
 from .engineapi import Engine, EngineError, Network, reload_engine
 from .gossip import Bell
-from .model import Uplink, rules_for
+from .model import Rules, Uplink, rules_for
 from .netns import INGRESS, CommandError, Namespace, scan
 from .networkdb import DecodeError, Endpoint, NetworkDBError, Table, Tables, decode_endpoint
 from .pace import Pace
@@ -31,8 +31,21 @@ class Topology(NamedTuple):
     """Which network each namespace balances, and how the node reaches ingress."""
 
     networks: dict[Namespace, Network]
-    sandbox: str = ""
+    sandbox: str = ""  # ingress's address on the bridge; empty while it is not connected
     subnet: str = ""
+    complete: bool = True  # the engine knows a network for every namespace, and has connected ingress
+
+    def ingress(self) -> Network | None:
+        """Return the ingress network, if this node has it."""
+        return next((network for network in self.networks.values() if network.is_ingress), None)
+
+
+class Demand(NamedTuple):
+    """What the networkdb says of one network, and what follows from it."""
+
+    endpoints: tuple[Endpoint, ...]
+    rules: Rules
+    addresses: frozenset[str]
 
 
 class Agent:
@@ -60,7 +73,7 @@ class Agent:
         self._seen: tuple[Namespace, ...] = ()
         self._topology: Topology | None = None
         self._tables: dict[str, Table] = {}
-        self._endpoints: dict[str, tuple[Endpoint, ...]] = {}
+        self._demands: dict[str, Demand] = {}
         self._reloaded = float("-inf")
         self._failing_since: float | None = None
         self._status_file = status_file
@@ -114,9 +127,9 @@ class Agent:
 
     def _look(self, now: float) -> list[str]:
         """Read the networkdb and apply what it says. Returns what could not be applied."""
-        if self._topology is None:
-            self._topology = self._discover()
         topology = self._topology
+        if topology is None or not topology.complete:
+            topology = self._topology = self._discover()
         self._pace.looked(now, found=self._read_tables(topology, now))
         problems = []
         for namespace, network in topology.networks.items():
@@ -127,7 +140,7 @@ class Agent:
                 if namespace in self._scan():
                     problems.append(str(error))
         try:
-            self._divert(topology)
+            problems += self._divert(topology)
         except CommandError as error:
             problems.append(str(error))
         return problems
@@ -143,15 +156,14 @@ class Agent:
                 is_ingress = namespace.name == INGRESS
                 if network.is_ingress == is_ingress and network.identity.startswith(namespace.network_prefix()):
                     networks[namespace] = network
-        unknown = [namespace.name for namespace in self._seen if namespace not in networks]
-        if unknown:
-            raise EngineError(f"the engine lists no network for {', '.join(unknown)} yet")
-        if not any(network.is_ingress for network in networks.values()):
-            return Topology(networks)
-        gateway = self._engine.gateway()
-        if not gateway.sandbox:
-            raise EngineError("ingress is not connected to the node yet")
-        return Topology(networks, gateway.sandbox, gateway.subnet)
+        # A namespace may outlive its network for a moment, or for good: it shall not hold up the others.
+        complete = len(networks) == len(self._seen)
+        ingress = next((namespace for namespace in networks if namespace.name == INGRESS), None)
+        if ingress is None:
+            return Topology(networks, complete=complete)
+        subnet = self._engine.gateway_subnet()
+        sandbox = self._plumber.ingress_address(ingress, subnet)
+        return Topology(networks, sandbox, subnet, complete=complete and bool(sandbox))
 
     def _read_tables(self, topology: Topology, now: float) -> bool:
         """Read the endpoints of all networks, and tell whether they changed.
@@ -168,9 +180,10 @@ class Agent:
             ) from error
         if tables == self._tables:
             return False
-        for identity, table in tables.items():
-            if table != self._tables.get(identity):
-                self._endpoints[identity] = decode(table)
+        self._demands = {
+            identity: self._demands[identity] if table == self._tables.get(identity) else demand(table)
+            for identity, table in tables.items()
+        }
         self._tables = tables
         return True
 
@@ -185,42 +198,42 @@ class Agent:
             log.info("asked the engine to read its configuration, for its network diagnostic port")
 
     def _balance(self, namespace: Namespace, network: Network, now: float) -> None:
-        endpoints = self._endpoints[network.identity]
-        rules = rules_for(endpoints)
-        addresses = frozenset(endpoint.address for endpoint in endpoints)
+        _, rules, addresses = self._demands[network.identity]
         if self._plumber.balance(namespace, rules, addresses, now):
             log.info(
                 "%s: %d VIPs, %d ports, %d tasks serve",
                 *(network.name, len(rules.vips), len(rules.ports), len(rules.serving())),
             )
 
-    def _divert(self, topology: Topology) -> None:
-        ports = frozenset(
-            (port.protocol, port.published)
-            for network in topology.networks.values()
-            if network.is_ingress
-            for endpoint in self._endpoints[network.identity]
-            for port in endpoint.ports
-        )
+    def _divert(self, topology: Topology) -> list[str]:
+        """Let the node send its published ports to ingress. Returns what is missing for that."""
+        ingress = topology.ingress()
+        if ingress is None:
+            if self._plumber.undivert():
+                log.info("node: nothing to publish")
+            return []
         if not topology.sandbox:
-            changed = self._plumber.undivert()
-        else:
-            changed = self._plumber.divert(Uplink(topology.sandbox, topology.subnet, ports))
-        if changed:
+            return ["ingress is not connected to the node yet"]
+        ports = frozenset(self._demands[ingress.identity].rules.ports)
+        if self._plumber.divert(Uplink(topology.sandbox, topology.subnet, ports)):
             log.info("node: %d published ports", len(ports))
+        return []
 
     def _report(self, problem: str | None, *, settling: bool = False) -> None:
         """Write the status when it changed, and now and then when it did not."""
         error = None if settling else problem
         old = self._status
         networks = self._topology.networks if self._topology else {}
-        shown = [e for network in networks.values() for e in self._endpoints.get(network.identity, ())]
+        demands = [
+            self._demands[network.identity] for network in networks.values() if network.identity in self._demands
+        ]
+        shown = [endpoint for one in demands for endpoint in one.endpoints]
         new = old._replace(
             mode=Mode.NAT if self._seen else Mode.IDLE,
             networks=len(networks),
             services=len({endpoint.service_id for endpoint in shown if endpoint.vip or endpoint.ports}),
             tasks=len({endpoint.task for endpoint in shown if endpoint.service_id and not endpoint.disabled}),
-            ports=tuple(sorted({f"{p.published}/{p.protocol}" for e in shown for p in e.ports})),
+            ports=tuple(f"{port}/{protocol}" for one in demands for protocol, port in one.rules.ports),
             pending=problem if settling else None,
             error=error,
             last_error=error or old.last_error,
@@ -240,12 +253,13 @@ class Agent:
             log.warning("the status cannot be written: %s", failure)
 
 
-def decode(table: Table) -> tuple[Endpoint, ...]:
-    """Decode a table, leaving out (and logging) what is no endpoint."""
+def demand(table: Table) -> Demand:
+    """Work out what a table asks for, leaving out (and logging) what is no endpoint."""
     endpoints = []
     for key, record in table.items():
         try:
             endpoints.append(decode_endpoint(record))
         except DecodeError as error:
             log.warning("endpoint %s left out: %s", key[:12], error)
-    return tuple(endpoints)
+    addresses = frozenset(endpoint.address for endpoint in endpoints)
+    return Demand(tuple(endpoints), rules_for(endpoints), addresses)

@@ -1,4 +1,4 @@
-"""What the mesh asks of the node's own engine: its overlay networks, and where ingress is on the bridge."""
+"""What the mesh asks of the node's own engine: its overlay networks, and the bridge that leads to ingress."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from typing import Any, NamedTuple, Protocol
 from .httpget import Connection, HttpError
 from .nft import BRIDGE
 
-__all__ = ["Engine", "EngineError", "Gateway", "LocalEngine", "Network", "diagnostic_port", "reload_engine"]
+__all__ = ["Engine", "EngineError", "LocalEngine", "Network", "diagnostic_port", "reload_engine"]
 
 PID_FILE = "/run/docker.pid"
 CONFIG_FILE = "/etc/docker/daemon.json"
 USUAL_DIAGNOSTIC_PORT = 2000
-INGRESS_SANDBOX = "ingress-sbox"
 
 
 class EngineError(Exception):
@@ -31,13 +30,6 @@ class Network(NamedTuple):
     is_ingress: bool
 
 
-class Gateway(NamedTuple):
-    """The bridge between the node and the swarm's namespaces on it."""
-
-    subnet: str
-    sandbox: str  # address of the ingress namespace on it; empty while it has none
-
-
 class Engine(Protocol):
     """What the agent asks of the node's engine."""
 
@@ -45,8 +37,8 @@ class Engine(Protocol):
         """Return the overlay networks that this node knows. Raises EngineError."""
         ...
 
-    def gateway(self) -> Gateway:
-        """Return the bridge that published ports go through. Raises EngineError."""
+    def gateway_subnet(self) -> str:
+        """Return the IPv4 subnet of the bridge between the node and ingress. Raises EngineError."""
         ...
 
 
@@ -64,15 +56,17 @@ class LocalEngine:
         except (KeyError, TypeError) as error:
             raise EngineError(f"a list of networks that is not understood: {error!r}") from error
 
-    def gateway(self) -> Gateway:
-        """Return the bridge that published ports go through. Raises EngineError."""
+    def gateway_subnet(self) -> str:
+        """Return the IPv4 subnet of the bridge between the node and ingress. Raises EngineError."""
         bridge = self._get(f"/networks/{BRIDGE}")
         try:
-            subnet = str(bridge["IPAM"]["Config"][0]["Subnet"])
-            sandbox = (bridge["Containers"] or {}).get(INGRESS_SANDBOX, {})
-            return Gateway(subnet, str(sandbox.get("IPv4Address", "")).partition("/")[0])
-        except (AttributeError, IndexError, KeyError, TypeError) as error:
+            subnets = [str(config["Subnet"]) for config in bridge["IPAM"]["Config"]]
+        except (KeyError, TypeError) as error:
             raise EngineError(f"a network {BRIDGE} that is not understood: {error!r}") from error
+        for subnet in subnets:
+            if ":" not in subnet:
+                return subnet
+        raise EngineError(f"the network {BRIDGE} has no IPv4 subnet")
 
     def _get(self, path: str) -> Any:
         try:

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-import logging
+import ipaddress
 import os
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-__all__ = ["INGRESS", "CommandError", "Namespace", "Run", "prepare", "run", "scan", "set_route_localnet", "set_vips"]
+__all__ = [
+    "INGRESS",
+    "CommandError",
+    "Namespace",
+    "Run",
+    "address_within",
+    "prepare",
+    "run",
+    "scan",
+    "set_route_localnet",
+    "set_vips",
+]
 
 FOLDER = "/run/docker/netns"
 INGRESS = "ingress_sbox"
@@ -17,7 +28,6 @@ BALANCER_PREFIX = "lb_"
 # Where the engine puts a balancer's end of its overlay network, and ingress's.
 INTERFACE = "eth0"
 LIMIT = 10.0  # seconds that a program may take; they take milliseconds
-log = logging.getLogger("mesh")
 
 
 class CommandError(Exception):
@@ -119,14 +129,20 @@ def set_vips(run: Run, namespace: Namespace, wanted: Iterable[str]) -> None:
 
 def namespace_vips(listing: str) -> set[str]:
     """Return the addresses without a subnet from what `ip -o -4 addr show` prints."""
-    found = set()
-    for line in listing.splitlines():
-        words = line.split()
-        if "inet" in words:
-            address, _, length = words[words.index("inet") + 1].partition("/")
-            if length in ("", "32"):
-                found.add(address)
-    return found
+    return {str(address.ip) for address in listed_addresses(listing) if address.network.prefixlen == 32}
+
+
+def address_within(run: Run, namespace: Namespace, subnet: str) -> str:
+    """Return the namespace's address in `subnet`, empty while it has none. Raises CommandError."""
+    wanted = ipaddress.IPv4Network(subnet)
+    listing = run("ip", "-o", "-4", "addr", "show", inside=namespace)
+    return next((str(address.ip) for address in listed_addresses(listing) if address.network == wanted), "")
+
+
+def listed_addresses(listing: str) -> list[ipaddress.IPv4Interface]:
+    """Return the addresses, with their subnets, from what `ip -o -4 addr show` prints."""
+    lines = [line.split() for line in listing.splitlines()]
+    return [ipaddress.IPv4Interface(words[words.index("inet") + 1]) for words in lines if "inet" in words]
 
 
 def set_route_localnet(bridge: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 
 from .conntrack import FlowJanitor, forget_now
 from .model import Rules, Stale, Uplink, stale_flows
-from .netns import INGRESS, CommandError, Namespace, Run, prepare, run, set_route_localnet, set_vips
+from .netns import INGRESS, CommandError, Namespace, Run, address_within, prepare, run, set_route_localnet, set_vips
 from .nft import BRIDGE, FORWARD_CHAIN, balancer_script, forward_script, node_script
 
 __all__ = ["Plumber"]
@@ -52,6 +52,10 @@ class Plumber:
             self.janitor.note(namespace, stale, now)
             forget_now(self._run, stale, namespace)
         return old != rules
+
+    def ingress_address(self, namespace: Namespace, subnet: str) -> str:
+        """Return where the node reaches its ingress namespace, empty while it cannot. Raises CommandError."""
+        return address_within(self._run, namespace, subnet)
 
     def divert(self, uplink: Uplink) -> bool:
         """Make the node send published ports to its ingress namespace. Returns whether anything changed.

@@ -17,8 +17,8 @@ class Mode:
     """The values of `MeshStatus.mode`: who serves the mesh of this node."""
 
     IPVS = "ipvs"  # the kernel; no agent runs
-    NAT = "nat"  # the agent, and the node is in a swarm
-    IDLE = "idle"  # the agent, and the node is in no swarm
+    NAT = "nat"  # the agent
+    IDLE = "idle"  # the agent, which has nothing to serve: no swarm network is on this node
 
 
 class MeshStatus(NamedTuple):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-__all__ = ["STREAM_LIMIT", "Result", "Transport", "as_argv", "bounded"]
+__all__ = ["STREAM_LIMIT", "Result", "Transport", "as_argv", "bounded", "shown"]
 
 STREAM_LIMIT = 3600.0  # seconds that a copy may take
 KILL_AFTER = 2  # seconds between a command's SIGTERM at its limit, and SIGKILL

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from labctl.events import Event
+
+from .tiny_engine import Reply, Server
 
 # The same examples in each run; `HYPOTHESIS_PROFILE=explore pytest tests/unit` looks for new ones.
 settings.register_profile("same", derandomize=True, deadline=None, database=None)
@@ -28,3 +33,19 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "state"
     monkeypatch.setenv("LABCTL_STATE", str(folder))
     return folder
+
+
+@pytest.fixture
+def tiny_engine() -> Iterator[Callable[[Mapping[str, Reply]], Server]]:
+    """Start HTTP servers in the place of engines; they answer the replies given by "GET /path"."""
+    folder = Path(tempfile.mkdtemp(prefix="labctl-"))  # a socket's path must be short
+    servers: list[Server] = []
+
+    def start(replies: Mapping[str, Reply]) -> Server:
+        servers.append(Server(folder / f"{len(servers)}.sock", replies))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.stop()
+    shutil.rmtree(folder)

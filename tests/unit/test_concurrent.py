@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import threading
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
+from labctl import concurrent
 from labctl.concurrent import each, gather, together
 from labctl.errors import Abandoned, LabError, NotYetError, SeveralErrors
 
@@ -102,6 +104,29 @@ def test_a_bug_is_not_hidden_among_errors_of_the_lab() -> None:
 def test_ctrl_c_in_a_job_is_not_turned_into_an_error() -> None:
     with pytest.raises(KeyboardInterrupt):
         gather([failed(KeyboardInterrupt()), failed(LabError("broken"))])
+
+
+def test_after_ctrl_c_nothing_begins_that_had_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[int] = []
+    cancelled = threading.Event()
+
+    class Watched(ThreadPoolExecutor):
+        def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+            super().shutdown(wait, cancel_futures=cancel_futures)
+            cancelled.set()
+
+    def work(item: int) -> None:
+        begun.append(item)
+        main = threading.main_thread().ident
+        assert main is not None
+        signal.pthread_kill(main, signal.SIGINT)
+        assert cancelled.wait(PATIENCE)
+
+    monkeypatch.setattr(concurrent, "ThreadPoolExecutor", Watched)
+    with pytest.raises(KeyboardInterrupt):
+        each(range(5), work, at_once=1)
+
+    assert begun == [0]
 
 
 def test_an_error_that_only_follows_from_another_is_not_told() -> None:

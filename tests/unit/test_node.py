@@ -80,7 +80,12 @@ def test_a_failed_command_does_not_tell_its_secrets() -> None:
 def test_a_node_that_does_not_run_is_asked_nothing(state: str) -> None:
     node = fake_node(state=state)
 
-    for ask in (lambda: node.run("true"), lambda: node.engine, lambda: node.interactive(["sh"])):
+    for ask in (
+        lambda: node.run("true"),
+        lambda: node.engine,
+        lambda: node.interactive(["sh"]),
+        lambda: node.stream(["sh"]),
+    ):
         with pytest.raises(NodeDown, match=f"node manager1 is {state}"):
             ask()
 
@@ -98,6 +103,13 @@ def test_a_node_that_was_started_again_opens_its_engine_anew() -> None:
     node = fake_node(state="exited")
 
     assert dataclasses.replace(node, state="running").engine.where == "the engine of manager1"
+
+
+def test_bytes_stream_through_a_command() -> None:
+    node = fake_node()
+    node.shell.answers["cat"] = "hello"
+
+    assert b"".join(node.stream(["cat"], stdin=[b"x"])) == b"hello"
 
 
 def test_files_go_there_and_back() -> None:

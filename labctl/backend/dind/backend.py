@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -270,6 +270,7 @@ def _spec_of(volumes: Sequence[dict[str, Any]]) -> LabSpec | None:
         return None
     newest = max(noted, key=lambda found: str(found.get("CreatedAt", "")))
     try:
-        return read_mapping(json.loads(newest["Labels"][labels.SPEC]), source="the lab's label")
+        said = json.loads(newest["Labels"][labels.SPEC])
+        return read_mapping(said, source="the lab's label") if isinstance(said, dict) else None
     except (ValueError, SpecError):
         return None

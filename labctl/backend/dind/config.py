@@ -11,6 +11,18 @@ from labctl.spec import LabSpec, labels
 
 __all__ = ["container_name", "network_name", "node_container"]
 
+SAME_FOR_ALL: Mapping[str, Any] = {
+    # A nested runtime mounts its own /proc, which the kernel allows only where the outer one is whole.
+    "MaskedPaths": [],
+    "ReadonlyPaths": [],
+    "DeviceCgroupRules": ["a *:* rwm"],
+    "CgroupnsMode": "private",
+    "Tmpfs": {"/run": "rw,exec,nosuid,mode=755"},
+    # A node that a learner shut down stays down; after the host's restart `labctl start` brings all back.
+    "RestartPolicy": {"Name": "no"},
+    "LogConfig": {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "2"}},
+}
+
 
 def container_name(spec: LabSpec, node: str) -> str:
     """The name of a node's container."""
@@ -33,9 +45,8 @@ def node_container(
 ) -> dict[str, Any]:
     """Return the body of POST /containers/create for a node whose engine is published on 127.0.0.1:`port`.
 
-    Never privileged: the capabilities are named one by one. MaskedPaths and ReadonlyPaths are emptied
-    because a nested runtime mounts its own /proc; nothing of the host is mounted. `confinement` is what the
-    host's engine must be told beside that (SecurityOpt, UsernsMode).
+    Never privileged: the capabilities are named one by one; nothing of the host is mounted. `confinement` is
+    what the host's engine must be told beside that (SecurityOpt, UsernsMode).
     """
     marks = {
         labels.LAB: spec.name,
@@ -45,7 +56,6 @@ def node_container(
         labels.ADDRESS: plan.address,
         labels.PORT: str(port),
     }
-    network = network_name(spec.name)
     return {
         "Image": image,
         "Hostname": plan.spec.name,
@@ -55,28 +65,21 @@ def node_container(
         "HostConfig": {
             "CapDrop": ["ALL"],
             "CapAdd": list(capabilities),
-            "MaskedPaths": [],
-            "ReadonlyPaths": [],
-            "DeviceCgroupRules": ["a *:* rwm"],
-            "CgroupnsMode": "private",
-            "NetworkMode": network,
+            "NetworkMode": network_name(spec.name),
             "PortBindings": {f"{ENGINE_PORT}/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(port)}]},
             "Mounts": [_disk(marks)],
-            "Tmpfs": {"/run": "rw,exec,nosuid,mode=755"},
-            # A node that a learner shut down stays down; after the host's restart `labctl start` brings all back.
-            "RestartPolicy": {"Name": "no"},
-            "LogConfig": {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "2"}},
+            **SAME_FOR_ALL,
             **confinement,
             **_limits(plan),
         },
-        "NetworkingConfig": {
-            "EndpointsConfig": {
-                network: {
-                    "IPAMConfig": {"IPv4Address": plan.address},
-                    "Aliases": [plan.spec.name, *plan.aliases],
-                }
-            }
-        },
+        "NetworkingConfig": {"EndpointsConfig": {network_name(spec.name): _attached(plan)}},
+    }
+
+
+def _attached(plan: NodePlan) -> dict[str, Any]:
+    return {
+        "IPAMConfig": {"IPv4Address": plan.address},
+        "Aliases": [plan.spec.name, *plan.aliases],
     }
 
 

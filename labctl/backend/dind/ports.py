@@ -19,5 +19,5 @@ def free_port() -> int:
 
 def is_port_taken(refused: EngineRefused) -> bool:
     """Whether an engine's refusal to start a container says that a published port is in use."""
-    said = refused.message
+    said = refused.message.lower()  # Docker Desktop begins with a capital
     return "port is already allocated" in said or "address already in use" in said or "ports are not available" in said

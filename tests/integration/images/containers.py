@@ -14,7 +14,7 @@ from typing import Any
 
 from labctl.waiting import Pending, wait_until
 
-LIMIT = 30.0  # seconds that a container has to begin to answer
+LIMIT = 60.0  # seconds that a container has to begin to answer; a busy machine needs many
 CONTRACT_STOP = 3.0  # seconds within which every image ends at `docker stop`
 
 
@@ -51,7 +51,7 @@ def fetch(
         url, body.encode() if body is not None else None, dict(headers or {}), method=method
     )
     try:
-        with _OPENER.open(request, timeout=10) as response:
+        with _OPENER.open(request, timeout=30) as response:
             return Answer(response.status, response.read().decode(), dict(response.headers))
     except urllib.error.HTTPError as refused:
         with refused:
@@ -85,6 +85,11 @@ class Container:
                 raise Pending(f"{problem}; {self.logs()[-500:]}") from None
 
         return wait_until(f"an answer of {self.name} on {path}", probe, limit=LIMIT, pause=0.05)
+
+    def address(self) -> str:
+        """Its address on the stage's network."""
+        networks: dict[str, dict[str, str]] = self.inspect()["NetworkSettings"]["Networks"]
+        return next(iter(networks.values()))["IPAddress"]
 
     def logs(self) -> str:
         """Everything that it has written."""

@@ -73,9 +73,10 @@ def test_mirror_reads_the_same_store_and_takes_no_push(image: Build, stage: Stag
 
 
 def test_mirror_of_an_upstream_fetches_and_keeps(image: Build, stage: Stage) -> None:
-    upstream = stage.start(image("services"), "registry", publish=5000, alias="hub")
+    upstream = stage.start(image("services"), "registry", publish=5000)
     push_image(image, upstream, "library/nginx:latest")
-    environment = {"MIRROR_UPSTREAM": "http://hub:5000"}
+    # By address: once it is stopped, its name would be asked of the world's name servers.
+    environment = {"MIRROR_UPSTREAM": f"http://{upstream.address()}:5000"}
     mirror = stage.start(image("services"), "mirror", env=environment, publish=5000)
     assert manifest_status(mirror, 5000, "library/nginx/manifests/latest") == 200
     assert manifest_status(mirror, 5000, "library/redis/manifests/latest") == 404

@@ -47,8 +47,7 @@ def test_wget(image: Build, stage: Stage, name: str) -> None:
 @both
 def test_nslookup(image: Build, stage: Stage, name: str) -> None:
     other = stage.start(image("probe"), alias="other")
-    address = other.inspect()["NetworkSettings"]["Networks"][stage.network]["IPAddress"]
-    assert address in stage.once(image(name), "nslookup", "other").stdout
+    assert other.address() in stage.once(image(name), "nslookup", "other").stdout
 
 
 @both

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import pytest
 
 from labctl.waiting import Pending, wait_until
-from tests.integration.images.containers import CONTRACT_STOP, LIMIT, Answer, Container, Stage, docker, fetch
+from tests.integration.images.containers import CONTRACT_STOP, LIMIT, Answer, Container, Stage, docker, fetch, until
 
 pytestmark = pytest.mark.lab
 
@@ -55,6 +55,10 @@ class VotingApp:
                 raise Pending(f"{len(rows)} rows, {self.queued()} votes queued")
 
         wait_until(f"{len(wanted)} votes in the table", probe, limit=LIMIT)
+
+    def wait_for_sql(self, what: str, query: str) -> None:
+        """Wait until a query has a row."""
+        until(what, lambda: docker("exec", self.database.name, "psql", "-U", "postgres", "-Atc", query), "1")
 
     def wait_for_tally(self, a: int, b: int) -> None:
         def probe() -> None:
@@ -191,9 +195,9 @@ def test_requests_that_come_while_it_leaves_are_answered(image: Build, stage: St
     with socket.create_connection((host, int(port)), timeout=10) as slow:
         slow.sendall(b"GET / HTTP/1.1\r\nHost: here\r\n")
         docker("kill", "--signal", "TERM", vote.name)
-        until = time.monotonic() + 0.5  # the second half of the linger is for a busy machine
+        deadline = time.monotonic() + 0.5  # the second half of the linger is for a busy machine
         statuses = []
-        while time.monotonic() < until:
+        while time.monotonic() < deadline:
             statuses.append(fetch(url).status)
         slow.sendall(b"\r\n")
         assert b" 200 OK" in slow.recv(4096)
@@ -287,13 +291,20 @@ def test_no_vote_is_lost_when_workers_are_killed(app: VotingApp) -> None:
 def test_vote_survives_a_kill_between_pop_and_insert(app: VotingApp) -> None:
     app.cast("ann", "a")
     app.wait_for_rows({"ann": "a"})
-    with_lock = "BEGIN; LOCK TABLE votes IN EXCLUSIVE MODE; SELECT pg_sleep(3)"
-    docker("exec", "--detach", app.database.name, "psql", "-U", "postgres", "-c", with_lock)
+    hold = "BEGIN; LOCK TABLE votes IN EXCLUSIVE MODE; SELECT pg_sleep(60)"
+    docker("exec", "--detach", app.database.name, "psql", "-U", "postgres", "-c", hold)
+    app.wait_for_sql("the table locked", "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
     app.cast("bob", "b")
-    waits = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'voting-app' AND wait_event_type = 'Lock'"
-    app.database.wait_for("the worker held up", "sh", "-c", f'psql -U postgres -Atc "{waits}" | grep -q 1')
+    app.wait_for_sql(
+        "the worker held up in the middle",
+        "SELECT 1 FROM pg_stat_activity WHERE application_name = 'voting-app' AND wait_event_type = 'Lock'",
+    )
     docker("kill", app.workers[0].name)
     assert app.queued() == 1
+    app.wait_for_sql(
+        "the lock gone",
+        "SELECT 1 WHERE (SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep')",
+    )
     app.start_worker()
     app.wait_for_rows({"ann": "a", "bob": "b"})
 

@@ -9,7 +9,14 @@ from labctl.backend.daemon import ENGINE_PORT, engine_config
 
 
 def config(**given: Any) -> dict[str, Any]:
-    plain = {"mtu": 1500, "uplink_mtu": 1500, "registry": True, "mesh": True, "options": {}, "node_options": {}}
+    plain: dict[str, Any] = {
+        "mtu": 1500,
+        "uplink_mtu": 1500,
+        "registry": True,
+        "mesh": True,
+        "options": {},
+        "node_options": {},
+    }
     return engine_config(**(plain | given))
 
 

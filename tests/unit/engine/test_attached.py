@@ -11,7 +11,8 @@ from labctl.engine import Engine
 from labctl.engine.attached import STDERR, STDOUT, Attached
 from labctl.errors import EngineRefused, EngineUnreachable
 
-from .conftest import Handler, Serve
+from ..tiny_engine import Handler
+from .conftest import Serve
 
 
 def frame(kind: int, content: bytes) -> bytes:

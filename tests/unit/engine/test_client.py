@@ -16,7 +16,8 @@ from labctl.engine.client import tar_of
 from labctl.engine.fake import FakeEngine
 from labctl.errors import EngineRefused
 
-from .conftest import VERSION, Serve
+from ..tiny_engine import VERSION
+from .conftest import Serve
 
 segments = st.text(
     st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="/"), min_size=1, max_size=20
@@ -87,6 +88,26 @@ def test_events_are_followed_until_the_connection_ends(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize(
+    ("asked", "query", "ask"),
+    [
+        ("POST /containers/x/start", {}, lambda engine: engine.start("x")),
+        ("POST /containers/x/stop", {"t": "3"}, lambda engine: engine.stop("x", grace=3)),
+        ("POST /containers/x/kill", {"signal": "SIGTERM"}, lambda engine: engine.kill("x", "SIGTERM")),
+        ("DELETE /containers/x", {"v": "True", "link": "False", "force": "True"}, lambda engine: engine.remove("x")),
+        ("DELETE /volumes/x", {}, lambda engine: engine.remove_volume("x")),
+        ("DELETE /services/x", {}, lambda engine: engine.delete("/services/x")),
+    ],
+)
+def test_a_call_asks_once_what_it_is_named_after(asked: str, query: dict[str, str], ask: object) -> None:
+    engine = FakeEngine({asked: None})
+    assert callable(ask)
+
+    ask(engine)
+
+    assert [(str(one), one.query) for one in engine.asked] == [(asked, query)]
+
+
+@pytest.mark.parametrize(
     ("asked", "ask"),
     [
         ("GET /containers/x/json", lambda engine: engine.container("x")),
@@ -150,6 +171,18 @@ def test_swarm_objects_are_filtered_as_the_api_wants_it() -> None:
     engine.swarm_objects("tasks", {"service": ["web"], "desired-state": "running"})
 
     assert engine.asked[0].query == {"filters": '{"service": ["web"], "desired-state": ["running"]}'}
+
+
+def test_a_containers_end_is_waited_for_and_its_code_returned() -> None:
+    assert FakeEngine({"POST /containers/x/wait": {"StatusCode": 7}}).wait_exit("x", limit=5) == 7
+
+
+def test_a_volume_is_made_with_its_labels() -> None:
+    engine = FakeEngine({"POST /volumes/create": {}})
+
+    engine.create_volume("v", {"a": "b"})
+
+    assert engine.asked[0].body == {"Name": "v", "Labels": {"a": "b"}}
 
 
 def test_a_post_without_an_answer_returns_nothing() -> None:

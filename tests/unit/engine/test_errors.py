@@ -11,7 +11,8 @@ import pytest
 from labctl.engine import Endpoint, Engine
 from labctl.errors import EngineRefused, EngineUnreachable, HostError
 
-from .conftest import Handler, Serve
+from ..tiny_engine import Handler
+from .conftest import Serve
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 409, 500, 503])

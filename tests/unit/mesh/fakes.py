@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass, field
 
-from labctl.mesh.engineapi import EngineError, Gateway, Network
+from labctl.mesh.engineapi import EngineError, Network
 from labctl.mesh.netns import CommandError, Namespace
 from labctl.mesh.networkdb import Endpoint, NetworkDBError, Port, Table
 
@@ -82,7 +82,6 @@ class FakeEngine:
     """An engine with these networks; not answering while it is `down`."""
 
     networks: list[Network] = field(default_factory=list)
-    bridge: Gateway = field(default_factory=lambda: Gateway("172.18.0.0/16", "172.18.0.2"))
     down: bool = False
 
     def overlays(self) -> list[Network]:
@@ -91,10 +90,10 @@ class FakeEngine:
             raise EngineError("the engine does not answer: refused")
         return self.networks
 
-    def gateway(self) -> Gateway:
-        """Return the bridge, or fail."""
+    def gateway_subnet(self) -> str:
+        """Return the bridge's subnet, or fail."""
         self.overlays()
-        return self.bridge
+        return "172.18.0.0/16"
 
 
 @dataclass

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from labctl.mesh.agent import Agent
-from labctl.mesh.engineapi import Gateway, Network
+from labctl.mesh.engineapi import Network
 from labctl.mesh.netns import Namespace
 from labctl.mesh.networkdb import Port
 from labctl.mesh.plumber import Plumber
@@ -18,6 +18,7 @@ from tests.unit.mesh.fakes import FakeEngine, FakeRun, FakeTables, SilentBell, e
 INGRESS, NET1 = Network("ingress-id", "ingress", True), Network("net1abcdefgh", "net1", False)
 IN_INGRESS, IN_NET1 = namespace("ingress_sbox"), namespace("lb_net1abcde")
 HTTP = Port("tcp", 80, 8080)
+CONNECTED = "3: eth0    inet 10.0.0.3/24 scope global eth0\n5: eth1    inet 172.18.0.2/16 scope global eth1\n"
 
 
 @dataclass
@@ -27,7 +28,7 @@ class Scene:
     status_file: str
     engine: FakeEngine = field(default_factory=lambda: FakeEngine([INGRESS, NET1]))
     tables: FakeTables = field(default_factory=FakeTables)
-    run: FakeRun = field(default_factory=FakeRun)
+    run: FakeRun = field(default_factory=lambda: FakeRun(answers={"ip": [CONNECTED]}))
     seen: tuple[Namespace, ...] = (IN_INGRESS, IN_NET1)
     reloads: int = 0
 
@@ -97,6 +98,7 @@ def test_a_network_that_came_is_served(scene: Scene) -> None:
     scene.agent.step(100.0)
     assert scene.status().networks == 1
     scene.seen = (IN_INGRESS, IN_NET1)
+    scene.run.answers["ip"] = [CONNECTED]
     scene.agent.step(101.0)
     assert scene.run.of("nft", "lb_net1abcde")
 
@@ -157,10 +159,23 @@ def test_one_network_that_fails_does_not_hold_up_the_others(scene: Scene) -> Non
     }
 
 
+def test_a_namespace_without_a_network_does_not_hold_up_the_others(scene: Scene) -> None:
+    scene.seen = (IN_INGRESS, namespace("lb_orphan"), IN_NET1)
+    scene.run.answers["ip"] = [CONNECTED] * 9
+    scene.agent.step(100.0)
+    assert scene.run.of("nft", "lb_net1abcde")
+    assert scene.run.of("nft", "lb_orphan") == []
+    assert (scene.status().networks, scene.status().pending) == (2, None)
+
+
 def test_it_waits_for_ingress_to_be_connected(scene: Scene) -> None:
-    scene.engine.bridge = Gateway("172.18.0.0/16", "")
+    scene.run.answers["ip"] = ["3: eth0    inet 10.0.0.3/24 scope global eth0\n"]
     scene.agent.step(100.0)
     assert "ingress is not connected" in (scene.status().pending or "")
+    assert scene.run.of("nft", "lb_net1abcde")
+    scene.run.answers["ip"] = [CONNECTED]
+    scene.agent.step(101.0)
+    assert scene.status().pending is None
 
 
 def test_a_record_that_cannot_be_read_is_left_out(scene: Scene) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import socket
 import struct
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,15 +13,17 @@ from pathlib import Path
 import pytest
 
 import labctl.mesh
+from labctl.mesh.__main__ import remember_crashes
 from labctl.mesh.engineapi import EngineError, LocalEngine, diagnostic_port, reload_engine
 from labctl.mesh.gossip import LARGEST_HEARTBEAT, GossipBell, packet_filter
 from labctl.mesh.httpget import Connection, HttpError, over_tcp, over_unix
 from labctl.mesh.ipvs import family_request, ipvs_available, is_family
-from labctl.mesh.netns import CommandError, namespace_vips, run, scan
+from labctl.mesh.netns import CommandError, address_within, namespace_vips, scan
+from labctl.mesh.netns import run as run_program
 from labctl.mesh.status import MeshStatus, Mode
+from tests.unit.mesh.fakes import FakeRun, namespace
 
-# What Debian's python3-minimal 3.13 has, of what the mesh could want; notably not http, shutil and dataclasses'
-# users are fine, ctypes is not there either.
+# Of what Debian's python3-minimal 3.13 has, what the mesh could want; http, shutil and ctypes are not there.
 MINIMAL = {
     "__future__", "argparse", "array", "base64", "collections", "errno", "ipaddress", "json", "logging", "os",
     "pathlib", "select", "signal", "socket", "struct", "subprocess", "sys", "time", "traceback", "types", "typing",
@@ -143,17 +146,12 @@ def json_answer(text: bytes, status: bytes = b"200 OK") -> bytes:
 
 def test_what_is_asked_of_the_engine(listener: socket.socket) -> None:
     networks = b'[{"Id":"n1","Name":"ingress","Ingress":true},{"Id":"n2","Name":"net1","Ingress":false}]'
-    bridge = (
-        b'{"IPAM":{"Config":[{"Subnet":"172.18.0.0/16"}]},'
-        b'"Containers":{"ingress-sbox":{"IPv4Address":"172.18.0.2/16"}}}'
-    )
-    empty = b'{"IPAM":{"Config":[{"Subnet":"172.18.0.0/16"}]},"Containers":null}'
-    Server(listener, [[json_answer(networks), json_answer(bridge), json_answer(empty)]])
+    bridge = b'{"IPAM":{"Config":[{"Subnet":"fd00::/64"},{"Subnet":"172.18.0.0/16"}]}}'
+    Server(listener, [[json_answer(networks), json_answer(bridge)]])
     connection = connection_to(listener)
     engine = LocalEngine(connection)
     assert [(network.identity, network.is_ingress) for network in engine.overlays()] == [("n1", True), ("n2", False)]
-    assert tuple(engine.gateway()) == ("172.18.0.0/16", "172.18.0.2")
-    assert engine.gateway().sandbox == ""
+    assert engine.gateway_subnet() == "172.18.0.0/16"
     connection.close()
 
 
@@ -162,6 +160,7 @@ def test_what_is_asked_of_the_engine(listener: socket.socket) -> None:
     [
         (json_answer(b'{"message":"network not found"}', b"404 Not Found"), "refuses .*network not found"),
         (json_answer(b"[1]"), "not understood"),
+        (json_answer(b'{"IPAM":{"Config":[{"Subnet":"fd00::/64"}]}}'), "no IPv4 subnet"),
         (json_answer(b"<html>"), "not JSON"),
     ],
 )
@@ -169,7 +168,7 @@ def test_an_engine_that_answers_otherwise(listener: socket.socket, answer: bytes
     Server(listener, [[answer]])
     connection = connection_to(listener)
     with pytest.raises(EngineError, match=said):
-        LocalEngine(connection).gateway()
+        LocalEngine(connection).gateway_subnet()
     connection.close()
 
 
@@ -203,16 +202,19 @@ def test_vips_are_the_addresses_without_a_subnet() -> None:
         "21: eth0    inet 10.0.1.5 scope global eth0\n"
     )
     assert namespace_vips(listing) == {"10.0.1.2", "10.0.1.5"}
+    inside, run = namespace("lb_net1"), FakeRun(answers={"ip": [listing, listing]})
+    assert address_within(run, inside, "10.0.1.0/24") == "10.0.1.7"
+    assert address_within(run, inside, "172.18.0.0/16") == ""
 
 
 def test_a_program_that_fails_says_what_it_said() -> None:
-    assert run("cat", script="hello") == "hello"
+    assert run_program("cat", script="hello") == "hello"
     with pytest.raises(CommandError, match=r"^sh -c echo oh >&2; exit 3: oh$"):
-        run("sh", "-c", "echo oh >&2; exit 3")
+        run_program("sh", "-c", "echo oh >&2; exit 3")
     with pytest.raises(CommandError, match="exit code 1"):
-        run("false")
+        run_program("false")
     with pytest.raises(CommandError, match="no-such-program cannot be run: No such file"):
-        run("no-such-program")
+        run_program("no-such-program")
 
 
 def test_ipvs_is_asked_of_the_kernel() -> None:
@@ -274,3 +276,21 @@ def test_the_bell_in_this_kernel() -> None:
         # Without the right to listen to packets it is deaf, and says why.
         assert bell.wait(1.0) != bool(bell.why_deaf)
     bell.close()
+
+
+def test_an_end_by_a_bug_is_told_and_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = str(tmp_path / "mesh.json")
+    shown: list[str] = []
+    monkeypatch.setattr(sys, "excepthook", lambda kind, error, trace: shown.append(str(error)))
+    remember_crashes(path)
+    for _ in range(2):
+        try:
+            raise ZeroDivisionError("a bug")
+        except ZeroDivisionError as error:
+            sys.excepthook(type(error), error, error.__traceback__)
+    status = MeshStatus.load(path)
+    assert status is not None
+    assert (status.crashes, len(shown)) == (2, 2)
+    assert "ZeroDivisionError: a bug (" in (status.error or "")
+    sys.excepthook(KeyboardInterrupt, KeyboardInterrupt(), None)
+    assert MeshStatus.load(path) == status

@@ -13,7 +13,7 @@ from labctl.spec import LabSpec, NodeSpec, PortSpec, read_mapping
 from labctl.spec.model import TAKEN_NAMES, Contradictions, size_in_bytes
 
 labels = st.dictionaries(st.sampled_from(["zone", "ssd", "rack.id"]), st.text(max_size=5), max_size=2)
-names = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,18}[a-z0-9])?", fullmatch=True).filter(lambda name: name not in TAKEN_NAMES)
+names = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,18}[a-z0-9])?", fullmatch=True).filter(lambda n: n not in TAKEN_NAMES)
 ports = st.builds(
     PortSpec,
     target=st.integers(1, 65535),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
+from labctl.engine.fake import Answer
 from labctl.errors import CommandFailed, EngineRefused, EngineUnreachable, LabError, QuorumLost
 from labctl.events import CommandShown, Event, NodeJoined
 from labctl.swarm import cluster
@@ -126,7 +129,7 @@ def test_managers_that_answer_and_cannot_decide_have_lost_the_quorum(worker: Fak
     worker.api["GET /swarm"] = NO_MANAGER
     lost = fake_node("manager1", api={"GET /swarm": NO_LEADER})
 
-    with pytest.raises(QuorumLost, match="manager1: .*does not have a leader; manager2 is exited") as caught:
+    with pytest.raises(QuorumLost, match=r"manager1: .*does not have a leader; manager2 is exited") as caught:
         cluster.working_manager([worker, lost, fake_node("manager2", state="exited")])
 
     assert "labctl start" in (caught.value.hint or "")
@@ -135,7 +138,7 @@ def test_managers_that_answer_and_cannot_decide_have_lost_the_quorum(worker: Fak
 def test_managers_that_do_not_answer_have_not_lost_the_quorum() -> None:
     silent = fake_node("manager1", api={"GET /swarm": EngineUnreachable("connection refused")})
 
-    with pytest.raises(LabError, match="no manager answers: .*connection refused") as caught:
+    with pytest.raises(LabError, match=r"no manager answers: .*connection refused") as caught:
         cluster.working_manager([silent])
 
     assert not isinstance(caught.value, QuorumLost)
@@ -168,7 +171,7 @@ def test_a_ghost_of_the_same_name_does_not_make_a_ready_node_look_down(manager: 
 
 
 def test_what_is_still_missing_is_noted_on_the_way(manager: FakeNode) -> None:
-    answers = iter(
+    answers: Iterator[Answer] = iter(
         [
             NO_LEADER,
             [raw_node("manager1")],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from labctl.errors import NotFoundError
+from labctl.errors import CommandFailed, NotFoundError
 from labctl.transport import FakeTransport, Result
 
 
@@ -39,6 +39,21 @@ def test_what_was_run_is_remembered_in_order() -> None:
 
 def test_secrets_are_hidden_in_the_result() -> None:
     assert FakeTransport({"login pw": ""}).run("login pw", hide=["pw"]).shown == "login ***"
+
+
+def test_bytes_go_in_and_come_out() -> None:
+    transport = FakeTransport({"cat": "hello"})
+
+    assert b"".join(transport.stream(["cat"], stdin=[b"a", b"b"])) == b"hello"
+    assert transport.streamed == [b"ab"]
+
+
+def test_a_stream_that_fails_says_so_at_its_end() -> None:
+    stream = FakeTransport({"tar x": Result("tar x", 2, "half", "unexpected end")}).stream(["tar", "x"])
+
+    assert next(stream) == b"half"
+    with pytest.raises(CommandFailed, match="unexpected end"):
+        next(stream)
 
 
 def test_files_are_kept() -> None:

@@ -10,6 +10,8 @@ from labctl.backend import NodePlan
 from labctl.backend.dind.config import container_name, network_name, node_container
 from labctl.spec import LabSpec, NodeSpec, labels
 
+CONFINEMENT = {"SecurityOpt": ["seccomp=unconfined"]}
+
 
 def container(spec: LabSpec | None = None, **node: Any) -> dict[str, Any]:
     plan = NodePlan(
@@ -19,7 +21,12 @@ def container(spec: LabSpec | None = None, **node: Any) -> dict[str, Any]:
         aliases=("web",),
         environment={"MESH": "on"},
     )
-    return node_container(spec or LabSpec(name="demo"), plan, image="node:1", capabilities=["NET_ADMIN"], port=34567)
+    spec = spec or LabSpec(name="demo")
+    return node_container(spec, plan, image="node:1", capabilities=["NET_ADMIN"], confinement=CONFINEMENT, port=34567)
+
+
+def test_a_host_that_confines_containers_is_told_not_to() -> None:
+    assert container()["HostConfig"]["SecurityOpt"] == ["seccomp=unconfined"]
 
 
 def test_a_node_is_never_privileged() -> None:

@@ -1,0 +1,366 @@
+"""What is true after each step of the voting app. Every check only reads; the one probe says so."""
+
+import pytest
+
+from labctl.checks import not_yet, patiently, wrong
+
+STACK = "voting"
+VOTE, RESULT = 5000, 5001
+VOTER = "ann"
+PROBE = "labctl-probe"
+NETWORKS = {
+    "vote": {"voting_frontend"},
+    "redis": {"voting_frontend"},
+    "worker": {"voting_frontend", "voting_backend"},
+    "db": {"voting_backend"},
+    "result": {"voting_backend"},
+}
+LATER = ("vote", "change", "scale", "heal", "outage", "return", "update")
+
+
+def sql(swarm, query):
+    """The rows that the database answers, each as text."""
+    answer = swarm.service("voting_db").run(f'psql -U postgres -At -c "{query}"')
+    if not answer.ok:
+        not_yet(f"the database does not answer: {answer.stderr.strip()}", look="docker service logs voting_db")
+    return answer.stdout.split()
+
+
+def vote_of(swarm, voter):
+    """What the table says that somebody voted; a list, since it should not have two."""
+    if sql(swarm, "SELECT to_regclass('votes')") == []:
+        not_yet("there is no table yet: the worker makes it", look="docker service logs voting_worker")
+    return sql(swarm, f"SELECT vote FROM votes WHERE id = '{voter}'")
+
+
+# -- the ground under all of it
+
+
+@pytest.mark.guard
+def test_two_nodes_are_ready(swarm):
+    """At least two nodes are ready."""
+    ready = [node.hostname for node in swarm.nodes() if node.state == "ready"]
+    if len(ready) < 2:
+        wrong("fewer than two nodes are ready", found=", ".join(ready) or "none", look="labctl status")
+
+
+@pytest.mark.step(*LATER)
+def test_the_stack_is_there(swarm):
+    """The stack voting is deployed."""
+    swarm.stack(STACK)
+
+
+# -- deploy
+
+
+@pytest.mark.step("deploy")
+def test_all_five_services(swarm):
+    """The stack voting has its five services."""
+    stack = swarm.stack(STACK)
+    for name in NETWORKS:
+        stack.service(name)
+
+
+@pytest.mark.step("deploy")
+def test_networks(swarm):
+    """Each service is on its own networks, and only worker is on both."""
+    stack = swarm.stack(STACK)
+    for name, wanted in NETWORKS.items():
+        found = stack.service(name).networks
+        if found != wanted:
+            wrong(
+                f"{name} should be on {' and '.join(sorted(wanted))}",
+                found=" and ".join(sorted(found)) or "no network",
+                look=f"docker service inspect --pretty voting_{name}",
+            )
+
+
+@pytest.mark.step("deploy")
+def test_ports(swarm):
+    """Port 5000 is published for voting, 5001 for the result."""
+    stack = swarm.stack(STACK)
+    for name, port in (("vote", VOTE), ("result", RESULT)):
+        published = stack.service(name).published
+        if port not in published:
+            wrong(
+                f"{name} should publish port {port}",
+                found=", ".join(map(str, published)) or "no port",
+                look="docker stack services voting",
+            )
+
+
+@pytest.mark.step("deploy")
+def test_database_is_on_a_manager(swarm):
+    """The database may only run on a manager, where its volume is."""
+    constraints = swarm.stack(STACK).service("db").spec["TaskTemplate"].get("Placement", {}).get("Constraints") or []
+    if "node.role==manager" not in [constraint.replace(" ", "") for constraint in constraints]:
+        wrong(
+            "db should be placed on managers only",
+            found=", ".join(constraints) or "no constraint",
+            look="docker service inspect --pretty voting_db",
+        )
+
+
+@pytest.mark.step("deploy")
+def test_services_run(swarm):
+    """Every service has all its tasks."""
+    swarm.stack(STACK).must_run()
+
+
+@pytest.mark.step("deploy")
+def test_pages_answer_on_every_node(swarm):
+    """Both pages answer on every node that is ready."""
+    for node in swarm.nodes():
+        for name, port in (("vote", VOTE), ("result", RESULT)):
+            if node.state != "ready":
+                continue
+            answer = swarm.http(node.hostname, port)
+            if not answer.ok:
+                not_yet(
+                    f"the page of {name} does not answer on {node.hostname}", found=answer, look=f"curl {answer.url}"
+                )
+
+
+@pytest.mark.step("deploy")
+def test_worker_reaches_the_database(swarm):
+    """The worker has reached the database and made its table."""
+    vote_of(swarm, VOTER)
+
+
+# -- vote
+
+
+@pytest.mark.step("vote")
+def test_vote_is_in_the_table(swarm):
+    """The vote of ann is in the table."""
+    rows = vote_of(swarm, VOTER)
+    if not rows:
+        not_yet("the table has no vote of ann", look="docker service logs voting_worker")
+    if len(rows) > 1 or rows[0] not in ("a", "b"):
+        wrong("the table should have one vote of ann, a or b", found=", ".join(rows))
+
+
+@pytest.mark.step("vote")
+def test_queue_is_empty(swarm):
+    """No vote waits on the queue: the worker keeps up."""
+    waiting = swarm.service("voting_redis").run("redis-cli LLEN votes").stdout.strip()
+    if waiting != "0":
+        not_yet("votes wait on the queue", found=waiting, look="docker service logs voting_worker")
+
+
+@pytest.mark.step("vote")
+def test_result_page_counts_the_table(swarm):
+    """The page with the result counts what is in the table."""
+    answer = swarm.http("m1", RESULT, "/api/tally")
+    if not answer.ok:
+        not_yet("the result cannot be read", found=answer, look=f"curl {answer.url}")
+    shown = {choice: answer.json()[choice] for choice in "ab"}
+    rows = sql(swarm, "SELECT vote FROM votes")
+    stored = {choice: rows.count(choice) for choice in "ab"}
+    if shown != stored:
+        not_yet(f"the table has {stored}", found=f"the page says {shown}", look=f"curl {answer.url}")
+
+
+@pytest.mark.step("vote")
+@pytest.mark.probe
+def test_every_worker_takes_votes(swarm):
+    """A vote through each worker's port arrives in the table."""
+    workers = sorted(node.hostname for node in swarm.nodes() if node.role == "worker" and node.state == "ready")
+    for worker in workers:
+        answer = swarm.http(worker, VOTE, form={"vote": "a"}, cookie=f"voter_id={PROBE}-{worker}")
+        if not answer.ok:
+            not_yet(f"{worker} takes no vote", found=answer, look=f"curl {answer.url}")
+
+    def all_arrived():
+        arrived = sql(swarm, f"SELECT id FROM votes WHERE id LIKE '{PROBE}-%'")
+        missing = [worker for worker in workers if f"{PROBE}-{worker}" not in arrived]
+        if missing:
+            not_yet(f"labctl's own vote through {missing[0]} has not arrived", look="docker service logs voting_worker")
+
+    patiently(all_arrived)
+    sql(swarm, f"DELETE FROM votes WHERE id LIKE '{PROBE}-%'")
+
+
+# -- change
+
+
+@pytest.mark.step("change")
+def test_one_vote_each(swarm):
+    """Ann has one row in the table, not two."""
+    rows = vote_of(swarm, VOTER)
+    if not rows:
+        not_yet("the table has no vote of ann")
+    if len(rows) != 1:
+        wrong("ann should have one row", found=len(rows))
+
+
+@pytest.mark.step("change")
+def test_second_vote_replaced_the_first(swarm):
+    """Ann's last vote is for b."""
+    rows = vote_of(swarm, VOTER)
+    if rows != ["b"]:
+        not_yet("ann's vote is not b", found=", ".join(rows), look="docker service logs --since 1m voting_worker")
+
+
+# -- scale
+
+
+@pytest.mark.step("scale")
+def test_one_task_for_each_node(swarm):
+    """The service vote shall have a task for each node."""
+    vote, nodes = swarm.service("voting_vote"), len({node.hostname for node in swarm.nodes()})
+    if vote.replicas <= 2:
+        not_yet(f"vote shall have {nodes} tasks, one for each node", found=vote.replicas, look="docker service ls")
+    if vote.replicas < nodes:
+        wrong(f"there are {nodes} nodes", found=f"vote shall have {vote.replicas} tasks", look="docker service ls")
+
+
+@pytest.mark.step("scale")
+def test_all_tasks_run(swarm):
+    """All its tasks run."""
+    swarm.service("voting_vote").must_run()
+
+
+# -- heal
+
+
+@pytest.mark.step("heal")
+def test_a_container_was_killed(swarm):
+    """A container of vote was killed."""
+    if not killed(swarm.service("voting_vote")):
+        stopped = [task for task in swarm.service("voting_vote").tasks() if task.state == "complete"]
+        if stopped:
+            wrong("a container of vote ended in order, with exit code 0", look="docker service ps voting_vote")
+        not_yet("no container of vote was killed", look="docker service ps voting_vote")
+
+
+@pytest.mark.step("heal")
+def test_it_came_back(swarm):
+    """A new task runs in the place of the killed one."""
+    vote = swarm.service("voting_vote")
+    running = {task.slot for task in vote.running()}
+    missing = {task.slot for task in killed(vote) if task.slot <= vote.replicas} - running
+    if missing:
+        not_yet(f"no task runs yet in the place of voting_vote.{min(missing)}", look="docker service ps voting_vote")
+
+
+def killed(vote):
+    """The tasks that ended by SIGKILL."""
+    return [task for task in vote.tasks() if task.state == "failed" and task.exit_code == 137]
+
+
+# -- outage and return
+
+
+@pytest.mark.step("outage")
+def test_a_worker_went_down(swarm):
+    """A worker went down."""
+    if not outages(swarm):
+        not_yet("every worker has been up since the stack was deployed", look="docker node ls")
+
+
+@pytest.mark.step("outage")
+def test_tasks_moved(swarm):
+    """Its tasks were made anew on other nodes."""
+    if not any(moved(swarm, node) for node in outages(swarm)):
+        not_yet(
+            "no task of the stack has moved yet; the managers wait for three heartbeats",
+            look="docker service ps voting_vote",
+        )
+
+
+@pytest.mark.step("outage")
+def test_app_runs(swarm):
+    """The app has all its tasks again."""
+    swarm.stack(STACK).must_run()
+
+
+@pytest.mark.step("return")
+def test_a_worker_was_down(swarm):
+    """A worker was down."""
+    if not outages(swarm):
+        not_yet("no worker has been down since the stack was deployed", look="docker node ls")
+
+
+@pytest.mark.step("return")
+def test_all_nodes_are_ready(swarm):
+    """Every node is ready again."""
+    for node in swarm.nodes():
+        if node.state != "ready":
+            not_yet(f"{node.hostname} is {node.state}", look="docker node ls")
+
+
+def outages(swarm):
+    """The workers that are down, or were started after the stack was deployed."""
+    deployed = min(service.created for service in swarm.stack(STACK).services.values())
+    workers = [node for node in swarm.nodes() if node.role == "worker"]
+    return [node for node in workers if (swarm.up_since(node.hostname) or deployed + 1) > deployed]
+
+
+def moved(swarm, node):
+    """Tasks that the node had, and whose slot has a later task of the same version elsewhere."""
+    tasks = swarm.stack(STACK).tasks()
+    return [
+        task
+        for task in tasks
+        if task.node_id == node.id and task.desired == "shutdown" and task.state != "failed"
+        if any(
+            later.service_id == task.service_id
+            and later.slot == task.slot
+            and later.node_id != node.id
+            and later.created > task.created
+            and later.image == task.image
+            for later in tasks
+        )
+    ]
+
+
+# -- update
+
+
+OBSERVED = pytest.mark.observer(port=VOTE)
+
+
+@OBSERVED
+@pytest.mark.step("update")
+def test_new_version_was_asked_for(swarm, observer):
+    """The service vote shall run labctl/vote:2."""
+    image = swarm.service("voting_vote").image
+    if image == "labctl/vote:1":
+        if observer.lost:
+            observer.forget()
+        not_yet("vote still runs version 1", look="docker service ls")
+    if image != "labctl/vote:2":
+        wrong("vote should run labctl/vote:2", found=image, look="docker service ls")
+
+
+@pytest.mark.step("update")
+def test_update_is_through(swarm):
+    """Every task of vote runs the new version."""
+    vote = swarm.service("voting_vote")
+    vote.must_run()
+    old = {task.image for task in vote.running()} - {vote.facts.image}
+    if old:
+        not_yet(
+            "tasks of another version still run", found=", ".join(sorted(old)), look="docker service ps voting_vote"
+        )
+
+
+@OBSERVED
+@pytest.mark.step("update")
+def test_no_request_was_lost(observer):
+    """No request was lost on the way."""
+    counts = observer.counts
+    if sum(counts.values()) < FEWEST:
+        not_yet(
+            "labctl saw too little of the update; go back with `docker service rollback voting_vote`, and try again"
+        )
+    if observer.lost:
+        wrong(
+            "requests were lost during the update",
+            found=f"{observer.lost} of {observer.total}",
+            look="docker service inspect --pretty voting_vote",
+        )
+
+
+FEWEST = 20  # requests; an update takes seconds, and the observer sends many in each

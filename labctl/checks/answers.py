@@ -1,0 +1,67 @@
+"""What a check may say when it is not content; raised, so that it ends there.
+
+    not_yet("vote: 1 of 2 tasks run", look="docker service ps voting_vote")
+    wrong("vote is on the wrong network", found="backend", look="docker service inspect voting_vote")
+
+A plain `assert` says "wrong" too, with less to go by for the learner.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NoReturn, TypeVar
+
+from labctl.errors import WaitTimeout
+from labctl.waiting import Pending, wait_until
+
+__all__ = ["NotYet", "Unsatisfied", "Wrong", "not_yet", "patiently", "wrong"]
+
+T = TypeVar("T")
+
+
+class Unsatisfied(Exception):
+    """The goal is not reached. `found` is the value that was seen, `look` a command that shows it."""
+
+    def __init__(self, message: str, *, found: object = "", look: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.found = "" if found is None else str(found)
+        self.look = look
+
+
+class NotYet(Unsatisfied):
+    """It may still come by itself, or has not been begun."""
+
+
+class Wrong(Unsatisfied):
+    """It will not come right by itself: something was done that must be done otherwise."""
+
+
+def not_yet(reason: str, *, found: object = "", look: str = "") -> NoReturn:
+    """Say that the goal is not reached yet, and why. Raises NotYet."""
+    raise NotYet(reason, found=found, look=look)
+
+
+def wrong(message: str, *, found: object = "", look: str = "") -> NoReturn:
+    """Say that something is wrong, what was found, and which command shows it. Raises Wrong."""
+    raise Wrong(message, found=found, look=look)
+
+
+def patiently(ask: Callable[[], T], *, seconds: float = 10.0) -> T:
+    """Return what `ask` returns, and ask again while it answers "not yet": for a probe that waits for its own mark.
+
+    A check that only reads has no need of it: it is asked again by itself. Raises NotYet when the seconds are over.
+    """
+    last: list[NotYet] = []
+
+    def probe() -> T:
+        try:
+            return ask()
+        except NotYet as answer:
+            last[:] = [answer]
+            raise Pending(answer.message) from None
+
+    try:
+        return wait_until("the probe", probe, limit=seconds, pause=0.1)
+    except WaitTimeout:
+        raise last[0] from None

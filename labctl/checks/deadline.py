@@ -1,0 +1,50 @@
+"""A limit on how long a piece of Python may take, whatever it waits for."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import FrameType
+
+__all__ = ["DeadlinePassed", "deadline", "seconds_left"]
+
+
+class DeadlinePassed(BaseException):
+    """The time is up. No Exception, so that no `except Exception` on the way swallows it."""
+
+
+_ends_at: ContextVar[float | None] = ContextVar("ends_at", default=None)
+
+
+@contextmanager
+def deadline(seconds: float) -> Iterator[None]:
+    """Raise DeadlinePassed in the block when it takes longer than `seconds`.
+
+    Only in the main thread, and where the system has SIGALRM; elsewhere only `seconds_left` tells.
+    """
+    mark = _ends_at.set(time.monotonic() + seconds)
+    armed = hasattr(signal, "SIGALRM") and threading.current_thread() is threading.main_thread()
+    if armed:
+        before = signal.signal(signal.SIGALRM, _alarm)
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        _ends_at.reset(mark)
+        if armed:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+
+
+def seconds_left(most: float) -> float:
+    """How long a command may take: `most`, or what is left until the deadline around it."""
+    ends_at = _ends_at.get()
+    return most if ends_at is None else max(0.1, min(most, ends_at - time.monotonic()))
+
+
+def _alarm(_signal: int, _frame: FrameType | None) -> None:
+    raise DeadlinePassed

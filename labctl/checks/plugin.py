@@ -1,0 +1,194 @@
+"""The pytest plugin that an exercise's checks run under: `pytest -p labctl.checks.plugin --labctl-lab NAME`.
+
+Fixtures: `lab`, `node("w1")`, `managers`, `workers`, `swarm`, `observer`; `host` is refused.
+Marks: `step("id", ...)`, `guard`, `probe`, `observer(port=5000)`.
+
+Each check's answer goes as a line of JSON to the file descriptor `--labctl-report`; the exit code tells nothing more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from labctl.checks.running import CheckInfo, Running, info_of, verdict_of
+from labctl.errors import LabctlError
+
+if TYPE_CHECKING:
+    from testinfra.host import Host
+
+    from labctl.checks.observer import Observer
+    from labctl.checks.swarm import Swarm
+    from labctl.lab import Lab
+
+__all__: list[str] = []
+
+RUNNING = pytest.StashKey[Running]()
+INFO = pytest.StashKey[CheckInfo]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The runner's words to us."""
+    group = parser.getgroup("labctl")
+    group.addoption("--labctl-lab", default=None, help="the lab to check")
+    group.addoption("--labctl-report", type=int, default=None, help="file descriptor for the answers")
+    group.addoption("--labctl-steps", default="", help="ids of the steps to check, with commas; all where empty")
+    group.addoption("--labctl-wait", type=float, default=0.0, help="seconds to wait for what is not yet so")
+    group.addoption("--labctl-watch", action="store_true", help="go on until all is done or stdin ends")
+    group.addoption("--labctl-probes", action="store_true", help="run probes too: they write something marked")
+    group.addoption("--labctl-observe", choices=["no", "keep", "fresh"], default="no", help="start the observers")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the marks known, and begin the report."""
+    config.addinivalue_line("markers", "step(*ids): the steps of the exercise that the check is about")
+    config.addinivalue_line("markers", "guard: a failure means that the lab cannot be used for the exercise any more")
+    config.addinivalue_line("markers", "probe: the check writes something marked, and runs only when asked")
+    config.addinivalue_line("markers", "observer(port, path='/'): requests to every node from the start of the step")
+    config.stash[RUNNING] = Running.of(config)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep the checks of the steps asked for, guards first; the order of the file is the order of diagnosis."""
+    running = config.stash[RUNNING]
+    for item in items:
+        item.stash[INFO] = info_of(item)
+    asked = set(filter(None, config.getoption("--labctl-steps").split(",")))
+    chosen = [item for item in items if not asked or item.stash[INFO].is_about(asked)]
+    items[:] = sorted(chosen, key=lambda item: not item.stash[INFO].guard)
+    running.say_collected([item.stash[INFO] for item in items])
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """Start the observers of the steps that are checked, before the first answer."""
+    how = session.config.getoption("--labctl-observe")
+    if how == "no" or session.config.option.collectonly:
+        return
+    # A lab that is not well says so in the checks themselves.
+    with contextlib.suppress(LabctlError):
+        for observer in _observers(session.items, session.config.stash[RUNNING].lab):
+            observer.start(fresh=how == "fresh")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Leave out what follows the first failure: one thing at a time is enough to mend."""
+    if item.config.stash[RUNNING].is_hopeless(item.stash[INFO]):
+        pytest.skip("another check said no before")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool:
+    """Ask the check, and ask again while waiting may help."""
+    arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
+    pyfuncitem.config.stash[RUNNING].ask(pyfuncitem.stash[INFO], lambda: pyfuncitem.obj(**arguments))
+    return True
+
+
+def pytest_exception_interact(node: pytest.Item | pytest.Collector, call: pytest.CallInfo[Any]) -> None:
+    """A fixture that cannot be had: the lab is broken."""
+    if isinstance(node, pytest.Item) and call.when == "setup" and call.excinfo is not None:
+        node.config.stash[RUNNING].finish(node.stash[INFO], verdict_of(call.excinfo.value, node.stash[INFO]))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Seal the observers of steps that are done."""
+    running = session.config.stash[RUNNING]
+    if session.config.getoption("--labctl-observe") == "no":
+        return
+    done = [item for item in session.items if running.all_done(item.stash[INFO].steps)]
+    with contextlib.suppress(LabctlError):
+        for observer in _observers(done, running.lab):
+            observer.seal()
+
+
+# -- fixtures
+
+
+@pytest.fixture(scope="session")
+def lab(request: pytest.FixtureRequest) -> Lab:
+    """The lab: `.name`, `.nodes`, `.node("w1")`, `.select("@worker")`."""
+    return request.config.stash[RUNNING].lab
+
+
+@pytest.fixture(scope="session")
+def node(lab: Lab) -> Callable[[str], Host]:
+    """A node as testinfra knows hosts: `node("w1").run("uname -r")`, `node("m1").file("/etc/hosts")`."""
+    from labctl.checks.host import host_of
+    from labctl.checks.nodes import node_named
+
+    known: dict[str, Host] = {}
+
+    def find(name: str) -> Host:
+        machine = node_named(lab.nodes, name)
+        return known.setdefault(machine.name, host_of(machine))
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def managers(lab: Lab) -> list[Host]:
+    """The nodes that were made to be managers."""
+    return _hosts(lab, manager=True)
+
+
+@pytest.fixture(scope="session")
+def workers(lab: Lab) -> list[Host]:
+    """The nodes that were made to be workers."""
+    return _hosts(lab, manager=False)
+
+
+@pytest.fixture
+def swarm(lab: Lab) -> Swarm:
+    """The swarm as a manager sees it now; see labctl.checks.swarm."""
+    from labctl.checks.swarm import Swarm
+
+    return Swarm(lab)
+
+
+@pytest.fixture
+def observer(request: pytest.FixtureRequest, lab: Lab) -> Observer:
+    """The observer that the check's mark describes."""
+    return _observer_of(request.node, lab)
+
+
+@pytest.fixture
+def host() -> None:
+    """Refused: testinfra's own would be the learner's machine."""
+    raise pytest.UsageError('`host` would be the learner\'s own machine: take node("m1")')
+
+
+def _hosts(lab: Lab, *, manager: bool) -> list[Host]:
+    from labctl.checks.host import host_of
+
+    return [host_of(machine) for machine in lab.nodes if machine.is_manager == manager]
+
+
+def _observers(items: Sequence[pytest.Item], lab: Lab) -> list[Observer]:
+    """The observers that the checks are marked with, one for each step."""
+    marked = [item for item in items if item.stash[INFO].observer is not None]
+    return list({item.stash[INFO].steps: _observer_of(item, lab) for item in marked}.values())
+
+
+def _observer_of(item: pytest.Item, lab: Lab) -> Observer:
+    from labctl.checks.observer import Observer
+
+    info = item.stash[INFO]
+    if info.observer is None:
+        raise pytest.UsageError("a check with the fixture `observer` needs @pytest.mark.observer(port=...)")
+    port, path = info.observer
+    urls = [f"http://{machine.address}:{port}{path}" for machine in lab.nodes]
+    # Always on the same node, whichever manager leads: the record is there.
+    manager = next((machine for machine in lab.nodes if machine.is_manager and machine.is_running), lab.nodes[0])
+    return Observer(manager, "-".join([item.path.stem, *info.steps]), urls)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End the report."""
+    running = config.stash.get(RUNNING, None)
+    if running is not None:
+        running.close()

@@ -1,0 +1,231 @@
+"""Runs checks in a process of their own and returns what came of them.
+
+A process, because pytest is not made to run twice in one, and so that a check that goes wrong takes nothing with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, Literal
+
+from labctl.checks.report import CheckReport, CheckResult
+from labctl.errors import LabError, NotFoundError
+
+__all__ = ["CheckRun", "Heard", "Listed", "Observe", "Request", "list_checks", "run_checks"]
+
+Heard = Callable[[CheckResult], None]
+Observe = Literal["no", "keep", "fresh"]
+
+START_LIMIT = 30.0  # seconds for a Python to start and pytest to read a test file, on a busy host
+CHECK_LIMIT = 20.0  # seconds for one check, a bit more than it gives itself
+# What a run of checks does without; each part costs time at every start.
+LEFT_OUT = (
+    "cacheprovider", "doctest", "faulthandler", "junitxml", "logging", "monkeypatch", "pastebin", "recwarn",
+    "stepwise", "tmpdir", "unittest", "warnings",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to check: a test file, on a lab.
+
+    `steps` are ids, empty for all; `wait` is for how many seconds to ask again what is not yet so; `observe` starts
+    the steps' observers, `fresh` ones forget what they had seen.
+    """
+
+    file: Path
+    lab: str
+    steps: tuple[str, ...] = ()
+    wait: float = 0.0
+    probes: bool = True
+    observe: Observe = "no"
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A check as its file describes it."""
+
+    name: str
+    title: str
+    steps: tuple[str, ...]
+    guard: bool
+    line: int
+
+
+def run_checks(request: Request, *, heard: Heard | None = None) -> CheckReport:
+    """Run the checks and return their report; `heard` hears each answer, also those on the way, as it comes.
+
+    Raises LabError when the checks cannot be run at all, NotFoundError when a step has none.
+    """
+    run = CheckRun(request, heard=heard)
+    limit = START_LIMIT + request.wait
+    return run.result(limit=lambda checks: limit + CHECK_LIMIT * max(1, checks))
+
+
+def list_checks(file: Path) -> list[Listed]:
+    """Read which checks a test file has, without a lab. Raises LabError when pytest cannot read it."""
+    run = CheckRun(Request(file, lab=""), extra=("--collect-only", "-q"))
+    run.result(limit=lambda _checks: START_LIMIT)
+    return [Listed(raw["name"], raw["title"], tuple(raw["steps"]), raw["guard"], raw["line"]) for raw in run.collected]
+
+
+@dataclass
+class CheckRun:
+    """Checks that run in the background. `watch` goes on until all is done, or until `close`."""
+
+    request: Request
+    heard: Heard | None = None
+    watch: bool = False
+    extra: Sequence[str] = ()
+    collected: list[dict[str, Any]] = field(default_factory=list)
+    _results: dict[tuple[str, str], CheckResult] = field(default_factory=dict)
+    _said: bytes = b""
+
+    def __post_init__(self) -> None:
+        self._began = time.monotonic()
+        readable, writable = os.pipe()
+        try:
+            self._process = subprocess.Popen(
+                [*_command(self.request, writable, watch=self.watch), *self.extra],
+                stdin=subprocess.PIPE if self.watch else subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                pass_fds=[writable],
+                env=_environment(),
+                cwd=self.request.file.parent,
+            )
+        finally:
+            os.close(writable)
+        self._readers = [
+            threading.Thread(target=self._read, args=(os.fdopen(readable, encoding="utf-8"),), daemon=True),
+            threading.Thread(target=self._keep_words, daemon=True),
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the process has ended."""
+        return self._process.poll() is not None
+
+    def look_now(self) -> None:
+        """Ask a watching run for its probes, and for a look at once."""
+        if self._process.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._process.stdin.write(b"look\n")
+                self._process.stdin.flush()
+
+    def close(self) -> None:
+        """End the run, whatever it is at."""
+        if self._process.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
+        try:
+            self._process.wait(1.0)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def report(self) -> CheckReport:
+        """What is known by now; checks without an answer are in it as not run."""
+        results = [
+            self._results.get((step, raw["name"]), _result(raw, step, {"outcome": "not-run"}))
+            for raw in self.collected
+            for step in self._steps_of(raw)
+        ]
+        return CheckReport(tuple(results), time.monotonic() - self._began)
+
+    def result(self, *, limit: Callable[[int], float]) -> CheckReport:
+        """Wait for the end and return the report; `limit` tells for how long, by the number of checks.
+
+        Raises LabError when there is none, NotFoundError when no check is about the steps asked for.
+        """
+        try:
+            while True:
+                left = self._began + limit(len(self.collected)) - time.monotonic()
+                try:
+                    self._process.wait(max(0.0, min(left, 1.0)))
+                    break
+                except subprocess.TimeoutExpired:
+                    if left <= 0:
+                        raise LabError(f"the checks in {self.request.file.name} did not end: {self._words()}") from None
+        finally:
+            self.close()
+        for reader in self._readers:
+            reader.join(5.0)
+        if self._process.returncode not in (0, 1, 5) or (self._process.returncode == 5 and not self.request.steps):
+            raise LabError(
+                f"the checks in {self.request.file.name} cannot be run: {self._words()}",
+                hint=f"`labctl exercise lint {self.request.file.parent}` tells more.",
+            )
+        report = self.report()
+        if self.request.steps and not any(result.step for result in report.results):
+            raise NotFoundError("check for step", ", ".join(self.request.steps), ())
+        return report
+
+    def _read(self, lines: IO[str]) -> None:
+        with lines:
+            for line in lines:
+                self._take(json.loads(line))
+
+    def _take(self, said: Mapping[str, Any]) -> None:
+        if said["kind"] == "collected":
+            self.collected.extend(said["checks"])
+            return
+        raw = next(raw for raw in self.collected if raw["name"] == said["name"])
+        for step in self._steps_of(raw):
+            result = self._results[step, raw["name"]] = _result(raw, step, said)
+            if self.heard is not None:
+                self.heard(result)
+
+    def _steps_of(self, raw: Mapping[str, Any]) -> Iterator[str]:
+        """The steps under which a check is told: those asked for; a guard of all steps stands by itself."""
+        steps = [step for step in raw["steps"] if not self.request.steps or step in self.request.steps]
+        yield from steps or [""]
+
+    def _keep_words(self) -> None:
+        assert self._process.stdout is not None
+        with self._process.stdout as words:
+            self._said = words.read()
+
+    def _words(self) -> str:
+        """What pytest said, in one line: its own error lines where it marks them."""
+        lines = [line.strip() for line in self._said.decode(errors="replace").splitlines() if line.strip()]
+        marked = [
+            line.removeprefix("E ").strip() for line in lines if line.startswith(("E ", "ERROR:", "INTERNALERROR>"))
+        ]
+        return "; ".join((marked or lines)[-3:]) or "it said nothing"
+
+
+def _result(raw: Mapping[str, Any], step: str, said: Mapping[str, Any]) -> CheckResult:
+    described = {key: raw[key] for key in ("name", "guard", "probe")}
+    described |= {"title": raw["title"] or raw["name"], "observed": raw["observer"] is not None}
+    return CheckResult.of({**described, **said, "step": step})
+
+
+def _command(request: Request, report: int, *, watch: bool) -> list[str]:
+    left_out = [word for name in LEFT_OUT for word in ("-p", f"no:{name}")]
+    return [
+        sys.executable, "-m", "pytest", "-p", "labctl.checks.plugin", *left_out,
+        "-c", os.devnull, "--rootdir", str(request.file.parent), "--import-mode=importlib",
+        "-s", "-q", "--no-header", "--tb=line", "--strict-markers",
+        "--labctl-lab", request.lab, "--labctl-report", str(report), "--labctl-steps", ",".join(request.steps),
+        "--labctl-wait", str(request.wait), "--labctl-observe", request.observe,
+        *(["--labctl-probes"] if request.probes else []), *(["--labctl-watch"] if watch else []),
+        str(request.file),
+    ]  # fmt: skip
+
+
+def _environment() -> dict[str, str]:
+    """Ours, less what would change how pytest runs; testinfra's own plugin stays out with all others."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
+    return {**kept, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONDONTWRITEBYTECODE": "1"}

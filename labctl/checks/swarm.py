@@ -1,0 +1,223 @@
+"""The swarm in the words of a check: what is there is read at once, and what is missing answers "not yet" by itself.
+
+    swarm.stack("voting").must_run()
+    swarm.service("voting_vote").replicas
+    swarm.service("voting_db").networks          {"voting_backend"}
+    swarm.service("voting_db").run("psql ...")   in a container of one of its tasks
+    swarm.http("w1", 5000)                       through the port that w1 publishes
+
+Nothing here waits, and nothing is remembered: each call asks a manager anew. The lab's machines are as they were when
+the check was asked, or some seconds before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from labctl.checks.answers import not_yet
+from labctl.checks.deadline import seconds_left
+from labctl.checks.http import Answer, request
+from labctl.checks.nodes import node_named
+from labctl.errors import NodeDown
+from labctl.swarm.service import progress_of
+from labctl.swarm.stack import tasks_of
+from labctl.swarm.state import Service, SwarmNode, SwarmView, Task, moment
+from labctl.transport import Result
+
+if TYPE_CHECKING:
+    from labctl.backend import LabRecord
+    from labctl.lab import Lab
+    from labctl.node import Node
+
+__all__ = ["ServiceInSwarm", "StackInSwarm", "Swarm"]
+
+COMMAND_LIMIT = 10.0  # seconds that one command of a check may take in a container
+
+
+class Swarm:
+    """The swarm of a lab, as a manager sees it that can change it."""
+
+    def __init__(self, lab: Lab) -> None:
+        self._lab = lab
+        self._asked: tuple[LabRecord, Node] | None = None
+
+    @property
+    def manager(self) -> Node:
+        """The manager that is asked; looked for anew when the lab was looked at anew. Raises QuorumLost, LabError."""
+        if self._asked is None or self._asked[0] is not self._lab.record:
+            self._asked = self._lab.record, self._lab.manager()
+        return self._asked[1]
+
+    @property
+    def view(self) -> SwarmView:
+        """The answers of that manager's API, typed."""
+        return SwarmView(self.manager.engine)
+
+    def nodes(self) -> list[SwarmNode]:
+        """The nodes as the managers know them."""
+        return self.view.nodes()
+
+    def hostnames(self) -> dict[str, str]:
+        """The name of each node by its id in the swarm."""
+        return {node.id: node.hostname for node in self.nodes()}
+
+    def services(self, *, stack: str | None = None) -> list[ServiceInSwarm]:
+        """All services, or those of a stack."""
+        return [ServiceInSwarm(self, service) for service in self.view.services(stack=stack)]
+
+    def service(self, name: str) -> ServiceInSwarm:
+        """The service of that name; answers "not yet" when there is none."""
+        found = self.view.service(name)
+        if found is None:
+            not_yet(f"there is no service {name}", look="docker service ls")
+        return ServiceInSwarm(self, found)
+
+    def stack(self, name: str) -> StackInSwarm:
+        """The stack of that name; answers "not yet" when it has no service."""
+        found = self.view.services(stack=name)
+        if not found:
+            not_yet(f"there is no stack {name}", look="docker stack ls")
+        return StackInSwarm(self, name, {one.name.removeprefix(f"{name}_"): ServiceInSwarm(self, one) for one in found})
+
+    def network(self, name: str) -> dict[str, Any]:
+        """The network of that name, as the API has it; answers "not yet" when there is none."""
+        found = self.view.engine.network(name)
+        if found is None:
+            not_yet(f"there is no network {name}", look="docker network ls")
+        return found
+
+    def network_names(self) -> dict[str, str]:
+        """The name of each network by its id."""
+        return {network["Id"]: network["Name"] for network in self.view.engine.networks()}
+
+    def tasks(self, *services: str) -> list[Task]:
+        """The tasks of the named services (all where none is named), those that have ended too."""
+        return self.view.tasks(services)
+
+    def machine(self, name: str) -> Node:
+        """A node of the lab by its name or short name."""
+        return node_named(self._lab.nodes, name)
+
+    def up_since(self, name: str) -> float | None:
+        """When a node's machine was started, in seconds since the epoch by its own clock; None while it is down."""
+        try:
+            said = self.machine(name).run("ps -o etimes= -p 1 && date +%s", limit=seconds_left(COMMAND_LIMIT)).stdout
+        except NodeDown:
+            return None
+        age, now = said.split()
+        return float(now) - float(age)
+
+    def http(
+        self, node: str, port: int, path: str = "/", *, form: Mapping[str, str] | None = None, cookie: str = ""
+    ) -> Answer:
+        """Ask for a page through the port that a node publishes, from a manager; a `form` is posted.
+
+        What comes back is an Answer also when nobody answers: its status is then 0.
+        """
+        return request(self.manager, f"http://{self.machine(node).address}:{port}{path}", form=form, cookie=cookie)
+
+
+@dataclass(frozen=True)
+class StackInSwarm:
+    """A stack; `services` has them by the names that the stack file gives them."""
+
+    swarm: Swarm
+    name: str
+    services: Mapping[str, ServiceInSwarm]
+
+    def service(self, name: str) -> ServiceInSwarm:
+        """The service that the stack file calls `name`; answers "not yet" when it is missing."""
+        if name not in self.services:
+            not_yet(f"the stack {self.name} has no service {name}", look=f"docker stack services {self.name}")
+        return self.services[name]
+
+    def must_run(self) -> None:
+        """Answer "not yet", with the scheduler's reason, while a service has fewer tasks than it shall have."""
+        _must_run(self.swarm, [service.name for service in self.services.values()])
+
+    def tasks(self) -> list[Task]:
+        """The tasks of all its services, those that have ended too."""
+        return tasks_of(self.swarm.view, self.name)
+
+
+@dataclass(frozen=True)
+class ServiceInSwarm:
+    """A service as it was when it was asked for."""
+
+    swarm: Swarm
+    facts: Service
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.facts.name
+
+    @property
+    def image(self) -> str:
+        """Its image, without the digest."""
+        return self.facts.short_image
+
+    @property
+    def replicas(self) -> int:
+        """How many tasks it shall have."""
+        return self.facts.replicas
+
+    @property
+    def created(self) -> float:
+        """When it was made, in seconds since the epoch."""
+        return moment(self.facts.raw.get("CreatedAt", ""))
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """Its spec, as the API has it."""
+        return dict(self.facts.raw["Spec"])
+
+    @property
+    def published(self) -> dict[int, int]:
+        """Published port -> target port, of those that every node publishes."""
+        return {port.published: port.target for port in self.facts.ports if port.mode == "ingress"}
+
+    @cached_property
+    def networks(self) -> set[str]:
+        """The names of the networks that its tasks are attached to; `ingress` is not told."""
+        names = self.swarm.network_names()
+        return {names.get(id_, id_) for id_ in self.facts.networks}
+
+    def tasks(self) -> list[Task]:
+        """Its tasks, those that have ended too."""
+        return self.swarm.view.tasks([self.facts.id])
+
+    def running(self) -> list[Task]:
+        """Its tasks that run and shall run."""
+        return [task for task in self.tasks() if task.state == "running" and task.desired == "running"]
+
+    def nodes(self) -> set[str]:
+        """The names of the nodes that run it."""
+        hosts = self.swarm.hostnames()
+        return {hosts.get(task.node_id, task.node_id) for task in self.running()}
+
+    def must_run(self) -> None:
+        """Answer "not yet", with the scheduler's reason, while it has fewer tasks than it shall have."""
+        _must_run(self.swarm, [self.name])
+
+    def run(self, command: str) -> Result:
+        """Run a shell command in the container of one of its running tasks; answers "not yet" when none runs.
+
+        Raises NodeDown when its node is down.
+        """
+        tasks = [task for task in self.running() if task.container_id]
+        if not tasks:
+            not_yet(f"no task of {self.name} runs", look=f"docker service ps {self.name}")
+        machine = self.swarm.machine(self.swarm.hostnames()[tasks[0].node_id])
+        limit = seconds_left(COMMAND_LIMIT)
+        outcome = machine.engine.execute(tasks[0].container_id, ["timeout", f"{limit:g}", "sh", "-c", command])
+        return Result(command, outcome.code, outcome.stdout.decode(), outcome.stderr.decode())
+
+
+def _must_run(swarm: Swarm, names: Sequence[str]) -> None:
+    for progress in progress_of(swarm.view, names):
+        if not progress.done:
+            not_yet(str(progress), look=f"docker service ps --no-trunc {progress.service}")

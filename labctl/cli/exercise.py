@@ -1,0 +1,397 @@
+"""exercise: list, start, check, hint, solve, reset; test, lint and new for authors."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from labctl.cli.common import App, confirm, lab_command, output_option, print_json, table
+from labctl.errors import LabctlError, NotFoundError, UsageError
+
+if TYPE_CHECKING:
+    from labctl.checks.report import CheckReport
+    from labctl.exercise.model import Exercise, Step
+    from labctl.exercise.session import Session
+    from labctl.lab import Lab
+
+__all__ = ["exercise"]
+
+
+class ExerciseGroup(click.Group):
+    """What is no verb is the id of an exercise to start: `labctl exercise voting-app`."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Like click's own, with `start` in the place of a verb that is not there."""
+        if args and args[0] not in self.commands and not args[0].startswith("-"):
+            return "start", self.commands["start"], args
+        return super().resolve_command(ctx, args)
+
+
+@click.group("exercise", cls=ExerciseGroup)
+def exercise() -> None:
+    """Do an exercise, or list, check and test them.
+
+    \b
+    labctl exercise list
+    labctl exercise voting-app            guided, step by step
+    labctl exercise voting-app --auto     played by itself, and checked
+    """
+
+
+def complete_exercises(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Ids of exercises, for the shell."""
+    from labctl.exercise.catalogue import entries
+
+    return [entry.id for entry in entries() if entry.id.startswith(incomplete)]
+
+
+path_option = click.option(
+    "--path",
+    "folders",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="A folder of exercises, or of one, beside those that labctl has.",
+)
+which_option = click.option(
+    "-x", "--exercise", "name", metavar="ID", shell_complete=complete_exercises, help="Which; the last one begun else."
+)
+
+
+@exercise.command("list")
+@path_option
+@output_option
+@lab_command
+def list_(app: App, folders: tuple[Path, ...], output: str) -> None:
+    """List the exercises, and what is done of them in the lab.
+
+    \b
+    labctl exercise list
+    labctl exercise list --path my-exercises
+    """
+    from labctl.exercise.catalogue import entries
+
+    done = _done_in(app)
+    rows = []
+    for entry in entries(folders):
+        front = entry.exercise.front if entry.exercise else None
+        rows.append(
+            {
+                "id": entry.id,
+                "title": front.title if front else entry.problem,
+                "level": front.level if front else "broken",
+                "minutes": front.minutes if front else 0,
+                "steps": len(entry.exercise.steps) if entry.exercise else 0,
+                "done": len(done(entry.exercise)) if entry.exercise else 0,
+                "folder": str(entry.folder),
+            }
+        )
+    if output == "json":
+        print_json(rows)
+    else:
+        cells = [(r["id"], r["title"], r["level"], r["minutes"], f"{r['done']} of {r['steps']}") for r in rows]
+        table(("ID", "TITLE", "LEVEL", "MINUTES", "DONE"), [tuple(map(str, row)) for row in cells])
+
+
+def _done_in(app: App) -> Any:
+    """A function that tells the steps done of an exercise in the lab that is meant; none where there is no lab."""
+    from labctl.exercise.progress import Progress
+
+    try:
+        lab = app.lab().name
+    except LabctlError:
+        return lambda _exercise: []
+    return lambda found: Progress.of(lab, found).done
+
+
+@exercise.command("start")
+@click.argument("name", metavar="ID", shell_complete=complete_exercises)
+@click.option("--auto", is_flag=True, help="Play the solution of each step and check it; exits with 0 or 1.")
+@click.option("--junit", type=click.Path(path_type=Path, dir_okay=False), help="With --auto: write JUnit XML there.")
+@path_option
+@output_option
+@lab_command
+def start(app: App, name: str, folders: tuple[Path, ...], output: str, **how: Any) -> int:
+    """Begin an exercise, or go on where you were: guided on a terminal.
+
+    With --auto nobody needs to be there: what is not done is solved, and all is checked. Exits with 1 when a check is
+    not content, 3 when the lab is broken.
+
+    \b
+    labctl exercise voting-app
+    labctl exercise voting-app --auto --junit report.xml
+    """
+    from labctl.exercise.catalogue import find_exercise
+
+    if how["junit"] and not how["auto"]:
+        raise UsageError("--junit tells of checks, and only --auto runs them all", hint="Add --auto.")
+    found = _found(name, folders, find_exercise)
+    lab = lab_for(app, found, ask=not how["auto"])
+    if how["auto"]:
+        return _auto(app, lab, found, how["junit"], output)
+    session = begin(app, lab, found)
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        from labctl.cli.guide import TerminalScreen
+        from labctl.exercise.watch import Watch
+
+        with TerminalScreen() as screen:
+            return Watch(session, screen).run()
+    _print_step(session, session.current)
+    return 0
+
+
+def _found(name: str, folders: tuple[Path, ...], find: Any) -> Exercise:
+    """The exercise of that name; a verb that was mistyped gets the nearest verb."""
+    import difflib
+
+    try:
+        found: Exercise = find(name, folders)
+    except NotFoundError as missing:
+        near = difflib.get_close_matches(name, list(exercise.commands), n=1)
+        if near and missing.nearest is None:
+            raise UsageError(f"no exercise and no verb named {name!r}: did you mean `{near[0]}`?") from None
+        raise
+    return found
+
+
+def lab_for(app: App, found: Exercise, *, ask: bool) -> Lab:
+    """The lab, if it is fit for the exercise; on a terminal one is offered where it is not. Raises UsageError."""
+    from labctl.exercise.stage import lacking, suggested_up
+    from labctl.lab import bring_up
+    from labctl.spec import LabSpec
+
+    lab: Lab | None = None
+    try:
+        lab = app.lab()
+        missing = lacking(lab, found)
+    except NotFoundError as nothing:
+        if app.lab_name is not None and nothing.nearest is not None:
+            raise
+        missing = "there is no lab yet"
+    if lab is not None and not missing:
+        return lab
+    command = suggested_up(found, app.lab_name)
+    kind_differs = lab is not None and lab.spec.swarm != found.front.lab.swarm
+    if not ask or kind_differs or not sys.stdin.isatty() or (lab is not None and lab.spec.nodes):
+        raise UsageError(missing, hint=f"`{command}` makes what it needs.")
+    confirm(f"{missing[0].upper()}{missing[1:]}. Run `{command}`?", yes=False)
+    needs = found.front.lab
+    size = {"managers": needs.managers, "workers": needs.workers + needs.spare}
+    if lab is not None:
+        size = {key: max(count, getattr(lab.spec, key)) for key, count in size.items()}
+        bring_up(app.context, lab.spec.model_copy(update=size))
+    else:
+        bring_up(app.context, LabSpec(name=app.lab_name or "lab", swarm=needs.swarm, **size))
+    return app.lab()
+
+
+def begin(app: App, lab: Lab, found: Exercise) -> Session:
+    from labctl.events import Steps
+    from labctl.exercise.session import Session
+
+    steps = Steps(app.emit, total=1)
+    with steps.step("Making the lab ready"):
+        session = Session.begin(lab, found, steps.emit, steps.note)
+        steps.note("")
+    return session
+
+
+def _auto(app: App, lab: Lab, found: Exercise, junit: Path | None, output: str) -> int:
+    from labctl.exercise.play import Player
+
+    session = begin(app, lab, found)
+    player = Player(session.stage, app.emit)
+    try:
+        player.play()
+    finally:
+        report = player.report
+        session.note_all(report)
+        if junit is not None:
+            write_junit(junit, report, found)
+        if output == "json":
+            print_json(_as_json(session, player.played, player.seconds, report))
+    if output != "json":
+        for name, url in session.stage.urls.items():
+            click.echo(f"{name:<10} {url}")
+        done = len(found.steps)
+        click.echo(f"{found.id}: {done} of {done} steps done, {len(report.results)} checks passed.", err=True)
+    return 0
+
+
+def write_junit(path: Path, report: CheckReport, found: Exercise) -> None:
+    from labctl.checks.junit import junit_xml
+
+    try:
+        path.write_text(junit_xml(report, suite=found.id), encoding="utf-8")
+    except OSError as problem:
+        raise UsageError(f"cannot write {path}: {problem.strerror}") from problem
+
+
+def _as_json(session: Session, played: list[str], seconds: dict[str, float], report: CheckReport) -> dict[str, object]:
+    return {
+        "exercise": session.exercise.id,
+        "lab": session.stage.lab.name,
+        "outcome": report.outcome,
+        "urls": dict(session.stage.urls),
+        "steps": [
+            {
+                "id": step.id,
+                "title": step.title,
+                "played": step.id in played,
+                "waited": round(seconds.get(step.id, 0.0), 1),
+                **report.of_step(step.id).to_dict(),
+            }
+            for step in session.exercise.steps
+        ],
+    }
+
+
+def _session(app: App, name: str | None, folders: tuple[Path, ...] = ()) -> Session:
+    """The exercise that is meant, on its lab. Raises UsageError when none was begun."""
+    from labctl.exercise.catalogue import find_exercise
+    from labctl.exercise.progress import last_begun
+    from labctl.exercise.reading import read_exercise
+
+    lab = app.lab()
+    if name is not None:
+        return begin(app, lab, find_exercise(name, folders))
+    folder = last_begun(lab.name)
+    if folder is None or not folder.is_dir():
+        raise UsageError("no exercise was begun in this lab", hint="`labctl exercise list` shows what there is.")
+    return begin(app, lab, read_exercise(folder))
+
+
+@exercise.command("check")
+@click.argument("step", required=False)
+@click.option("--all", "everything", is_flag=True, help="Check every step, not only the current one.")
+@which_option
+@path_option
+@output_option
+@lab_command
+def check(
+    app: App, step: str | None, *, everything: bool, name: str | None, folders: tuple[Path, ...], output: str
+) -> int:
+    """Check the step you are at, or STEP (its id or number). Exits with 0 done, 1 not done, 3 lab broken.
+
+    \b
+    labctl exercise check
+    labctl exercise check deploy -o json
+    """
+    from labctl.exercise.session import check_all
+
+    session = _session(app, name, folders)
+    chosen = session.exercise.step(step) if step else session.current
+    if everything:
+        report = check_all(session.stage)
+        session.note_all(report)
+    else:
+        report = session.check(chosen)
+    if output == "json":
+        print_json(_as_json(session, [], {}, report) if everything else {"step": chosen.id, **report.to_dict()})
+    else:
+        _print_report(report)
+    if report.is_done and not everything and chosen == session.current:
+        _go_on(session)
+    return 0 if report.is_done else 3 if report.outcome == "broken" else 1
+
+
+def _go_on(session: Session) -> None:
+    following = session.following()
+    if following is None or session.is_finished:
+        click.echo("All steps are done.", err=True)
+        return
+    session.go_to(following)
+    click.echo(f"Step done. Next: {following.title}; `labctl exercise {session.exercise.id}` shows it.", err=True)
+
+
+def _print_report(report: CheckReport) -> None:
+    from labctl.checks.report import told
+
+    signs = {"done": "✓", "not-yet": "○", "not-run": "○", "wrong": "✗", "broken": "!"}
+    for result in report.results:
+        click.echo(f"{signs[result.outcome]} {result.title}")
+    for line in told(report):
+        click.echo(line)
+
+
+def _print_step(session: Session, step: Step) -> None:
+    found = session.exercise
+    number = found.number(step)
+    if number == 1 and found.intro:
+        click.echo(f"{session.stage.fill(found.intro)}\n")
+    click.echo(f"## {number} of {len(found.steps)}: {step.title}\n")
+    click.echo(session.stage.fill(step.text))
+    click.echo("\n`labctl exercise check` checks the step, `hint` and `solve` help.", err=True)
+
+
+@exercise.command("hint")
+@click.argument("step", required=False)
+@which_option
+@lab_command
+def hint(app: App, step: str | None, name: str | None) -> None:
+    """Show the next hint for the step you are at, or for STEP.
+
+    \b
+    labctl exercise hint
+    """
+    session = _session(app, name)
+    chosen = session.exercise.step(step) if step else session.current
+    found = session.next_hint(chosen)
+    if found is None:
+        click.echo(f"{chosen.title} has no hints; `labctl exercise solve --show` shows what solves it.")
+        return
+    click.echo(f"Hint {found.number} of {found.total}: {found.text}")
+
+
+@exercise.command("solve")
+@click.argument("step", required=False)
+@click.option("--show", is_flag=True, help="Only show the solution.")
+@which_option
+@lab_command
+def solve(app: App, step: str | None, *, show: bool, name: str | None) -> int:
+    """Solve the step you are at, or STEP: each command is shown and run where it belongs, and checked.
+
+    \b
+    labctl exercise solve
+    labctl exercise solve deploy --show
+    """
+    from labctl.exercise.play import Player
+
+    session = _session(app, name)
+    chosen = session.exercise.step(step) if step else session.current
+    if show:
+        for fence in chosen.played:
+            click.echo(f"# on {fence.node}\n{session.stage.fill(fence.code)}")
+        return 0
+    player = Player(session.stage, app.emit)
+    player.solve(chosen)
+    session.note(chosen, player.report)
+    if chosen == session.current:
+        _go_on(session)
+    return 0
+
+
+@exercise.command("reset")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@which_option
+@lab_command
+def reset(app: App, *, yes: bool, name: str | None) -> None:
+    """Take away what the exercise made in the lab, and begin it anew.
+
+    \b
+    labctl exercise reset
+    """
+    from labctl.events import Steps
+
+    session = _session(app, name)
+    confirm(f"Take away all that {session.exercise.id} made in lab {session.stage.lab.name}?", yes=yes)
+    with Steps(app.emit, total=1).step("Taking away what the exercise made"):
+        session.reset()
+
+
+# The authors' verbs stand in a file of their own; importing it adds them to the group.
+import labctl.cli.authoring  # noqa: E402, F401

@@ -1,0 +1,92 @@
+"""The guided loop on a terminal: Markdown above, the live checks below, single keys from the keyboard."""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+import termios
+import tty
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.markdown import Markdown
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from labctl.exercise.watch import View
+
+__all__ = ["TerminalScreen"]
+
+SIGNS = {
+    "done": ("✓", "green"),
+    "not-yet": ("○", "yellow"),
+    "not-run": ("○", "dim"),
+    "wrong": ("✗", "red"),
+    "broken": ("!", "red"),
+}
+END_OF_INPUT = "\x04"
+
+
+class TerminalScreen:
+    """A learner's terminal; a context, so that the terminal is as it was afterwards."""
+
+    def __init__(self) -> None:
+        self._console = Console(highlight=False)
+        self._live = Live(console=self._console, auto_refresh=False, transient=True)
+        self._keyboard = sys.stdin.fileno()
+        self._before: list[object] = []
+        self._drawn: object = None
+
+    def __enter__(self) -> Self:
+        self._before = termios.tcgetattr(self._keyboard)
+        tty.setcbreak(self._keyboard)
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+        termios.tcsetattr(self._keyboard, termios.TCSADRAIN, self._before)
+
+    def show(self, markdown: str) -> None:
+        """Show text that stays, above the live part."""
+        self._live.console.print(Markdown(markdown, code_theme="ansi_dark"), "")
+
+    def draw(self, view: View) -> None:
+        """Draw the live part, if it has changed."""
+        if view != self._drawn:
+            self._drawn = view
+            self._live.update(_live_part(view), refresh=True)
+
+    def key(self, seconds: float) -> str:
+        """Return the key that is pressed within so many seconds; the end of the input counts as q."""
+        ready, _, _ = select.select([self._keyboard], [], [], seconds)
+        if not ready:
+            return ""
+        typed = os.read(self._keyboard, 1).decode(errors="replace")
+        return "q" if typed in ("", END_OF_INPUT) else typed.lower()
+
+
+def _live_part(view: View) -> Group:
+    lines: list[Text] = [_head(view)]
+    for result in view.checks:
+        sign, style = SIGNS[result.outcome]
+        lines.append(Text.assemble("  ", (sign, style), f" {result.title}"))
+    if not view.checks and not view.failure:
+        lines.append(Text("  checking …", style="dim"))
+    lines += [Text(f"  {line}", style="yellow") for line in view.failure]
+    keys = Text("  ")
+    for key, meaning in view.keys:
+        keys.append(f"[{key}]", style="bold").append(f" {meaning}   ")
+    return Group(*lines, Text(), keys)
+
+
+def _head(view: View) -> Text:
+    bar = "█" * view.steps_done + "░" * (view.total - view.steps_done)
+    done = ("  done", "green") if view.is_done else ("", "")
+    return Text.assemble((f"{bar} {view.steps_done}/{view.total}  ", "dim"), (view.title, "bold"), done)

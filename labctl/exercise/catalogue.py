@@ -1,0 +1,71 @@
+"""Which exercises there are: those that labctl ships, and those in folders that a user names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from labctl.assets import asset
+from labctl.errors import NotFoundError, SpecError
+from labctl.exercise.model import Exercise
+from labctl.exercise.reading import read_exercise
+
+__all__ = ["Entry", "entries", "find_exercise", "is_exercise"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An exercise of the catalogue; `problem` says why it cannot be read."""
+
+    id: str
+    folder: Path
+    exercise: Exercise | None
+    problem: str = ""
+
+
+def is_exercise(folder: Path) -> bool:
+    """Whether a folder holds an exercise."""
+    return (folder / "exercise.md").is_file()
+
+
+def find_exercise(name: str, folders: Sequence[Path] = ()) -> Exercise:
+    """The exercise of that id, or in the folder of that path. Folders named by the user win over what is shipped.
+
+    Raises NotFoundError with the nearest id, SpecError when it is there and cannot be read.
+    """
+    known = {folder.name: folder for folder in reversed(_all(folders))}
+    if name in known:
+        return read_exercise(known[name])
+    if ("/" in name or name.startswith(".")) and is_exercise(Path(name)):
+        return read_exercise(Path(name))
+    raise NotFoundError("exercise", name, known, hint="`labctl exercise list` shows all.")
+
+
+def entries(folders: Sequence[Path] = ()) -> list[Entry]:
+    """All exercises by id, also those that cannot be read."""
+    found: dict[str, Entry] = {}
+    for folder in _all(folders):
+        if folder.name not in found:
+            found[folder.name] = _entry(folder)
+    return sorted(found.values(), key=lambda entry: entry.id)
+
+
+def _entry(folder: Path) -> Entry:
+    try:
+        return Entry(folder.name, folder, read_exercise(folder))
+    except SpecError as bad:
+        return Entry(folder.name, folder, None, bad.problems[0])
+
+
+def _all(folders: Sequence[Path]) -> list[Path]:
+    """Every folder that holds an exercise, the user's first; a folder named may itself be one."""
+    found: list[Path] = []
+    for top in (*folders, asset("exercises")):
+        if is_exercise(top):
+            found.append(top.resolve())
+        elif top.is_dir():
+            found += sorted(inner for inner in top.iterdir() if is_exercise(inner))
+        else:
+            raise NotFoundError("folder", str(top), ())
+    return found

@@ -1,0 +1,131 @@
+"""`--auto`: look at every step, solve what is not done by the exercise's own code blocks, and check it all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from labctl.checks.report import CheckReport, CheckResult, joined, told
+from labctl.checks.runner import Heard
+from labctl.errors import LabctlError, LabError, NotYetError
+from labctl.events import CheckFinished, Emit, Steps, quiet
+from labctl.exercise.model import Step
+from labctl.exercise.session import check_all, check_step
+from labctl.exercise.stage import Stage
+
+__all__ = ["SOLVE_LIMIT", "Player", "failure", "tell"]
+
+SOLVE_LIMIT = 180.0  # seconds from the last code block of a step to its checks being content
+
+END_LIMIT = 10.0  # seconds that a step which was done may take to be so again
+
+
+@dataclass
+class Player:
+    """Plays an exercise on a stage. `report` is what is known of its checks by now, `played` what was solved."""
+
+    stage: Stage
+    emit: Emit
+    limit: float = SOLVE_LIMIT
+    played: list[str] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    _reports: list[CheckReport] = field(default_factory=list)
+
+    @property
+    def report(self) -> CheckReport:
+        """The last answer of every check."""
+        return joined(self._reports)
+
+    def play(self) -> None:
+        """Solve every step that is not done, in order, and check all of them at the end.
+
+        Where all is done already nothing is changed. Raises NotYetError when a step's checks are not content after
+        its solution, LabError when the lab is broken.
+        """
+        exercise = self.stage.exercise
+        steps = Steps(self.emit, total=len(exercise.steps) + 2)
+        with steps.step("Checking what is there"):
+            report = self._known(check_all(self.stage))
+            _refuse_broken_guard(report)
+            todo = [step for step in exercise.steps if not report.of_step(step.id).is_done]
+            steps.note("already solved: checked only" if not todo else f"{len(todo)} of {len(exercise.steps)} to do")
+        if not todo:
+            for result in report.results:
+                tell(self.emit, result)
+            return
+        for step in exercise.steps:
+            with steps.step(step.title):
+                if step in todo:
+                    self._solve(step, report, steps)
+                else:
+                    steps.note("done before")
+        with steps.step("Checking everything once more"):
+            self._check_end(steps)
+
+    def _check_end(self, steps: Steps) -> None:
+        """Check all steps; solving an early one may have undone a later one, which is then solved again, once."""
+        report = self._known(check_all(self.stage, wait=END_LIMIT, heard=_heard(quiet, steps)))
+        for step in self.stage.exercise.steps:
+            if not report.of_step(step.id).is_done and report.outcome != "broken":
+                self._solve(step, report, steps)
+        report = self._known(check_all(self.stage)) if not report.is_done else report
+        if not report.is_done:
+            raise failure(report)
+        steps.note(f"{len(report.results)} checks")
+
+    def solve(self, step: Step) -> None:
+        """Solve one step, whatever its state. Errors as in `play`."""
+        steps = Steps(self.emit, total=1)
+        with steps.step(step.title):
+            self._solve(step, check_step(self.stage, step), steps)
+
+    def _solve(self, step: Step, before: CheckReport, steps: Steps) -> None:
+        observed = any(result.observed for result in before.of_step(step.id).results)
+        if observed:
+            steps.note("starting the observer")
+            check_step(self.stage, step, observe="fresh")
+        for fence in step.played:
+            steps.note(self.stage.fill(fence.code).splitlines()[0])
+            self.stage.run(fence)
+        self.stage.refresh()
+        steps.note("checking")
+        report = check_step(
+            self.stage, step, wait=self.limit, observe="keep" if observed else "no", heard=_heard(self.emit, steps)
+        )
+        self._known(report)
+        self.played.append(step.id)
+        self.seconds[step.id] = report.seconds
+        if not report.is_done:
+            tell(self.emit, report.first or report.results[0])
+            raise failure(report)
+        steps.note("")
+
+    def _known(self, report: CheckReport) -> CheckReport:
+        self._reports.append(report)
+        return report
+
+
+def tell(emit: Emit, result: CheckResult) -> None:
+    """Emit a check's answer, unless it was not asked, or is a guard that is content."""
+    if result.outcome != "not-run" and not (result.guard and result.is_done):
+        emit(CheckFinished(result.step, result.title, result.outcome, result.sentence()))
+
+
+def failure(report: CheckReport) -> LabctlError:
+    """The error that tells the report's first failure."""
+    text = "\n".join(told(report)) or "no check was run"
+    return LabError(text) if report.outcome == "broken" else NotYetError(text)
+
+
+def _heard(emit: Emit, steps: Steps) -> Heard:
+    def hear(result: CheckResult) -> None:
+        if result.is_done:
+            tell(emit, result)
+        else:
+            steps.note(result.sentence())
+
+    return hear
+
+
+def _refuse_broken_guard(report: CheckReport) -> None:
+    if any(result.guard and not result.is_done for result in report.results):
+        raise failure(report)

@@ -1,0 +1,83 @@
+"""How far a learner is, on disk: which exercise was begun last in a lab, which steps are done, which hints were shown.
+
+It lives in the lab's own state folder and goes with the lab. A file that cannot be read counts as none.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from labctl.exercise.model import Exercise, Step
+from labctl.state import lab_dir, write_private
+
+__all__ = ["Progress", "forget", "last_begun"]
+
+FORMAT = 1
+LAST = "last.json"
+
+
+@dataclass
+class Progress:
+    """What a learner has done of one exercise in one lab."""
+
+    lab: str
+    exercise: str
+    folder: str
+    current: str
+    done: list[str] = field(default_factory=list)
+    hints: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, lab: str, exercise: Exercise) -> Progress:
+        """Read it from disk, or begin at the first step. Steps that the exercise no longer has are dropped."""
+        ids = [step.id for step in exercise.steps]
+        fresh = cls(lab, exercise.id, str(exercise.folder), ids[0])
+        raw = _read(_folder(lab) / f"{exercise.id}.json")
+        done, hints, current = raw.get("done"), raw.get("hints"), raw.get("current")
+        if isinstance(done, list):
+            fresh.done = [step for step in ids if step in done]
+        if isinstance(hints, dict):
+            fresh.hints = {step: int(count) for step, count in hints.items() if step in ids and str(count).isdigit()}
+        if current in ids:
+            fresh.current = str(current)
+        return fresh
+
+    def save(self) -> None:
+        """Write it to disk, and that this exercise was the last one."""
+        folder = _folder(self.lab)
+        write_private(folder / f"{self.exercise}.json", json.dumps({"format": FORMAT, **asdict(self)}).encode())
+        write_private(folder / LAST, json.dumps({"exercise": self.exercise, "folder": self.folder}).encode())
+
+    def mark(self, step: Step, *, done: bool) -> None:
+        """Note whether a step is done."""
+        if done and step.id not in self.done:
+            self.done.append(step.id)
+        elif not done and step.id in self.done:
+            self.done.remove(step.id)
+
+
+def last_begun(lab: str) -> Path | None:
+    """The folder of the exercise that was begun last in the lab; None for none."""
+    folder = _read(_folder(lab) / LAST).get("folder")
+    return Path(folder) if isinstance(folder, str) else None
+
+
+def forget(lab: str, exercise: Exercise) -> None:
+    """Forget what was done of an exercise."""
+    (_folder(lab) / f"{exercise.id}.json").unlink(missing_ok=True)
+
+
+def _folder(lab: str) -> Path:
+    folder = lab_dir(lab) / "exercises"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
+def _read(path: Path) -> dict[str, object]:
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return raw if isinstance(raw, dict) and raw.get("format", FORMAT) == FORMAT else {}

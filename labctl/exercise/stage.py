@@ -1,0 +1,174 @@
+"""The lab made ready for an exercise: its images, ports and files; and its code blocks run there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from labctl.assets import digest_of
+from labctl.checks.nodes import node_named
+from labctl.concurrent import each
+from labctl.engine.client import tar_of
+from labctl.errors import CommandFailed, LabError, NodeDown, UsageError
+from labctl.events import Emit, Noted
+from labctl.exercise.model import GROUPS, HOST, Exercise, Fence
+from labctl.exercise.reading import FILLED_IN
+from labctl.lab import Lab
+from labctl.node import Node
+from labctl.spec import PortSpec
+from labctl.transport import Result
+
+__all__ = ["Stage", "lacking", "prepare", "suggested_up"]
+
+FENCE_LIMIT = 300.0  # seconds for one code block
+MARK = ".labctl"  # in the exercise's folder on a node: which version of the files is there
+
+
+@dataclass
+class Stage:
+    """An exercise on a lab. `urls` are where this host reaches the exercise's ports, by their names."""
+
+    lab: Lab
+    exercise: Exercise
+    emit: Emit
+    urls: Mapping[str, str] = field(default_factory=dict)
+
+    def fill(self, text: str) -> str:
+        """Fill in {{node.m1.ip}}, {{node.m1.name}} and {{url.NAME}}; what is not known stays as it is."""
+
+        def value(kind: str, rest: str, as_it_was: str) -> str:
+            if kind == "url":
+                return self.urls.get(rest, as_it_was)
+            name, _, what = rest.partition(".")
+            node = node_named(self.lab.nodes, name)
+            return node.address if what == "ip" else node.name
+
+        return FILLED_IN.sub(lambda found: value(found[1], found[2], found[0]), text)
+
+    def run(self, fence: Fence, *, may_fail: bool = False) -> None:
+        """Run a code block where it belongs, and tell it as a person would type it.
+
+        Raises CommandFailed or NodeDown when it cannot be run or ends with an error, unless the block or the caller
+        says that it may.
+        """
+        code = self.fill(fence.code)
+        if fence.node == HOST:
+            places: list[Node | None] = [None]
+        elif fence.node in GROUPS:
+            places = list(self.lab.select(fence.node))
+        else:
+            places = [node_named(self.lab.nodes, fence.node)]
+        told = "here" if fence.node == HOST else ", ".join(node.name for node in places if node is not None)
+        for line in code.splitlines():
+            self.emit(Noted(f"{told} $ {line}"))
+        each(places, lambda node: self._run(node, code, may_fail=may_fail or fence.fail_ok))
+
+    def _run(self, node: Node | None, code: str, *, may_fail: bool) -> None:
+        try:
+            result = self._on_host(code) if node is None else _on_node(node, code)
+        except NodeDown:
+            if may_fail:
+                return
+            raise
+        if not result.ok and not may_fail:
+            first, *more = code.splitlines()
+            where = "here" if node is None else node.name
+            raise CommandFailed(where, replace(result, shown=f"{first} …" if more else first))
+
+    def refresh(self) -> None:
+        """Look at the lab's nodes again: a block may have stopped or started some."""
+        self.lab = self.lab.refresh()
+
+    def _on_host(self, code: str) -> Result:
+        """On the learner's machine, where `labctl` is this labctl and means this lab."""
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+        environment = {**os.environ, "PATH": path, "LABCTL_LAB": self.lab.name}
+        began = time.monotonic()
+        try:
+            done = subprocess.run(
+                [shutil.which("bash") or "sh", "-c", code],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=FENCE_LIMIT,
+                env=environment,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise LabError(f"`{code}` did not end within {FENCE_LIMIT:g} s on this machine") from None
+        return Result(code, done.returncode, done.stdout, done.stderr, time.monotonic() - began)
+
+
+def _on_node(node: Node, code: str) -> Result:
+    if not node.is_running:
+        raise NodeDown(node.name, node.state)
+    return node.transport.run(code, limit=FENCE_LIMIT)
+
+
+def lacking(lab: Lab, exercise: Exercise) -> str:
+    """What the lab lacks for the exercise, in words; empty for nothing."""
+    needs = exercise.front.lab
+    managers = sum(node.is_manager for node in lab.nodes)
+    others = len(lab.nodes) - managers
+    if lab.spec.swarm != needs.swarm:
+        return f"{exercise.id} wants a lab whose swarm is {needs.swarm}, and {lab.name}'s is {lab.spec.swarm}"
+    if managers < needs.managers or others < needs.workers + needs.spare:
+        wanted = f"{needs.managers} manager{'s' * (needs.managers > 1)} and {needs.workers + needs.spare} workers"
+        return f"{exercise.id} needs {wanted}, and lab {lab.name} has {managers} and {others}"
+    return ""
+
+
+def suggested_up(exercise: Exercise, lab: str | None) -> str:
+    """The command that makes a lab fit for the exercise."""
+    needs = exercise.front.lab
+    size = f"--nodes {needs.nodes}" if needs.managers == 1 else f"--managers {needs.managers} --workers {needs.workers}"
+    name = f" --name {lab}" if lab and lab != "lab" else ""
+    return f"labctl up {size}{' --no-swarm' if needs.swarm == 'empty' else ''}{name}"
+
+
+def prepare(lab: Lab, exercise: Exercise, emit: Emit, note: Callable[[str], None]) -> Stage:
+    """Make the lab ready: its images can be pulled, its ports are reachable here, its files are on the nodes.
+
+    Run again it does only what is missing. Raises UsageError when the lab lacks nodes.
+    """
+    from labctl import edge, images
+
+    missing = lacking(lab, exercise)
+    if missing:
+        raise UsageError(missing, hint=f"`{suggested_up(exercise, lab.name)}` makes a lab that has them.")
+    engine = lab.context.engine
+    if exercise.front.images and lab.spec.registry:
+        note("images")
+        images.ensure(engine, exercise.front.images, emit, note)
+    note("ports")
+    urls = {
+        name: edge.ensure_edge(engine, lab.name, lab.nodes, PortSpec(target=port, host=port), emit).url
+        for name, port in exercise.front.ports.items()
+    }
+    if exercise.files:
+        note("files")
+        each([node for node in lab.nodes if node.is_running], lambda node: _put_files(node, exercise))
+    return Stage(lab, exercise, emit, urls)
+
+
+def _put_files(node: Node, exercise: Exercise) -> None:
+    """Put the exercise's files on a node, unless these very files were put there before: a learner edits them."""
+    version = digest_of([exercise.folder / "files"])
+    mark = f"{exercise.place}/{MARK}"
+    if node.transport.run(f'[ "$(cat {mark} 2>/dev/null)" = {version} ]').ok:
+        return
+    files = {
+        name: (path.read_bytes(), 0o755 if os.access(path, os.X_OK) else 0o644) for name, path in exercise.files.items()
+    }
+    node.transport.run(["mkdir", "-p", exercise.place])
+    for _ in node.transport.stream(
+        ["tar", "-x", "-C", exercise.place], stdin=[tar_of({**files, MARK: (version.encode(), 0o644)})]
+    ):
+        pass

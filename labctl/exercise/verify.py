@@ -1,0 +1,116 @@
+"""The verifier, verified: every step's checks must fail untouched, pass when solved, and pass when solved twice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from labctl.checks.report import CheckReport, told
+from labctl.checks.runner import Listed, list_checks
+from labctl.errors import LabError, NotYetError, SpecError
+from labctl.events import Emit, Steps
+from labctl.exercise.model import Exercise, Step
+from labctl.exercise.play import SOLVE_LIMIT, tell
+from labctl.exercise.reading import AUTHORS_GUIDE, read_exercise
+from labctl.exercise.session import Session, check_all, check_step
+
+__all__ = ["Verifier", "lint"]
+
+
+def lint(exercise: Exercise) -> None:
+    """Hold the exercise's steps and checks against each other. Raises SpecError with everything that does not fit.
+
+    Every step needs a check that is its own, every check a step that is there, and a title.
+    """
+    try:
+        checks = list_checks(exercise.checks)
+    except LabError as unreadable:
+        raise SpecError([unreadable.message], source=str(exercise.checks), hint=AUTHORS_GUIDE) from unreadable
+    problems = [*_unbound_checks(exercise, checks), *_unchecked_steps(exercise, checks)]
+    if not checks:
+        problems.insert(0, f"{exercise.checks}: there is not one check in it")
+    if problems:
+        raise SpecError(problems, source=str(exercise.folder), hint=AUTHORS_GUIDE)
+
+
+def _unbound_checks(exercise: Exercise, checks: list[Listed]) -> list[str]:
+    known = {step.id for step in exercise.steps}
+    problems = []
+    for check in checks:
+        place = f"{exercise.checks}:{check.line}: {check.name}"
+        if not check.title:
+            problems.append(f"{place}: it has no docstring: its first line is what the learner sees ticked")
+        problems += [f"{place}: there is no step {step}" for step in check.steps if step not in known]
+    return problems
+
+
+def _unchecked_steps(exercise: Exercise, checks: list[Listed]) -> list[str]:
+    own = {step for check in checks if not check.guard for step in check.steps}
+    path = exercise.folder / "exercise.md"
+    return [
+        f"{path}:{step.line}: step {step.id} has no check: nothing would tell whether it is done"
+        for step in exercise.steps
+        if step.id not in own
+    ]
+
+
+@dataclass
+class Verifier:
+    """Tries an exercise on a lab, from nothing; what the exercise made there before is taken away first.
+
+    `reports` are those of the solved steps.
+    """
+
+    session: Session
+    emit: Emit
+    limit: float = SOLVE_LIMIT
+    reports: list[CheckReport] = field(default_factory=list)
+
+    def verify(self) -> None:
+        """Do it, and raise at the first step that does not keep the rules.
+
+        Raises NotYetError where a check passes untouched or fails solved, LabError when the lab is broken, SpecError
+        when the exercise does not hold together, CommandFailed when a code block of a solution fails.
+        """
+        exercise = self.session.exercise
+        steps = Steps(self.emit, total=len(exercise.steps) + 3)
+        with steps.step("Reading the exercise"):
+            lint(read_exercise(exercise.folder))
+        with steps.step("Taking away what is there"):
+            self.session.reset()
+            lab = self.session.stage.lab.refresh()
+            self.session = Session.begin(lab, exercise, steps.emit, steps.note)
+        for step in exercise.steps:
+            with steps.step(step.title):
+                self._step(step, steps)
+        with steps.step("Checking everything once more"):
+            report = check_all(self.session.stage, wait=self.limit)
+            self.reports.append(report)
+            _refuse(report, "at the end")
+            self.session.note_all(report)
+
+    def _step(self, step: Step, steps: Steps) -> None:
+        stage = self.session.stage
+        steps.note("untouched")
+        untouched = check_step(stage, step, observe="fresh")
+        if untouched.is_done:
+            raise NotYetError(f"step {step.id}: its checks pass before anything was done: they prove nothing")
+        if untouched.outcome == "broken":
+            _refuse(untouched, f"step {step.id}, untouched")
+        for once_more in (False, True):
+            steps.note("solved twice" if once_more else "solved")
+            for fence in step.played:
+                stage.run(fence, may_fail=once_more)
+            stage.refresh()
+            report = check_step(stage, step, wait=self.limit, observe="keep")
+            self.reports.append(report)
+            _refuse(report, f"step {step.id}, solved{' twice' if once_more else ''}")
+        for result in self.reports[-1].results:
+            tell(steps.emit, result)
+        steps.note("fails untouched, passes solved, and solved twice")
+
+
+def _refuse(report: CheckReport, when: str) -> None:
+    if report.is_done:
+        return
+    text = f"{when}: " + "\n".join(told(report))
+    raise LabError(text) if report.outcome == "broken" else NotYetError(text)

@@ -1,0 +1,283 @@
+"""From flags, files and the environment to one spec, and every bad input refused before anything is asked."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from labctl.cli.common import App
+from labctl.cli.lab import option_pair, spec_from
+from labctl.engine.fake import FakeEngine
+from labctl.errors import SpecError, UsageError
+from labctl.lab import Context
+from labctl.spec import LabSpec, labels
+
+from .conftest import Labctl
+
+NOTHING: dict[str, Any] = {
+    **dict.fromkeys(("name", "nodes", "managers", "workers", "backend", "subnet")),
+    **dict.fromkeys(("no_swarm", "no_registry", "bare_names")),
+    **dict.fromkeys(("ports", "images", "labels", "engine_opt"), ()),
+}
+
+
+def app(volumes: list[dict[str, Any]] | None = None, lab_name: str | None = None) -> App:
+    """An App whose engine has only the given volumes."""
+    made = App(lab_name)
+    script: dict[str, Any] = {"GET /containers/json": [], "GET /networks": [], "GET /volumes": {"Volumes": volumes}}
+    made.context = Context(FakeEngine(script))
+    return made
+
+
+def spec(file: str | None = None, *, lab_name: str | None = None, **flags: Any) -> LabSpec:
+    return spec_from(app(lab_name=lab_name), Path(file) if file else None, NOTHING | flags)
+
+
+def test_where_nothing_is_said_the_lab_is_the_usual_one() -> None:
+    assert spec() == LabSpec()
+
+
+@pytest.mark.parametrize(
+    ("flags", "managers", "workers"),
+    [
+        ({"nodes": 4}, 1, 3),
+        ({"nodes": 1}, 1, 0),
+        ({"nodes": 5, "managers": 3}, 3, 2),
+        ({"managers": 3}, 3, 3),
+        ({"workers": 7}, 1, 7),
+        ({"managers": 2, "workers": 0}, 2, 0),
+    ],
+)
+def test_counts_are_read_as_they_are_meant(flags: dict[str, Any], managers: int, workers: int) -> None:
+    found = spec(**flags)
+
+    assert (found.managers, found.workers) == (managers, workers)
+
+
+def test_each_flag_becomes_its_key() -> None:
+    found = spec(
+        name="demo",
+        subnet="10.1.0.0/24",
+        ports=("8080", "53:53/udp"),
+        images=("nginx",),
+        labels=("@worker:ssd=true", "@worker:0:zone=a=b"),
+        engine_opt=("log-level=debug", "debug=true"),
+        no_swarm=True,
+        no_registry=True,
+        bare_names=True,
+    )
+
+    assert (found.name, found.subnet, found.swarm) == ("demo", "10.1.0.0/24", "empty")
+    assert [str(port) for port in found.ports] == ["8080:8080/tcp", "53:53/udp"]
+    assert found.images == ("nginx",)
+    assert found.node_labels == {"@worker": {"ssd": "true"}, "@worker:0": {"zone": "a=b"}}
+    assert found.engine == {"log-level": "debug", "debug": True}
+    assert (found.registry, found.bare_names) == (False, True)
+
+
+def test_the_lab_that_is_meant_is_the_one_that_is_made() -> None:
+    assert spec(lab_name="workshop").name == "workshop"
+    assert spec(lab_name="workshop", name="other").name == "other"
+
+
+@pytest.mark.parametrize("name", ["lab.yaml", "lab.yml"])
+def test_a_lab_yaml_in_this_folder_is_read(alone: Path, name: str) -> None:
+    (alone / name).write_text("name: here\nworkers: 1\n")
+
+    assert spec(managers=3) == LabSpec(name="here", managers=3, workers=1)
+
+
+def test_a_file_that_is_named_is_read_instead(alone: Path) -> None:
+    (alone / "lab.yaml").write_text("name: here\n")
+    (alone / "other.yaml").write_text("name: other\n")
+
+    assert spec("other.yaml").name == "other"
+
+
+def test_a_standing_lab_is_brought_up_as_it_was_made() -> None:
+    made = LabSpec(name="demo", workers=1, ports=())
+    marks = {labels.LAB: "demo", labels.SPEC: made.model_dump_json(exclude_defaults=True)}
+    standing = app([{"Name": "v", "Labels": marks}])
+
+    assert spec_from(standing, None, NOTHING | {"name": "demo"}) == made
+
+
+def test_a_standing_lab_is_changed_by_what_is_said() -> None:
+    marks = {labels.LAB: "demo", labels.SPEC: '{"name": "demo", "workers": 1}'}
+    standing = app([{"Name": "v", "Labels": marks}])
+
+    assert spec_from(standing, None, NOTHING | {"name": "demo", "workers": 5}).workers == 5
+
+
+@pytest.mark.parametrize("pair", ["", "x", "ssd=true", ":ssd=true", "@worker:=true", "@worker=true"])
+def test_a_label_that_is_none_is_refused(pair: str) -> None:
+    with pytest.raises(UsageError, match="expected FILTER:KEY=VALUE"):
+        spec(labels=(pair,))
+
+
+@pytest.mark.parametrize(
+    ("pair", "read"),
+    [
+        ("log-level=debug", ("log-level", "debug")),
+        ("debug=true", ("debug", True)),
+        ("max-concurrent-downloads=1", ("max-concurrent-downloads", 1)),
+        ('labels=["a=b"]', ("labels", ["a=b"])),
+        ("storage-driver=", ("storage-driver", "")),
+        ("a=b=c", ("a", "b=c")),
+    ],
+)
+def test_an_engine_option_is_json_where_it_can_be(pair: str, read: tuple[str, object]) -> None:
+    assert option_pair(pair) == read
+
+
+def test_an_engine_option_without_a_value_is_refused() -> None:
+    with pytest.raises(UsageError, match="expected KEY=VALUE"):
+        option_pair("debug")
+
+
+def test_an_engine_option_that_no_json_holds_is_refused() -> None:
+    with pytest.raises(SpecError, match="cannot hold what is no JSON"):
+        spec(engine_opt=("x=NaN",))
+
+
+# What a user types, and the one line that tells what is wrong with it. No engine is there: asking it would
+# end in exit code 3.
+BAD_FLAGS = [
+    (["--nodes", "0"], "--nodes 0: a lab has at least one node"),
+    (["--nodes", "-1"], "--nodes -1: a lab has at least one node"),
+    (["--nodes", "four"], "'four' is not a valid integer"),
+    (["--nodes", ""], "'' is not a valid integer"),
+    (["--nodes", "2", "--managers", "3"], "--managers 3 is more than --nodes 2"),
+    (["--nodes", "2", "--workers", "3"], "say either --nodes or --workers"),
+    (["--nodes", "5000"], "the flags: workers: it should be less than or equal to 1000, found 4999"),
+    (["--managers", "0"], "the flags: managers: it should be greater than or equal to 1, found 0"),
+    (["--managers", "8"], "the flags: managers: it should be less than or equal to 7, found 8"),
+    (["--workers", "-1"], "the flags: workers: it should be greater than or equal to 0, found -1"),
+    (["--name", "my lab"], "the flags: name: 'my lab' is no name"),
+    (["--name", "x" * 300], "the flags: name: xxxxxxxxxxxxxxxxxxxx… has 300 characters; 40 is the most"),
+    (["--name", "../x", "--nodes", "1"], "the flags: name: '../x' is no name"),
+    (["-l", "my lab", "--nodes", "1"], "the flags: name: 'my lab' is no name"),
+    (["--subnet", "8.8.8.0/24"], "the flags: subnet: 8.8.8.0/24 is no private range"),
+    (["--subnet", "10.0.0.0/30"], "the flags: subnet: 10.0.0.0/30 has room for 0 nodes, and there are 4"),
+    (["--backend", "virtualbox"], "'virtualbox' is not one of"),
+    (["--port", "http"], "the flags: ports.0: 'http' is no port"),
+    (["--label", "ssd=true"], "--label ssd=true: expected FILTER:KEY=VALUE"),
+    (["--label", "worker9:ssd=true"], "no node named 'worker9': did you mean worker3?"),
+    (["--engine-opt", "debug"], "--engine-opt debug: expected KEY=VALUE"),
+    (["--engine-opt", "hosts=[]"], "the flags: engine: labctl itself sets hosts"),
+    (["none.yaml"], "none.yaml: there is no such file"),
+    (["."], ". is a folder; it should be a lab.yaml"),
+]
+BAD_FILES = [
+    (b"", "lab.yaml: the file is empty"),
+    (b"\x7fELF\x00\xff", "lab.yaml: this is not text"),
+    (b"workres: 3\n", "lab.yaml:1: workres: there is no such key; did you mean workers?"),
+    (b"nodes:\n\t- name: a\n", "lab.yaml:2: a tab; YAML indents with spaces"),
+    (b"nodes:\n- {name: a, role: manager}\n- {name: a}\n", "lab.yaml:3: nodes.1.name: another node is called a too"),
+    (b"name: a\nname: b\n", "lab.yaml:2: 'name' is there twice, in line 1 first"),
+    (b"x" * (1 << 20), "lab.yaml is larger than 256 KiB"),
+]
+
+
+@pytest.mark.parametrize(("flags", "told"), BAD_FLAGS, ids=[" ".join(flags)[:30] for flags, _ in BAD_FLAGS])
+def test_flags_that_cannot_be_meant_are_refused_before_anything_is_asked(
+    labctl: Labctl, flags: list[str], told: str
+) -> None:
+    outcome = labctl("up", *flags)
+
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err.count(told) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "told"), BAD_FILES, ids=["empty", "binary", "key", "tab", "twice", "again", "huge"]
+)
+def test_a_lab_yaml_that_is_none_is_refused_before_anything_is_asked(
+    labctl: Labctl, alone: Path, content: bytes, told: str
+) -> None:
+    (alone / "lab.yaml").write_bytes(content)
+
+    outcome = labctl("up")
+
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err.count(told) == 1
+    assert outcome.err.startswith("labctl: ")
+    assert len([line for line in outcome.err.splitlines() if not line.startswith("  -> ")]) == 1
+
+
+def test_a_plan_can_be_seen_before_anything_is_done(labctl: Labctl, empty_engine: None) -> None:
+    outcome = labctl("up", "--nodes", "2", "--dry-run")
+
+    assert outcome.code == 0
+    assert outcome.out.splitlines() == [
+        "create  lab lab (dind)",
+        "create  manager1 (manager)",
+        "create  worker1 (worker)",
+    ]
+
+
+def test_a_plan_is_json_where_asked_for(labctl: Labctl, empty_engine: None) -> None:
+    plan = json.loads(labctl("up", "--nodes", "1", "--dry-run", "-o", "json").out)
+
+    assert plan == {"changes": True, "plan": ["create  lab lab (dind)", "create  manager1 (manager)"]}
+
+
+def test_a_flag_may_come_from_the_environment(
+    labctl: Labctl, empty_engine: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LABCTL_UP_NODES", "2")
+    monkeypatch.setenv("LABCTL_UP_DRY_RUN", "1")
+
+    assert "worker1" in labctl("up").out
+
+
+def test_a_flag_from_the_environment_is_held_to_the_same_rules(labctl: Labctl, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LABCTL_UP_NODES", "0")
+
+    outcome = labctl("up")
+
+    assert outcome.code == 2
+    assert "--nodes 0: a lab has at least one node" in outcome.err
+
+
+def test_what_was_typed_wins_over_the_environment(
+    labctl: Labctl, empty_engine: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LABCTL_UP_NODES", "7")
+
+    assert "worker2" not in labctl("up", "--nodes", "2", "--dry-run").out
+
+
+@pytest.mark.parametrize("command", ["status", "verify", "stop", "start"])
+def test_a_lab_that_is_not_there_is_told_with_the_way_to_one(labctl: Labctl, empty_engine: None, command: str) -> None:
+    outcome = labctl(command, "-l", "demo")
+
+    assert outcome.code == 2
+    assert outcome.err.splitlines()[0] == "labctl: no lab named 'demo': there is no lab at all"
+    assert "`labctl up` makes one" in outcome.err
+
+
+def test_a_lab_that_is_not_there_need_not_be_removed(labctl: Labctl, empty_engine: None) -> None:
+    outcome = labctl("down", "-l", "demo")
+
+    assert outcome.code == 0
+    assert "nothing to remove" in outcome.err
+
+
+@pytest.mark.parametrize("name", ["..", "../..", "/etc", "a/b", "."])
+def test_a_name_that_is_a_path_removes_nothing(labctl: Labctl, empty_engine: None, state: Path, name: str) -> None:
+    (state / "labs" / "kept").mkdir(parents=True)
+
+    outcome = labctl("down", "-l", name)
+
+    assert outcome.code == 2
+    assert "is no lab's name" in outcome.err
+    assert (state / "labs" / "kept").is_dir()
+
+
+def test_where_there_are_no_labs_the_list_is_empty(labctl: Labctl, empty_engine: None) -> None:
+    assert json.loads(labctl("labs", "-o", "json").out) == []
+    assert labctl("labs").out.split() == ["NAME", "BACKEND", "NODES", "RUNNING", "SUBNET"]

@@ -1,0 +1,224 @@
+"""The boundary where errors become words and exit codes: one clear message, the right code, no traceback."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import types
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import pytest
+
+from labctl import __version__
+from labctl.cli import main as main_module
+from labctl.cli.commands import COMMANDS
+from labctl.errors import HostError, LabError, NotYetError, UsageError
+
+from .conftest import Labctl
+
+Raise = Callable[[BaseException | int], None]
+
+
+@pytest.fixture
+def boom(monkeypatch: pytest.MonkeyPatch) -> Raise:
+    """Let there be a command `boom` that raises, or returns, what it is given."""
+
+    def install(what: BaseException | int) -> None:
+        @click.command("boom")
+        def command() -> int:
+            if isinstance(what, BaseException):
+                raise what
+            return what
+
+        module = types.ModuleType("labctl.cli.boom")
+        module.command = command  # type: ignore[attr-defined]  # a module of its own
+        monkeypatch.setitem(sys.modules, "labctl.cli.boom", module)
+        monkeypatch.setitem(COMMANDS, "boom", ("boom", "command", "Raise."))
+
+    return install
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(UsageError("no"), 2), (NotYetError("soon"), 1), (HostError("no engine"), 3), (LabError("broken"), 3)],
+)
+def test_an_error_is_one_line_and_its_own_exit_code(labctl: Labctl, boom: Raise, error: Exception, code: int) -> None:
+    boom(error)
+
+    outcome = labctl("boom")
+
+    assert (outcome.code, outcome.out) == (code, "")
+    assert outcome.err == f"labctl: {error}\n"
+
+
+def test_what_to_do_next_stands_below(labctl: Labctl, boom: Raise) -> None:
+    boom(LabError("broken", hint="`labctl up` mends it."))
+
+    assert labctl("boom").err.splitlines() == ["labctl: broken", "  -> `labctl up` mends it."]
+
+
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt(), click.Abort(), EOFError()])
+def test_an_interrupted_command_exits_with_130(labctl: Labctl, boom: Raise, interruption: BaseException) -> None:
+    boom(interruption)
+
+    outcome = labctl("boom")
+
+    assert (outcome.code, outcome.out, outcome.err) == (130, "", "interrupted\n")
+
+
+def test_a_bug_is_told_as_one_and_its_details_are_kept(labctl: Labctl, boom: Raise, state: Path) -> None:
+    boom(ZeroDivisionError("division by zero"))
+
+    outcome = labctl("boom")
+
+    assert outcome.code == 3
+    first, second = outcome.err.splitlines()
+    assert first == "labctl: this is a bug in labctl: ZeroDivisionError: division by zero"
+    assert str(state / "last-bug.txt") in second
+    assert "Traceback" in (state / "last-bug.txt").read_text()
+
+
+def test_a_bug_is_told_even_where_its_details_cannot_be_kept(labctl: Labctl, boom: Raise, state: Path) -> None:
+    state.write_text("a file where the folder should be")
+    boom(ZeroDivisionError())
+
+    outcome = labctl("boom")
+
+    assert outcome.code == 3
+    assert "labctl export logs" in outcome.err
+
+
+def test_a_bug_shows_its_traceback_to_who_asks_for_it(
+    boom: Raise, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LABCTL_DEBUG", "1")
+    boom(ZeroDivisionError())
+
+    assert main_module.run(["boom"]) == 3
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_shell_is_given_its_completion(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_LABCTL_COMPLETE", "zsh_source")
+
+    with pytest.raises(SystemExit) as caught:
+        main_module.run([])
+
+    assert caught.value.code == 0
+    assert "compdef" in capsys.readouterr().out
+
+
+def test_the_code_that_a_command_returns_is_the_exit_code(labctl: Labctl, boom: Raise) -> None:
+    boom(1)
+
+    assert labctl("boom").code == 1
+
+
+def test_main_exits_with_the_code(boom: Raise) -> None:
+    boom(NotYetError("soon"))
+
+    with pytest.raises(SystemExit) as caught:
+        main_module.main(["boom"])
+
+    assert caught.value.code == 1
+
+
+@pytest.mark.parametrize(("typed", "meant"), [("stauts", "status"), ("dwon", "down"), ("nodes", "node"), ("zzz", None)])
+def test_an_unknown_command_is_answered_with_the_nearest(labctl: Labctl, typed: str, meant: str | None) -> None:
+    outcome = labctl(typed)
+
+    assert outcome.code == 2
+    told = f"did you mean `labctl {meant}`?" if meant else "`labctl --help` lists what there is"
+    assert f"there is no command '{typed}': {told}" in outcome.err
+
+
+def test_an_unknown_option_is_a_usage_error(labctl: Labctl) -> None:
+    outcome = labctl("up", "--nodse", "4")
+
+    assert outcome.code == 2
+    assert "--nodes" in outcome.err
+
+
+@pytest.mark.parametrize("flag", ["-V", "--version"])
+def test_the_version_is_told(labctl: Labctl, flag: str) -> None:
+    outcome = labctl(flag)
+
+    assert (outcome.code, outcome.out) == (0, f"labctl version {__version__}\n")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["up", "--help"], ["up", "-h"]])
+def test_help_is_data_and_no_error(labctl: Labctl, arguments: list[str]) -> None:
+    outcome = labctl(*arguments)
+
+    assert outcome.code == 0
+    assert outcome.out.startswith("Usage: labctl")
+    assert outcome.err == ""
+
+
+def test_help_lists_every_command(labctl: Labctl) -> None:
+    listed = labctl("--help").out
+
+    assert all(f"\n  {name} " in listed for name in COMMANDS)
+
+
+def in_a_process(*arguments: str, stdout: int = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments], stdout=stdout, stderr=subprocess.PIPE, check=False, text=True, timeout=60
+    )
+
+
+def test_help_does_not_wait_for_what_only_other_commands_need() -> None:
+    heavy = {"docker", "requests", "pydantic", "rich", "ruamel.yaml", "cryptography", "pytest", "psutil"}
+    code = (
+        "import sys; from labctl.cli.main import run; code = run(['--help']);"
+        f"print(sorted({heavy!r} & set(sys.modules)), file=sys.stderr); sys.exit(code)"
+    )
+
+    done = in_a_process("-c", code)
+
+    assert (done.returncode, done.stderr) == (0, "[]\n")
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+
+    done = in_a_process("-m", "labctl", "--help", stdout=writing)
+    os.close(writing)
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_lab_may_be_named_before_and_after_the_command(labctl: Labctl, empty_engine: None) -> None:
+    before, after = labctl("-l", "one", "status"), labctl("status", "-l", "one")
+
+    assert before == after
+    assert "no lab named 'one'" in before.err
+
+
+def test_the_name_behind_the_command_wins(labctl: Labctl, empty_engine: None) -> None:
+    assert "no lab named 'two'" in labctl("-l", "one", "status", "-l", "two").err
+
+
+def test_the_lab_may_be_named_by_the_environment(
+    labctl: Labctl, empty_engine: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LABCTL_LAB", "three")
+
+    assert "no lab named 'three'" in labctl("status").err
+
+
+def test_an_engine_that_does_not_answer_is_told_once(labctl: Labctl) -> None:
+    outcome = labctl("status")
+
+    assert outcome.code == 3
+    first, second = outcome.err.splitlines()
+    assert first == "labctl: the engine does not answer: No such file or directory"
+    assert "labctl doctor" in second
+
+
+def test_the_tree_of_commands_can_be_documented() -> None:
+    assert set(main_module.command_tree()["commands"]) == set(COMMANDS)

@@ -1,0 +1,273 @@
+"""From plans to a swarm: the first manager makes it, the others join as they come, and one failure ends it all."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from labctl.backend import FakeBackend, NodePlan
+from labctl.engine.fake import Answer, FakeEngine
+from labctl.errors import Abandoned, EngineRefused, EngineUnreachable, LabError
+from labctl.events import Event, NodeJoined, NodeReady, NodeStarted
+from labctl.lab.form import Forming, wait_engine
+from labctl.node import Node
+from labctl.spec import LabSpec
+from labctl.spec.addresses import free_addresses
+from labctl.transport import FakeTransport, Result
+from labctl.waiting import FakeClock
+
+from ..nodes import fake_node, raw_info
+
+TOKENS = {"JoinTokens": {"Worker": "TOKEN-w", "Manager": "TOKEN-m"}}
+VERSION = {"Version": "26.1.5"}
+
+
+class Host:
+    """A FakeBackend whose nodes boot, make a swarm and join it as real ones do."""
+
+    def __init__(self, spec: LabSpec, *, fail_on: Sequence[str] = ()) -> None:
+        self.backend = FakeBackend(fail_on=fail_on)
+        self.spec = spec
+        self.state: dict[str, str] = {}
+        addresses = free_addresses("10.0.0.0/24", (), len(spec.all_nodes()))
+        self.plans = [NodePlan(node, address, {}) for node, address in zip(spec.all_nodes(), addresses, strict=True)]
+        for plan in self.plans:
+            self._script(plan)
+
+    def _script(self, plan: NodePlan) -> None:
+        name, own = plan.spec.name, f"--advertise-addr {plan.address} --data-path-addr {plan.address}"
+
+        def enter(command: str) -> Result:
+            self.state[name] = "active"
+            return Result(command, 0)
+
+        self.backend.engines[name] = FakeEngine(
+            {
+                "GET /version": VERSION,
+                "GET /info": lambda _: raw_info(self.state.get(name, "inactive")),
+                "GET /swarm": TOKENS,
+            },
+            where=f"the engine of {name}",
+        )
+        commands = {f"docker swarm init {own}": enter}
+        for token in ("TOKEN-w", "TOKEN-m"):
+            commands |= {f"docker swarm join --token {token} {own} {p.address}:2377": enter for p in self.plans}
+        self.backend.transports[name] = FakeTransport(commands)
+
+    def commands(self, name: str) -> list[str]:
+        return self.backend.transports[name].commands
+
+    def stand(self, *names: str, state: str = "running") -> list[Node]:
+        """Nodes that an earlier `up` has made."""
+        made = [self.backend.create_node(self.spec, plan) for plan in self.plans if plan.spec.name in names]
+        if state != "running":
+            for node in made:
+                self.backend.stop(node)
+        found = self.backend.find(self.spec.name)
+        assert found is not None
+        return [node for node in found.nodes if node.name in names]
+
+
+@contextlib.contextmanager
+def forming(host: Host, heard: list[Event], existing: Sequence[Node] = ()) -> Iterator[Forming]:
+    with contextlib.closing(Forming(host.backend, host.spec, heard.append, lambda _: None, existing=existing)) as made:
+        yield made
+
+
+def test_the_first_manager_makes_the_swarm_and_all_others_join_it(heard: list[Event]) -> None:
+    host = Host(LabSpec(name="demo", managers=3, workers=2))
+
+    with forming(host, heard) as form:
+        form.boot(host.plans, [])
+        form.join_all()
+        booted, joined = form.booted(), form.joined()
+
+    assert {node.name for node in booted} == {node.name for node in joined} == {p.spec.name for p in host.plans}
+    assert form.manager is not None and form.manager.name == "manager1"
+    assert {name for name in host.state if host.commands(name)[0].startswith("docker swarm init")} == {"manager1"}
+    assert set(host.state.values()) == {"active"}
+
+
+def test_each_role_joins_with_its_own_token(heard: list[Event]) -> None:
+    host = Host(LabSpec(name="demo", managers=3, workers=1))
+
+    with forming(host, heard) as form:
+        form.boot(host.plans, [])
+        form.join_all()
+        form.joined()
+
+    assert "TOKEN-m" in host.commands("manager2")[0]
+    assert "TOKEN-w" in host.commands("worker1")[0]
+
+
+def test_each_node_is_heard_of_when_it_starts_answers_and_joins(heard: list[Event]) -> None:
+    host = Host(LabSpec(name="demo", workers=1))
+
+    with forming(host, heard) as form:
+        form.boot(host.plans, [])
+        form.join_all()
+        form.joined()
+
+    of_worker = [event for event in heard if getattr(event, "node", "") == "worker1"]
+    assert of_worker == [NodeStarted("worker1"), NodeReady("worker1", "26.1.5"), NodeJoined("worker1", "worker")]
+
+
+def test_without_joining_there_are_only_engines(heard: list[Event]) -> None:
+    host = Host(LabSpec(name="demo", workers=1, swarm="empty"))
+
+    with forming(host, heard) as form:
+        form.boot(host.plans, [])
+        form.booted()
+
+    assert host.state == {}
+    assert host.commands("manager1") == []
+
+
+def test_a_node_that_is_bare_stays_out_of_the_swarm(heard: list[Event]) -> None:
+    nodes = [{"name": "manager1", "role": "manager"}, {"name": "spare", "swarm": "bare"}]
+    host = Host(LabSpec.model_validate({"name": "demo", "nodes": nodes}))
+
+    with forming(host, heard) as form:
+        form.boot(host.plans, [])
+        form.join_all()
+        form.joined()
+
+    assert host.state == {"manager1": "active"}
+
+
+def test_a_node_that_comes_later_joins_the_standing_manager(heard: list[Event]) -> None:
+    host = Host(LabSpec(name="demo", workers=1))
+    standing = host.stand("manager1")
+    host.state["manager1"] = "active"
+
+    with forming(host, heard, standing) as form:
+        form.boot(host.plans[1:], [])
+        form.manager = standing[0]
+        form.join_all()
+        joined = form.joined()
+
+    assert {node.name for node in joined} == {"manager1", "worker1"}
+    assert host.commands("manager1") == []
+    assert host.state["worker1"] == "active"
+
+
+def test_a_node_that_stood_outside_of_the_swarm_joins_it(heard: list[Event]) -> None:
+    host = Host(LabSpec(name="demo", workers=1))
+    standing = host.stand("manager1", "worker1")
+    host.state["manager1"] = "active"
+
+    with forming(host, heard, standing) as form:
+        form.manager = standing[0]
+        form.join_all()
+        form.joined()
+
+    assert host.state["worker1"] == "active"
+
+
+def test_a_node_that_was_stopped_is_started_and_does_not_join_twice(heard: list[Event]) -> None:
+    host = Host(LabSpec(name="demo", workers=1))
+    standing, stopped = host.stand("manager1"), host.stand("worker1", state="exited")
+    host.state |= {"manager1": "active", "worker1": "pending"}
+
+    with forming(host, heard, standing) as form:
+        form.boot([], stopped)
+        form.manager = standing[0]
+        form.join_all()
+        form.joined()
+
+    assert host.commands("worker1") == []
+    assert NodeReady("worker1", "26.1.5") in heard
+
+
+def test_a_node_that_cannot_be_made_is_the_error_and_no_other(heard: list[Event]) -> None:
+    host = Host(LabSpec(name="demo", managers=1, workers=3), fail_on=["worker2"])
+
+    with pytest.raises(LabError, match=r"^worker2 was told to fail$"), forming(host, heard) as form:
+        form.boot(host.plans, [])
+        form.join_all()
+        form.booted()
+
+
+def test_a_manager_that_cannot_be_made_leaves_nobody_waiting(heard: list[Event]) -> None:
+    host = Host(LabSpec(name="demo", managers=1, workers=3), fail_on=["manager1"])
+
+    with forming(host, heard) as form:
+        form.boot(host.plans, [])
+        form.join_all()
+        with pytest.raises(LabError, match=r"^manager1 was told to fail$") as caught:
+            form.joined()
+
+    assert not isinstance(caught.value, Abandoned)
+
+
+def test_a_swarm_that_cannot_be_made_is_the_error_that_is_told(heard: list[Event]) -> None:
+    host = Host(LabSpec(name="demo", managers=1, workers=2))
+    for command in list(host.backend.transports["manager1"].answers):
+        host.backend.transports["manager1"].answers[command] = Result(command, 1, stderr="no raft here")
+
+    with forming(host, heard) as form:
+        form.boot(host.plans, [])
+        form.join_all()
+        with pytest.raises(LabError, match="no raft here"):
+            form.joined()
+
+
+def test_an_engine_is_waited_for_until_it_answers() -> None:
+    silent = EngineUnreachable("connection refused")
+    answers: Iterator[Answer] = iter([silent, silent, VERSION])
+    node = fake_node("worker1", api={"GET /version": lambda _: next(answers)})
+
+    assert wait_engine(node, FakeBackend(), clock=FakeClock()) == "26.1.5"
+
+
+def test_an_engine_that_refuses_is_not_waited_for() -> None:
+    node = fake_node("worker1", api={"GET /version": EngineRefused("no", status=500)})
+
+    with pytest.raises(EngineRefused):
+        wait_engine(node, FakeBackend(), clock=FakeClock())
+
+
+class Talking(FakeBackend):
+    """A backend whose nodes have left some last words."""
+
+    words = "node: up\nfailed to mount overlay: permission denied\n\nnode: stopping\n"
+
+    def console(self, node: Node, *, tail: int = 50) -> str:
+        return self.words
+
+
+def silent_node(backend: FakeBackend, state: str) -> Node:
+    host = Host(LabSpec(name="demo", workers=0))
+    node = backend.create_node(host.spec, host.plans[0])
+    backend.engines["manager1"].script["GET /version"] = EngineUnreachable("connection refused")
+    if state != "running":
+        backend.stop(node)
+    return node
+
+
+def test_an_engine_that_does_not_come_up_is_told_with_the_nodes_last_words() -> None:
+    backend, clock = Talking(), FakeClock()
+
+    with pytest.raises(LabError, match="manager1 did not come up within 60 s; its last words: failed to") as caught:
+        wait_engine(silent_node(backend, "running"), backend, limit=60, clock=clock)
+
+    assert clock.now() == 60
+    assert "labctl logs manager1" in (caught.value.hint or "")
+
+
+def test_a_node_that_died_is_not_waited_for_to_the_limit() -> None:
+    backend, clock = Talking(), FakeClock()
+
+    with pytest.raises(LabError, match="manager1 ended while it booted; its last words: failed to mount overlay"):
+        wait_engine(silent_node(backend, "exited"), backend, limit=60, clock=clock)
+
+    assert clock.now() < 10
+
+
+def test_a_node_that_said_nothing_has_no_last_words() -> None:
+    backend = FakeBackend()
+
+    with pytest.raises(LabError, match="its last words: nothing"):
+        wait_engine(silent_node(backend, "running"), backend, limit=1, clock=FakeClock())

@@ -1,0 +1,143 @@
+"""A lab is found by its labels, by the name that is meant, and its nodes by theirs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from labctl.backend import FakeBackend, LabRecord
+from labctl.engine.fake import Answer, Asked, FakeEngine
+from labctl.errors import NotFoundError, UsageError
+from labctl.lab import Context, Lab, find_lab, lab_names
+from labctl.lab.lab import _with_nodes
+from labctl.node import Node
+from labctl.spec import LabSpec, labels
+
+from ..nodes import fake_node
+
+
+def container(lab: str, node: str, **marks: str) -> dict[str, Any]:
+    role = "manager" if node.startswith("manager") else "worker"
+    known = {labels.LAB: lab, labels.KIND: "node", labels.NODE: node, labels.ROLE: role, labels.ADDRESS: "10.0.0.11"}
+    return {"Id": node, "Names": [f"/{lab}-{node}"], "State": "running", "Labels": known | {labels.PORT: "1"} | marks}
+
+
+def engine_with(*containers: dict[str, Any]) -> FakeEngine:
+    """An engine that filters by the lab's name, as a real one does, and has only containers."""
+
+    def listed(asked: Asked) -> Answer:
+        wanted = asked.query["filters"]
+        return [
+            one for one in containers if f'{labels.LAB}={one["Labels"][labels.LAB]}"' in wanted or "=" not in wanted
+        ]
+
+    return FakeEngine({"GET /containers/json": listed, "GET /networks": [], "GET /volumes": {"Volumes": []}})
+
+
+def lab_of(*nodes: Node, spec: LabSpec | None = None) -> Lab:
+    record = LabRecord("demo", spec, "10.0.0.0/24", "labctl-demo", nodes)
+    return Lab(Context(FakeEngine()), FakeBackend(), record)
+
+
+@pytest.mark.usefixtures("state")
+def test_a_lab_is_found_by_its_name() -> None:
+    context = Context(engine_with(container("demo", "manager1"), container("other", "manager1")))
+
+    assert find_lab(context, "demo").name == "demo"
+    assert lab_names(context) == ["demo", "other"]
+
+
+@pytest.mark.usefixtures("state")
+def test_where_no_name_is_said_the_lab_called_lab_is_meant() -> None:
+    context = Context(engine_with(container("lab", "manager1"), container("other", "manager1")))
+
+    assert find_lab(context).name == "lab"
+
+
+@pytest.mark.usefixtures("state")
+def test_where_no_name_is_said_the_only_lab_is_meant() -> None:
+    assert find_lab(Context(engine_with(container("workshop", "manager1")))).name == "workshop"
+
+
+@pytest.mark.usefixtures("state")
+def test_where_several_could_be_meant_none_is_chosen() -> None:
+    context = Context(engine_with(container("a", "manager1"), container("b", "manager1")))
+
+    with pytest.raises(UsageError, match="there are several labs: a, b") as caught:
+        find_lab(context)
+
+    assert "LABCTL_LAB" in (caught.value.hint or "")
+
+
+@pytest.mark.usefixtures("state")
+def test_a_lab_that_is_not_there_is_answered_with_the_nearest() -> None:
+    context = Context(engine_with(container("workshop", "manager1")))
+
+    with pytest.raises(NotFoundError, match="no lab named 'workshp': did you mean workshop"):
+        find_lab(context, "workshp")
+
+
+def test_where_there_is_no_lab_at_all_the_way_to_one_is_told() -> None:
+    with pytest.raises(NotFoundError, match="no lab named 'lab': there is no lab at all") as caught:
+        find_lab(Context(engine_with()))
+
+    assert "labctl up" in (caught.value.hint or "")
+
+
+def test_a_node_answers_to_its_name_and_its_short_name() -> None:
+    lab = lab_of(fake_node("manager1"), fake_node("worker1"))
+
+    assert lab.node("w1") is lab.node("worker1")
+
+
+def test_a_filter_means_nodes() -> None:
+    lab = lab_of(fake_node("manager1"), fake_node("worker1"), fake_node("worker2"))
+
+    assert [node.name for node in lab.select("@worker")] == ["worker1", "worker2"]
+
+
+def test_a_spec_that_is_lost_is_rebuilt_from_the_nodes() -> None:
+    spec = lab_of(fake_node("manager1"), fake_node("worker1"), fake_node("worker2")).spec
+
+    assert (spec.name, spec.managers, spec.workers) == ("demo", 1, 2)
+
+
+def test_a_spec_that_is_known_is_taken_as_it_is() -> None:
+    spec = LabSpec(name="demo", workers=7)
+
+    assert lab_of(fake_node("manager1"), spec=spec).spec is spec
+
+
+def test_the_registrys_port_is_on_its_label() -> None:
+    lab = lab_of(fake_node("manager1"))
+    lab.context = Context(engine_with(container("demo", "registry", **{labels.KIND: "registry", labels.PORT: "34567"})))
+
+    assert lab.registry_port() == 34567
+
+
+def test_a_lab_without_a_registry_has_no_port_of_it() -> None:
+    lab = lab_of(fake_node("manager1"))
+    lab.context = Context(engine_with())
+
+    assert lab.registry_port() is None
+
+
+def test_nodes_that_stay_keep_the_labels_that_a_filter_gave_them() -> None:
+    spec = LabSpec.model_validate({"workers": 2, "node_labels": {"worker1": {"ssd": "true"}, "@all": {"zone": "a"}}})
+    left = _with_nodes(spec, [node for node in spec.all_nodes() if node.name != "worker1"])
+
+    assert LabSpec.model_validate_json(left.model_dump_json(exclude_defaults=True)) == left
+    assert [(node.name, left.labels_of(node)) for node in left.all_nodes()] == [
+        ("manager1", {"zone": "a"}),
+        ("worker2", {"zone": "a"}),
+    ]
+
+
+def test_the_last_node_is_not_taken_out_of_its_lab() -> None:
+    lab = lab_of(fake_node("manager1"))
+
+    with pytest.raises(UsageError, match="manager1 is all that the lab has") as caught:
+        lab.remove_nodes(lab.nodes)
+
+    assert "labctl down" in (caught.value.hint or "")

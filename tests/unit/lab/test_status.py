@@ -1,0 +1,187 @@
+"""What a lab is like now: every part is looked at, and a part that does not answer is a problem, not an error."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from labctl.backend import LabRecord
+from labctl.engine.fake import FakeEngine
+from labctl.errors import EngineRefused, EngineUnreachable
+from labctl.lab import Context, LabStatus, status_of
+from labctl.node import Node
+from labctl.spec import LabSpec, labels
+
+from ..nodes import FakeNode, fake_node, raw_info, raw_node, raw_service
+
+SPEC = LabSpec(name="demo", workers=1)
+
+
+def extra(kind: str, *, state: str = "running", port: str = "5000", edge: str = "") -> dict[str, Any]:
+    marks = {labels.LAB: "demo", labels.KIND: kind, labels.PORT: port, labels.EDGE: edge}
+    return {"Id": kind, "State": state, "Labels": marks}
+
+
+def look(*nodes: Node, spec: LabSpec | None = SPEC, extras: list[dict[str, Any]] | None = None) -> LabStatus:
+    context = Context(FakeEngine({"GET /containers/json": extras or []}))
+    return status_of(context, LabRecord("demo", spec, "10.0.0.0/24", "labctl-demo", nodes))
+
+
+@pytest.fixture
+def manager() -> FakeNode:
+    return fake_node(
+        "manager1",
+        api={
+            "GET /swarm": {},
+            "GET /nodes": [raw_node("manager1", leader=True), raw_node("worker1")],
+            "GET /services": [raw_service("web")],
+        },
+    )
+
+
+@pytest.fixture
+def worker() -> FakeNode:
+    return fake_node("worker1", address="10.0.0.12")
+
+
+def test_a_lab_in_which_all_is_well_has_no_problems(manager: FakeNode, worker: FakeNode) -> None:
+    found = look(manager, worker)
+
+    assert found.is_good
+    assert found.swarm == "2 of 2 nodes ready, manager1 leads"
+    assert found.services == 1
+    assert [(node.name, node.swarm, node.manager) for node in found.nodes] == [
+        ("manager1", "ready", "leader"),
+        ("worker1", "ready", ""),
+    ]
+
+
+def test_a_node_that_is_down_is_a_problem_with_its_mend(manager: FakeNode) -> None:
+    manager.api["GET /nodes"] = [raw_node("manager1", leader=True), raw_node("worker1", state="down")]
+
+    found = look(manager, fake_node("worker1", state="exited"))
+
+    assert found.problems == ("worker1 is exited: `labctl start worker1`",)
+    assert found.swarm == "1 of 2 nodes ready, manager1 leads"
+
+
+def test_a_node_that_is_not_in_the_swarm_is_a_problem_with_its_mend(manager: FakeNode, worker: FakeNode) -> None:
+    manager.api["GET /nodes"] = [raw_node("manager1", leader=True)]
+
+    assert look(manager, worker).problems == ("worker1 is not in the swarm: `labctl up` lets it join",)
+
+
+def test_a_ghost_does_not_hide_the_node_that_took_its_place(manager: FakeNode, worker: FakeNode) -> None:
+    ghost = raw_node("worker1", id_="old", state="down")
+    manager.api["GET /nodes"] = [raw_node("manager1", leader=True), raw_node("worker1"), ghost]
+
+    assert [node.swarm for node in look(manager, worker).nodes] == ["ready", "ready"]
+
+
+def test_the_role_is_the_swarms_word_after_a_promotion(manager: FakeNode, worker: FakeNode) -> None:
+    manager.api["GET /nodes"] = [raw_node("manager1", leader=True), raw_node("worker1", role="manager")]
+
+    assert [(node.role, node.manager) for node in look(manager, worker).nodes] == [
+        ("manager", "leader"),
+        ("manager", "reachable"),
+    ]
+
+
+def test_a_lost_quorum_is_a_problem_with_its_mend(manager: FakeNode, worker: FakeNode) -> None:
+    manager.api["GET /swarm"] = EngineRefused("The swarm does not have a leader", status=500)
+    worker.api["GET /swarm"] = EngineRefused("This node is not a swarm manager", status=503)
+
+    found = look(manager, worker)
+
+    assert not found.is_good
+    (problem,) = found.problems
+    assert "does not have a leader" in problem
+    assert "labctl start" in problem
+
+
+def test_engines_that_do_not_answer_are_a_problem(manager: FakeNode) -> None:
+    manager.api["GET /swarm"] = EngineUnreachable("connection refused")
+
+    assert any("connection refused" in problem for problem in look(manager).problems)
+
+
+def test_bare_engines_need_no_swarm() -> None:
+    bare = fake_node("manager1", api={"GET /info": raw_info("inactive")})
+
+    found = look(bare, spec=LabSpec(name="demo", workers=0, swarm="empty"))
+
+    assert found.is_good
+    assert found.swarm == "none was asked for"
+    assert [node.swarm for node in found.nodes] == ["no swarm"]
+
+
+def test_a_swarm_that_was_formed_by_hand_is_shown(manager: FakeNode, worker: FakeNode) -> None:
+    for node in (manager, worker):
+        node.api["GET /info"] = raw_info("active")
+
+    found = look(manager, worker, spec=LabSpec(name="demo", workers=1, swarm="empty"))
+
+    assert found.swarm == "2 of 2 nodes ready, manager1 leads"
+
+
+def test_a_lab_whose_spec_is_lost_is_taken_for_a_formed_one(manager: FakeNode, worker: FakeNode) -> None:
+    found = look(manager, worker, spec=None)
+
+    assert (found.backend, found.is_good) == ("dind", True)
+
+
+def test_the_mesh_is_the_kernels_where_no_agent_left_word(manager: FakeNode) -> None:
+    assert look(manager).mesh == "the kernel's own (ip_vs)"
+
+
+@pytest.mark.parametrize(("said", "told"), [({}, "lacks"), ({"error": "nft failed"}, "lacks; last error: nft failed")])
+def test_a_mesh_that_is_made_up_for_is_told(manager: FakeNode, said: dict[str, str], told: str) -> None:
+    manager.put(json.dumps(said).encode(), "/run/labctl/mesh.json")
+
+    found = look(manager)
+
+    assert found.mesh.startswith("labctl's own, in the place of ip_vs")
+    assert found.mesh.endswith(told)
+
+
+def test_a_mesh_that_left_no_sense_is_unknown(manager: FakeNode) -> None:
+    manager.put(b"half a li", "/run/labctl/mesh.json")
+
+    assert look(manager).mesh.startswith("unknown")
+
+
+def test_where_nothing_runs_no_mesh_does() -> None:
+    assert look(fake_node("manager1", state="exited")).mesh == "nothing runs"
+
+
+def test_the_registry_and_the_edges_are_told_with_where_this_host_reaches_them(manager: FakeNode) -> None:
+    found = look(
+        manager,
+        extras=[extra("registry", port="34567"), extra("edge", port="8080", edge="web:80"), extra("node")],
+    )
+
+    assert found.registry == "registry:5000 inside, 127.0.0.1:34567 here"
+    assert found.ports == ("127.0.0.1:8080 -> web:80",)
+
+
+def test_a_registry_that_is_down_is_told_as_it_is(manager: FakeNode) -> None:
+    assert look(manager, extras=[extra("registry", state="exited")]).registry == "exited"
+
+
+def test_a_lab_without_a_registry_has_none(manager: FakeNode) -> None:
+    found = look(manager)
+
+    assert (found.registry, found.mirror) == ("none", "none")
+
+
+def test_stand_ins_are_not_taken_for_the_originals(manager: FakeNode) -> None:
+    assert look(manager, extras=[extra("registry")]).mirror.startswith("stand-ins")
+
+
+def test_a_status_can_be_carried_by_json(manager: FakeNode, worker: FakeNode) -> None:
+    carried = json.loads(json.dumps(look(manager, worker).to_dict()))
+
+    assert carried["good"] is True
+    assert carried["nodes"][0]["name"] == "manager1"
