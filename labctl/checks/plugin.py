@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from labctl.checks.swarm import Swarm
     from labctl.lab import Lab
 
-__all__: list[str] = []
+__all__ = ["host", "lab", "managers", "node", "observer", "swarm", "workers"]
 
 RUNNING = pytest.StashKey[Running]()
 INFO = pytest.StashKey[CheckInfo]()

@@ -182,7 +182,7 @@ class Running:
     def _ask_once(self, info: CheckInfo, check: Callable[[], object]) -> Verdict:
         if info.probe and not self._probes.is_set():
             # A run without probes leaves them out; a learner who watches is told how to have them.
-            message = "labctl has to try this itself, and writes to your app for it: ask for the check"
+            message = "labctl tries this one itself, and writes to your app for it: press c when you are ready"
             return Verdict("not-yet" if self._watch else "not-run", message)
         try:
             with deadline(CHECK_LIMIT):

@@ -8,12 +8,12 @@ from pathlib import Path
 import click
 
 from labctl.cli.common import App, confirm, lab_command
-from labctl.cli.exercise import begin, complete_exercises, exercise, lab_for, path_option, write_junit
+from labctl.cli.exercise_lab import begin, complete_exercises, lab_for, path_option, write_junit
 
 __all__ = ["lint", "new", "test"]
 
 
-@exercise.command("test")
+@click.command("test")
 @click.argument("name", metavar="ID", shell_complete=complete_exercises)
 @click.option("--junit", type=click.Path(path_type=Path, dir_okay=False), help="Write JUnit XML there.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask before what the exercise made is taken away.")
@@ -42,7 +42,7 @@ def test(app: App, name: str, *, junit: Path | None, yes: bool, folders: tuple[P
     click.echo(f"{found.id} keeps the rules: {len(found.steps)} steps.", err=True)
 
 
-@exercise.command("lint")
+@click.command("lint")
 @click.argument("folder", type=click.Path(path_type=Path))
 def lint(folder: Path) -> None:
     """Read an exercise and hold its steps and checks against each other; no lab is needed.
@@ -58,7 +58,7 @@ def lint(folder: Path) -> None:
     click.echo(f"{found.id}: {len(found.steps)} steps, nothing to complain of.", err=True)
 
 
-@exercise.command("new")
+@click.command("new")
 @click.argument("folder", type=click.Path(path_type=Path))
 def new(folder: Path) -> None:
     """Make a small exercise to begin with, in FOLDER; its last part is the id.

@@ -30,6 +30,6 @@ def completion(ctx: click.Context, shell: str) -> None:
     found = get_completion_class(shell)
     assert found is not None  # click knows the three
     template = found(ctx.find_root().command, {}, "labctl", "_LABCTL_COMPLETE")
-    # source() would start bash to look at its version; who asks for bash 3 is told in the script's own comment.
-    click.echo(f"# To install: {INSTALL[shell]}")
+    # source() would start bash to look at its version.
     click.echo(template.source_template % template.source_vars())
+    click.echo(f"# To install: {INSTALL[shell]}")

@@ -8,8 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from labctl.cli import authoring
 from labctl.cli.common import App, confirm, lab_command, output_option, print_json, table
-from labctl.errors import LabctlError, NotFoundError, UsageError
+from labctl.cli.exercise_lab import (
+    begin,
+    complete_exercises,
+    found_exercise,
+    lab_for,
+    last_session,
+    path_option,
+    which_option,
+    write_junit,
+)
+from labctl.errors import LabctlError, UsageError
 
 if TYPE_CHECKING:
     from labctl.checks.report import CheckReport
@@ -41,25 +52,6 @@ def exercise() -> None:
     labctl exercise voting-app            guided, step by step
     labctl exercise voting-app --auto     played by itself, and checked
     """
-
-
-def complete_exercises(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-    """Ids of exercises, for the shell."""
-    from labctl.exercise.catalogue import entries
-
-    return [entry.id for entry in entries() if entry.id.startswith(incomplete)]
-
-
-path_option = click.option(
-    "--path",
-    "folders",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    help="A folder of exercises, or of one, beside those that labctl has.",
-)
-which_option = click.option(
-    "-x", "--exercise", "name", metavar="ID", shell_complete=complete_exercises, help="Which; the last one begun else."
-)
 
 
 @exercise.command("list")
@@ -125,11 +117,9 @@ def start(app: App, name: str, folders: tuple[Path, ...], output: str, **how: An
     labctl exercise voting-app
     labctl exercise voting-app --auto --junit report.xml
     """
-    from labctl.exercise.catalogue import find_exercise
-
     if how["junit"] and not how["auto"]:
         raise UsageError("--junit tells of checks, and only --auto runs them all", hint="Add --auto.")
-    found = _found(name, folders, find_exercise)
+    found = found_exercise(name, folders, exercise.commands)
     lab = lab_for(app, found, ask=not how["auto"])
     if how["auto"]:
         return _auto(app, lab, found, how["junit"], output)
@@ -142,62 +132,6 @@ def start(app: App, name: str, folders: tuple[Path, ...], output: str, **how: An
             return Watch(session, screen).run()
     _print_step(session, session.current)
     return 0
-
-
-def _found(name: str, folders: tuple[Path, ...], find: Any) -> Exercise:
-    """The exercise of that name; a verb that was mistyped gets the nearest verb."""
-    import difflib
-
-    try:
-        found: Exercise = find(name, folders)
-    except NotFoundError as missing:
-        near = difflib.get_close_matches(name, list(exercise.commands), n=1)
-        if near and missing.nearest is None:
-            raise UsageError(f"no exercise and no verb named {name!r}: did you mean `{near[0]}`?") from None
-        raise
-    return found
-
-
-def lab_for(app: App, found: Exercise, *, ask: bool) -> Lab:
-    """The lab, if it is fit for the exercise; on a terminal one is offered where it is not. Raises UsageError."""
-    from labctl.exercise.stage import lacking, suggested_up
-    from labctl.lab import bring_up
-    from labctl.spec import LabSpec
-
-    lab: Lab | None = None
-    try:
-        lab = app.lab()
-        missing = lacking(lab, found)
-    except NotFoundError as nothing:
-        if app.lab_name is not None and nothing.nearest is not None:
-            raise
-        missing = "there is no lab yet"
-    if lab is not None and not missing:
-        return lab
-    command = suggested_up(found, app.lab_name)
-    kind_differs = lab is not None and lab.spec.swarm != found.front.lab.swarm
-    if not ask or kind_differs or not sys.stdin.isatty() or (lab is not None and lab.spec.nodes):
-        raise UsageError(missing, hint=f"`{command}` makes what it needs.")
-    confirm(f"{missing[0].upper()}{missing[1:]}. Run `{command}`?", yes=False)
-    needs = found.front.lab
-    size = {"managers": needs.managers, "workers": needs.workers + needs.spare}
-    if lab is not None:
-        size = {key: max(count, getattr(lab.spec, key)) for key, count in size.items()}
-        bring_up(app.context, lab.spec.model_copy(update=size))
-    else:
-        bring_up(app.context, LabSpec(name=app.lab_name or "lab", swarm=needs.swarm, **size))
-    return app.lab()
-
-
-def begin(app: App, lab: Lab, found: Exercise) -> Session:
-    from labctl.events import Steps
-    from labctl.exercise.session import Session
-
-    steps = Steps(app.emit, total=1)
-    with steps.step("Making the lab ready"):
-        session = Session.begin(lab, found, steps.emit, steps.note)
-        steps.note("")
-    return session
 
 
 def _auto(app: App, lab: Lab, found: Exercise, junit: Path | None, output: str) -> int:
@@ -222,15 +156,6 @@ def _auto(app: App, lab: Lab, found: Exercise, junit: Path | None, output: str) 
     return 0
 
 
-def write_junit(path: Path, report: CheckReport, found: Exercise) -> None:
-    from labctl.checks.junit import junit_xml
-
-    try:
-        path.write_text(junit_xml(report, suite=found.id), encoding="utf-8")
-    except OSError as problem:
-        raise UsageError(f"cannot write {path}: {problem.strerror}") from problem
-
-
 def _as_json(session: Session, played: list[str], seconds: dict[str, float], report: CheckReport) -> dict[str, object]:
     return {
         "exercise": session.exercise.id,
@@ -248,21 +173,6 @@ def _as_json(session: Session, played: list[str], seconds: dict[str, float], rep
             for step in session.exercise.steps
         ],
     }
-
-
-def _session(app: App, name: str | None, folders: tuple[Path, ...] = ()) -> Session:
-    """The exercise that is meant, on its lab. Raises UsageError when none was begun."""
-    from labctl.exercise.catalogue import find_exercise
-    from labctl.exercise.progress import last_begun
-    from labctl.exercise.reading import read_exercise
-
-    lab = app.lab()
-    if name is not None:
-        return begin(app, lab, find_exercise(name, folders))
-    folder = last_begun(lab.name)
-    if folder is None or not folder.is_dir():
-        raise UsageError("no exercise was begun in this lab", hint="`labctl exercise list` shows what there is.")
-    return begin(app, lab, read_exercise(folder))
 
 
 @exercise.command("check")
@@ -283,7 +193,7 @@ def check(
     """
     from labctl.exercise.session import check_all
 
-    session = _session(app, name, folders)
+    session = last_session(app, name, folders)
     chosen = session.exercise.step(step) if step else session.current
     if everything:
         report = check_all(session.stage)
@@ -338,7 +248,7 @@ def hint(app: App, step: str | None, name: str | None) -> None:
     \b
     labctl exercise hint
     """
-    session = _session(app, name)
+    session = last_session(app, name)
     chosen = session.exercise.step(step) if step else session.current
     found = session.next_hint(chosen)
     if found is None:
@@ -361,7 +271,7 @@ def solve(app: App, step: str | None, *, show: bool, name: str | None) -> int:
     """
     from labctl.exercise.play import Player
 
-    session = _session(app, name)
+    session = last_session(app, name)
     chosen = session.exercise.step(step) if step else session.current
     if show:
         for fence in chosen.played:
@@ -387,11 +297,11 @@ def reset(app: App, *, yes: bool, name: str | None) -> None:
     """
     from labctl.events import Steps
 
-    session = _session(app, name)
+    session = last_session(app, name)
     confirm(f"Take away all that {session.exercise.id} made in lab {session.stage.lab.name}?", yes=yes)
     with Steps(app.emit, total=1).step("Taking away what the exercise made"):
         session.reset()
 
 
-# The authors' verbs stand in a file of their own; importing it adds them to the group.
-import labctl.cli.authoring  # noqa: E402, F401
+for verb in (authoring.test, authoring.lint, authoring.new):
+    exercise.add_command(verb)

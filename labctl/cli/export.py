@@ -49,7 +49,7 @@ def ssh_config(app: App, through_docker: bool) -> None:
 
 
 @export.command("inventory")
-@click.option("--connection", type=click.Choice(["ssh", "docker"]), default="ssh", show_default=True)
+@click.option("--connection", type=click.Choice(["ssh", "docker"]), default="ssh", show_default=True, help="By what.")
 @lab_command
 def inventory(app: App, connection: Literal["ssh", "docker"]) -> None:
     """An Ansible inventory, with the groups managers and workers, on stdout.

@@ -7,7 +7,7 @@ import select
 import sys
 import termios
 import tty
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -38,7 +38,7 @@ class TerminalScreen:
         self._console = Console(highlight=False)
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
         self._keyboard = sys.stdin.fileno()
-        self._before: list[object] = []
+        self._before: list[Any] = []
         self._drawn: object = None
 
     def __enter__(self) -> Self:

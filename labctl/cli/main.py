@@ -11,6 +11,7 @@ import sys
 from typing import Any, NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
 from labctl import __version__
 from labctl.cli.commands import COMMANDS, SECTIONS
@@ -33,10 +34,17 @@ class LazyGroup(click.Group):
         """Import and return a command."""
         if cmd_name not in COMMANDS:
             return None
-        module, attribute, _ = COMMANDS[cmd_name]
+        module, attribute, line = COMMANDS[cmd_name]
         command = getattr(importlib.import_module(f"labctl.cli.{module}"), attribute)
         assert isinstance(command, click.Command)
+        command.short_help = line
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete a command's name, without importing one of them."""
+        named = ((name, line) for name, (_, _, line) in COMMANDS.items() if name.startswith(incomplete))
+        found = [CompletionItem(name, help=line) for name, line in named]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -31,7 +31,7 @@ def node() -> None:
 
 @node.command("add")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
-@click.option("--role", type=click.Choice(["manager", "worker"]), default="worker", show_default=True)
+@click.option("--role", type=click.Choice(["manager", "worker"]), default="worker", show_default=True, help="As what.")
 @click.option("--count", type=click.IntRange(1, 1000), metavar="N", help="How many; they get names by themselves.")
 @click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="A node label, for placement constraints.")
 @size_options

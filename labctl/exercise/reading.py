@@ -248,7 +248,7 @@ def _plain_fences(text: str) -> str:
 
     def headed(found: re.Match[str]) -> str:
         indent, ticks, language, node = found[1], found[2], found[3], found[4]
-        changed = ", changed as it says" if " edit" in found[0] else ""
+        changed = ", once you have changed it" if " edit" in found[0] else ""
         where = {HOST: "this machine", **GROUPS}.get(node, node)
         return f"{indent}On **{where}**{changed}:\n\n{indent}{ticks}{language}"
 

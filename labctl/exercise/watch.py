@@ -131,7 +131,7 @@ class Watch:
 
     def _view(self) -> View:
         exercise, step = self.session.exercise, self._step
-        results = tuple(result for result in self._report.results if not result.guard or not result.is_done)
+        results = tuple(result for result in self._report.results if not result.guard or result.outcome == "broken")
         failure = (self._trouble,) if self._trouble else tuple(told(self._report))
         return View(
             number=exercise.number(step),

@@ -55,9 +55,7 @@ def ensure(
     note(f"{len(tags)} images are there")
 
 
-def ensure_all(
-    engine: Engine, emit: Emit = quiet, note: Note = no_note, *, mode: MirrorMode | None = None
-) -> None:
+def ensure_all(engine: Engine, emit: Emit = quiet, note: Note = no_note, *, mode: MirrorMode | None = None) -> None:
     """Let the mirror serve every image of this project, so that whatever a tutorial names is there.
 
     With the Hub in reach that leaves the stand-ins out. Where nothing has changed since the last time it

@@ -12,7 +12,7 @@ from labctl.images.lock import held
 from labctl.images.mode import MirrorMode
 from labctl.images.node import node_image
 from labctl.images.progress import Note, no_note
-from labctl.images.recipes import base_identity, tag_for
+from labctl.images.recipes import BASE, base_identity, tag_for
 from labctl.images.store import collect_garbage, forget
 from labctl.spec import labels
 
@@ -54,13 +54,15 @@ def prune(engine: Engine, note: Note = no_note, *, everything: bool = False) -> 
 def _current(engine: Engine, catalogue: Catalogue) -> set[str]:
     base = base_identity(engine)
     tags = {tag_for(image.name, image.sources(), base) for image in catalogue.images.values()}
-    return tags | {node_image(engine)}
+    return tags | {node_image(engine), BASE}
 
 
 def _remove(engine: Engine, image: dict[str, object], current: set[str], removed: list[str], in_use: list[str]) -> None:
     tags = image.get("RepoTags")
     # An image that a user built on one of ours inherits its labels, but not its tag.
-    names = [str(tag) for tag in tags if str(tag).startswith("labctl-")] if isinstance(tags, list) else []
+    names = (
+        [str(tag) for tag in tags if tag == BASE or str(tag).startswith("labctl-")] if isinstance(tags, list) else []
+    )
     for name in names:
         if name in current:
             continue

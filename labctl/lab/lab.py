@@ -158,16 +158,23 @@ class Lab:
         if not stay:
             what = f"{', '.join(sorted(names))} {'is' if len(names) == 1 else 'are'} all that the lab has"
             raise UsageError(what, hint=f"`labctl down -l {self.name}` removes the lab.")
+        gone: set[str] = set()
+
+        def take(node: Node) -> None:
+            if node.is_running or self.spec.joins(node.name):
+                leave_swarm(node, stay, force=force, emit=self.context.emit)
+            self.backend.remove_node(node)
+            gone.add(node.name)
+
         with lab_lock(self.name):
-            leave = partial(leave_swarm, stay=stay, force=force, emit=self.context.emit)
-            leaving = [node for node in nodes if node.is_running or self.spec.joins(node.name)]
-            each([node for node in leaving if not node.is_manager], leave)
-            for manager in [node for node in leaving if node.is_manager]:
-                leave(manager)
-            each(nodes, self.backend.remove_node)
-            left = [spec for spec in self.spec.all_nodes() if spec.name not in names]
-            self.backend.remember(_with_nodes(self.spec, left))
-            contexts.create(self.name, stay[0].endpoint)
+            try:
+                each([node for node in nodes if not node.is_manager], take)
+                for manager in [node for node in nodes if node.is_manager]:
+                    take(manager)
+            finally:
+                left = [spec for spec in self.spec.all_nodes() if spec.name not in gone]
+                self.backend.remember(_with_nodes(self.spec, left))
+                contexts.create(self.name, stay[0].endpoint)
 
     def _start(self, node: Node, steps: Steps) -> Node:
         steps.note(f"{node.name} boots")

@@ -18,6 +18,7 @@ from labctl.waiting import Pending, wait_until
 __all__ = ["label_nodes", "leave_swarm", "members_of", "remove_ghosts"]
 
 DRAIN_LIMIT = 60.0
+CHANGE_LIMIT = 30.0  # seconds that a change of a member may be refused because another is under way
 
 
 def remove_ghosts(manager: Node, nodes: Sequence[Node], emit: Emit) -> None:
@@ -80,12 +81,29 @@ def _take_out(node: Node, stay: Sequence[Node]) -> None:
     view = SwarmView(manager.engine)
     for member in [one for one in view.nodes() if one.hostname == node.name]:
         if member.role == "manager":
-            manager.expect(["docker", "node", "demote", member.id])
+            _change(manager, "demote", member.id)
         if member.state == "ready" and node.is_running:
             _drain(manager, view, member)
             _leave(node)
         wait_until(f"{node.name} being down", partial(_is_down, view, member.id), limit=30, pause=0.1)
-        manager.expect(["docker", "node", "rm", "--force", member.id])
+        _change(manager, "rm", "--force", member.id)
+
+
+def _change(manager: Node, *words: str) -> None:
+    """Change a member by `docker node ...`. A change that meets one of the swarm's own is refused: it is tried again.
+
+    A demotion goes on behind the command's back, and changes the node's record once more when it is through.
+    """
+
+    def attempt() -> None:
+        try:
+            manager.expect(["docker", "node", *words])
+        except CommandFailed as failed:
+            if "out of sequence" in failed.message or "must be demoted" in failed.message:
+                raise Pending(failed.message) from None
+            raise
+
+    wait_until(f"docker node {words[0]}", attempt, limit=CHANGE_LIMIT, pause=0.1)
 
 
 def _staying_manager(node: Node, stay: Sequence[Node]) -> Node:
@@ -103,7 +121,7 @@ def _staying_manager(node: Node, stay: Sequence[Node]) -> Node:
 
 
 def _drain(manager: Node, view: SwarmView, member: SwarmNode) -> None:
-    manager.expect(["docker", "node", "update", "--availability", "drain", member.id])
+    _change(manager, "update", "--availability", "drain", member.id)
 
     def drained() -> None:
         left = [task for task in view.tasks() if task.node_id == member.id and task.state == "running"]

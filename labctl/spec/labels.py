@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ADDRESS", "CACHE", "EDGE", "IMAGE", "KIND", "LAB",
-"NODE", "PORT", "ROLE", "SPEC", "of_lab"]
+__all__ = ["ADDRESS", "CACHE", "EDGE", "IMAGE", "KIND", "LAB", "NODE", "PORT", "ROLE", "SPEC", "of_lab"]
 
 LAB = "labctl.lab"  # on everything that belongs to a lab: the lab's name
 KIND = "labctl.kind"  # node, registry, hub, edge, network, volume, spec

@@ -41,7 +41,7 @@ LONGEST_NODE_NAME = 22
 LAST_PORT = 65535
 # Names that already mean something else inside a node.
 TAKEN_NAMES = ("hub", "localhost", "registry")
-# Bytes; an engine that does nothing has 70 to 180 MiB (docs/how-a-node-works.md).
+# Bytes; an engine that does nothing has 70 to 180 MiB.
 LEAST_MEMORY = 128 << 20
 PRIVATE = tuple(ipaddress.IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
 SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)\s*([kmgt]?)i?b?", re.IGNORECASE | re.ASCII)

@@ -28,7 +28,7 @@ from labctl.images.catalogue import Image
 from labctl.images.debootstrap import make_base
 from labctl.images.names import parse
 from labctl.images.own import build_folder
-from labctl.images.store import OWNER, held_names, open_store
+from labctl.images.store import OWNER, collect_garbage, held_names, open_store
 from labctl.images.store import _owner as owner
 from labctl.lab import Context, Lab
 from labctl.waiting import Pending, wait_until
@@ -267,6 +267,68 @@ def test_ctrl_c_ends_a_build_at_once(engine: Engine, web: Path, name: str) -> No
 def _no_build(engine: Engine, command: str) -> None:
     if any(command in str(found.get("Command")) for found in engine.containers([])):
         raise Pending("it goes on")
+
+
+def test_ctrl_c_ends_builds_side_by_side(engine: Engine, tmp_path: Path) -> None:
+    nap = f"sleep 10{secrets.randbelow(10**6)}"
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "Dockerfile").write_text(f"FROM debian:trixie-slim\nRUN {nap} && echo {name}\n")
+    program = f"""
+from pathlib import Path
+from labctl import images
+from labctl.engine import Engine, host_endpoint
+from labctl.images.catalogue import Image
+found = [Image(name, Path({str(tmp_path)!r}) / name, False, ()) for name in ("one", "two")]
+images.build_images(Engine(host_endpoint()), found, note=lambda text: print(text, flush=True), mode=images.MirrorMode())
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as running:
+        assert running.stdout is not None
+        waiting_for = {"one", "two"}
+        for line in running.stdout:
+            waiting_for -= {name for name in waiting_for if f"{nap} && echo {name}" in line}
+            if not waiting_for:
+                break
+        running.send_signal(signal.SIGINT)
+        began = time.monotonic()
+        running.wait(timeout=20)
+    assert time.monotonic() - began < 5
+    wait_until("the engine to end the builds", lambda: _no_build(engine, nap), limit=20)
+
+
+def test_what_no_name_needs_is_taken_out_of_the_store(
+    engine: Engine, mode: MirrorMode, own_image: Image, tmp_path: Path
+) -> None:
+    tags = images.build_images(engine, [own_image], mode=mode)
+    images.serve(engine, [own_image], tags, mode=mode)
+    images.ensure(engine, [PROBE], mode=mode)
+    before = _store_size(engine, mode)
+    probe = held_names(engine, mode)[PROBE]
+
+    dropped = collect_garbage(engine, mode, {probe}, services=services(engine))
+
+    assert dropped == [f"labctl/{own_image.name}:1", f"library/{own_image.name}:latest"]
+    assert held_names(engine, mode) == {PROBE: probe}
+    assert _store_size(engine, mode) < 10 < before
+    with open_store(engine, mode, services=services(engine)) as api:
+        assert api.manifest(f"labctl/{own_image.name}", "1") is None
+        assert api.manifest("labctl/probe", "1") is not None
+
+
+def _store_size(engine: Engine, mode: MirrorMode) -> int:
+    """How large a store is, in MB."""
+    container = f"t{secrets.token_hex(4)}"
+    mount = {"Type": "volume", "Source": mode.store, "Target": "/store", "ReadOnly": True}
+    host = {"NetworkMode": "none", "Mounts": [mount]}
+    engine.create(container, {"Image": services(engine), "Entrypoint": ["du", "-sm", "/store"], "HostConfig": host})
+    try:
+        engine.start(container)
+        engine.wait_exit(container, limit=60)
+        return int(engine.logs(container).split()[0])
+    finally:
+        engine.remove(container)
 
 
 # -- full disks

@@ -32,10 +32,8 @@ STANDIN, ORIGINAL = "the stand-in", "the original"
 
 @pytest.fixture(scope="module")
 def lab(make_lab: Callable[..., Lab]) -> Lab:
-    """A manager and a worker that ask the Hub's cache too."""
-    # Nodes ask the lab's mirror first and then, where there is one, the cache of the Hub.
-    cache = {"registry-mirrors": ["http://hub:5001"], "insecure-registries": ["hub:5001"]}
-    return make_lab(workers=1, engine=cache)
+    """A manager and a worker."""
+    return make_lab(workers=1)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from labctl.events import Event
 from .tiny_engine import Reply, Server
 
 # The same examples in each run; `HYPOTHESIS_PROFILE=explore pytest tests/unit` looks for new ones.
-settings.register_profile("same", derandomize=True, deadline=None, database=None)
+settings.register_profile("same", max_examples=50, derandomize=True, deadline=None, database=None)
 settings.register_profile("explore", max_examples=5000, deadline=None, database=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 

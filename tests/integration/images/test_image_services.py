@@ -73,9 +73,10 @@ def test_mirror_reads_the_same_store_and_takes_no_push(image: Build, stage: Stag
 
 
 def test_mirror_of_an_upstream_fetches_and_keeps(image: Build, stage: Stage) -> None:
-    upstream = stage.start(image("services"), "registry", publish=5000)
+    # The container outlives its registry: a connection refused is told at once, an address that is gone after 30 s.
+    start = "services registry & exec sleep 600"
+    upstream = stage.start(image("services"), "-c", start, options=["--entrypoint", "sh", "--init"], publish=5000)
     push_image(image, upstream, "library/nginx:latest")
-    # By address: once it is stopped, its name would be asked of the world's name servers.
     environment = {"MIRROR_UPSTREAM": f"http://{upstream.address()}:5000"}
     mirror = stage.start(image("services"), "mirror", env=environment, publish=5000)
     assert manifest_status(mirror, 5000, "library/nginx/manifests/latest") == 200
@@ -83,7 +84,7 @@ def test_mirror_of_an_upstream_fetches_and_keeps(image: Build, stage: Stage) -> 
     address = mirror.url(5000, "").removeprefix("http://")
     docker("pull", f"{address}/library/nginx:latest")
     docker("rmi", f"{address}/library/nginx:latest")
-    upstream.stop()
+    upstream.execute("sh", "-c", "kill $(pidof docker-registry)")
     assert manifest_status(mirror, 5000, "library/nginx/manifests/latest") == 200
 
 

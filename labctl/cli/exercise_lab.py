@@ -1,0 +1,138 @@
+"""What the exercise verbs share: which exercise is meant, on which lab, and that lab made ready."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from labctl.cli.common import App, confirm
+from labctl.errors import NotFoundError, UsageError
+
+if TYPE_CHECKING:
+    from labctl.checks.report import CheckReport
+    from labctl.exercise.model import Exercise
+    from labctl.exercise.session import Session
+    from labctl.lab import Lab
+
+__all__ = [
+    "begin",
+    "complete_exercises",
+    "found_exercise",
+    "lab_for",
+    "last_session",
+    "path_option",
+    "which_option",
+    "write_junit",
+]
+
+
+def complete_exercises(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Ids of exercises, for the shell."""
+    from labctl.exercise.catalogue import entries
+
+    return [entry.id for entry in entries() if entry.id.startswith(incomplete)]
+
+
+path_option = click.option(
+    "--path",
+    "folders",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="A folder of exercises, or of one, beside those that labctl has.",
+)
+which_option = click.option(
+    "-x", "--exercise", "name", metavar="ID", shell_complete=complete_exercises, help="Which; the last one begun else."
+)
+
+
+def found_exercise(name: str, folders: tuple[Path, ...], verbs: Iterable[str] = ()) -> Exercise:
+    """The exercise of that name; a verb that was mistyped gets the nearest verb."""
+    import difflib
+
+    from labctl.exercise.catalogue import find_exercise
+
+    try:
+        return find_exercise(name, folders)
+    except NotFoundError as missing:
+        near = difflib.get_close_matches(name, list(verbs), n=1)
+        if near and missing.nearest is None:
+            raise UsageError(f"no exercise and no verb named {name!r}: did you mean `{near[0]}`?") from None
+        raise
+
+
+def lab_for(app: App, found: Exercise, *, ask: bool) -> Lab:
+    """The lab, if it is fit for the exercise; on a terminal one is offered where it is not. Raises UsageError."""
+    from labctl.exercise.stage import lacking, suggested_up
+
+    lab: Lab | None = None
+    try:
+        lab = app.lab()
+        missing = lacking(lab, found)
+    except NotFoundError as nothing:
+        if app.lab_name is not None and nothing.nearest is not None:
+            raise
+        missing = "there is no lab yet"
+    if lab is not None and not missing:
+        return lab
+    command = suggested_up(found, app.lab_name)
+    # Nodes that were named one by one, and a swarm of the other kind, are not labctl's to decide on.
+    can_be_made = lab is None or (not lab.spec.nodes and lab.spec.swarm == found.front.lab.swarm)
+    if not (ask and can_be_made and sys.stdin.isatty()):
+        raise UsageError(missing, hint=f"`{command}` makes what it needs.")
+    confirm(f"{missing[0].upper()}{missing[1:]}. Run `{command}`?", yes=False)
+    return _made(app, lab, found)
+
+
+def _made(app: App, lab: Lab | None, found: Exercise) -> Lab:
+    from labctl.lab import bring_up
+    from labctl.spec import LabSpec
+
+    needs = found.front.lab
+    spec = (
+        lab.spec if lab is not None else LabSpec(name=app.lab_name or "lab", swarm=needs.swarm, managers=1, workers=0)
+    )
+    size = {"managers": needs.managers, "workers": needs.workers + needs.spare}
+    larger = {key: max(count, getattr(spec, key)) for key, count in size.items()}
+    bring_up(app.context, spec.model_copy(update=larger))
+    return app.lab()
+
+
+def begin(app: App, lab: Lab, found: Exercise) -> Session:
+    """Make the lab ready for the exercise, as a step of its own."""
+    from labctl.events import Steps
+    from labctl.exercise.session import Session
+
+    steps = Steps(app.emit, total=1)
+    with steps.step("Making the lab ready"):
+        session = Session.begin(lab, found, steps.emit, steps.note)
+        steps.note("")
+    return session
+
+
+def write_junit(path: Path, report: CheckReport, found: Exercise) -> None:
+    """Write a report as JUnit XML. Raises UsageError when it cannot be written there."""
+    from labctl.checks.junit import junit_xml
+
+    try:
+        path.write_text(junit_xml(report, suite=found.id), encoding="utf-8")
+    except OSError as problem:
+        raise UsageError(f"cannot write {path}: {problem.strerror}") from problem
+
+
+def last_session(app: App, name: str | None, folders: tuple[Path, ...] = ()) -> Session:
+    """The exercise of that name, or the last one begun, on its lab. Raises UsageError when none was begun."""
+    from labctl.exercise.catalogue import find_exercise
+    from labctl.exercise.progress import last_begun
+    from labctl.exercise.reading import read_exercise
+
+    lab = app.lab()
+    if name is not None:
+        return begin(app, lab, find_exercise(name, folders))
+    folder = last_begun(lab.name)
+    if folder is None or not folder.is_dir():
+        raise UsageError("no exercise was begun in this lab", hint="`labctl exercise list` shows what there is.")
+    return begin(app, lab, read_exercise(folder))

@@ -1,0 +1,123 @@
+"""The documentation is true: generated pages are up to date, every command in it is one, every link leads somewhere."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import jsonschema
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+
+
+def labctl_commands() -> Iterator[tuple[str, str]]:
+    """Every line in a shell fence that starts with labctl, with its page."""
+    for page in PAGES:
+        if page.name == "cli.md":
+            continue
+        for block in re.findall(r"```sh[^\n]*\n(.*?)```", page.read_text(), re.DOTALL):
+            for line in block.splitlines():
+                text = re.sub(r"\s+#.*$", "", line).strip().removeprefix("$ ")
+                for part in re.split(r"&&|\||;", text):
+                    if part.strip().startswith("labctl "):
+                        yield page.name, part.strip()
+
+
+def test_generated_pages_are_up_to_date() -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "docs" / "generate.py", "--check"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_there_are_commands_in_the_documentation() -> None:
+    assert len(list(labctl_commands())) > 10
+
+
+@pytest.mark.parametrize(("page", "line"), sorted(set(labctl_commands())))
+def test_every_command_in_the_documentation_is_one(page: str, line: str) -> None:
+    """It is parsed as the command line would, flags and all; nothing is run."""
+    from labctl.cli.main import cli
+
+    rest = shlex.split(line.replace("…", "x"))[1:]
+    command: click.Command = cli
+    while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
+        found = command.get_command(click.Context(command), rest[0])
+        if found is None:
+            # `labctl exercise voting-app`: a group that takes a name too.
+            assert command is not cli, f"{page}: {line}: there is no {rest[0]}"
+            break
+        command, rest = found, rest[1:]
+    flags = {
+        flag
+        for param in command.params
+        if isinstance(param, click.Option)
+        for flag in (*param.opts, *param.secondary_opts)
+    }
+    if not command.context_settings.get("ignore_unknown_options"):
+        used = {word.partition("=")[0] for word in _until_separator(rest) if word.startswith("--")}
+        assert used <= flags | {"--help"}, f"{page}: {line}: {used - flags} is no flag of it"
+
+
+def _until_separator(words: list[str]) -> list[str]:
+    return words[: words.index("--")] if "--" in words else words
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_to_a_file(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:]+?)(?:#[^)]*)?\)", page.read_text()):
+        assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_every_page_of_the_documentation_is_linked_from_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text()
+    for page in (ROOT / "docs").glob("*.md"):
+        assert f"docs/{page.name}" in readme, f"nobody will find docs/{page.name}"
+
+
+def test_the_schema_of_lab_yaml_is_a_schema_and_takes_the_example() -> None:
+    schema = json.loads((ROOT / "docs" / "lab.schema.json").read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    block = re.search(r"```yaml\n(# lab.yaml\n.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert block is not None
+    jsonschema.validate(yaml.safe_load(block[1]), schema)
+
+
+def test_the_workflow_says_what_github_wants() -> None:
+    """The parts of GitHub's workflow syntax that this file uses; its whole schema is not to be had offline."""
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
+    # YAML 1.1 reads the key `on` as true.
+    triggers = workflow.get("on", workflow.get(True))
+    step = {
+        "type": "object",
+        "properties": {
+            "uses": {"type": "string", "pattern": r"^[\w.-]+/[\w.-]+@v\d+"},
+            "run": {"type": "string"},
+            "with": {"type": "object"},
+            "if": {"type": "string"},
+        },
+        "additionalProperties": False,
+        "anyOf": [{"required": ["uses"]}, {"required": ["run"]}],
+    }
+    job = {
+        "type": "object",
+        "required": ["runs-on", "steps"],
+        "properties": {
+            "runs-on": {"type": "string"},
+            "timeout-minutes": {"type": "integer", "minimum": 1},
+            "steps": {"type": "array", "items": step, "minItems": 1},
+        },
+        "additionalProperties": False,
+    }
+    jsonschema.validate(workflow["jobs"], {"type": "object", "additionalProperties": job, "minProperties": 1})
+    assert set(triggers) <= {"push", "pull_request", "schedule"}
+    assert any(".ci/run" in step.get("run", "") for job in workflow["jobs"].values() for step in job["steps"])
