@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,11 +78,31 @@ def spec_from(app: App, file: Path | None, flags: dict[str, Any]) -> LabSpec:
     if file is not None:
         return read_file(Path("/dev/stdin") if str(file) == "-" else file, given)
     wanted = read_mapping(given)
-    if set(given) <= {"name"}:
-        record = app.context.backend().find(wanted.name)
-        if record is not None and record.spec is not None:
-            return record.spec
-    return wanted
+    record = app.context.backend().find(wanted.name)
+    if record is None or record.spec is None:
+        return wanted
+    return read_mapping(merged(record.spec, given))
+
+
+def merged(standing: LabSpec, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What a lab that stands shall be when these flags are given: what it was, and what they add or change."""
+    from labctl.spec import PortSpec
+
+    whole = standing.model_dump(mode="json", exclude_defaults=True)
+    if {"managers", "workers"} & set(given):
+        whole.pop("nodes", None)
+    for key, value in given.items():
+        if isinstance(value, dict):
+            whole[key] = {**whole.get(key, {}), **value}
+        elif isinstance(value, list):
+            whole[key] = [*whole.get(key, []), *(one for one in value if one not in whole.get(key, []))]
+        else:
+            whole[key] = value
+    if "ports" in given:
+        # The same port said again, in its short form, is the same port.
+        ports = dict.fromkeys(str(PortSpec.model_validate(port)) for port in whole["ports"])
+        whole["ports"] = list(ports)
+    return whole
 
 
 def _given(app: App, flags: dict[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from labctl.backend import Backend, LabRecord
 from labctl.concurrent import each
@@ -73,8 +72,9 @@ class Lab:
         """What the lab shall be; rebuilt from the nodes where the label is lost."""
         if self.record.spec is not None:
             return self.record.spec
-        managers = sum(node.is_manager for node in self.nodes)
-        return LabSpec(name=self.name, managers=max(1, managers), workers=len(self.nodes) - managers)
+        nodes = tuple(NodeSpec(name=node.name, role=node.role) for node in self.nodes)
+        managed = any(node.is_manager for node in self.nodes)
+        return LabSpec(name=self.name, nodes=nodes) if managed else LabSpec(name=self.name, workers=len(nodes))
 
     @property
     def nodes(self) -> tuple[Node, ...]:

@@ -100,7 +100,9 @@ def test_a_filter_means_nodes() -> None:
 def test_a_spec_that_is_lost_is_rebuilt_from_the_nodes() -> None:
     spec = lab_of(fake_node("manager1"), fake_node("worker1"), fake_node("worker2")).spec
 
-    assert (spec.name, spec.managers, spec.workers) == ("demo", 1, 2)
+    found = [(node.name, node.role) for node in spec.all_nodes()]
+    assert spec.name == "demo"
+    assert found == [("manager1", "manager"), ("worker1", "worker"), ("worker2", "worker")]
 
 
 def test_a_spec_that_is_known_is_taken_as_it_is() -> None:

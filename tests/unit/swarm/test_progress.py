@@ -1,0 +1,278 @@
+"""How far a service is: only tasks of the present spec count, and what is missing is told in the scheduler's words."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from labctl.swarm.progress import SETTLED_AFTER_FAILURE, Progress, judge, shortened
+from labctl.swarm.state import Service, Task
+
+TEMPLATE: dict[str, Any] = {"ContainerSpec": {"Image": "web:2"}, "ForceUpdate": 0}
+HOSTS = {"n1": "worker1", "n2": "worker2", "n3": "worker3"}
+
+
+def service(mode: dict[str, Any] | None = None, *, restart: dict[str, Any] | None = None, **more: Any) -> Service:
+    template = copy.deepcopy(TEMPLATE) | ({"RestartPolicy": restart} if restart else {})
+    spec = {"Name": "web", "Mode": mode or {"Replicated": {"Replicas": 2}}, "TaskTemplate": template}
+    return Service.of({"ID": "s1", "Spec": spec, **more})
+
+
+def task(
+    slot: int,
+    state: str = "running",
+    *,
+    of: Service | None = None,
+    node: str = "n1",
+    desired: str = "",
+    second: int = 1,
+    error: str = "",
+    template: dict[str, Any] | None = None,
+    iteration: int = 0,
+) -> Task:
+    """One task; `second` is when it was made, so that a slot's later tasks are known."""
+    over = state in ("complete", "failed", "shutdown", "rejected")
+    made = template or (of or service()).raw["Spec"]["TaskTemplate"]
+    return Task.of(
+        {
+            "ID": f"t{slot}-{second}",
+            "ServiceID": "s1",
+            "Slot": slot,
+            "NodeID": node,
+            "CreatedAt": f"2026-01-01T00:00:{second:02}Z",
+            "DesiredState": desired or ("shutdown" if over else "running"),
+            "Spec": {key: value for key, value in made.items() if key != "Runtime"},
+            "Status": {"State": state, "Err": error, "Timestamp": "2026-01-01T00:00:00Z"},
+            "JobIteration": {"Index": iteration},
+        }
+    )
+
+
+def judged(of: Service, *tasks: Task, age: float = 60.0, old_update: str = "") -> Progress:
+    return judge(of, tasks, hosts=HOSTS, age=lambda _task: age, old_update=old_update)
+
+
+def test_all_slots_running_is_done() -> None:
+    found = judged(service(), task(1), task(2))
+
+    assert (found.running, found.wanted, found.done, found.reason) == (2, 2, True, "")
+
+
+def test_a_pending_task_is_told_with_the_schedulers_reason() -> None:
+    why = "no suitable node (insufficient resources on 4 nodes)"
+    found = judged(service({"Replicated": {"Replicas": 4}}), task(1), task(2), *(
+        task(slot, "pending", node="", error=why) for slot in (3, 4)
+    ))  # fmt: skip
+
+    assert str(found) == f"web: 2 of 4 tasks run; 2 pending: {why}"
+    assert found.trouble
+    assert not found.hopeless
+
+
+def test_tasks_on_their_way_are_told_with_their_nodes() -> None:
+    found = judged(service(), task(1, "preparing", node="n2"), task(2, "preparing", node="n1"))
+
+    assert found.reason == "2 preparing on worker1, worker2"
+    assert not found.trouble
+
+
+def test_slots_without_a_task_are_not_planned_yet() -> None:
+    assert judged(service(), task(1)).reason == "1 not planned yet"
+
+
+def test_no_tasks_wanted_and_none_there_is_done() -> None:
+    assert judged(service({"Replicated": {"Replicas": 0}})).done
+
+
+def test_a_task_counts_only_when_it_has_run_for_a_moment() -> None:
+    found = judged(service(), task(1), task(2), age=0.2)
+
+    assert (found.running, found.reason) == (0, "2 just started on worker1")
+
+
+def test_a_task_whose_slot_has_failed_before_must_run_for_longer() -> None:
+    crashed = task(1, "failed", error="task: non-zero exit (1)", second=1)
+
+    soon = judged(service(), crashed, task(1, second=2), task(2), age=SETTLED_AFTER_FAILURE - 1)
+    later = judged(service(), crashed, task(1, second=2), task(2), age=SETTLED_AFTER_FAILURE)
+
+    assert soon.reason == "1 just started: task: non-zero exit (1)"
+    assert later.done
+
+
+def test_a_slot_that_starts_again_says_what_it_died_of() -> None:
+    crashed = task(1, "failed", error="task: non-zero exit (1)", second=1)
+
+    found = judged(service(), crashed, task(1, "ready", desired="ready", second=2), task(2))
+
+    assert found.reason == "1 starting again: task: non-zero exit (1)"
+    assert not found.hopeless, "what it needs may still come up"
+
+
+# -- the present spec
+
+
+def test_tasks_of_an_older_spec_do_not_count() -> None:
+    old = {"ContainerSpec": {"Image": "web:1"}, "ForceUpdate": 0}
+    updating = service(UpdateStatus={"State": "updating", "Message": "update in progress"})
+
+    found = judged(updating, task(1, second=2), task(1, "shutdown", template=old), task(2, template=old))
+
+    assert (found.running, found.reason) == (1, "1 not updated yet: update in progress")
+
+
+def test_an_update_that_has_not_ended_is_not_done_though_all_run() -> None:
+    updating = service(UpdateStatus={"State": "updating", "Message": "update in progress"})
+
+    assert judged(updating, task(1), task(2)).reason == "update in progress"
+
+
+def test_old_tasks_that_still_run_are_waited_for() -> None:
+    old = {"ContainerSpec": {"Image": "web:1"}, "ForceUpdate": 0}
+
+    found = judged(service(), task(1, second=2), task(2, second=2), task(3, template=old))
+
+    assert found.reason == "1 of the old version still run"
+
+
+def test_another_placement_does_not_make_a_task_old() -> None:
+    placed = task(1, template=TEMPLATE | {"Placement": {"Constraints": ["node.role==worker"]}})
+
+    assert judged(service({"Replicated": {"Replicas": 1}}), placed).done
+
+
+@pytest.mark.parametrize("state", ["paused", "rollback_paused"])
+def test_a_paused_update_is_told_with_its_message_and_waiting_is_over(state: str) -> None:
+    paused = service(UpdateStatus={"State": state, "Message": "update paused due to failure", "StartedAt": "1"})
+
+    found = judged(paused, task(1), task(2), old_update="1")
+
+    assert found.hopeless
+    assert found.reason == f"{state.replace('_', ' ')}: update paused due to failure"
+
+
+def test_an_update_that_was_rolled_back_has_failed() -> None:
+    back = service(UpdateStatus={"State": "rollback_completed", "Message": "rollback completed", "StartedAt": "2"})
+
+    assert judged(back, task(1), task(2), old_update="1").hopeless
+    assert judged(back, task(1), task(2), old_update="2").done, "that was before this wait"
+
+
+# -- errors that stay
+
+
+def test_an_image_that_is_not_there_ends_the_wait_at_its_second_attempt() -> None:
+    one = service({"Replicated": {"Replicas": 1}})
+    attempts = [task(1, "rejected", error="No such image: nope:1", second=n) for n in (1, 2)]
+    again = task(1, "ready", desired="ready", second=3)
+
+    assert not judged(one, attempts[0], again).hopeless
+    found = judged(one, *attempts, again)
+    assert found.hopeless
+    assert str(found) == "web: 0 of 1 tasks run; 2 attempts failed: No such image: nope:1"
+
+
+def test_a_container_that_does_not_start_ends_the_wait_at_its_third_attempt() -> None:
+    error = (
+        "starting container failed: failed to create task for container: failed to create shim task: OCI runtime "
+        'create failed: runc create failed: unable to start container process: exec: "/no": no such file: unknown'
+    )
+    attempts = [task(1, "failed", error=error, second=n) for n in (1, 2, 3)]
+
+    found = judged(service(), *attempts, task(2))
+
+    assert found.hopeless
+    assert found.reason == (
+        '3 attempts failed: starting container failed: unable to start container process: exec: "/no": no such file'
+    )
+
+
+def test_a_program_that_ends_badly_is_waited_for() -> None:
+    crashes = [task(1, "failed", error="task: non-zero exit (1)", second=n) for n in (1, 2, 3, 4)]
+
+    assert not judged(service(), *crashes, task(2)).hopeless
+
+
+@pytest.mark.parametrize(
+    ("restart", "failures", "lost"),
+    [
+        ({"Condition": "none"}, 1, True),
+        ({"Condition": "on-failure", "MaxAttempts": 2}, 2, False),
+        ({"Condition": "on-failure", "MaxAttempts": 2}, 3, True),
+        ({"Condition": "on-failure"}, 4, False),
+    ],
+)
+def test_a_task_that_will_not_be_started_again_ends_the_wait(
+    restart: dict[str, Any], failures: int, lost: bool
+) -> None:
+    one = service({"Replicated": {"Replicas": 1}}, restart=restart)
+    tasks = [task(1, "failed", of=one, error="task: non-zero exit (2)", second=n + 1) for n in range(failures)]
+
+    found = judged(one, *tasks)
+
+    assert found.hopeless is lost
+    if lost:
+        assert found.reason == "1 failed and will not be started again: task: non-zero exit (2)"
+
+
+# -- one-shot services and jobs
+
+
+@pytest.mark.parametrize("condition", ["none", "on-failure"])
+def test_a_one_shot_service_that_ended_well_is_done(condition: str) -> None:
+    one = service({"Replicated": {"Replicas": 1}}, restart={"Condition": condition})
+
+    assert judged(one, task(1, "complete", of=one)).done
+
+
+def test_a_service_that_should_go_on_and_ended_is_not_done() -> None:
+    one = service({"Replicated": {"Replicas": 1}}, restart={"Condition": "any"})
+
+    assert judged(one, task(1, "complete", of=one)).reason == "1 complete: it ended with exit code 0"
+
+
+def test_a_job_is_done_when_enough_of_its_present_iteration_have_ended_well() -> None:
+    job = service({"ReplicatedJob": {"TotalCompletions": 2}}, JobStatus={"JobIteration": {"Index": 7}})
+    done = [task(slot, "complete", of=job, iteration=7) for slot in (0, 1)]
+    before = task(0, "complete", of=job, iteration=3)
+
+    assert judged(job, *done, before).done
+    found = judged(job, done[0], before, task(1, of=job, iteration=7))
+    assert str(found) == "web: 1 of 2 tasks ended well; 1 running on worker1"
+
+
+def test_a_job_of_which_a_task_failed_for_good_is_lost() -> None:
+    job = service(
+        {"ReplicatedJob": {"TotalCompletions": 1}},
+        restart={"Condition": "none"},
+        JobStatus={"JobIteration": {"Index": 7}},
+    )
+
+    assert judged(job, task(0, "failed", of=job, iteration=7, error="task: non-zero exit (1)")).hopeless
+
+
+def test_a_global_service_has_a_task_for_each_node() -> None:
+    everywhere = service({"Global": {}})
+
+    assert judged(everywhere, task(0, node="n1"), task(0, node="n2")).done
+    found = judged(everywhere, task(0, node="n1"), task(0, "starting", node="n2"))
+    assert str(found) == "web: 1 of 2 tasks run; 1 starting on worker2"
+
+
+def test_a_global_service_that_no_node_may_run_is_not_done() -> None:
+    assert str(judged(service({"Global": {}}))) == "web: 0 of 0 tasks run; no node may run it"
+
+
+def test_a_global_job_is_done_when_each_node_has_done_its_part() -> None:
+    job = service({"GlobalJob": {}}, JobStatus={"JobIteration": {"Index": 1}})
+
+    parts = [task(0, "complete", of=job, node=node, iteration=1) for node in HOSTS]
+
+    assert judged(job, *parts).done
+
+
+def test_errors_are_one_line_of_a_bounded_length() -> None:
+    assert shortened("a\n  b") == "a b"
+    assert len(shortened("x" * 1000)) < 250

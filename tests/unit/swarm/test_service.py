@@ -1,0 +1,127 @@
+"""Waiting for services: changes are told once, errors that stay end the wait, the limit tells the reasons."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from labctl.engine.fake import Answer, Asked, FakeEngine
+from labctl.errors import EngineRefused, NotYetError
+from labctl.events import Event, TaskConverged
+from labctl.swarm import SwarmView
+from labctl.swarm.service import converge, progress_of, update_times
+from labctl.waiting import FakeClock
+
+from ..nodes import raw_node, raw_service, raw_task
+
+LONG_AGO = "2026-01-01T00:00:00Z"
+
+
+def raw(id_: str, state: str, *, slot: int, error: str = "") -> dict[str, Any]:
+    return raw_task(id_, service="id-web", slot=slot, state=state, Err=error, Timestamp=LONG_AGO) | {
+        "CreatedAt": LONG_AGO
+    }
+
+
+def view(*looks: list[dict[str, Any]], service: dict[str, Any] | None = None) -> SwarmView:
+    """A manager that shows other tasks at each look, the last ones for ever."""
+    left = list(looks)
+
+    def tasks(_asked: Asked) -> Answer:
+        return left.pop(0) if len(left) > 1 else left[0]
+
+    return SwarmView(
+        FakeEngine(
+            {
+                "GET /services": [service or raw_service("web")],
+                "GET /tasks": tasks,
+                "GET /nodes": [raw_node("worker1", id_="id-worker1")],
+            }
+        )
+    )
+
+
+def test_it_ends_when_all_run_and_tells_each_change_once(heard: list[Event]) -> None:
+    starting = [raw("t1", "starting", slot=1), raw("t2", "running", slot=2)]
+    running = [raw("t1", "running", slot=1), raw("t2", "running", slot=2)]
+
+    found = converge(view(starting, starting, running), ["web"], emit=heard.append, clock=FakeClock())
+
+    assert [one.done for one in found] == [True]
+    assert heard == [TaskConverged("web", 1, 2), TaskConverged("web", 2, 2)]
+
+
+def test_what_is_missing_is_noted_in_words() -> None:
+    notes: list[str] = []
+    starting = [raw("t1", "starting", slot=1), raw("t2", "running", slot=2)]
+    running = [raw("t1", "running", slot=1), raw("t2", "running", slot=2)]
+
+    converge(view(starting, running), ["web"], noted=notes.append, clock=FakeClock())
+
+    assert notes == ["web 1/2 (1 starting on worker1)", ""]
+
+
+def test_at_the_limit_the_schedulers_reason_is_told() -> None:
+    pending = [
+        raw("t1", "pending", slot=1, error="no suitable node (insufficient memory)"),
+        raw("t2", "running", slot=2),
+    ]
+
+    with pytest.raises(NotYetError) as caught:
+        converge(view(pending), ["web"], limit=9, clock=FakeClock())
+
+    assert caught.value.message == (
+        "not converged after 9 s: web: 1 of 2 tasks run; 1 pending: no suitable node (insufficient memory)"
+    )
+    assert caught.value.exit_code == 1
+    assert caught.value.hint == "`docker service ps --no-trunc web` tells more."
+
+
+def test_an_image_that_is_not_there_does_not_take_until_the_limit() -> None:
+    clock = FakeClock()
+    rejected = [raw("t1", "rejected", slot=1, error="No such image: nope:1"), raw("t2", "rejected", slot=2, error="No such image: nope:1")]  # fmt: skip  # noqa: E501
+
+    with pytest.raises(NotYetError, match="2 attempts failed: No such image: nope:1"):
+        converge(view(rejected), ["web"], limit=1000, clock=clock)
+
+    assert clock.now() < 1
+
+
+def test_a_manager_that_refuses_for_a_moment_is_asked_again() -> None:
+    refusals = [EngineRefused("the swarm has no leader", status=503)]
+    running: Answer = [raw("t1", "running", slot=1), raw("t2", "running", slot=2)]
+    calm = view([])
+    engine = calm.engine
+    assert isinstance(engine, FakeEngine)
+    engine.script["GET /tasks"] = lambda _asked: refusals.pop() if refusals else running
+
+    assert converge(calm, ["web"], clock=FakeClock())[0].done
+
+
+def test_a_service_that_is_removed_meanwhile_is_told() -> None:
+    with pytest.raises(NotYetError, match="service api was removed meanwhile"):
+        converge(view([]), ["api"], clock=FakeClock())
+
+
+def test_a_task_that_has_just_started_is_given_a_moment() -> None:
+    now = datetime.fromtimestamp(time.time() + 60, tz=UTC).isoformat()
+    fresh = [raw_task(f"t{n}", service="id-web", slot=n, Timestamp=now) | {"CreatedAt": now} for n in (1, 2)]
+    clock = FakeClock()
+
+    assert converge(view(fresh), ["web"], clock=clock)[0].done
+    assert 1 <= clock.now() < 3, "it was first seen running a second before"
+
+
+def test_one_look_tells_how_far_it_is() -> None:
+    found = progress_of(view([raw("t1", "running", slot=1)]), ["web", "gone"])
+
+    assert [str(one) for one in found] == ["web: 1 of 2 tasks run; 1 not planned yet"]
+
+
+def test_when_updates_began_is_known_by_name() -> None:
+    updated = raw_service("web", UpdateStatus={"State": "completed", "StartedAt": "then"})
+
+    assert update_times(view([], service=updated), ["web", "other"]) == {"web": "then"}
