@@ -58,7 +58,16 @@ def ls(app: App, output: str) -> None:
         print_json({"hub": mode.upstream or None, "images": images, "registry": pushed})
         return
     rows = [[each["name"], each["kind"], each["state"], _size(each["size"]), _some(each["names"])] for each in images]
-    rows += [[each["repository"], "pushed", "served", _size(each["size"]), each["name"]] for each in pushed]
+    rows += [
+        [
+            each["repository"],
+            "pushed (stand-in)" if each["standin"] else "pushed",
+            "served",
+            _size(each["size"]),
+            each["name"],
+        ]
+        for each in pushed
+    ]
     table(["IMAGE", "KIND", "STATE", "SIZE", "NAMES"], rows)
 
 
@@ -239,6 +248,7 @@ def _stored(each: Stored) -> dict[str, Any]:
         "tag": each.tag,
         "digest": each.digest,
         "size": each.size,
+        "standin": each.standin,
     }
 
 

@@ -20,6 +20,10 @@ from labctl.errors import LabctlError
 
 __all__ = ["cli", "main"]
 
+# pydantic looks through every installed package for plugins when it is imported; labctl uses none, and a
+# command that only lists something would wait for that longer than for its answer.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+
 SETTINGS = {"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "LABCTL", "max_content_width": 100}
 
 

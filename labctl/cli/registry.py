@@ -55,5 +55,8 @@ def catalog_(app: App, output: str) -> None:
     if output == "json":
         print_json([{**asdict(each), "name": each.name} for each in stored])
         return
-    rows = [[each.name, each.digest.removeprefix("sha256:")[:12], read_size(each.size)] for each in stored]
-    table(["NAME", "DIGEST", "SIZE"], rows)
+    rows = [
+        [each.name, each.digest.removeprefix("sha256:")[:12], read_size(each.size), each.standin or "-"]
+        for each in stored
+    ]
+    table(["NAME", "DIGEST", "SIZE", "STANDS IN FOR"], rows)

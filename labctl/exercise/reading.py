@@ -95,7 +95,8 @@ class _Section:
 class _Reader:
     def __init__(self, path: Path, text: str) -> None:
         self.path = path
-        self.lines = text.splitlines()
+        # The lines that a Markdown parser counts; str.splitlines knows of more.
+        self.lines = re.sub(r"\r\n?", "\n", text).split("\n")
         self.problems: list[tuple[int, str]] = []
 
     def read(self, folder: Path) -> Exercise | None:
@@ -119,11 +120,12 @@ class _Reader:
         tokens = MarkdownIt("commonmark").parse("\n".join([""] * begin + self.lines[begin:]))
         sections: list[_Section] = []
         opened: tuple[str, int] | None = None
-        for token, following in zip(tokens, [*tokens[1:], None], strict=True):
-            if token.type == "heading_open" and token.tag == "h2" and token.map and following is not None:
+        for number, token in enumerate(tokens):
+            if token.type == "heading_open" and token.tag == "h2" and token.map:
                 if sections:
                     sections[-1].end = token.map[0]
-                sections.append(self._heading(following.content, token.map[0]))
+                # The heading's own text is always the token after the one that opens it.
+                sections.append(self._heading(tokens[number + 1].content, token.map[0]))
             elif token.type == "fence":
                 self._fence(token, sections)
             elif token.type == "html_block" and sections:

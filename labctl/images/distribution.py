@@ -9,7 +9,7 @@ from __future__ import annotations
 import http.client
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -73,12 +73,15 @@ class RegistryApi:
         return sorted(self._pages(f"/v2/{repository}/tags/list", "tags"))
 
     def manifest(self, repository: str, reference: str) -> Manifest | None:
-        """What a tag or digest points at; None when there is none."""
+        """What a tag or digest points at, of a list for several platforms the first; None when there is none."""
         answer = self._ask("GET", f"/v2/{repository}/manifests/{reference}", headers={"Accept": ", ".join(ACCEPTED)})
         if answer.status == 404:
             return None
         self._check(answer, f"{repository}:{reference}")
         content = json.loads(answer.body)
+        if content.get("manifests"):
+            first = self.manifest(repository, str(content["manifests"][0]["digest"]))
+            return replace(first, digest=answer.headers.get("docker-content-digest", "")) if first else None
         parts = [content.get("config", {}), *content.get("layers", [])]
         return Manifest(
             digest=answer.headers.get("docker-content-digest", ""),

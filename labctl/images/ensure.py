@@ -90,8 +90,12 @@ def build_images(
 
     Raises HostError with the failing line of a Dockerfile.
     """
-    ensure_base(engine, emit, note, mode=mode)
-    builder = _Builder(engine, base_identity(engine), emit, note)
+    base = base_identity(engine)
+    if any(find_built(engine, image.name, image.sources(), base) is None for image in images):
+        # Without anything to build, a base that was removed is not missed.
+        ensure_base(engine, emit, note, mode=mode)
+        base = base_identity(engine)
+    builder = _Builder(engine, base, emit, note)
     builder.build_shared(images)
     with ThreadPoolExecutor(AT_ONCE, "labctl-build") as pool:
         # Variants share their files, and with them all layers but the last: one after the other.

@@ -5,8 +5,9 @@ from __future__ import annotations
 __all__ = ["Pace"]
 
 # A task that moves is gossiped for about a second. Looks in that time that find nothing grow rarer, so that
-# a long storm of gossip about other things (many nodes joining) costs no more than quiet does.
+# a long storm of gossip about other things (many nodes joining) costs little.
 BUSY_EVERY = 0.1
+STORM_EVERY = 0.3
 BUSY_FOR = 1.2
 # The gossip bell makes this a safety net; without the bell it is all there is.
 QUIET_EVERY = 0.9
@@ -38,7 +39,7 @@ class Pace:
     def looked(self, now: float, *, found: bool) -> None:
         """The networkdb was read at `now`; `found` tells whether it had changed."""
         self._looked = now
-        self._busy_every = BUSY_EVERY if found else min(2 * self._busy_every, self._quiet_every)
+        self._busy_every = BUSY_EVERY if found else min(2 * self._busy_every, STORM_EVERY)
         if found:
             self._stirred = now
 

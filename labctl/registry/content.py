@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,19 +20,21 @@ from labctl.registry.service import open_registry
 
 __all__ = ["INSIDE", "Stored", "catalog", "load", "pull", "push"]
 
+STANDIN = "labctl.standin"  # label: on a stand-in and on all that is built on one
 INSIDE = "registry:5000"  # the registry's name in the lab
 IDLE = 120.0  # seconds without a word after which an engine is given up
 
 
 @dataclass(frozen=True)
 class Stored:
-    """An image in a registry; `size` is in bytes, as it is stored."""
+    """An image in a registry; `size` is in bytes, as it is stored, `standin` whom it stands in for, if anybody."""
 
     repository: str
     tag: str
     digest: str
     image_id: str
     size: int
+    standin: str = ""
 
     @property
     def name(self) -> str:
@@ -44,10 +47,19 @@ def catalog(api: RegistryApi) -> list[Stored]:
     stored = []
     for repository in sorted(api.repositories()):
         for tag in api.tags(repository):
-            found = api.manifest(repository, tag)
+            found = _stored(api, repository, tag)
             if found is not None:
-                stored.append(Stored(repository, tag, found.digest, found.image_id, found.size))
+                stored.append(found)
     return stored
+
+
+def _stored(api: RegistryApi, repository: str, tag: str) -> Stored | None:
+    found = api.manifest(repository, tag)
+    if found is None:
+        return None
+    config = json.loads(api.blob(repository, found.image_id)) if found.image_id else {}
+    marks = config.get("config", {}).get("Labels") or {}
+    return Stored(repository, tag, found.digest, found.image_id, found.size, str(marks.get(STANDIN, "")))
 
 
 def push(engine: Engine, lab: str, name: str, as_name: str = "", note: Note = no_note) -> Stored:
@@ -62,10 +74,10 @@ def push(engine: Engine, lab: str, name: str, as_name: str = "", note: Note = no
     with contextlib.closing(open_registry(engine, lab)) as api:
         archive = heard(engine.save_images([tag]), f"saving {name}", idle=IDLE)
         push_saved(api, archive, {tag: [target]}, note)
-        found = api.manifest(target.repository, target.tag)
+        found = _stored(api, target.repository, target.tag)
     if found is None:
         raise LabError(f"the registry of lab {lab} took {name} and does not have it")
-    return Stored(target.repository, target.tag, found.digest, found.image_id, found.size)
+    return found
 
 
 def inside(name: str) -> Reference:

@@ -28,7 +28,7 @@ END
 echo 'echo "log_connections = on" >> "$PGDATA/postgresql.conf"' > 5.sh
 echo nothing > 6.txt
 """
-SOON = 8.0  # seconds to the first answer; about one on an idle machine
+SOON = 15.0  # seconds to the first answer; about one on an idle machine
 
 
 def ready(database: Container, user: str = "postgres") -> Container:

@@ -135,6 +135,22 @@ def test_all_pages_of_a_catalog_are_read(registry: Registry, api: RegistryApi) -
     assert api.repositories() == ["a", "b", "c", "d", "e"]
 
 
+def test_a_list_for_several_platforms_stands_for_its_first_image(registry: Registry, api: RegistryApi) -> None:
+    push_saved(api, old_format(), {"web:1": [parse("nginx")]})
+    one = api.manifest("library/nginx", "latest")
+    assert one is not None
+    several = json.dumps({"manifests": [{"digest": one.digest}, {"digest": "sha256:other"}]}).encode()
+    registry.manifests["library/nginx"] |= {
+        one.digest: registry.manifests["library/nginx"]["latest"],
+        "several": several,
+    }
+
+    found = api.manifest("library/nginx", "several")
+
+    assert found is not None
+    assert (found.digest, found.image_id, found.size) == (digest(several), one.image_id, one.size)
+
+
 def test_what_is_not_there_is_none(api: RegistryApi) -> None:
     assert api.tags("nothing") == []
     assert api.manifest("nothing", "1") is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from labctl.mesh.pace import BUSY_EVERY, BUSY_FOR, DEAF_EVERY, GLANCE_EVERY, QUIET_EVERY, Pace
+from labctl.mesh.pace import BUSY_EVERY, BUSY_FOR, DEAF_EVERY, GLANCE_EVERY, QUIET_EVERY, STORM_EVERY, Pace
 
 
 def test_it_looks_at_once_at_first() -> None:
@@ -44,7 +44,7 @@ def test_a_storm_of_gossip_about_nothing_wears_off() -> None:
             pace.looked(now, found=False)
             looks += 1
         now += 0.01
-    assert looks < 10 / QUIET_EVERY + 5
+    assert looks < 10 / STORM_EVERY + 5
 
 
 def test_after_a_storm_the_next_news_are_followed_at_once() -> None:
@@ -56,6 +56,14 @@ def test_after_a_storm_the_next_news_are_followed_at_once() -> None:
     pace.looked(later, found=False)
     pace.stir(later + 0.5)
     assert pace.next_look(later + 0.5) <= later + 0.5
+
+
+def test_even_in_a_storm_a_change_waits_for_no_more_than_a_third_of_a_second() -> None:
+    pace = Pace(deaf=False)
+    for tick in range(100):
+        pace.stir(100 + tick / 10)
+        pace.looked(100 + tick / 10, found=False)
+    assert pace.next_look(110.0) - 109.9 == pytest.approx(STORM_EVERY)
 
 
 def test_what_failed_is_put_off() -> None:

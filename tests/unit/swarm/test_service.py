@@ -82,7 +82,7 @@ def test_at_the_limit_the_schedulers_reason_is_told() -> None:
 
 def test_an_image_that_is_not_there_does_not_take_until_the_limit() -> None:
     clock = FakeClock()
-    rejected = [raw("t1", "rejected", slot=1, error="No such image: nope:1"), raw("t2", "rejected", slot=2, error="No such image: nope:1")]  # fmt: skip  # noqa: E501
+    rejected = [raw(f"t{slot}", "rejected", slot=slot, error="No such image: nope:1") for slot in (1, 2)]
 
     with pytest.raises(NotYetError, match="2 attempts failed: No such image: nope:1"):
         converge(view(rejected), ["web"], limit=1000, clock=clock)

@@ -1,0 +1,361 @@
+"""Checks run in a process of their own: every answer that they can give, and every way in which they can be no checks.
+
+The files are real ones, run by a real pytest; they ask nothing of a lab.
+"""
+
+from __future__ import annotations
+
+import textwrap
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from labctl.checks.report import CheckReport, CheckResult
+from labctl.checks.runner import CheckRun, Request, list_checks, run_checks
+from labctl.errors import LabError, NotFoundError
+
+Write = Callable[[str], Path]
+HEAD = """
+import os, pathlib, time
+import pytest
+from labctl.checks import not_yet, wrong
+
+HERE = pathlib.Path(__file__).parent
+step = pytest.mark.step
+
+"""
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Write a file of checks."""
+
+    def write_checks(text: str) -> Path:
+        path = tmp_path / "test_it.py"
+        path.write_text(HEAD + textwrap.dedent(text))
+        return path
+
+    return write_checks
+
+
+def run(path: Path, *steps: str, wait: float = 0.0, probes: bool = True) -> CheckReport:
+    return run_checks(Request(path, "no-lab", steps=steps, wait=wait, probes=probes))
+
+
+def outcomes(report: CheckReport) -> dict[str, str]:
+    return {result.name: result.outcome for result in report.results}
+
+
+def test_the_four_answers(write: Write) -> None:
+    path = write('''
+        @step("a")
+        def test_done():
+            """It is done."""
+
+        @step("b")
+        def test_not_yet():
+            """It comes."""
+            not_yet("1 of 2 run", found=1, look="docker ps")
+
+        @step("c")
+        def test_wrong():
+            """It is right."""
+            wrong("it is wrong", found="frontend")
+
+        @step("d")
+        def test_broken():
+            """It answers."""
+            from labctl.errors import NodeDown
+            raise NodeDown("worker1", "exited")
+    ''')
+
+    found = run(path)
+
+    assert outcomes(found) == {
+        "test_done": "done", "test_not_yet": "not-yet", "test_wrong": "wrong", "test_broken": "broken",
+    }  # fmt: skip
+    waiting = found.results[1]
+    assert (waiting.step, waiting.title, waiting.message, waiting.found, waiting.look) == (
+        "b", "It comes.", "1 of 2 run", "1", "docker ps",
+    )  # fmt: skip
+    assert found.results[3].message == "node worker1 is exited"
+
+
+def test_plain_asserts_say_wrong_with_what_was_found(write: Write) -> None:
+    path = write('''
+        @step("a")
+        def test_told():
+            """Two run."""
+            count = 3
+            assert count == 2, f"{count} run"
+
+        @step("b")
+        def test_bare():
+            """Two run."""
+            count = 3
+            assert count == 2
+    ''')
+
+    told, bare = run(path).results
+
+    assert (told.outcome, told.message, told.found) == ("wrong", "3 run", "assert 3 == 2")
+    assert (bare.outcome, bare.sentence()) == ("wrong", "Two run. (found: assert 3 == 2)")
+
+
+def test_a_check_that_is_at_fault_is_not_the_learners_fault(write: Write) -> None:
+    path = write('''
+        @step("a")
+        def test_bug():
+            """A."""
+            {}["x"]
+
+        @step("b")
+        def test_skips():
+            """B."""
+            pytest.skip("no")
+
+        @step("c")
+        def test_local(host):
+            """C."""
+
+        @step("d")
+        def test_unknown(nothing_like_this):
+            """D."""
+    ''')
+
+    found = run(path)
+
+    assert set(outcomes(found).values()) == {"broken"}
+    assert "KeyError: 'x' (test_it.py:" in found.results[0].message
+    assert "must not be skipped" in found.results[1].message
+    assert 'take node("m1")' in found.results[2].message
+
+
+def test_after_the_first_failure_of_a_step_the_rest_is_not_asked(write: Write) -> None:
+    path = write('''
+        @step("a")
+        def test_one():
+            """1."""
+            not_yet("no")
+
+        @step("a")
+        def test_two():
+            """2."""
+            raise RuntimeError
+
+        @step("b")
+        def test_three():
+            """3."""
+    ''')
+
+    assert outcomes(run(path)) == {"test_one": "not-yet", "test_two": "not-run", "test_three": "done"}
+
+
+def test_a_guard_comes_first_and_stands_for_a_broken_lab(write: Write) -> None:
+    path = write('''
+        @step("a")
+        def test_one():
+            """1."""
+
+        @pytest.mark.guard
+        def test_ground():
+            """Two nodes are ready."""
+            wrong("one node is ready")
+    ''')
+
+    found = run(path)
+
+    assert outcomes(found) == {"test_ground": "broken", "test_one": "not-run"}
+    assert found.of_step("a").first == found.results[0]
+
+
+def test_only_the_steps_asked_for_are_checked(write: Write) -> None:
+    path = write('''
+        @step("a", "b")
+        def test_both():
+            """Both."""
+
+        @step("b")
+        def test_b():
+            """B."""
+    ''')
+
+    assert [(one.step, one.name) for one in run(path, "b").results] == [("b", "test_both"), ("b", "test_b")]
+    assert [(one.step, one.name) for one in run(path).results] == [
+        ("a", "test_both"),
+        ("b", "test_both"),
+        ("b", "test_b"),
+    ]
+
+
+def test_a_step_without_checks_is_an_error(write: Write) -> None:
+    path = write('''
+        @step("a")
+        def test_a():
+            """A."""
+    ''')
+
+    with pytest.raises(NotFoundError, match="no check for step"):
+        run(path, "b")
+
+
+def test_what_is_not_yet_so_is_asked_again(write: Write) -> None:
+    path = write('''
+        @step("a")
+        def test_third_time():
+            """The third time."""
+            log = HERE / "log"
+            log.write_text(log.read_text() + "x" if log.exists() else "x")
+            if len(log.read_text()) < 3:
+                not_yet(f"asked {len(log.read_text())} times")
+    ''')
+    heard: list[CheckResult] = []
+
+    found = run_checks(Request(path, "no-lab", wait=20), heard=heard.append)
+
+    assert found.is_done
+    assert [(one.outcome, one.message) for one in heard] == [
+        ("not-yet", "asked 1 times"), ("not-yet", "asked 2 times"), ("done", ""),
+    ]  # fmt: skip
+
+
+def test_what_is_wrong_is_not_waited_for(write: Write) -> None:
+    path = write('''
+        @step("a")
+        def test_wrong():
+            """A."""
+            wrong("no")
+    ''')
+    began = time.monotonic()
+
+    assert run(path, wait=60).outcome == "wrong"
+    assert time.monotonic() - began < 30
+
+
+def test_a_probe_runs_only_when_asked(write: Write) -> None:
+    path = write('''
+        @step("a")
+        @pytest.mark.probe
+        def test_probe():
+            """A."""
+            (HERE / "written").touch()
+    ''')
+
+    assert outcomes(run(path, probes=False)) == {"test_probe": "not-run"}
+    assert not (path.parent / "written").exists()
+    assert outcomes(run(path)) == {"test_probe": "done"}
+
+
+def test_a_check_that_hangs_is_ended_at_its_deadline(write: Write) -> None:
+    path = write('''
+        from labctl.checks import running
+        running.CHECK_LIMIT = 0.3
+
+        @step("a")
+        def test_hangs():
+            """A."""
+            try:
+                time.sleep(60)
+            except Exception:
+                pass
+    ''')
+
+    found = run(path).results[0]
+
+    assert found.outcome == "broken"
+    assert "no answer from the lab within" in found.message
+    assert found.seconds < 10
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("def test_a(:", "SyntaxError|invalid syntax"),
+        ("import nothing_of_the_kind", "nothing_of_the_kind"),
+        ("def test_a():\n    '''A.'''\n", "test_a belongs to no step"),
+        ("@pytest.mark.stpe('a')\ndef test_a(): pass\n", "stpe"),
+        ("x = 1", "cannot be run"),
+    ],
+)
+def test_what_is_no_file_of_checks_is_told(write: Write, text: str, said: str) -> None:
+    with pytest.raises(LabError, match=said) as caught:
+        run(write(textwrap.dedent(text)))
+
+    assert "labctl exercise lint" in (caught.value.hint or "")
+
+
+def test_the_environment_of_the_caller_s_pytest_does_not_matter(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTEST_ADDOPTS", "--nothing-like-this")
+
+    assert run(write('@step("a")\ndef test_a():\n    """A."""\n')).is_done
+
+
+def test_checks_are_listed_without_a_lab(write: Write) -> None:
+    path = write('''
+        @step("a", "b")
+        def test_a(lab):
+            """A title.
+
+            More.
+            """
+
+        @pytest.mark.guard
+        def test_guard():
+            pass
+    ''')
+
+    guard, one = list_checks(path)
+
+    assert (one.name, one.title, one.steps, one.guard) == ("test_a", "A title.", ("a", "b"), False)
+    assert (guard.title, guard.guard) == ("", True)
+    assert path.read_text().splitlines()[one.line].startswith("def test_a")
+
+
+# -- watching
+
+
+def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_watching_run_goes_on_until_all_is_done(write: Write) -> None:
+    path = write('''
+        @step("a")
+        def test_file():
+            """The file is there."""
+            if not (HERE / "file").exists():
+                wrong("no file")
+
+        @step("a")
+        @pytest.mark.probe
+        def test_probe():
+            """Probed."""
+    ''')
+    watching = CheckRun(Request(path, "no-lab", steps=("a",), probes=False), watch=True)
+    try:
+        until(lambda: watching.report().outcome == "wrong")
+        (path.parent / "file").touch()
+        until(lambda: watching.report().outcome == "not-yet")
+        assert "press c" in watching.report().results[1].message
+        watching.look_now()
+        until(lambda: watching.is_over)
+        assert watching.report().is_done
+    finally:
+        watching.close()
+
+
+def test_a_watching_run_ends_when_nobody_watches(write: Write) -> None:
+    path = write('@step("a")\ndef test_a():\n    """A."""\n    not_yet("never")\n')
+    watching = CheckRun(Request(path, "no-lab"), watch=True)
+    until(lambda: watching.report().outcome == "not-yet")
+
+    began = time.monotonic()
+    watching.close()
+
+    assert watching.is_over
+    assert time.monotonic() - began < 5

@@ -1,0 +1,151 @@
+"""Played and verified: what is solved is left alone, what cannot be right is found out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from labctl.errors import CommandFailed, LabError, NotYetError, SpecError
+from labctl.events import CheckFinished, Event, Noted, StepFinished, StepStarted
+from labctl.exercise import Exercise
+from labctl.exercise.play import Player
+from labctl.exercise.session import Session
+from labctl.exercise.verify import Verifier
+
+from .conftest import CHECKS, TEXT, Demo
+
+Begin = Callable[[Exercise], Session]
+
+
+def player(session: Session, heard: list[Event]) -> Player:
+    session.stage.emit = heard.append
+    return Player(session.stage, heard.append, limit=2)
+
+
+def commands(heard: list[Event]) -> list[str]:
+    return [event.text for event in heard if isinstance(event, Noted)]
+
+
+def test_every_step_is_solved_and_checked(demo: Demo, begin: Begin, heard: list[Event], place: Path) -> None:
+    playing = player(begin(demo()), heard)
+
+    playing.play()
+
+    assert sorted(path.name for path in place.iterdir()) == ["one", "two"]
+    assert playing.played == ["first", "second"]
+    assert playing.report.is_done
+    titles = [event.step for event in heard if isinstance(event, StepStarted)]
+    assert titles == ["Checking what is there", "First", "Second", "Checking everything once more"]
+    assert [event.check for event in heard if isinstance(event, CheckFinished)] == ["There is one.", "There are two."]
+
+
+def test_what_is_solved_is_only_checked(demo: Demo, begin: Begin, heard: list[Event], place: Path) -> None:
+    (place / "one").touch()
+    (place / "two").mkdir()
+    playing = player(begin(demo()), heard)
+
+    playing.play()
+
+    assert commands(heard) == []
+    assert playing.played == []
+    assert [event.note for event in heard if isinstance(event, StepFinished)] == ["already solved: checked only"]
+    assert playing.report.is_done
+
+
+def test_only_what_is_not_done_is_played(demo: Demo, begin: Begin, heard: list[Event], place: Path) -> None:
+    (place / "one").touch()
+
+    player(begin(demo()), heard).play()
+
+    assert commands(heard) == ["here $ mkdir $PLACE/two"]
+
+
+def test_a_solution_that_does_not_solve_is_told(demo: Demo, begin: Begin, heard: list[Event]) -> None:
+    playing = player(begin(demo(text=TEXT.replace("touch $PLACE/one", "true"))), heard)
+
+    with pytest.raises(NotYetError, match="Not yet: there is no file one"):
+        playing.play()
+
+    assert playing.report.of_step("first").outcome == "not-yet"
+    assert not playing.report.is_done
+
+
+def test_a_solution_that_fails_is_told_with_its_command(demo: Demo, begin: Begin, heard: list[Event]) -> None:
+    playing = player(begin(demo(text=TEXT.replace("touch $PLACE/one", "exit 4"))), heard)
+
+    with pytest.raises(CommandFailed, match="`exit 4` exited 4"):
+        playing.play()
+
+
+def test_a_broken_lab_is_no_failed_exercise(demo: Demo, begin: Begin, heard: list[Event]) -> None:
+    guard = '\n\n@pytest.mark.guard\ndef test_ground():\n    """The ground."""\n    assert False, "no ground"\n'
+
+    with pytest.raises(LabError, match="The lab is broken: no ground"):
+        player(begin(demo(checks=CHECKS + guard)), heard).play()
+
+
+def test_a_later_step_that_an_earlier_one_undid_is_solved_again(
+    demo: Demo, begin: Begin, heard: list[Event], place: Path
+) -> None:
+    (place / "two").mkdir()
+    text = TEXT.replace("touch $PLACE/one", "touch $PLACE/one; rmdir $PLACE/two")
+    playing = player(begin(demo(text=text)), heard)
+
+    playing.play()
+
+    assert playing.played == ["first", "second"]
+    assert (place / "two").exists()
+
+
+def test_an_exercise_that_keeps_the_rules_is_verified(
+    demo: Demo, begin: Begin, heard: list[Event], place: Path
+) -> None:
+    (place / "one").touch()  # what is left of another time
+
+    Verifier(begin(demo()), heard.append, limit=2).verify()
+
+    notes = [event.note for event in heard if isinstance(event, StepFinished)]
+    assert notes.count("fails untouched, passes solved, and solved twice") == 2
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ('not_yet("there is no file one", look="ls")', "pass", "step first: its checks pass before anything was done"),
+        ('if not (PLACE / "one").exists()', "if True", "step first, solved: Not yet: there is no file one"),
+    ],
+)
+def test_checks_that_prove_nothing_are_found_out(
+    demo: Demo, begin: Begin, heard: list[Event], old: str, new: str, told: str
+) -> None:
+    with pytest.raises(NotYetError, match=told):
+        Verifier(begin(demo(checks=CHECKS.replace(old, new))), heard.append, limit=0.5).verify()
+
+
+def test_a_solution_that_undoes_itself_is_found_out(demo: Demo, begin: Begin, heard: list[Event]) -> None:
+    toggle = TEXT.replace("touch $PLACE/one", "rm $PLACE/one || touch $PLACE/one")
+
+    with pytest.raises(NotYetError, match="step first, solved twice: Not yet: there is no file one"):
+        Verifier(begin(demo(text=toggle)), heard.append, limit=0.5).verify()
+
+
+def test_a_check_that_is_at_fault_is_found_out(demo: Demo, begin: Begin, heard: list[Event]) -> None:
+    faulty = CHECKS.replace('not_yet("there is no file one", look="ls")', "nothing_like_this()")
+
+    with pytest.raises(LabError, match="the check test_one is at fault: NameError"):
+        Verifier(begin(demo(checks=faulty)), heard.append).verify()
+
+
+def test_what_does_not_hold_together_is_not_even_begun(
+    demo: Demo, begin: Begin, heard: list[Event], place: Path
+) -> None:
+    session = begin(demo())
+    (place / "one").touch()
+    (session.exercise.checks).write_text(CHECKS.replace('step("second")', 'step("third")'))
+
+    with pytest.raises(SpecError):
+        Verifier(session, heard.append).verify()
+
+    assert (place / "one").exists()

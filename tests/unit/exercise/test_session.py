@@ -1,0 +1,238 @@
+"""A learner's way: progress is kept, hints come one after the other, what does not fit the lab is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from labctl.errors import CommandFailed, NodeDown, NotFoundError, SpecError, UsageError
+from labctl.events import Event, Noted
+from labctl.exercise import Exercise, Fence, entries, find_exercise
+from labctl.exercise.progress import Progress, forget, last_begun
+from labctl.exercise.session import Session
+from labctl.exercise.stage import Stage, lacking, prepare, suggested_up
+from labctl.exercise.template import write_template
+from labctl.exercise.verify import lint
+from labctl.lab import Lab
+
+from .conftest import CHECKS, FRONT, TEXT, Demo, lab_with
+
+Begin = Callable[[Exercise], Session]
+
+
+def fence(code: str, **more: object) -> Fence:
+    return Fence(**{"node": "host", "code": code, "language": "sh", "line": 1, **more})  # type: ignore[arg-type]  # the test's own
+
+
+# -- the catalogue
+
+
+def test_shipped_exercises_are_found_by_id_and_the_nearest_is_offered() -> None:
+    assert find_exercise("voting-app").id == "voting-app"
+    with pytest.raises(NotFoundError, match="no exercise named 'votingap': did you mean voting-app"):
+        find_exercise("votingap")
+
+
+def test_folders_that_a_user_names_win(demo: Demo) -> None:
+    folder = demo().folder
+
+    assert find_exercise("demo", [folder]).folder == find_exercise("demo", [folder.parent]).folder == folder
+    assert find_exercise(str(folder)).folder == folder
+    assert [entry.id for entry in entries([folder.parent])] == ["demo", "voting-app"]
+
+
+def test_an_exercise_that_cannot_be_read_is_listed_with_its_problem(demo: Demo) -> None:
+    folder = demo().folder
+    (folder / "exercise.md").write_text("nothing")
+
+    broken = next(entry for entry in entries([folder]) if entry.id == "demo")
+
+    assert broken.exercise is None
+    assert "front matter" in broken.problem
+    with pytest.raises(SpecError):
+        find_exercise("demo", [folder])
+
+
+def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="no folder named"):
+        entries([tmp_path / "nowhere"])
+
+
+# -- progress
+
+
+@pytest.mark.usefixtures("state")
+def test_progress_is_kept_and_forgotten(demo: Demo) -> None:
+    exercise = demo()
+    progress = Progress.of("demo", exercise)
+    assert (progress.current, progress.done) == ("first", [])
+
+    progress.mark(exercise.step("first"), done=True)
+    progress.current = "second"
+    progress.hints["second"] = 1
+    progress.save()
+
+    again = Progress.of("demo", exercise)
+    assert (again.current, again.done, again.hints) == ("second", ["first"], {"second": 1})
+    assert last_begun("demo") == exercise.folder
+    forget("demo", exercise)
+    assert Progress.of("demo", exercise).done == []
+
+
+@pytest.mark.parametrize("content", ["", "no json", "[]", '{"format": 9, "done": ["first"]}', '{"done": 7}'])
+@pytest.mark.usefixtures("state")
+def test_progress_that_cannot_be_read_counts_as_none(demo: Demo, state: Path, content: str) -> None:
+    exercise = demo()
+    Progress.of("demo", exercise).save()
+    (state / "labs" / "demo" / "exercises" / "demo.json").write_text(content)
+
+    assert Progress.of("demo", exercise).done == []
+
+
+@pytest.mark.usefixtures("state")
+def test_steps_that_an_exercise_no_longer_has_are_dropped(demo: Demo) -> None:
+    progress = Progress.of("demo", demo())
+    progress.done, progress.current = ["first", "second"], "second"
+    progress.save()
+
+    shorter = demo(text=TEXT.partition("## Second")[0], checks=CHECKS)
+
+    assert Progress.of("demo", shorter).done == ["first"]
+    assert Progress.of("demo", shorter).current == "first"
+
+
+# -- the session
+
+
+def test_a_check_is_remembered(demo: Demo, begin: Begin, place: Path) -> None:
+    session = begin(demo())
+    assert session.check(session.current).outcome == "not-yet"
+    (place / "one").touch()
+
+    assert session.check(session.current).is_done
+
+    assert begin(session.exercise).progress.done == ["first"]
+
+
+def test_hints_come_one_after_the_other(demo: Demo, begin: Begin) -> None:
+    session = begin(demo())
+    step = session.current
+
+    shown = [session.next_hint(step) for _ in range(3)]
+
+    assert [(hint.number, hint.total, hint.text) for hint in shown if hint] == [
+        (1, 2, "Use touch."),
+        (2, 2, "touch one"),
+        (2, 2, "touch one"),
+    ]
+    assert session.next_hint(session.exercise.step("second")) is None
+
+
+def test_a_reset_runs_the_exercises_own_blocks_and_forgets(demo: Demo, begin: Begin, place: Path) -> None:
+    session = begin(demo())
+    (place / "one").touch()
+    session.check(session.current)
+
+    session.reset()
+
+    assert list(place.iterdir()) == []
+    assert begin(session.exercise).progress.done == []
+
+
+# -- the stage
+
+
+def test_names_and_addresses_are_filled_in(demo: Demo, lab: Lab) -> None:
+    stage = Stage(lab, demo(), lambda _event: None, {"Web": "http://127.0.0.1:8080"})
+
+    assert stage.fill("{{node.w1.ip}} {{ node.m1.name }} {{url.Web}}") == "10.0.0.12 manager1 http://127.0.0.1:8080"
+    assert stage.fill("{{.Node.Hostname}} {{json .}} {{url.Other}}") == "{{.Node.Hostname}} {{json .}} {{url.Other}}"
+
+
+def test_blocks_for_this_machine_know_the_lab_and_this_labctl(demo: Demo, lab: Lab, place: Path) -> None:
+    heard: list[Event] = []
+    stage = Stage(lab, demo(), heard.append)
+
+    stage.run(fence('echo "$LABCTL_LAB $(command -v labctl)" > "$PLACE/said"\ncd /'))
+
+    lab_name, labctl = (place / "said").read_text().split()
+    assert lab_name == "demo"
+    assert Path(labctl).name == "labctl"
+    assert heard == [Noted('here $ echo "$LABCTL_LAB $(command -v labctl)" > "$PLACE/said"'), Noted("here $ cd /")]
+
+
+def test_a_block_that_fails_is_told_unless_it_may(demo: Demo, lab: Lab) -> None:
+    stage = Stage(lab, demo(), lambda _event: None)
+
+    with pytest.raises(CommandFailed, match="here: `echo no >&2 …` exited 3: no"):
+        stage.run(fence("echo no >&2\nexit 3"))
+    stage.run(fence("exit 3", fail_ok=True))
+    stage.run(fence("exit 3"), may_fail=True)
+
+
+def test_a_block_for_a_node_that_is_down_is_told_unless_it_may_fail(demo: Demo, lab: Lab) -> None:
+    stage = Stage(lab, demo(), lambda _event: None)
+
+    for where in ("w1", "@worker"):
+        with pytest.raises(NodeDown, match="node worker1 is exited"):
+            stage.run(fence("true", node=where))
+        stage.run(fence("true", node=where, fail_ok=True))
+
+
+@pytest.mark.usefixtures("state")
+def test_a_lab_that_is_too_small_is_told_with_what_to_do(demo: Demo) -> None:
+    exercise = demo(front=FRONT.replace("workers: 1", "workers: 3"))
+    small = lab_with("manager1", "worker1")
+
+    assert lacking(small, exercise) == "demo needs 1 manager and 3 workers, and lab demo has 1 and 1"
+    with pytest.raises(UsageError) as caught:
+        prepare(small, exercise, lambda _event: None, lambda _note: None)
+    assert caught.value.hint == "`labctl up --nodes 4 --name demo` makes a lab that has them."
+    assert lacking(lab_with("manager1", "worker1", "worker2", "worker3"), exercise) == ""
+
+
+def test_the_command_that_makes_a_fitting_lab(demo: Demo) -> None:
+    assert suggested_up(demo(), None) == "labctl up --nodes 2"
+    many = demo(front=FRONT.replace("managers: 1", "managers: 3"))
+    assert suggested_up(many, "x") == "labctl up --managers 3 --workers 1 --name x"
+    bare = demo(front=FRONT.replace("workers: 1", "workers: 1, swarm: empty"))
+    assert suggested_up(bare, None) == "labctl up --nodes 2 --no-swarm"
+
+
+# -- steps and checks hold together
+
+
+def test_what_fits_together_is_content(demo: Demo) -> None:
+    lint(demo())
+
+
+@pytest.mark.parametrize(
+    ("checks", "told"),
+    [
+        (CHECKS.replace('step("second")', 'step("third")'), ["there is no step third", "step second has no check"]),
+        (CHECKS.replace('@pytest.mark.step("second")', "@pytest.mark.guard"), ["step second has no check"]),
+        (CHECKS.replace('"""There is one."""', "pass"), ["test_one: it has no docstring"]),
+        (CHECKS.replace('@pytest.mark.step("second")', ""), ["test_two belongs to no step"]),
+        ("import pytest\n", ["cannot be run"]),
+        ("def (", ["invalid syntax"]),
+    ],
+)
+def test_what_does_not_fit_together_is_told(demo: Demo, checks: str, told: list[str]) -> None:
+    with pytest.raises(SpecError) as caught:
+        lint(demo(checks=checks))
+
+    for one in told:
+        assert any(one in problem for problem in caught.value.problems)
+
+
+def test_a_new_exercise_keeps_the_rules(tmp_path: Path) -> None:
+    made = write_template(tmp_path / "my-exercise")
+
+    assert [path.name for path in made] == ["exercise.md", "test_my_exercise.py"]
+    lint(find_exercise(str(tmp_path / "my-exercise")))
+    with pytest.raises(UsageError, match="is there already"):
+        write_template(tmp_path / "my-exercise")
+    with pytest.raises(UsageError, match="'My Exercise' is no id"):
+        write_template(tmp_path / "My Exercise")

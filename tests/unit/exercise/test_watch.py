@@ -1,0 +1,182 @@
+"""The guided loop with scripted keys: only live keys do something, ticks come by themselves, nobody is moved on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from labctl.exercise import Exercise
+from labctl.exercise.session import Session
+from labctl.exercise.watch import View, Watch
+
+from .conftest import CHECKS, Demo
+
+Begin = Callable[[Exercise], Session]
+LIMIT = 60.0  # seconds for what a script waits for
+
+
+class ScriptedScreen:
+    """Runs a script: it yields keys, or conditions on the view that are waited for."""
+
+    def __init__(self, script: Callable[[ScriptedScreen], Iterator[str | Callable[[View], bool]]]) -> None:
+        self.shown: list[str] = []
+        self.views: list[View] = []
+        self._script = script(self)
+        self._awaited: Callable[[View], bool] | None = None
+        self._since = time.monotonic()
+
+    @property
+    def view(self) -> View:
+        return self.views[-1]
+
+    @property
+    def keys(self) -> dict[str, str]:
+        return dict(self.view.keys)
+
+    def show(self, markdown: str) -> None:
+        self.shown.append(markdown)
+
+    def draw(self, view: View) -> None:
+        self.views.append(view)
+
+    def key(self, seconds: float) -> str:
+        if self._awaited is not None and not self._awaited(self.view):
+            assert time.monotonic() - self._since < LIMIT, self.view
+            time.sleep(min(seconds, 0.02))
+            return ""
+        self._awaited = None
+        wanted = next(self._script, "q")
+        if callable(wanted):
+            self._awaited, self._since = wanted, time.monotonic()
+            return ""
+        return wanted
+
+
+def outcomes(*wanted: str) -> Callable[[View], bool]:
+    return lambda view: [check.outcome for check in view.checks] == list(wanted)
+
+
+def watch(
+    session: Session, script: Callable[[ScriptedScreen], Iterator[str | Callable[[View], bool]]]
+) -> ScriptedScreen:
+    screen = ScriptedScreen(script)
+    assert Watch(session, screen).run() == 0
+    return screen
+
+
+def test_the_way_through(demo: Demo, begin: Begin, place: Path) -> None:
+    def script(screen: ScriptedScreen) -> Iterator[str | Callable[[View], bool]]:
+        yield outcomes("not-yet")
+        assert screen.view.failure == ("Not yet: there is no file one", "  look:  ls")
+        assert screen.keys == {"h": "hint 1 of 2", "c": "check now", "s": "solution", "l": "list", "q": "quit"}
+        (place / "one").touch()
+        yield outcomes("done")
+        assert screen.view.is_done
+        assert screen.keys["n"] == "next"
+        assert "h" not in screen.keys
+        yield "n"
+        yield outcomes("not-yet")
+        assert screen.view.title == "Second"
+        assert "n" not in screen.keys
+        (place / "two").mkdir()
+        yield outcomes("done")
+        assert screen.keys["n"] == "finish"
+        yield "n"
+
+    session = begin(demo())
+    screen = watch(session, script)
+
+    assert screen.shown[0] == "Welcome."
+    assert screen.shown[1].startswith("## 1 of 2: First\n\nMake a file called `one` in `manager1`.")
+    assert "**A demo: done**, with no hint." in screen.shown[-1]
+    assert session.is_finished
+
+
+def test_n_does_nothing_while_the_step_is_not_done(demo: Demo, begin: Begin) -> None:
+    def script(screen: ScriptedScreen) -> Iterator[str | Callable[[View], bool]]:
+        yield outcomes("not-yet")
+        yield "n"
+        yield "x"
+        yield ""
+        assert screen.view.number == 1
+
+    screen = watch(begin(demo()), script)
+
+    assert len(screen.shown) == 2
+
+
+def test_hints_solution_and_list_are_shown_when_asked_for(demo: Demo, begin: Begin) -> None:
+    def script(screen: ScriptedScreen) -> Iterator[str | Callable[[View], bool]]:
+        yield outcomes("not-yet")
+        yield from "hhsl"
+
+    shown = watch(begin(demo()), script).shown[2:]
+
+    assert shown[0] == "**Hint 1 of 2.** Use touch."
+    assert shown[1] == "**Hint 2 of 2.** touch one"
+    assert shown[2].startswith("**Solution.**")
+    assert "touch $PLACE/one" in shown[2]
+    assert shown[3] == "○ 1. First  ← you are here  \n○ 2. Second"
+
+
+def test_it_goes_on_where_it_was(demo: Demo, begin: Begin, place: Path) -> None:
+    def until_second(screen: ScriptedScreen) -> Iterator[str | Callable[[View], bool]]:
+        (place / "one").touch()
+        yield outcomes("done")
+        yield "n"
+
+    watch(begin(demo()), until_second)
+    again = watch(begin(demo()), lambda _screen: iter(()))
+
+    assert again.shown[0].startswith("## 2 of 2: Second")
+
+
+def test_a_probe_waits_for_c(demo: Demo, begin: Begin, place: Path) -> None:
+    (place / "one").touch()
+    checks = CHECKS.replace('@pytest.mark.step("first")', '@pytest.mark.probe\n@pytest.mark.step("first")')
+
+    def script(screen: ScriptedScreen) -> Iterator[str | Callable[[View], bool]]:
+        yield outcomes("not-yet")
+        assert "press c" in screen.view.failure[0]
+        yield "c"
+        yield outcomes("done")
+
+    watch(begin(demo(checks=checks)), script)
+
+
+def test_checks_that_cannot_be_read_are_told_and_tried_again(demo: Demo, begin: Begin, place: Path) -> None:
+    session = begin(demo(checks="def ("))
+    (place / "one").touch()
+
+    def script(screen: ScriptedScreen) -> Iterator[str | Callable[[View], bool]]:
+        yield lambda view: bool(view.failure)
+        assert "cannot be run" in screen.view.failure[0]
+        session.exercise.checks.write_text(CHECKS)
+        yield "c"
+        yield outcomes("done")
+
+    watch(session, script)
+
+
+def test_what_no_longer_holds_at_the_end_is_told(demo: Demo, begin: Begin, place: Path) -> None:
+    def script(screen: ScriptedScreen) -> Iterator[str | Callable[[View], bool]]:
+        (place / "one").touch()
+        (place / "two").mkdir()
+        yield outcomes("done")
+        yield "n"
+        yield lambda view: view.number == 2 and view.is_done
+        (place / "one").unlink()
+        yield "n"
+
+    screen = watch(begin(demo()), script)
+
+    assert "One thing is no longer as it was: Not yet: there is no file one" in screen.shown[-1]
+
+
+def test_q_ends_it_at_once(demo: Demo, begin: Begin) -> None:
+    began = time.monotonic()
+
+    watch(begin(demo()), lambda _screen: iter(["q"]))
+
+    assert time.monotonic() - began < 20

@@ -1,0 +1,224 @@
+"""Stacks go by the manager's own CLI: what it is given, what it is taken for, and how a removal is waited for."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from labctl.engine.fake import Answer, Asked
+from labctl.errors import EngineRefused, NotFoundError, NotYetError, UsageError, WaitTimeout
+from labctl.events import Event, Noted, Warned
+from labctl.swarm import SwarmView
+from labctl.swarm import stack as stacks
+from labctl.swarm.stackfile import StackFile, read_stack_file
+from labctl.transport import Result
+
+from ..nodes import FakeNode, fake_node, raw_node, raw_service, raw_task
+
+LABEL = "com.docker.stack.namespace"
+
+
+@pytest.fixture(autouse=True)
+def known_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("secrets.token_hex", lambda _bytes: "ab")
+
+
+def manager(deploy: Result | str = "Creating service web_a\n", config: Result | str = "") -> FakeNode:
+    node = fake_node(api={"GET /services": []})
+    place = "/tmp/labctl-stack-ab"
+    node.shell.answers = {
+        f"mkdir -m 700 {place}": "",
+        f"tar -x -C {place}": "",
+        f"rm -rf {place}": "",
+        f"docker stack deploy -c {place}/stack.yml web": deploy,
+        f"docker stack config -c {place}/stack.yml": config,
+    }
+    return node
+
+
+def stack_file(folder: Path, text: str = "services: {a: {image: x}}\n", **files: str) -> StackFile:
+    for name, content in files.items():
+        (folder / name).write_text(content)
+    (folder / "stack.yml").write_text(text)
+    return read_stack_file(folder / "stack.yml", {})
+
+
+def carried(node: FakeNode) -> dict[str, bytes]:
+    with tarfile.open(fileobj=io.BytesIO(node.shell.streamed[0])) as archive:
+        return {entry.name: entry.mode.to_bytes(2, "big") for entry in archive if entry.isfile()}
+
+
+def test_the_file_and_what_it_names_are_carried_for_root_alone(tmp_path: Path) -> None:
+    node = manager()
+    file = stack_file(tmp_path, "services: {a: {image: x}}\nsecrets: {pw: {file: pw.txt}}\n", **{"pw.txt": "x"})
+
+    deployed = stacks.deploy(node, file, "web")
+
+    assert deployed.services == ("web_a",)
+    assert carried(node) == dict.fromkeys(("stack.yml", "pw.txt"), (0o600).to_bytes(2, "big"))
+    assert node.shell.commands[-1] == "rm -rf /tmp/labctl-stack-ab"
+
+
+def test_what_the_cli_says_is_told_without_its_advice_on_its_flags(tmp_path: Path, heard: list[Event]) -> None:
+    said = (
+        "Since --detach=false was not specified, tasks will be created in the background.\n"
+        "In a future release, --detach=false will become the default.\n"
+        "image nope:1 could not be accessed on a registry to record\nits digest.\n"
+    )
+
+    stacks.deploy(
+        manager(Result("", 0, "Creating service web_a\n", said)), stack_file(tmp_path), "web", emit=heard.append
+    )
+
+    assert heard == [
+        Noted("Creating service web_a"),
+        Warned("image nope:1 could not be accessed on a registry to record its digest."),
+    ]
+
+
+def test_a_file_that_the_cli_does_not_take_is_a_mistake_in_the_file(tmp_path: Path) -> None:
+    said = "services.a Additional property foo is not allowed\n"
+    node = manager(Result("", 1, "", said), Result("", 1, "", said))
+
+    with pytest.raises(UsageError, match=r"stack\.yml:3: services\.a Additional property foo"):
+        stacks.deploy(node, stack_file(tmp_path, "services:\n  a:\n    foo: 1\n"), "web")
+
+    assert node.shell.commands[-1] == "rm -rf /tmp/labctl-stack-ab", "it is taken away also after a failure"
+
+
+def test_what_the_swarm_refuses_is_no_mistake_in_the_file(tmp_path: Path) -> None:
+    said = "failed to create service web_a: port '80' is already in use\n"
+
+    with pytest.raises(NotYetError, match="stack web was not deployed: failed to create service web_a") as caught:
+        stacks.deploy(manager(Result("", 1, "", said)), stack_file(tmp_path), "web")
+
+    assert caught.value.exit_code == 1
+
+
+@pytest.mark.parametrize("name", ["", "a b", "-a", "a-", "a.b", "a/b"])
+def test_a_name_that_docker_would_refuse_is_refused_first(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match="is no name for a stack"):
+        stacks.deploy(manager(), stack_file(tmp_path), name)
+
+
+def test_a_mounted_folder_is_warned_of(tmp_path: Path, heard: list[Event]) -> None:
+    file = stack_file(tmp_path, "services: {a: {image: x, volumes: ['./data:/data']}}\n")
+
+    stacks.deploy(manager(), file, "web", emit=heard.append)
+
+    assert isinstance(heard[0], Warned)
+    assert "./data" in heard[0].text
+
+
+def test_a_secret_named_by_an_absolute_path_is_put_there_and_taken_away(tmp_path: Path) -> None:
+    secret = tmp_path / "pw.txt"
+    file = stack_file(
+        tmp_path, f"services: {{a: {{image: x}}}}\nsecrets: {{pw: {{file: {secret}}}}}\n", **{"pw.txt": "x"}
+    )
+    node = manager()
+    node.shell.answers[f"rm -rf /tmp/labctl-stack-ab {secret}"] = ""
+
+    stacks.deploy(node, file, "web")
+
+    assert node.shell.files == {str(secret): b"x"}
+    assert node.shell.commands[-1].endswith(str(secret))
+
+
+def test_another_file_at_that_path_is_left_alone(tmp_path: Path) -> None:
+    secret = tmp_path / "pw.txt"
+    file = stack_file(
+        tmp_path, f"services: {{a: {{image: x}}}}\nsecrets: {{pw: {{file: {secret}}}}}\n", **{"pw.txt": "x"}
+    )
+    node = manager()
+    node.shell.files[str(secret)] = b"the node's own"
+
+    with pytest.raises(UsageError, match="is another file on manager1 than here"):
+        stacks.deploy(node, file, "web")
+
+    assert node.shell.files[str(secret)] == b"the node's own"
+
+
+# -- removal
+
+
+def swarm_with(node: FakeNode, **answers: Answer) -> FakeNode:
+    named = raw_service("web_a") | {"Spec": raw_service("web_a")["Spec"] | {"Labels": {LABEL: "web"}}}
+    node.api |= {
+        "GET /services": [named],
+        "GET /networks": [],
+        "GET /nodes": [raw_node("worker1"), raw_node("worker2", state="down")],
+        "GET /tasks": [],
+        **answers,
+    }
+    node.shell.answers["docker stack rm web"] = "Removing service web_a\n"
+    return node
+
+
+def then(first: Answer, *rest: Answer) -> Any:
+    left = [first, *rest]
+    return lambda _asked: left.pop(0) if len(left) > 1 else left[0]
+
+
+def test_a_removal_waits_for_tasks_and_networks(heard: list[Event]) -> None:
+    node = fake_node()
+    deleted: list[Asked] = []
+    network = {"Id": "n1", "Name": "web_default"}
+    service = swarm_with(node).api["GET /services"]
+    node.api["GET /services"] = then(service, service, [])
+    node.api["GET /tasks"] = then([raw_task("t1")], [])
+    node.api["GET /networks"] = then([network], [])
+    node.api["DELETE /networks/n1"] = lambda asked: deleted.append(asked)
+    notes: list[str] = []
+
+    stacks.remove(node, "web", emit=heard.append, noted=notes.append)
+
+    assert heard == [Noted("Removing service web_a")]
+    assert notes == ["1 services are still there", "1 tasks are still stopping"]
+    assert len(deleted) == 1, "a network that tasks held is removed when they are gone"
+
+
+def test_tasks_on_a_node_that_is_down_are_not_waited_for() -> None:
+    node = swarm_with(fake_node())
+    node.api["GET /services"] = then(node.api["GET /services"], [])
+    node.api["GET /tasks"] = [raw_task("t1", node="id-worker2")]
+
+    stacks.remove(node, "web", limit=1)
+
+
+def test_a_network_that_stays_in_use_is_told_at_the_limit() -> None:
+    node = swarm_with(fake_node())
+    node.api["GET /services"] = then(node.api["GET /services"], [])
+    node.api["GET /networks"] = [{"Id": "n1", "Name": "web_default"}]
+    node.api["DELETE /networks/n1"] = EngineRefused("it has active endpoints", status=403)
+
+    with pytest.raises(WaitTimeout, match=r"web_default: .*active endpoints"):
+        stacks.remove(node, "web", limit=0.3)
+
+
+def test_a_stack_that_is_not_there_is_answered_with_the_nearest() -> None:
+    node = swarm_with(fake_node())
+    node.api["GET /services"] = then([], node.api["GET /services"])
+
+    with pytest.raises(NotFoundError, match="no stack named 'wbe': did you mean web"):
+        stacks.remove(node, "wbe")
+
+
+def test_stacks_are_counted_by_their_services() -> None:
+    node = swarm_with(fake_node())
+
+    assert stacks.stacks(SwarmView(node.engine)) == [stacks.Stack("web", 1)]
+
+
+def test_ports_of_the_mesh_are_known_and_those_of_single_nodes_not() -> None:
+    ports = [
+        {"PublishedPort": 5000, "TargetPort": 80, "PublishMode": "ingress"},
+        {"PublishedPort": 9000, "TargetPort": 90, "PublishMode": "host"},
+    ]
+    node = swarm_with(fake_node())
+    node.api["GET /services"] = [raw_service("web_a", Endpoint={"Ports": ports})]
+
+    assert [port.published for port in stacks.published_ports(SwarmView(node.engine), "web")] == [5000]
