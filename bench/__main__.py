@@ -6,6 +6,7 @@ Parts: up, grow, down, instant, idle, app. Each prints a Markdown table.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -88,7 +89,7 @@ def part_grow(given: argparse.Namespace) -> None:
         took[size] = (base, ours)
         print(f"| {size} | {base:.1f} | {ours:.1f} | {ours / base:.2f} |", flush=True)
     sizes = sorted(took)
-    for small, large in zip(sizes, sizes[1:], strict=False):
+    for small, large in itertools.pairwise(sizes):
         more = [(took[large][i] - took[small][i]) / (large - small) for i in (0, 1)]
         print(f"\nFrom {small} to {large}: {more[0]:.3f} s a node for the floor, {more[1]:.3f} s for labctl.")
 

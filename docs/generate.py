@@ -1,7 +1,7 @@
 """Writes the parts of the documentation that the code knows best; `--check` only tells whether they are true.
 
-    docs/cli.md               the CLI reference
-    docs/lab.schema.json      the JSON Schema of lab.yaml
+docs/cli.md               the CLI reference
+docs/lab.schema.json      the JSON Schema of lab.yaml
 """
 
 from __future__ import annotations

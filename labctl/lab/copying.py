@@ -282,4 +282,3 @@ def _reason(stderr: str) -> str:
 def _chunks(file: IO[bytes]) -> Iterator[bytes]:
     while chunk := file.read(CHUNK):
         yield chunk
-

@@ -12,10 +12,34 @@ from labctl.waiting import Pending, wait_until
 pytestmark = pytest.mark.lab
 
 # Those that testinfra's modules run, and those that lessons type.
-TOOLS = tuple("""
-    bash curl nc ip ss ps pgrep tcpdump nft iptables sudo ssh-keygen ping host jq vi less docker dockerd timeout
-    conntrack getent stat sha256sum find useradd
-""".split())
+TOOLS = [
+    "bash",
+    "curl",
+    "nc",
+    "ip",
+    "ss",
+    "ps",
+    "pgrep",
+    "tcpdump",
+    "nft",
+    "iptables",
+    "sudo",
+    "ssh-keygen",
+    "ping",
+    "host",
+    "jq",
+    "vi",
+    "less",
+    "docker",
+    "dockerd",
+    "timeout",
+    "conntrack",
+    "getent",
+    "stat",
+    "sha256sum",
+    "find",
+    "useradd",
+]
 
 
 def test_no_container_of_a_lab_is_privileged_or_mounts_the_host(shared_lab: Lab, context: Context) -> None:

@@ -75,7 +75,7 @@ def test_the_wheel_runs_a_lab_outside_the_clone(tmp_path: Path, lab_name: str) -
     wheel = next(tmp_path.glob("labctl-*.whl"))
     subprocess.run([python, "-m", "venv", tmp_path / "venv"], check=True)
     pip = [tmp_path / "venv" / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, wheel], check=True, timeout=600)
+    subprocess.run([*map(str, pip), str(wheel)], check=True, timeout=600)
     labctl = tmp_path / "venv" / "bin" / "labctl"
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
 

@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
@@ -68,7 +69,7 @@ def test_a_service_is_made_scaled_and_removed(compose_lab: Lab) -> None:
     assert sh("docker container exec -it manager docker service ps nginx-service").count("Running ") >= 3
 
     for node in compose_lab.nodes:
-        page = wait_until("the page", lambda node=node: answer(node.address, 8080), limit=20)
+        page = wait_until("the page", partial(answer, node.address, 8080), limit=20)
         assert "nginx" in page.lower()
 
     sh("docker container exec -it manager docker service scale nginx-service=5")
@@ -160,7 +161,7 @@ def test_the_voting_app_of_the_tutorial_is_deployed_by_docker_stack(
     wait_until("the stack converging", converged, limit=180, pause=1, longest_pause=2)
     for port, word in ((5000, "cats"), (5001, "cats"), (8080, "swarm")):
         for node in lab.nodes:
-            page = wait_until(f"port {port}", lambda node=node, port=port: answer(node.address, port), limit=30)
+            page = wait_until(f"port {port}", partial(answer, node.address, port), limit=30)
             assert word in page.lower(), f"{node.name}:{port} says {page[:200]}"
     manager.expect("docker stack rm testapp")
 
