@@ -37,6 +37,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--labctl-report", type=int, default=None, help="file descriptor for the answers")
     group.addoption("--labctl-steps", default="", help="ids of the steps to check, with commas; all where empty")
     group.addoption("--labctl-wait", type=float, default=0.0, help="seconds to wait for what is not yet so")
+    group.addoption("--labctl-hold", action="store_true", help="be ready, and begin when a line comes on stdin")
     group.addoption("--labctl-watch", action="store_true", help="go on until all is done or stdin ends")
     group.addoption("--labctl-probes", action="store_true", help="run probes too: they write something marked")
     group.addoption("--labctl-observe", choices=["no", "keep", "fresh"], default="no", help="start the observers")
@@ -64,9 +65,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> None:
-    """Start the observers of the steps that are checked, before the first answer."""
+    """Wait for the word where that was asked for, and start the observers of the steps that are checked."""
     how = session.config.getoption("--labctl-observe")
-    if how == "no" or session.config.option.collectonly:
+    if session.config.option.collectonly:
+        return
+    session.config.stash[RUNNING].begin()
+    if how == "no":
         return
     # A lab that is not well says so in the checks themselves.
     with contextlib.suppress(LabctlError):

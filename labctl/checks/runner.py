@@ -27,6 +27,7 @@ Observe = Literal["no", "keep", "fresh"]
 
 START_LIMIT = 30.0  # seconds for a Python to start and pytest to read a test file, on a busy host
 CHECK_LIMIT = 20.0  # seconds for one check, a bit more than it gives itself
+NO_TESTS = 5  # pytest's exit code
 # What a run of checks does without; each part costs time at every start.
 LEFT_OUT = (
     "cacheprovider", "doctest", "faulthandler", "junitxml", "logging", "monkeypatch", "pastebin", "recwarn",
@@ -66,25 +67,27 @@ def run_checks(request: Request, *, heard: Heard | None = None) -> CheckReport:
 
     Raises LabError when the checks cannot be run at all, NotFoundError when a step has none.
     """
-    run = CheckRun(request, heard=heard)
-    limit = START_LIMIT + request.wait
-    return run.result(limit=lambda checks: limit + CHECK_LIMIT * max(1, checks))
+    return CheckRun(request, heard=heard).result()
 
 
 def list_checks(file: Path) -> list[Listed]:
     """Read which checks a test file has, without a lab. Raises LabError when pytest cannot read it."""
     run = CheckRun(Request(file, lab=""), extra=("--collect-only", "-q"))
-    run.result(limit=lambda _checks: START_LIMIT)
+    run.result()
     return [Listed(raw["name"], raw["title"], tuple(raw["steps"]), raw["guard"], raw["line"]) for raw in run.collected]
 
 
 @dataclass
 class CheckRun:
-    """Checks that run in the background. `watch` goes on until all is done, or until `close`."""
+    """Checks that run in the background. `watch` goes on until all is done, or until `close`.
+
+    `hold` gets everything ready and begins at `go`: a process and its imports take longer than most checks.
+    """
 
     request: Request
     heard: Heard | None = None
     watch: bool = False
+    hold: bool = False
     extra: Sequence[str] = ()
     collected: list[dict[str, Any]] = field(default_factory=list)
     _results: dict[tuple[str, str], CheckResult] = field(default_factory=dict)
@@ -95,8 +98,8 @@ class CheckRun:
         readable, writable = os.pipe()
         try:
             self._process = subprocess.Popen(
-                [*_command(self.request, writable, watch=self.watch), *self.extra],
-                stdin=subprocess.PIPE if self.watch else subprocess.DEVNULL,
+                [*_command(self.request, writable), *self._modes(), *self.extra],
+                stdin=subprocess.PIPE if self.watch or self.hold else subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 pass_fds=[writable],
@@ -124,6 +127,11 @@ class CheckRun:
                 self._process.stdin.write(b"look\n")
                 self._process.stdin.flush()
 
+    def go(self) -> None:
+        """Let a run that was held begin."""
+        self._began = time.monotonic()
+        self.look_now()
+
     def close(self) -> None:
         """End the run, whatever it is at."""
         if self._process.stdin is not None:
@@ -144,25 +152,19 @@ class CheckRun:
         ]
         return CheckReport(tuple(results), time.monotonic() - self._began)
 
-    def result(self, *, limit: Callable[[int], float]) -> CheckReport:
-        """Wait for the end and return the report; `limit` tells for how long, by the number of checks.
+    def result(self) -> CheckReport:
+        """Wait for the end and return the report.
 
-        Raises LabError when there is none, NotFoundError when no check is about the steps asked for.
+        Raises LabError when there is none, or no end, NotFoundError when no check is about the steps asked for.
         """
         try:
-            while True:
-                left = self._began + limit(len(self.collected)) - time.monotonic()
-                try:
-                    self._process.wait(max(0.0, min(left, 1.0)))
-                    break
-                except subprocess.TimeoutExpired:
-                    if left <= 0:
-                        raise LabError(f"the checks in {self.request.file.name} did not end: {self._words()}") from None
+            self._wait_for_end()
         finally:
             self.close()
         for reader in self._readers:
             reader.join(5.0)
-        if self._process.returncode not in (0, 1, 5) or (self._process.returncode == 5 and not self.request.steps):
+        code = self._process.returncode
+        if code not in (0, 1, NO_TESTS) or (code == NO_TESTS and not self.request.steps):
             raise LabError(
                 f"the checks in {self.request.file.name} cannot be run: {self._words()}",
                 hint=f"`labctl exercise lint {self.request.file.parent}` tells more.",
@@ -171,6 +173,21 @@ class CheckRun:
         if self.request.steps and not any(result.step for result in report.results):
             raise NotFoundError("check for step", ", ".join(self.request.steps), ())
         return report
+
+    def _wait_for_end(self) -> None:
+        while True:
+            limit = START_LIMIT + self.request.wait + CHECK_LIMIT * len(self.collected)
+            left = self._began + limit - time.monotonic()
+            try:
+                self._process.wait(max(0.0, min(left, 1.0)))
+            except subprocess.TimeoutExpired:
+                if left <= 0:
+                    raise LabError(f"the checks in {self.request.file.name} did not end: {self._words()}") from None
+            else:
+                return
+
+    def _modes(self) -> list[str]:
+        return [*(["--labctl-watch"] if self.watch else []), *(["--labctl-hold"] if self.hold else [])]
 
     def _read(self, lines: IO[str]) -> None:
         with lines:
@@ -212,7 +229,7 @@ def _result(raw: Mapping[str, Any], step: str, said: Mapping[str, Any]) -> Check
     return CheckResult.of({**described, **said, "step": step})
 
 
-def _command(request: Request, report: int, *, watch: bool) -> list[str]:
+def _command(request: Request, report: int) -> list[str]:
     left_out = [word for name in LEFT_OUT for word in ("-p", f"no:{name}")]
     return [
         sys.executable, "-m", "pytest", "-p", "labctl.checks.plugin", *left_out,
@@ -220,8 +237,7 @@ def _command(request: Request, report: int, *, watch: bool) -> list[str]:
         "-s", "-q", "--no-header", "--tb=line", "--strict-markers",
         "--labctl-lab", request.lab, "--labctl-report", str(report), "--labctl-steps", ",".join(request.steps),
         "--labctl-wait", str(request.wait), "--labctl-observe", request.observe,
-        *(["--labctl-probes"] if request.probes else []), *(["--labctl-watch"] if watch else []),
-        str(request.file),
+        *(["--labctl-probes"] if request.probes else []), str(request.file),
     ]  # fmt: skip
 
 

@@ -124,11 +124,15 @@ def _place_of(raised: BaseException) -> str:
 class Running:
     """One run of checks: how often to ask, who has answered, and where the answers go."""
 
-    def __init__(self, lab_name: str | None, report: int | None, *, wait: float, watch: bool, probes: bool) -> None:
+    def __init__(
+        self, lab_name: str | None, report: int | None, *, wait: float, watch: bool, hold: bool, probes: bool
+    ) -> None:
         self._lab_name = lab_name
         self._out = os.fdopen(report, "w", encoding="utf-8", buffering=1) if report is not None else None
         self._watch = watch
-        self._wait_until = time.monotonic() + wait
+        self._hold = hold
+        self._wait = wait
+        self._wait_until = 0.0
         self._probes = threading.Event()
         if probes:
             self._probes.set()
@@ -136,9 +140,6 @@ class Running:
         self._poke = threading.Event()
         self._stopped = threading.Event()
         self._answers: dict[str, tuple[CheckInfo, Verdict]] = {}
-        if watch:
-            threading.Thread(target=self._listen, daemon=True).start()
-            threading.Thread(target=self._follow_events, daemon=True).start()
 
     @classmethod
     def of(cls, config: pytest.Config) -> Running:
@@ -149,6 +150,7 @@ class Running:
             option("--labctl-report"),
             wait=option("--labctl-wait"),
             watch=option("--labctl-watch"),
+            hold=option("--labctl-hold"),
             probes=option("--labctl-probes"),
         )
 
@@ -162,6 +164,20 @@ class Running:
     def say_collected(self, checks: Iterable[CheckInfo]) -> None:
         """Tell which checks there are."""
         self._say(kind="collected", checks=[vars(check) for check in checks])
+
+    def begin(self) -> None:
+        """Be ready to ask; where the run is held, only when a line has come. Ends it when none can come any more."""
+        if self._hold:
+            import docker  # noqa: F401  its import takes most of the time that a first check would wait
+
+            import labctl.lab  # noqa: F401
+
+            if not sys.stdin.readline():
+                pytest.exit("nobody wants to know any more", returncode=0)
+        self._wait_until = time.monotonic() + self._wait
+        if self._watch:
+            threading.Thread(target=self._listen, daemon=True).start()
+            threading.Thread(target=self._follow_events, daemon=True).start()
 
     def ask(self, info: CheckInfo, check: Callable[[], object]) -> None:
         """Ask a check until it is done or waiting is over, and tell its last answer."""

@@ -104,11 +104,12 @@ class Swarm:
     def up_since(self, name: str) -> float | None:
         """When a node's machine was started, in seconds since the epoch by its own clock; None while it is down."""
         try:
-            said = self.machine(name).run("ps -o etimes= -p 1 && date +%s", limit=seconds_left(COMMAND_LIMIT)).stdout
+            result = self.machine(name).run("ps -o etimes= -p 1 && date +%s", limit=seconds_left(COMMAND_LIMIT))
         except NodeDown:
             return None
-        age, now = said.split()
-        return float(now) - float(age)
+        # A command that a machine's end cut short comes back with nothing.
+        said = result.stdout.split() if result.ok else []
+        return float(said[1]) - float(said[0]) if len(said) == 2 else None
 
     def http(
         self, node: str, port: int, path: str = "/", *, form: Mapping[str, str] | None = None, cookie: str = ""

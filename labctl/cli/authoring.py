@@ -27,7 +27,7 @@ def test(app: App, name: str, *, junit: Path | None, yes: bool, folders: tuple[P
     labctl exercise test ./my-exercise
     """
     from labctl.checks.report import joined
-    from labctl.exercise.catalogue import find_exercise
+    from labctl.exercise import find_exercise
     from labctl.exercise.verify import Verifier
 
     found = find_exercise(name, folders)
@@ -50,7 +50,7 @@ def lint(folder: Path) -> None:
     \b
     labctl exercise lint ./my-exercise
     """
-    from labctl.exercise.reading import read_exercise
+    from labctl.exercise import read_exercise
     from labctl.exercise.verify import lint as hold_together
 
     found = read_exercise(folder)

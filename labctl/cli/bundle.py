@@ -13,14 +13,23 @@ __all__ = ["bundle"]
 
 @click.group("bundle")
 def bundle() -> None:
-    """Carry all images to a room without network."""
+    """Carry all images to a room without network.
+
+    \b
+    labctl bundle save images.tar
+    labctl bundle load images.tar
+    """
 
 
 @bundle.command("save")
 @click.argument("file", type=click.Path(path_type=Path))
 @lab_command
 def save(app: App, file: Path) -> None:
-    """Write all images to FILE, building first what is missing."""
+    """Write all images to FILE, building first what is missing.
+
+    \b
+    labctl bundle save images.tar
+    """
     from labctl.bundle import save as save_bundle
     from labctl.events import Steps
     from labctl.images.progress import read_size
@@ -36,7 +45,11 @@ def save(app: App, file: Path) -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @lab_command
 def load(app: App, file: Path) -> None:
-    """Load the images of FILE, and let the mirrors of all labs serve them."""
+    """Load the images of FILE, and let the mirrors of all labs serve them.
+
+    \b
+    labctl bundle load images.tar
+    """
     from labctl.bundle import load as load_bundle
     from labctl.events import Steps
 

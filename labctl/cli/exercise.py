@@ -65,7 +65,7 @@ def list_(app: App, folders: tuple[Path, ...], output: str) -> None:
     labctl exercise list
     labctl exercise list --path my-exercises
     """
-    from labctl.exercise.catalogue import entries
+    from labctl.exercise import entries
 
     done = _done_in(app)
     rows = []
@@ -277,7 +277,7 @@ def solve(app: App, step: str | None, *, show: bool, name: str | None) -> int:
         for fence in chosen.played:
             click.echo(f"# on {fence.node}\n{session.stage.fill(fence.code)}")
         return 0
-    player = Player(session.stage, app.emit)
+    player = Player(begin(app, session.stage.lab, session.exercise).stage, app.emit)
     player.solve(chosen)
     session.note(chosen, player.report)
     if chosen == session.current:

@@ -53,7 +53,7 @@ def found_exercise(name: str, folders: tuple[Path, ...], verbs: Iterable[str] = 
     """The exercise of that name; a verb that was mistyped gets the nearest verb."""
     import difflib
 
-    from labctl.exercise.catalogue import find_exercise
+    from labctl.exercise import find_exercise
 
     try:
         return find_exercise(name, folders)
@@ -125,14 +125,16 @@ def write_junit(path: Path, report: CheckReport, found: Exercise) -> None:
 
 def last_session(app: App, name: str | None, folders: tuple[Path, ...] = ()) -> Session:
     """The exercise of that name, or the last one begun, on its lab. Raises UsageError when none was begun."""
-    from labctl.exercise.catalogue import find_exercise
+    from labctl.exercise import read_exercise
     from labctl.exercise.progress import last_begun
-    from labctl.exercise.reading import read_exercise
+    from labctl.exercise.session import Session
 
     lab = app.lab()
-    if name is not None:
-        return begin(app, lab, find_exercise(name, folders))
     folder = last_begun(lab.name)
-    if folder is None or not folder.is_dir():
+    if name is not None:
+        found = found_exercise(name, folders)
+    elif folder is not None and folder.is_dir():
+        found = read_exercise(folder)
+    else:
         raise UsageError("no exercise was begun in this lab", hint="`labctl exercise list` shows what there is.")
-    return begin(app, lab, read_exercise(folder))
+    return Session.resume(lab, found, app.emit)

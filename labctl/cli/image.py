@@ -19,7 +19,13 @@ __all__ = ["image"]
 
 @click.group("image")
 def image() -> None:
-    """Build, push, list and pull images."""
+    """Build, push, list and pull images.
+
+    \b
+    labctl image ls
+    labctl image build --all
+    labctl image push friendlyhello
+    """
 
 
 @image.command("build")
@@ -48,7 +54,12 @@ def build(app: App, names: tuple[str, ...], everything: bool, tag: str | None, d
 @output_option
 @lab_command
 def ls(app: App, output: str) -> None:
-    """List the images that labctl builds, which of them stand in for others, and what the lab's registry holds."""
+    """List the images that labctl builds, which of them stand in for others, and what the lab's registry holds.
+
+    \b
+    labctl image ls
+    labctl image ls -o json
+    """
     from labctl.images import mirror_mode, read_catalogue
 
     mode = mirror_mode()
@@ -76,7 +87,12 @@ def ls(app: App, output: str) -> None:
 @click.option("--as", "as_name", metavar="NAME", help="What it is called in the lab's registry.")
 @lab_command
 def push(app: App, name: str, as_name: str | None) -> None:
-    """Push an image of this host's engine to the lab's registry, and print what nodes call it there."""
+    """Push an image of this host's engine to the lab's registry, and print what nodes call it there.
+
+    \b
+    docker build -t web:1 .
+    labctl image push web:1
+    """
     from labctl.events import Steps
     from labctl.registry import push as push_image
 
@@ -93,7 +109,11 @@ def push(app: App, name: str, as_name: str | None) -> None:
 @click.option("--nodes", default="@all", show_default=True, shell_complete=complete_nodes, help="Which nodes.")
 @lab_command
 def pull(app: App, name: str, nodes: str) -> None:
-    """Let nodes pull an image, all at once, so that a service that needs it starts without waiting."""
+    """Let nodes pull an image, all at once, so that a service that needs it starts without waiting.
+
+    \b
+    labctl image pull nginx:latest
+    """
     from labctl.events import Steps
     from labctl.images import ensure
     from labctl.registry import pull as pull_image
@@ -121,7 +141,11 @@ def pull(app: App, name: str, nodes: str) -> None:
 @click.option("--nodes", default="@all", show_default=True, shell_complete=complete_nodes, help="Which nodes.")
 @lab_command
 def load(app: App, name: str, nodes: str) -> None:
-    """Copy an image of this host's engine straight to nodes, without a registry."""
+    """Copy an image of this host's engine straight to nodes, without a registry.
+
+    \b
+    labctl image load web:1
+    """
     from labctl.events import Steps
     from labctl.registry import load as load_image
 
@@ -137,7 +161,12 @@ def load(app: App, name: str, nodes: str) -> None:
 @output_option
 @lab_command
 def prune(app: App, everything: bool, yes: bool, output: str) -> None:
-    """Remove what older versions left: images, and what the mirror holds of them. What is in use stays."""
+    """Remove what older versions left: images, and what the mirror holds of them. What is in use stays.
+
+    \b
+    labctl image prune
+    labctl image prune --all --yes
+    """
     from labctl.events import Steps
     from labctl.images.prune import prune as prune_images
 

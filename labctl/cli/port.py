@@ -20,7 +20,13 @@ __all__ = ["open_", "port", "ports"]
 
 @click.group("port")
 def port() -> None:
-    """Reach a published port of the swarm on this host's 127.0.0.1."""
+    """Reach a published port of the swarm on this host's 127.0.0.1.
+
+    \b
+    labctl port add 8080
+    labctl port ls
+    labctl port rm 8080
+    """
 
 
 @port.command("add")
@@ -42,7 +48,11 @@ def add(app: App, ports: tuple[str, ...]) -> None:
 @click.argument("ports", nargs=-1, required=True, metavar="[HOST:]PORT[/udp]...")
 @lab_command
 def rm(app: App, ports: tuple[str, ...]) -> None:
-    """Take ways to published ports away again."""
+    """Take ways to published ports away again.
+
+    \b
+    labctl port rm 8080 53/udp
+    """
     from labctl.edge import remove_edge
 
     lab = app.lab()
@@ -55,7 +65,11 @@ def rm(app: App, ports: tuple[str, ...]) -> None:
 @output_option
 @lab_command
 def ls(app: App, output: str) -> None:
-    """List the ways from 127.0.0.1 to published ports."""
+    """List the ways from 127.0.0.1 to published ports.
+
+    \b
+    labctl port ls -o json
+    """
     from labctl.edge import edges
 
     found = edges(app.context.engine, app.lab().name)
@@ -70,7 +84,12 @@ def ls(app: App, output: str) -> None:
 @output_option
 @lab_command
 def ports(app: App, output: str) -> None:
-    """What the swarm publishes, and where this host reaches it."""
+    """What the swarm publishes, and where this host reaches it.
+
+    \b
+    labctl ports
+    labctl ports -o json
+    """
     from labctl.edge import edges, published
 
     lab = app.lab()
@@ -102,7 +121,12 @@ def ports(app: App, output: str) -> None:
 @click.option("--print", "print_only", is_flag=True, help="Only print where it is.")
 @lab_command
 def open_(app: App, service: str, print_only: bool) -> None:
-    """Open a service's published port in the browser; SERVICE may leave out its stack's name."""
+    """Open a service's published port in the browser; SERVICE may leave out its stack's name.
+
+    \b
+    labctl open vote
+    labctl open --print voting_result
+    """
     from labctl.edge import published
 
     lab = app.lab()

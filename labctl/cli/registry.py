@@ -11,14 +11,23 @@ __all__ = ["registry"]
 
 @click.group("registry")
 def registry() -> None:
-    """The lab's registry and its mirror of Docker Hub."""
+    """The lab's registry and its mirror of Docker Hub.
+
+    \b
+    labctl registry status
+    labctl registry catalog
+    """
 
 
 @registry.command("status")
 @output_option
 @lab_command
 def status(app: App, output: str) -> None:
-    """What the registry is like, and who answers for Docker Hub's names."""
+    """What the registry is like, and who answers for Docker Hub's names.
+
+    \b
+    labctl registry status
+    """
     from dataclasses import asdict
 
     from labctl.registry import find_registry
@@ -35,7 +44,11 @@ def status(app: App, output: str) -> None:
 @registry.command("url")
 @lab_command
 def url(app: App) -> None:
-    """Print where this host reaches the registry."""
+    """Print where this host reaches the registry.
+
+    \b
+    curl "$(labctl registry url)/v2/_catalog"
+    """
     from labctl.registry import find_registry
 
     click.echo(find_registry(app.context.engine, app.lab().name).url)
@@ -45,7 +58,11 @@ def url(app: App) -> None:
 @output_option
 @lab_command
 def catalog_(app: App, output: str) -> None:
-    """List what was pushed to the registry."""
+    """List what was pushed to the registry.
+
+    \b
+    labctl registry catalog
+    """
     from dataclasses import asdict
 
     from labctl.images.progress import read_size

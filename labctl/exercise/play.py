@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from labctl.checks.report import CheckReport, CheckResult, joined, told
-from labctl.checks.runner import Heard
+from labctl.checks.runner import CheckRun, Heard, Observe
 from labctl.errors import LabctlError, LabError, NotYetError
 from labctl.events import CheckFinished, Emit, Steps, quiet
 from labctl.exercise.model import Step
-from labctl.exercise.session import check_all, check_step
+from labctl.exercise.session import check_all, check_step, hold_step
 from labctl.exercise.stage import Stage
 
 __all__ = ["SOLVE_LIMIT", "Player", "failure", "tell"]
@@ -29,6 +29,7 @@ class Player:
     played: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     _reports: list[CheckReport] = field(default_factory=list)
+    _held: dict[str, CheckRun] = field(default_factory=dict)
 
     @property
     def report(self) -> CheckReport:
@@ -52,18 +53,22 @@ class Player:
             for result in report.results:
                 tell(self.emit, result)
             return
-        for step in exercise.steps:
-            with steps.step(step.title):
-                if step in todo:
-                    self._solve(step, report, steps)
-                else:
-                    steps.note("done before")
+        try:
+            for step in exercise.steps:
+                with steps.step(step.title):
+                    if step in todo:
+                        later = todo[todo.index(step) + 1 :]
+                        self._solve(step, report, steps, following=later[0] if later else None)
+                    else:
+                        steps.note("done before")
+        finally:
+            self._drop_held()
         with steps.step("Checking everything once more"):
             self._check_end(steps)
 
     def _check_end(self, steps: Steps) -> None:
         """Check all steps; solving an early one may have undone a later one, which is then solved again, once."""
-        report = self._known(check_all(self.stage, wait=END_LIMIT, heard=_heard(quiet, steps)))
+        report = self._known(check_all(self.stage, wait=min(END_LIMIT, self.limit), heard=_heard(quiet, steps)))
         for step in self.stage.exercise.steps:
             if not report.of_step(step.id).is_done and report.outcome != "broken":
                 self._solve(step, report, steps)
@@ -78,26 +83,39 @@ class Player:
         with steps.step(step.title):
             self._solve(step, check_step(self.stage, step), steps)
 
-    def _solve(self, step: Step, before: CheckReport, steps: Steps) -> None:
-        observed = any(result.observed for result in before.of_step(step.id).results)
-        if observed:
-            steps.note("starting the observer")
-            check_step(self.stage, step, observe="fresh")
-        for fence in step.played:
-            steps.note(self.stage.fill(fence.code).splitlines()[0])
-            self.stage.run(fence)
-        self.stage.refresh()
-        steps.note("checking")
-        report = check_step(
-            self.stage, step, wait=self.limit, observe="keep" if observed else "no", heard=_heard(self.emit, steps)
-        )
-        self._known(report)
+    def _solve(self, step: Step, before: CheckReport, steps: Steps, *, following: Step | None = None) -> None:
+        """Solve a step and check it; the checks of the following one are made ready meanwhile."""
+        run = self._held.pop(step.id, None) or self._hold(step, before, steps)
+        try:
+            if _observed(step, before):
+                steps.note("starting the observer")
+                check_step(self.stage, step, observe="fresh")
+            for fence in step.played:
+                steps.note(self.stage.fill(fence.code).splitlines()[0])
+                self.stage.run(fence)
+            self.stage.refresh()
+            steps.note("checking")
+            run.go()
+            if following is not None:
+                self._held[following.id] = self._hold(following, before, steps)
+            report = self._known(run.result().of_step(step.id))
+        finally:
+            run.close()
         self.played.append(step.id)
         self.seconds[step.id] = report.seconds
         if not report.is_done:
             tell(self.emit, report.first or report.results[0])
             raise failure(report)
         steps.note("")
+
+    def _hold(self, step: Step, before: CheckReport, steps: Steps) -> CheckRun:
+        observe: Observe = "keep" if _observed(step, before) else "no"
+        return hold_step(self.stage, step, wait=self.limit, observe=observe, heard=_heard(self.emit, steps))
+
+    def _drop_held(self) -> None:
+        for run in self._held.values():
+            run.close()
+        self._held.clear()
 
     def _known(self, report: CheckReport) -> CheckReport:
         self._reports.append(report)
@@ -114,6 +132,11 @@ def failure(report: CheckReport) -> LabctlError:
     """The error that tells the report's first failure."""
     text = "\n".join(told(report)) or "no check was run"
     return LabError(text) if report.outcome == "broken" else NotYetError(text)
+
+
+def _observed(step: Step, before: CheckReport) -> bool:
+    """Whether a check of the step wants an observer."""
+    return any(result.observed for result in before.of_step(step.id).results)
 
 
 def _heard(emit: Emit, steps: Steps) -> Heard:

@@ -8,15 +8,15 @@ from typing import Self
 
 from labctl.checks.observer import FOLDER as OBSERVERS
 from labctl.checks.report import CheckReport
-from labctl.checks.runner import Heard, Observe, Request, run_checks
+from labctl.checks.runner import CheckRun, Heard, Observe, Request, run_checks
 from labctl.concurrent import each
 from labctl.events import Emit
 from labctl.exercise.model import Exercise, Step
 from labctl.exercise.progress import Progress, forget
-from labctl.exercise.stage import Stage, prepare
+from labctl.exercise.stage import Stage, known_urls, prepare
 from labctl.lab import Lab
 
-__all__ = ["Hint", "Session", "check_all", "check_step"]
+__all__ = ["Hint", "Session", "check_all", "check_step", "hold_step"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,11 @@ class Session:
         session = cls(stage, Progress.of(lab.name, exercise))
         session.progress.save()
         return session
+
+    @classmethod
+    def resume(cls, lab: Lab, exercise: Exercise, emit: Emit) -> Self:
+        """Go on with an exercise that was begun, without making anything ready."""
+        return cls(Stage(lab, exercise, emit, known_urls(lab, exercise)), Progress.of(lab.name, exercise))
 
     @property
     def exercise(self) -> Exercise:
@@ -112,8 +117,16 @@ def check_step(
     stage: Stage, step: Step, *, wait: float = 0.0, observe: Observe = "no", heard: Heard | None = None
 ) -> CheckReport:
     """Run the checks of one step; see Request."""
-    request = Request(stage.exercise.checks, stage.lab.name, steps=(step.id,), wait=wait, observe=observe)
-    return run_checks(request, heard=heard).of_step(step.id)
+    return run_checks(_request(stage, step, wait, observe), heard=heard).of_step(step.id)
+
+
+def hold_step(stage: Stage, step: Step, *, wait: float, observe: Observe, heard: Heard) -> CheckRun:
+    """Get the checks of a step ready, to begin them at `go`."""
+    return CheckRun(_request(stage, step, wait, observe), heard=heard, hold=True)
+
+
+def _request(stage: Stage, step: Step, wait: float, observe: Observe) -> Request:
+    return Request(stage.exercise.checks, stage.lab.name, steps=(step.id,), wait=wait, observe=observe)
 
 
 def check_all(stage: Stage, *, wait: float = 0.0, heard: Heard | None = None) -> CheckReport:

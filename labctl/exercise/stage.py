@@ -24,7 +24,7 @@ from labctl.node import Node
 from labctl.spec import PortSpec
 from labctl.transport import Result
 
-__all__ = ["Stage", "lacking", "prepare", "suggested_up"]
+__all__ = ["Stage", "known_urls", "lacking", "prepare", "suggested_up"]
 
 FENCE_LIMIT = 300.0  # seconds for one code block
 MARK = ".labctl"  # in the exercise's folder on a node: which version of the files is there
@@ -156,6 +156,16 @@ def prepare(lab: Lab, exercise: Exercise, emit: Emit, note: Callable[[str], None
         note("files")
         each([node for node in lab.nodes if node.is_running], lambda node: _put_files(node, exercise))
     return Stage(lab, exercise, emit, urls)
+
+
+def known_urls(lab: Lab, exercise: Exercise) -> dict[str, str]:
+    """Where this host reaches the exercise's ports, of those that it reaches by now."""
+    from labctl import edge
+
+    if not exercise.front.ports:
+        return {}
+    there = {one.target: one.url for one in edge.edges(lab.context.engine, lab.name)}
+    return {name: there[port] for name, port in exercise.front.ports.items() if port in there}
 
 
 def _put_files(node: Node, exercise: Exercise) -> None:

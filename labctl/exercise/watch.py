@@ -18,7 +18,6 @@ from labctl.exercise.session import Session, check_all
 __all__ = ["Screen", "View", "Watch"]
 
 TICK = 0.2  # seconds between two looks at the keyboard
-WATCH_ENDS = 10.0  # seconds for a watching run to end after its last check
 
 
 @dataclass(frozen=True)
@@ -113,7 +112,7 @@ class Watch:
         over = self._run.is_over
         if over:
             try:
-                self._report = self._run.result(limit=lambda _checks: WATCH_ENDS).of_step(self._step.id)
+                self._report = self._run.result().of_step(self._step.id)
             except LabError as broken:
                 self._trouble = broken.message
             self._run = None

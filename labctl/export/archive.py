@@ -21,6 +21,8 @@ __all__ = ["COLLECT_LIMIT", "Collector", "write_archive"]
 COLLECT_LIMIT = 30.0  # seconds that one look may take
 AT_ONCE = 16
 MOST_ROUNDS = 4  # looks that hang block the others of their round: the whole takes no longer than so many limits
+# What the half answer of something half dead may lead to. The archive is for bug reports: it tells of these too.
+UNFORESEEN = (OSError, LookupError, ValueError, TypeError, AttributeError, AssertionError)
 LONGEST_TEXT = 4 << 20  # characters; of a longer log the end is kept
 
 
@@ -36,7 +38,7 @@ class Collector:
 class _Look:
     collector: Collector
     answer: Any = None
-    problem: str = ""
+    problem: str = "it broke off"
     seconds: float = 0.0
     done: threading.Event = field(default_factory=threading.Event)
 
@@ -45,12 +47,14 @@ class _Look:
             began = time.monotonic()
             try:
                 self.answer = self.collector.look()
+                self.problem = ""
             except LabctlError as problem:
                 self.problem = problem.message
-            except Exception as bug:  # noqa: BLE001  the archive is for bug reports: it tells this one too
+            except UNFORESEEN as bug:
                 self.problem = f"{type(bug).__name__}: {bug}"
-            self.seconds = time.monotonic() - began
-            self.done.set()
+            finally:
+                self.seconds = time.monotonic() - began
+                self.done.set()
 
 
 def write_archive(

@@ -77,7 +77,7 @@ def _get(url: str, limit: float) -> str:
 
     try:
         # The scheme is the caller's own constant; a proxy of the environment is taken by urllib itself.
-        with urllib.request.urlopen(url, timeout=limit):  # noqa: S310
+        with urllib.request.urlopen(url, timeout=limit):  # noqa: S310  see above
             return ""
     except urllib.error.HTTPError as refusal:
         refusal.close()

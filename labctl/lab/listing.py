@@ -143,9 +143,6 @@ def _asked(row: Machine, node: Node, limit: float) -> Machine:
 def inspect(lab: Lab, node: Node) -> dict[str, Any]:
     """All that is known of a node, in docker-machine's shape where it has one; our own words beside it."""
     certs = node.endpoint.tls or Path()
-    engine = dict(lab.spec.engine)
-    for spec in lab.spec.all_nodes():
-        engine |= spec.engine if spec.name == node.name else {}
     return {
         "ConfigVersion": 3,
         "Name": node.name,
@@ -160,14 +157,7 @@ def inspect(lab: Lab, node: Node) -> dict[str, Any]:
             "Container": node.machine,
         },
         "HostOptions": {
-            "EngineOptions": {
-                "Options": engine,
-                "Labels": engine.get("labels", []),
-                "InsecureRegistry": engine.get("insecure-registries", []),
-                "RegistryMirror": engine.get("registry-mirrors", []),
-                "StorageDriver": engine.get("storage-driver", ""),
-                "TlsVerify": True,
-            },
+            "EngineOptions": _engine_options(lab, node),
             "SwarmOptions": {"IsSwarm": lab.spec.joins(node.name), "Master": node.is_manager},
             "AuthOptions": {
                 "CertDir": str(certs),
@@ -181,6 +171,21 @@ def inspect(lab: Lab, node: Node) -> dict[str, Any]:
         "Role": node.role,
         "State": machine_word(node.state),
         "URL": node.endpoint.url,
+    }
+
+
+def _engine_options(lab: Lab, node: Node) -> dict[str, Any]:
+    """What the spec says of the node's engine, under docker-machine's names where it has some."""
+    engine = dict(lab.spec.engine)
+    for spec in lab.spec.all_nodes():
+        engine |= spec.engine if spec.name == node.name else {}
+    return {
+        "Options": engine,
+        "Labels": engine.get("labels", []),
+        "InsecureRegistry": engine.get("insecure-registries", []),
+        "RegistryMirror": engine.get("registry-mirrors", []),
+        "StorageDriver": engine.get("storage-driver", ""),
+        "TlsVerify": True,
     }
 
 

@@ -4,6 +4,10 @@ NAT is decided once for each connection. For TCP that is what is wanted: a task 
 what it began. UDP knows no connection: a client that keeps its source port would be sent to a task that
 left for as long as it keeps asking, so those entries are removed. When an endpoint is gone altogether its
 TCP entries go too, and whoever still waits hears a reset instead of nothing; IPVS does the same.
+
+Only TCP entries of connections that were never closed are removed. conntrack lists first and deletes then, by
+addresses and ports: an entry that lingers after its connection was closed may by then be that of another
+connection, to a living task, whose client was given the same port.
 """
 
 from __future__ import annotations
@@ -20,13 +24,17 @@ __all__ = ["FlowJanitor", "forget_now"]
 GRACE = 1.0
 
 
+UDP_ENTRIES = ("-p udp",)
+ALL_ENTRIES = ("-p udp", "-p tcp --state ESTABLISHED", "-p tcp --state SYN_SENT")
+
+
 class Farewell(NamedTuple):
     """Flows to one address that are to be forgotten."""
 
     due: float
     namespace: Namespace
     address: str
-    udp_only: bool
+    entries: tuple[str, ...]  # which of them, in conntrack's words
 
 
 class FlowJanitor:
@@ -39,9 +47,9 @@ class FlowJanitor:
     def note(self, namespace: Namespace, stale: Stale, now: float) -> None:
         """Remember what became stale in a namespace at `now` (monotonic seconds)."""
         due = now + GRACE
-        self._farewells += [Farewell(due, namespace, address, False) for address in stale.gone]
+        self._farewells += [Farewell(due, namespace, address, ALL_ENTRIES) for address in stale.gone]
         self._farewells += [
-            Farewell(due, namespace, address, True) for address in stale.left if address not in stale.gone
+            Farewell(due, namespace, address, UDP_ENTRIES) for address in stale.left if address not in stale.gone
         ]
 
     def next_due(self) -> float | None:
@@ -59,8 +67,8 @@ class FlowJanitor:
         for farewell in due:
             rules = applied.get(farewell.namespace)
             if rules is not None and farewell.address not in rules.serving():
-                only = "-p udp " if farewell.udp_only else ""
-                lines.setdefault(farewell.namespace, []).append(f"-D {only}-r {farewell.address}")
+                commands = [f"-D {entries} -r {farewell.address}" for entries in farewell.entries]
+                lines.setdefault(farewell.namespace, []).extend(commands)
         for namespace, commands in lines.items():
             _forget(self._run, commands, namespace)
 

@@ -101,7 +101,9 @@ def judge(
     slots = [slot for slot in looked_at if slot is not None]
     good = sum(slot.state in ("up", "done") for slot in slots)
     wanted = len(slots) if service.is_global else service.replicas
-    hopeless = _update_failure(service, old_update) or _start_failure(present.values()) or _lost(slots)
+    # After a rollback the present spec is the old one: what failed is of the one that was left.
+    failures = _start_failures([tasks] if service.update_state.startswith("rollback") else present.values())
+    hopeless = _update_failure(service, old_update, failures) or _told_often(failures) or _lost(slots)
     reason = hopeless or _reason(slots, wanted, service) or _update_reason(service, tasks)
     done = not reason and good == wanted and (wanted > 0 or not service.is_global)
     if not done and not reason:
@@ -154,24 +156,29 @@ def _lost(slots: Sequence[_Slot]) -> str:
     return f"{len(lost)} failed and will not be started again: {lost[0].reason}" if lost else ""
 
 
-def _update_failure(service: Service, old_update: str) -> str:
-    """What went wrong with the update, where one did; the swarm's own message with it."""
+def _update_failure(service: Service, old_update: str, failures: Counter[str]) -> str:
+    """What went wrong with the update, where one did: the swarm's own message, and the error behind it."""
     began = (service.raw.get("UpdateStatus") or {}).get("StartedAt", "")
+    why = "".join(f": {shortened(error)}" for error, _ in failures.most_common(1))
     if service.update_state in ("paused", "rollback_paused"):
-        return f"{service.update_state.replace('_', ' ')}: {shortened(service.update_message)}"
+        return f"{service.update_state.replace('_', ' ')}: {shortened(service.update_message)}{why}"
     if service.update_state == "rollback_completed" and began != old_update:
-        return f"rolled back: {shortened(service.update_message)}"
+        return f"rolled back: {shortened(service.update_message)}{why}"
     return ""
 
 
-def _start_failure(slots: Iterable[Sequence[Task]]) -> str:
-    """The error that keeps containers from starting, where the same came often enough to believe in it."""
-    errors = Counter(
+def _start_failures(slots: Iterable[Sequence[Task]]) -> Counter[str]:
+    """The errors that kept containers from starting, and how often each did."""
+    return Counter(
         task.reason
         for task in chain.from_iterable(slots)
         if task.reason and (task.state == "rejected" or task.reason.startswith("starting container failed"))
     )
-    for error, count in errors.most_common():
+
+
+def _told_often(failures: Counter[str]) -> str:
+    """The error that came often enough to believe that it stays; empty for none."""
+    for error, count in failures.most_common():
         enough = MISSING_IMAGE_FAILURES if error.startswith(MISSING_IMAGE) else START_FAILURES
         if count >= enough:
             return f"{count} attempts failed: {shortened(error)}"

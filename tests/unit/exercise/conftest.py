@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from labctl.engine.fake import FakeEngine
+from labctl.engine.fake import Answer, FakeEngine
 from labctl.exercise import Exercise, read_exercise
 from labctl.exercise.session import Session
 from labctl.lab import Context, Lab, find_lab
@@ -113,7 +113,7 @@ def lab_with(*nodes: str, **states: str) -> Lab:
         }  # fmt: skip
         return {"Id": node, "Names": [f"/demo-{node}"], "State": states.get(node, "running"), "Labels": marks}
 
-    answers = {
+    answers: dict[str, Answer] = {
         "GET /containers/json": [container(node) for node in nodes],
         "GET /networks": [],
         "GET /volumes": {"Volumes": []},

@@ -88,7 +88,9 @@ def test_udp_to_a_task_that_leaves_is_forgotten_after_a_grace_and_the_rest_when_
     assert run.of("conntrack") == ["-D -p udp -r 10.0.1.4\n"]
     assert not apply(plumber, 3, now=12.0)
     plumber.sweep(12.0 + GRACE)
-    assert run.of("conntrack")[1:] == ["-D -r 10.0.1.4\n"]
+    assert run.of("conntrack")[1:] == [
+        "-D -p udp -r 10.0.1.4\n-D -p tcp --state ESTABLISHED -r 10.0.1.4\n-D -p tcp --state SYN_SENT -r 10.0.1.4\n"
+    ]
     assert plumber.janitor.next_due() is None
 
 

@@ -1,0 +1,144 @@
+"""Places as scp writes them, and copies on this machine, which nodes take the same way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from labctl.backend import FakeBackend, LabRecord
+from labctl.engine.fake import FakeEngine
+from labctl.errors import NotFoundError, UsageError
+from labctl.lab import Context, Lab
+from labctl.lab.copying import LocalPlace, copy, place, split_place
+from labctl.transport import Result
+
+from ..nodes import FakeNode, fake_node
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("myvm1:~", ("", "myvm1", "~")),
+        ("docker@myvm1:/home/docker", ("docker", "myvm1", "/home/docker")),
+        ("myvm1:", ("", "myvm1", "")),
+        ("file.txt", ("", "", "file.txt")),
+        ("./a:b", ("", "", "./a:b")),
+        ("/a:b", ("", "", "/a:b")),
+        (":x", ("", "", ":x")),
+        ("w1:a:b", ("", "w1", "a:b")),
+    ],
+)
+def test_a_place_is_split_as_scp_does(text: str, parts: tuple[str, str, str]) -> None:
+    assert split_place(text) == parts
+
+
+@pytest.fixture
+def node() -> FakeNode:
+    return fake_node("worker1")
+
+
+@pytest.fixture
+def lab(node: FakeNode) -> Lab:
+    return Lab(Context(FakeEngine()), FakeBackend(), LabRecord("lab", None, None, None, (node,)))
+
+
+def test_places_on_nodes_begin_at_home(lab: Lab) -> None:
+    assert str(place(lab, "w1:~")) == "worker1:."
+    assert str(place(lab, "w1:")) == "worker1:."
+    assert str(place(lab, "w1:~/a/b")) == "worker1:a/b"
+    assert str(place(lab, "worker1:/etc")) == "worker1:/etc"
+
+
+def test_unknown_nodes_and_users_are_refused(lab: Lab) -> None:
+    with pytest.raises(NotFoundError, match="did you mean worker1"):
+        place(lab, "wroker1:x")
+    with pytest.raises(UsageError, match="no user's name"):
+        place(lab, "a;b@w1:x")
+
+
+def test_the_paths_of_a_node_are_never_read_by_its_shell(lab: Lab, node: FakeNode) -> None:
+    script = 'test -e "$1" || exit 44; test -d "$1" && echo folder || echo file; stat -Lc %a "$1"; realpath "$1"'
+    shown = f"/bin/sh -c 'cd && exec \"$@\"' sh /bin/sh -c '{script}' sh '$(reboot)'"
+    node.shell.answers[shown] = Result(shown, 44)
+
+    assert place(lab, "w1:$(reboot)").look().kind == "none"
+
+
+def local(path: Path | str) -> LocalPlace:
+    return LocalPlace(str(path))
+
+
+def test_a_file_goes_into_a_folder_under_its_name(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("hi")
+    (tmp_path / "a").chmod(0o750)
+    (tmp_path / "to").mkdir()
+
+    there = copy(local(tmp_path / "a"), local(tmp_path / "to"))
+
+    assert str(there) == str(tmp_path / "to" / "a")
+    assert (tmp_path / "to" / "a").read_text() == "hi"
+    assert (tmp_path / "to" / "a").stat().st_mode & 0o777 == 0o750
+
+
+def test_a_file_gets_the_name_that_the_target_says(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("hi")
+
+    copy(local(tmp_path / "a"), local(tmp_path / "b"))
+
+    assert (tmp_path / "b").read_text() == "hi"
+
+
+def folder(path: Path) -> Path:
+    (path / "sub").mkdir(parents=True)
+    (path / "a").write_text("1")
+    (path / "sub" / "b").write_text("2")
+    (path / "link").symlink_to("a")
+    return path
+
+
+def test_a_folder_is_copied_whole_and_links_as_what_they_lead_to(tmp_path: Path) -> None:
+    copy(local(folder(tmp_path / "from")), local(tmp_path / "to"), recursive=True)
+
+    assert (tmp_path / "to" / "sub" / "b").read_text() == "2"
+    assert not (tmp_path / "to" / "link").is_symlink()
+    assert (tmp_path / "to" / "link").read_text() == "1"
+
+
+def test_a_folder_goes_into_a_folder_and_its_contents_where_a_dot_asks_for_them(tmp_path: Path) -> None:
+    source = folder(tmp_path / "from")
+    (tmp_path / "to").mkdir()
+
+    copy(local(source), local(tmp_path / "to"), recursive=True)
+    copy(local(f"{source}/."), local(tmp_path / "to"), recursive=True)
+
+    assert (tmp_path / "to" / "from" / "a").exists()
+    assert (tmp_path / "to" / "a").exists()
+
+
+def test_with_delta_only_what_differs_is_written(tmp_path: Path) -> None:
+    source = folder(tmp_path / "from")
+    copy(local(source), local(tmp_path / "to"), recursive=True)
+    (source / "a").write_text("new")
+    before = (tmp_path / "to" / "sub" / "b").stat().st_ino
+
+    copy(local(f"{source}/."), local(tmp_path / "to"), recursive=True, delta=True)
+
+    assert (tmp_path / "to" / "a").read_text() == "new"
+    assert (tmp_path / "to" / "sub" / "b").stat().st_ino == before
+
+
+def test_what_cannot_be_meant_is_refused(tmp_path: Path) -> None:
+    source = folder(tmp_path / "from")
+    file = source / "a"
+    refused: list[tuple[Path | str, Path | str, dict[str, bool], str]] = [
+        (tmp_path / "none", tmp_path, {}, "there is no such file"),
+        (source, tmp_path / "to", {}, "is a folder"),
+        (file, f"{tmp_path}/none/", {}, "there is no such folder"),
+        (file, f"{file}/", {}, "there is no such folder"),
+        (source, file, {"recursive": True}, "is a file, and"),
+        (file, tmp_path / "none" / "x", {}, "No such file or directory"),
+    ]
+    for from_, to, options, reason in refused:
+        with pytest.raises(UsageError, match=reason):
+            copy(local(from_), local(to), **options)

@@ -1,0 +1,65 @@
+"""A command on many nodes: each one's answer, and one exit code for all."""
+
+from __future__ import annotations
+
+import threading
+
+from labctl.lab.everywhere import Answer, highest, run_everywhere
+from labctl.transport import Result
+
+from ..nodes import fake_node
+
+
+def test_each_node_answers_in_order_and_each_is_heard() -> None:
+    nodes = [fake_node(name) for name in ("manager1", "worker1", "worker2")]
+    for node in nodes:
+        node.shell.answers["hostname"] = node.name
+    heard: list[str] = []
+
+    answers = run_everywhere(nodes, "hostname", limit=5, heard=lambda answer: heard.append(answer.node))
+
+    assert [(answer.node, answer.code, answer.stdout) for answer in answers] == [
+        ("manager1", 0, "manager1"),
+        ("worker1", 0, "worker1"),
+        ("worker2", 0, "worker2"),
+    ]
+    assert sorted(heard) == ["manager1", "worker1", "worker2"]
+
+
+def test_they_run_at_the_same_time() -> None:
+    together = threading.Barrier(3, timeout=10)
+
+    def meet(_: str) -> Result:
+        together.wait()
+        return Result("meet", 0)
+
+    nodes = [fake_node(name) for name in ("manager1", "worker1", "worker2")]
+    for node in nodes:
+        node.shell.answers["meet"] = meet
+
+    assert highest(run_everywhere(nodes, "meet", limit=5, heard=lambda _: None)) == 0
+
+
+def test_a_node_that_is_down_is_an_answer() -> None:
+    up, down = fake_node("worker1"), fake_node("worker2", state="exited")
+    up.shell.answers["true"] = ""
+
+    answers = run_everywhere([up, down], "true", limit=5, heard=lambda _: None)
+
+    assert [answer.code for answer in answers] == [0, None]
+    assert "node worker2 is exited; `labctl start worker2`" in answers[1].stderr
+    assert highest(answers) == 3
+
+
+def test_a_command_that_was_ended_at_its_limit_says_so() -> None:
+    node = fake_node("worker1")
+    node.shell.answers["sleep 9"] = Result("sleep 9", 124, "", "", 2.0)
+
+    answer, *_ = run_everywhere([node], "sleep 9", limit=2, heard=lambda _: None)
+
+    assert (answer.code, answer.stderr) == (124, "ended after 2 s, the limit\n")
+
+
+def test_the_exit_code_is_the_highest() -> None:
+    assert highest([Answer("a", 0, "", "", 0), Answer("b", 7, "", "", 0), Answer("c", None, "", "", 0)]) == 7
+    assert highest([]) == 0
