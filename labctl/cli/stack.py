@@ -104,11 +104,12 @@ def rm(app: App, names: tuple[str, ...], limit: float) -> None:
     from labctl.events import Steps
     from labctl.swarm.stack import remove
 
-    manager = app.lab().manager()
+    lab = app.lab()
+    manager = lab.manager()
     steps = Steps(app.emit, total=len(names))
     for name in names:
         with steps.step(f"Removing {name}"):
-            remove(manager, name, limit=limit, emit=steps.emit, noted=steps.note)
+            remove(manager, name, nodes=lab.nodes, limit=limit, emit=steps.emit, noted=steps.note)
             steps.note("tasks and networks are gone")
 
 

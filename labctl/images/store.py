@@ -34,6 +34,7 @@ __all__ = [
     "held_names",
     "open_store",
     "remember_whole",
+    "store_mount",
     "whole_since",
     "writer_port",
 ]

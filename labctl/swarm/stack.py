@@ -7,12 +7,21 @@ import posixpath
 import re
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from labctl.concurrent import each
 from labctl.engine.client import tar_of
-from labctl.errors import EngineRefused, LabctlError, NotFoundError, NotYetError, UsageError
+from labctl.errors import (
+    EngineRefused,
+    EngineUnreachable,
+    LabctlError,
+    NodeDown,
+    NotFoundError,
+    NotYetError,
+    UsageError,
+)
 from labctl.events import Emit, Noted, Warned, quiet
 from labctl.node import Node
 from labctl.swarm.service import CONVERGE_LIMIT, Progress, converge, update_times
@@ -118,11 +127,12 @@ def remove(
     manager: Node,
     name: str,
     *,
+    nodes: Sequence[Node] = (),
     limit: float = REMOVE_LIMIT,
     emit: Emit = quiet,
     noted: Callable[[str], None] | None = None,
 ) -> None:
-    """Remove a stack and wait until its tasks and networks are gone too; its volumes stay.
+    """Remove a stack and wait until its tasks and networks are gone too, also from `nodes`; its volumes stay.
 
     `docker stack rm` returns while tasks still stop, and gives up on networks that they hold (moby#29293): a deploy
     right after it would then fail. Raises NotFoundError for a stack that is not there, WaitTimeout at the limit.
@@ -134,7 +144,13 @@ def remove(
     for line in (result.stdout + result.stderr).splitlines():
         if line.startswith("Removing"):
             emit(Noted(line))
-    wait_until(f"stack {name} going", lambda: _gone(view, name), limit=limit, pause=0.2, noted=noted)
+    running = [node for node in nodes if node.is_running]
+
+    def look() -> None:
+        _gone(view, name)
+        _gone_from(running, name)
+
+    wait_until(f"stack {name} going", look, limit=limit, pause=0.2, noted=noted)
 
 
 def _gone(view: SwarmView, name: str) -> None:
@@ -154,6 +170,21 @@ def _gone(view: SwarmView, name: str) -> None:
             left.append(f"{network['Name']}: {refused.message}")
     if left:
         raise Pending("; ".join(left))
+
+
+def _gone_from(nodes: Sequence[Node], name: str) -> None:
+    """A task that is over leaves its container, and its node's part of a network, for a moment longer."""
+
+    def left_on(node: Node) -> int:
+        try:
+            mark = [f"{NAMESPACE}={name}"]
+            return len(node.engine.containers(mark)) + len(node.engine.networks(mark))
+        except (EngineUnreachable, NodeDown):
+            return 0  # it went down meanwhile, and cleans up when it comes back
+
+    left = {node.name: count for node, count in zip(nodes, each(nodes, left_on), strict=True) if count}
+    if left:
+        raise Pending(f"still cleaning up: {', '.join(left)}")
 
 
 @contextlib.contextmanager

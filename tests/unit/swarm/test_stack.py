@@ -181,6 +181,18 @@ def test_a_removal_waits_for_tasks_and_networks(heard: list[Event]) -> None:
     assert len(deleted) == 1, "a network that tasks held is removed when they are gone"
 
 
+def test_a_removal_waits_for_the_nodes_to_clean_up() -> None:
+    node = swarm_with(fake_node())
+    node.api["GET /services"] = then(node.api["GET /services"], [])
+    worker = fake_node("worker1", api={"GET /containers/json": then([{"Id": "c"}], []), "GET /networks": []})
+    down = fake_node("worker2", state="exited")
+    notes: list[str] = []
+
+    stacks.remove(node, "web", nodes=[worker, down], noted=notes.append)
+
+    assert notes == ["still cleaning up: worker1"]
+
+
 def test_tasks_on_a_node_that_is_down_are_not_waited_for() -> None:
     node = swarm_with(fake_node())
     node.api["GET /services"] = then(node.api["GET /services"], [])

@@ -1,0 +1,235 @@
+"""Commands on nodes: exec on many, ssh on one, scp between them; with and without a terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from labctl.lab import Lab, UpOptions
+from labctl.waiting import Pending, wait_until
+from tests.integration.verbs import LABCTL, labctl, terminal
+
+pytestmark = pytest.mark.lab
+
+
+@pytest.fixture(scope="module")
+def lab(make_lab: Callable[..., Lab]) -> Lab:
+    """A manager and two workers."""
+    return make_lab(workers=2, registry=False, options=UpOptions(verify=False))
+
+
+# -- exec
+
+
+def test_exec_runs_everywhere_with_each_nodes_name_before_its_lines(lab: Lab) -> None:
+    said = labctl("exec", "--", "hostname; echo again", lab=lab.name)
+
+    assert said.code == 0
+    assert sorted(said.out.splitlines()) == [
+        "manager1 | again",
+        "manager1 | manager1",
+        "worker1  | again",
+        "worker1  | worker1",
+        "worker2  | again",
+        "worker2  | worker2",
+    ]
+
+
+def test_exec_takes_filters_and_tells_in_json(lab: Lab) -> None:
+    said = labctl("exec", "@worker", "-o", "json", "--", "sh", "-c", "hostname; echo bad >&2; exit 4", lab=lab.name)
+
+    assert said.code == 4
+    rows = json.loads(said.out)
+    assert [(row["node"], row["code"], row["stdout"], row["stderr"]) for row in rows] == [
+        ("worker1", 4, "worker1\n", "bad\n"),
+        ("worker2", 4, "worker2\n", "bad\n"),
+    ]
+    assert all(0 < row["seconds"] < 60 for row in rows)
+
+
+def test_what_stands_behind_the_dashes_is_not_ours(lab: Lab) -> None:
+    said = labctl("exec", "w1", "--", "printf", "%s|", "-l", "--limit", "--", "$HOME", "a b", lab=lab.name)
+
+    assert said.out == "worker1 | -l|--limit|--|$HOME|a b|\n"
+
+
+def test_the_exit_code_is_the_highest(lab: Lab) -> None:
+    assert labctl("exec", "--", "exit $(hostname | tr -dc 0-9)", lab=lab.name).code == 2
+
+
+def test_a_command_is_ended_at_its_limit_on_the_node_too(lab: Lab) -> None:
+    began = time.monotonic()
+
+    said = labctl("exec", "w1,w2", "--limit", "1", "--", "sleep 4321", lab=lab.name)
+
+    assert said.code == 124
+    assert time.monotonic() - began < 30
+    assert "worker1 | ended after 1 s, the limit" in said.err
+    assert lab.node("w1").run("pgrep -fx 'sleep 4321'").code == 1
+
+
+def test_a_node_that_is_down_is_a_row(lab: Lab) -> None:
+    lab.stop([lab.node("w2")])
+    try:
+        said = labctl("exec", "-o", "json", "--", "true", lab=lab.name)
+        plain = labctl("exec", "--", "hostname", lab=lab.name)
+    finally:
+        lab.start([lab.node("w2")])
+
+    assert said.code == 3
+    assert [row["code"] for row in json.loads(said.out)] == [0, 0, None]
+    assert sorted(plain.out.splitlines()) == ["manager1 | manager1", "worker1  | worker1"]
+    assert "worker2  | node worker2 is exited; `labctl start worker2`" in plain.err
+
+
+# -- ssh
+
+
+def test_a_command_goes_through_with_its_flags_and_its_exit_code(lab: Lab) -> None:
+    assert labctl("ssh", "w1", "ls", "-d", "--color=never", "/etc/docker", lab=lab.name).out == "/etc/docker\n"
+    assert labctl("ssh", "w1", "--", "hostname", lab=lab.name).out == "worker1\n"
+    assert labctl("ssh", "w1", "exit 7", lab=lab.name).code == 7
+    assert labctl("ssh", "w1", "kill -9 $$", lab=lab.name).code == 137
+    said = labctl("ssh", "w1", "echo out; echo err >&2", lab=lab.name)
+    assert (said.out, said.err) == ("out\n", "err\n")
+    assert labctl("ssh", "w1", "pwd", lab=lab.name).out == "/root\n", "as after a login"
+
+
+def test_what_is_piped_in_comes_out_as_it_was(lab: Lab) -> None:
+    content = os.urandom(3_000_000)
+
+    done = subprocess.run(
+        [*LABCTL, "ssh", "-l", lab.name, "w1", "cat"], input=content, capture_output=True, timeout=60, check=True
+    )
+
+    assert done.stdout == content
+
+
+def test_a_command_whose_reader_has_gone_is_ended(lab: Lab) -> None:
+    script = f"{' '.join(LABCTL)} ssh -l {lab.name} w1 'yes labctl-was-here' | head -c 10"
+
+    assert subprocess.run(["sh", "-c", script], capture_output=True, timeout=60, check=True).stdout == b"labctl-was"
+    _wait_gone(lab, "yes labctl-was-here")
+
+
+def test_ctrl_c_ends_the_command_on_the_node_too(lab: Lab) -> None:
+    process = subprocess.Popen(
+        [*LABCTL, "ssh", "-l", lab.name, "w1", "echo begun; sleep 4322"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"begun\n"
+    process.send_signal(signal.SIGINT)
+
+    assert process.wait(30) == 130
+    process.stdout.close()
+    _wait_gone(lab, "sleep 4322")
+
+
+def _wait_gone(lab: Lab, command: str) -> None:
+    def look() -> None:
+        if lab.node("w1").run(["pgrep", "-fx", command]).ok:
+            raise Pending(f"{command} runs")
+
+    wait_until(f"{command} being ended", look, limit=20)
+
+
+def test_a_shell_at_a_terminal(lab: Lab) -> None:
+    with terminal([*LABCTL, "ssh", "-l", lab.name, "w1"], lines=30, columns=100) as seat:
+        seat.wait_for(r"worker1 .*\(worker\)")
+        assert seat.is_raw()
+        seat.type("stty size; echo term=$TERM; pwd\n")
+        seat.wait_for(r"30 100\s+term=xterm\s+/root")
+        seat.resize(41, 123)
+        seat.type("sleep 0.5; stty size\n")
+        seat.wait_for(r"41 123")
+        seat.type("echo $((40 + 2)) answers\n")
+        seat.wait_for(r"42 answers")
+        seat.type("\x10")  # Ctrl-P is the shell's: the line before
+        seat.wait_for(r"echo \$\(\(40 \+ 2\)\) answers")
+        seat.type("\n")
+        seat.wait_for(r"42 answers")
+        seat.type("sleep 4323\n")
+        time.sleep(0.5)  # for the command to have begun; Ctrl-C then is for it
+        seat.type("\x03")
+        seat.wait_for(r"\^C")
+        seat.type("exit 9\n")
+        assert seat.wait() == 9
+        assert not seat.is_raw(), "the terminal is as it was"
+
+
+def test_one_command_at_a_terminal_has_one_too(lab: Lab) -> None:
+    with terminal([*LABCTL, "ssh", "-l", lab.name, "w1", "tty && exit 3"]) as seat:
+        seat.wait_for(r"/dev/pts/\d+")
+        assert seat.wait() == 3
+
+
+# -- scp
+
+
+def folder(path: Path) -> Path:
+    (path / "sub dir").mkdir(parents=True)
+    (path / "a.txt").write_text("one\n")
+    (path / "a.txt").chmod(0o750)
+    (path / "sub dir" / "b.bin").write_bytes(bytes(range(256)))
+    return path
+
+
+def test_a_file_there_and_back(lab: Lab, tmp_path: Path) -> None:
+    source = folder(tmp_path / "site") / "a.txt"
+
+    assert labctl("scp", str(source), "w1:~", lab=lab.name).code == 0
+    assert lab.node("w1").run("cat /root/a.txt; stat -c %a /root/a.txt").stdout == "one\n750\n"
+    assert labctl("scp", "-q", "w1:a.txt", "back.txt", lab=lab.name, cwd=tmp_path).err == ""
+    assert (tmp_path / "back.txt").read_text() == "one\n"
+    assert labctl("scp", "w1:/run/docker.pid", str(tmp_path), lab=lab.name).code == 0, "what is mounted inside too"
+
+
+def test_a_folder_there_across_and_back(lab: Lab, tmp_path: Path) -> None:
+    source = folder(tmp_path / "site")
+
+    assert labctl("scp", "-r", str(source), "docker@w1:", lab=lab.name).code == 0
+    assert lab.node("w1").run("stat -c '%U %a' /home/docker/site/a.txt").stdout == "docker 750\n"
+    assert labctl("scp", "-r", "docker@w1:site", "w2:/tmp/copy", lab=lab.name).code == 0
+    assert labctl("scp", "-r", "w2:/tmp/copy", str(tmp_path / "back"), lab=lab.name).code == 0
+    assert (tmp_path / "back" / "sub dir" / "b.bin").read_bytes() == bytes(range(256))
+
+
+def test_with_delta_only_what_differs_is_sent(lab: Lab, tmp_path: Path) -> None:
+    source = folder(tmp_path / "delta")
+    assert labctl("scp", "-r", str(source), "w1:/tmp", lab=lab.name).code == 0
+    before = lab.node("w1").run("stat -c %Z '/tmp/delta/sub dir/b.bin'").stdout
+    (source / "a.txt").write_text("two\n")
+
+    assert labctl("scp", "-r", "-d", str(source), "w1:/tmp", lab=lab.name).code == 0
+
+    assert lab.node("w1").run("cat /tmp/delta/a.txt").stdout == "two\n"
+    assert lab.node("w1").run("stat -c %Z '/tmp/delta/sub dir/b.bin'").stdout == before
+
+
+def test_what_cannot_be_copied_is_told_in_one_line(lab: Lab, tmp_path: Path) -> None:
+    source = folder(tmp_path / "site")
+    refused = [
+        (("nope", "w1:"), "nope: there is no such file"),
+        (("w1:nope", "."), "worker1:nope: there is no such file"),
+        ((str(source), "w1:"), "is a folder"),
+        ((str(source / "a.txt"), "w1:/none/x"), "worker1:/none/x: cannot create"),
+        ((str(source / "a.txt"), "w1:/none/"), "worker1:/none/: there is no such folder"),
+        ((str(source / "a.txt"), "docker@w1:/root/x"), "Permission denied"),
+        (("docker@w1:/etc/shadow", "."), "Permission denied"),
+        (("wroker1:x", "."), "did you mean worker1"),
+    ]
+    for arguments, reason in refused:
+        said = labctl("scp", *arguments, lab=lab.name, cwd=tmp_path)
+        assert said.code == 2
+        assert reason in said.err
+        assert len(said.err.splitlines()) <= 2
+    assert not (tmp_path / "nope").exists()
