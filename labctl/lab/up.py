@@ -83,6 +83,7 @@ class _Up:
             image = images.ensure_node_image(self.engine, steps.emit, steps.note)
             if self.spec.registry:
                 images.ensure_all(self.engine, steps.emit, steps.note)
+            steps.note("")
         backend = self.context.maker(self.spec.backend, image)
         with self._undone_on_failure(backend, plan):
             with steps.step("Network and keys"):
