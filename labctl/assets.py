@@ -18,7 +18,7 @@ def _root() -> Path:
 
 
 def asset(name: str) -> Path:
-    """Return the path of one of `dind`, `images`, `exercises`, `playbooks`, `Vagrantfile`.
+    """Return the path of one of `dind`, `images`, `exercises`.
 
     Raises FileNotFoundError when the installation is incomplete.
     """

@@ -116,9 +116,13 @@ class Swarm:
     ) -> Answer:
         """Ask for a page through the port that a node publishes, from a manager; a `form` is posted.
 
-        What comes back is an Answer also when nobody answers: its status is then 0.
+        What comes back is an Answer also when nobody answers: its status is then 0. Raises NodeDown for a node that
+        is down.
         """
-        return request(self.manager, f"http://{self.machine(node).address}:{port}{path}", form=form, cookie=cookie)
+        machine = self.machine(node)
+        if not machine.is_running:
+            raise NodeDown(machine.name, machine.state)
+        return request(self.manager, f"http://{machine.address}:{port}{path}", form=form, cookie=cookie)
 
 
 @dataclass(frozen=True)

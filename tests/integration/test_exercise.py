@@ -113,9 +113,13 @@ ports: {{Web: 18098}}
 
 Run it, and see {{{{url.Web}}}}.
 
+<details><summary>Solution</summary>
+
 ```sh node=m1 solve
 docker service create --detach --name small --publish 18098:8080 {PROBE_IMAGE}
 ```
+
+</details>
 
 ```sh node=m1 reset fail=ok
 docker service rm small
