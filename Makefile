@@ -48,7 +48,7 @@ test-contract: setup
 	$(PYTEST) tests/contract $(COVER) --junit-xml=$(REPORTS)/contract.xml
 
 test-integration: setup
-	$(PYTEST) tests/integration $(COVER) --junit-xml=$(REPORTS)/integration.xml
+	$(PYTEST) tests/integration --reruns 1 -rR $(COVER) --junit-xml=$(REPORTS)/integration.xml
 
 coverage: setup
 	@$(BIN)/python -m coverage combine --quiet 2>/dev/null; $(BIN)/python -m coverage report --format=total 2>/dev/null \

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import sys
 import termios
 import tty
+from textwrap import indent
 from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console, Group
@@ -29,6 +31,7 @@ SIGNS = {
     "broken": ("!", "red"),
 }
 END_OF_INPUT = "\x04"
+CODE = re.compile(r"^[ \t]*```[^\n]*\n(.*?)^[ \t]*```[ \t]*$", re.MULTILINE | re.DOTALL)
 
 
 class TerminalScreen:
@@ -54,8 +57,14 @@ class TerminalScreen:
         termios.tcsetattr(self._keyboard, termios.TCSADRAIN, self._before)
 
     def show(self, markdown: str) -> None:
-        """Show text that stays, above the live part."""
-        self._live.console.print(Markdown(markdown, code_theme="ansi_dark"), "")
+        """Show text that stays, above the live part. Code keeps its lines whole, so that it can be copied."""
+        say = self._live.console.print
+        for number, part in enumerate(CODE.split(markdown)):
+            if number % 2:
+                say(Text(indent(part.rstrip("\n"), "    "), style="cyan"), soft_wrap=True)
+                say()
+            elif part.strip():
+                say(Markdown(part), "")
 
     def draw(self, view: View) -> None:
         """Draw the live part, if it has changed."""

@@ -43,16 +43,32 @@ def _piped(engine: Engine, container: str, command: list[str]) -> int:
             attached.end_input()
         else:
             threading.Thread(target=_feed, args=(attached,), daemon=True).start()
-        try:
-            for kind, data in attached.output():
-                _write_all((sys.stderr if kind == STDERR else sys.stdout).fileno(), data)
-        except (KeyboardInterrupt, BrokenPipeError):
-            # An engine does not end what it runs for somebody who has gone (moby#9098). A second Ctrl-C waits.
-            before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-            engine.execute(container, ["/bin/sh", "-c", 'kill -s HUP -- -"$(cat "$0")"; rm -f "$0"', noted])
-            signal.signal(signal.SIGINT, before)
-            raise
+        with _one_interrupt():
+            try:
+                for kind, data in attached.output():
+                    _write_all((sys.stderr if kind == STDERR else sys.stdout).fileno(), data)
+            except (KeyboardInterrupt, BrokenPipeError):
+                # An engine does not end what it runs for somebody who has gone (moby#9098). Our end of the output
+                # goes first: an engine that cannot get rid of it tells of no command's end any more.
+                attached.close()
+                engine.execute(container, ["/bin/sh", "-c", 'kill -s HUP -- -"$(cat "$0")"; rm -f "$0"', noted])
+                raise
         return attached.exit_code()
+
+
+@contextlib.contextmanager
+def _one_interrupt() -> Iterator[None]:
+    """Let the first Ctrl-C end the block, and no other keep it from ending in order."""
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _feed(attached: Attached) -> None:

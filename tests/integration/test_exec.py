@@ -144,7 +144,7 @@ def _wait_gone(lab: Lab, command: str) -> None:
 
 def test_a_shell_at_a_terminal(lab: Lab) -> None:
     with terminal([*LABCTL, "ssh", "-l", lab.name, "w1"], lines=30, columns=100) as seat:
-        seat.wait_for(r"worker1 .*\(worker\)")
+        seat.wait_for(r"\(worker\) ~ # ")
         assert seat.is_raw()
         seat.type("stty size; echo term=$TERM; pwd\n")
         seat.wait_for(r"30 100\s+term=xterm\s+/root")

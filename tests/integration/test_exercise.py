@@ -282,7 +282,7 @@ def test_a_learner_is_guided_on_a_terminal(small: Path, shared_lab: Lab) -> None
     terminal.until("Not yet: there is no service small")
     terminal.type("n")  # not offered, so nothing happens
     terminal.type("s")
-    terminal.until("docker service create")
+    terminal.until(f"docker service create --detach --name small --publish 18098:8080 {PROBE_IMAGE}")
     shared_lab.nodes[0].expect(f"docker service create --detach --name small --publish 18098:8080 {PROBE_IMAGE}")
     terminal.until("finish")
     terminal.type("n")
