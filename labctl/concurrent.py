@@ -16,7 +16,7 @@ A = TypeVar("A")
 B = TypeVar("B")
 
 # Starting a node is mostly the engine's work, and more than this many requests only queue in it
-# (bench/up.py --at-once measures it).
+# (`python -m bench grow` measures it).
 MOST_AT_ONCE = max(8, 4 * (os.cpu_count() or 2))
 
 
@@ -33,7 +33,12 @@ def each(items: Iterable[A], do: Callable[[A], B], *, at_once: int = MOST_AT_ONC
     if len(todo) == 1:
         return [do(todo[0])]
     with ThreadPoolExecutor(max_workers=min(at_once, len(todo)), thread_name_prefix="labctl") as pool:
-        return _collect(pool, [pool.submit(do, item) for item in todo])
+        try:
+            return gather([pool.submit(do, item) for item in todo])
+        except KeyboardInterrupt:
+            # What has not begun shall not begin, whenever Ctrl-C came; what runs is waited for by the pool.
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def together(*jobs: Callable[[], object]) -> None:
@@ -59,12 +64,3 @@ def gather(futures: Sequence[Future[B]]) -> list[B]:
     if distinct:
         raise SeveralErrors(distinct)
     return [future.result() for future in futures]
-
-
-def _collect(pool: ThreadPoolExecutor, futures: list[Future[B]]) -> list[B]:
-    try:
-        return gather(futures)
-    except KeyboardInterrupt:
-        # What has not begun shall not begin; what runs is waited for by the pool.
-        pool.shutdown(wait=False, cancel_futures=True)
-        raise

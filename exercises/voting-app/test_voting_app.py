@@ -21,6 +21,8 @@ LATER = ("vote", "change", "scale", "heal", "outage", "return", "update")
 def sql(swarm, query):
     """The rows that the database answers, each as text."""
     answer = swarm.service("voting_db").run(f'psql -U postgres -At -c "{query}"')
+    if 'relation "votes" does not exist' in answer.stderr:
+        not_yet("there is no table yet: the worker makes it", look="docker service logs voting_worker")
     if not answer.ok:
         not_yet(f"the database does not answer: {answer.stderr.strip()}", look="docker service logs voting_db")
     return answer.stdout.split()
@@ -28,8 +30,6 @@ def sql(swarm, query):
 
 def vote_of(swarm, voter):
     """What the table says that somebody voted; a list, since it should not have two."""
-    if sql(swarm, "SELECT to_regclass('votes')") == []:
-        not_yet("there is no table yet: the worker makes it", look="docker service logs voting_worker")
     return sql(swarm, f"SELECT vote FROM votes WHERE id = '{voter}'")
 
 
@@ -110,15 +110,10 @@ def test_services_run(swarm):
 @pytest.mark.step("deploy")
 def test_pages_answer_on_every_node(swarm):
     """Both pages answer on every node that is ready."""
-    for node in swarm.nodes():
-        for name, port in (("vote", VOTE), ("result", RESULT)):
-            if node.state != "ready":
-                continue
-            answer = swarm.http(node.hostname, port)
+    for name, port in (("vote", VOTE), ("result", RESULT)):
+        for node, answer in swarm.http_everywhere(port).items():
             if not answer.ok:
-                not_yet(
-                    f"the page of {name} does not answer on {node.hostname}", found=answer, look=f"curl {answer.url}"
-                )
+                not_yet(f"the page of {name} does not answer on {node}", found=answer, look=f"curl {answer.url}")
 
 
 @pytest.mark.step("deploy")
@@ -294,7 +289,8 @@ def outages(swarm):
     """The workers that are down, or were started after the stack was deployed."""
     deployed = min(service.created for service in swarm.stack(STACK).services.values())
     workers = [node for node in swarm.nodes() if node.role == "worker"]
-    return [node for node in workers if (swarm.up_since(node.hostname) or deployed + 1) > deployed]
+    since = swarm.up_since(*(node.hostname for node in workers))
+    return [node for node in workers if since[node.hostname] is None or since[node.hostname] > deployed]
 
 
 def moved(swarm, node):

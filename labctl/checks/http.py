@@ -13,7 +13,7 @@ from labctl.checks.deadline import seconds_left
 if TYPE_CHECKING:
     from labctl.node import Node
 
-__all__ = ["Answer", "request"]
+__all__ = ["REQUEST_LIMIT", "Answer", "request"]
 
 REQUEST_LIMIT = 5.0  # seconds; a published port answers in milliseconds, or not at all
 
@@ -40,9 +40,14 @@ class Answer:
         return f"{self.url}: {f'HTTP {self.status}' if self.status else self.error}"
 
 
-def request(via: Node, url: str, *, form: Mapping[str, str] | None = None, cookie: str = "") -> Answer:
-    """Get a page with curl on the node `via`, or post a form. Raises NodeDown when that node is down."""
-    limit = seconds_left(REQUEST_LIMIT)
+def request(
+    via: Node, url: str, *, form: Mapping[str, str] | None = None, cookie: str = "", limit: float | None = None
+) -> Answer:
+    """Get a page with curl on the node `via`, or post a form, within `limit` seconds (a few where not said).
+
+    Raises NodeDown when that node is down.
+    """
+    limit = seconds_left(REQUEST_LIMIT) if limit is None else limit
     command = ["curl", "-sS", "-m", f"{limit:g}", "-w", r"\n%{http_code}"]
     if form is not None:
         command += ["--data", urlencode(form)]

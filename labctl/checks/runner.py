@@ -230,14 +230,15 @@ def _result(raw: Mapping[str, Any], step: str, said: Mapping[str, Any]) -> Check
 
 
 def _command(request: Request, report: int) -> list[str]:
+    file = request.file.resolve()  # the process does not stand where we do
     left_out = [word for name in LEFT_OUT for word in ("-p", f"no:{name}")]
     return [
         sys.executable, "-m", "pytest", "-p", "labctl.checks.plugin", *left_out,
-        "-c", os.devnull, "--rootdir", str(request.file.parent), "--import-mode=importlib",
+        "-c", os.devnull, "--rootdir", str(file.parent), "--import-mode=importlib",
         "-s", "-q", "--no-header", "--tb=line", "--strict-markers",
         "--labctl-lab", request.lab, "--labctl-report", str(report), "--labctl-steps", ",".join(request.steps),
         "--labctl-wait", str(request.wait), "--labctl-observe", request.observe,
-        *(["--labctl-probes"] if request.probes else []), str(request.file),
+        *(["--labctl-probes"] if request.probes else []), str(file),
     ]  # fmt: skip
 
 

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 from labctl.checks.answers import not_yet
 from labctl.checks.deadline import seconds_left
-from labctl.checks.http import Answer, request
+from labctl.checks.http import REQUEST_LIMIT, Answer, request
 from labctl.checks.nodes import node_named
+from labctl.concurrent import each
 from labctl.errors import NodeDown
 from labctl.swarm.service import progress_of
 from labctl.swarm.stack import tasks_of
@@ -101,15 +102,11 @@ class Swarm:
         """A node of the lab by its name or short name."""
         return node_named(self._lab.nodes, name)
 
-    def up_since(self, name: str) -> float | None:
-        """When a node's machine was started, in seconds since the epoch by its own clock; None while it is down."""
-        try:
-            result = self.machine(name).run("ps -o etimes= -p 1 && date +%s", limit=seconds_left(COMMAND_LIMIT))
-        except NodeDown:
-            return None
-        # A command that a machine's end cut short comes back with nothing.
-        said = result.stdout.split() if result.ok else []
-        return float(said[1]) - float(said[0]) if len(said) == 2 else None
+    def up_since(self, *nodes: str) -> dict[str, float | None]:
+        """When nodes' machines were started, in seconds since the epoch by their own clocks; None while one is down."""
+        machines = [self.machine(name) for name in nodes]
+        limit = seconds_left(COMMAND_LIMIT)
+        return dict(zip(nodes, each(machines, lambda machine: _up_since(machine, limit)), strict=True))
 
     def http(
         self, node: str, port: int, path: str = "/", *, form: Mapping[str, str] | None = None, cookie: str = ""
@@ -123,6 +120,13 @@ class Swarm:
         if not machine.is_running:
             raise NodeDown(machine.name, machine.state)
         return request(self.manager, f"http://{machine.address}:{port}{path}", form=form, cookie=cookie)
+
+    def http_everywhere(self, port: int, path: str = "/") -> dict[str, Answer]:
+        """Ask every node that is ready for a page through the port that it publishes; the answers by node."""
+        ready = [node.hostname for node in self.nodes() if node.state == "ready"]
+        via, left = self.manager, seconds_left(REQUEST_LIMIT)
+        urls = [f"http://{self.machine(name).address}:{port}{path}" for name in ready]
+        return dict(zip(ready, each(urls, lambda url: request(via, url, limit=left)), strict=True))
 
 
 @dataclass(frozen=True)
@@ -220,6 +224,16 @@ class ServiceInSwarm:
         limit = seconds_left(COMMAND_LIMIT)
         outcome = machine.engine.execute(tasks[0].container_id, ["timeout", f"{limit:g}", "sh", "-c", command])
         return Result(command, outcome.code, outcome.stdout.decode(), outcome.stderr.decode())
+
+
+def _up_since(machine: Node, limit: float) -> float | None:
+    try:
+        result = machine.run("ps -o etimes= -p 1 && date +%s", limit=limit)
+    except NodeDown:
+        return None
+    # A command that a machine's end cut short comes back with nothing.
+    said = result.stdout.split() if result.ok else []
+    return float(said[1]) - float(said[0]) if len(said) == 2 else None
 
 
 def _must_run(swarm: Swarm, names: Sequence[str]) -> None:

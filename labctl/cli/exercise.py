@@ -143,7 +143,8 @@ def _auto(app: App, lab: Lab, found: Exercise, junit: Path | None, output: str) 
         player.play()
     finally:
         report = player.report
-        session.note_all(report)
+        if report.results:
+            session.note_all(report)
         if junit is not None:
             write_junit(junit, report, found)
         if output == "json":

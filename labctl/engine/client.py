@@ -10,10 +10,11 @@ from __future__ import annotations
 import contextlib
 import io
 import tarfile
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from typing import Any, cast
 
 from labctl.engine.attached import STDERR, STDOUT, Attached
@@ -44,10 +45,20 @@ class Engine(ImageCalls):
         self.endpoint = endpoint
         self.where = where
         self._limit = limit
+        self._client: Any = None
+        self._connecting = threading.Lock()
 
-    @cached_property
+    @property
     def api(self) -> Any:
         """The docker.APIClient; made at first use. Any: docker's stubs leave out the request helpers used here."""
+        # Not a cached_property: before Python 3.12 those of all engines share one lock, and one that hangs while
+        # it is asked for its version would hold up every other.
+        with self._connecting:
+            if self._client is None:
+                self._client = self._connect()
+            return self._client
+
+    def _connect(self) -> Any:
         from docker.tls import TLSConfig
 
         tls: Any = False
@@ -69,8 +80,8 @@ class Engine(ImageCalls):
 
     def close(self) -> None:
         """Close the connection, if one was made."""
-        if "api" in self.__dict__:
-            self.api.close()
+        if self._client is not None:
+            self._client.close()
 
     # -- the engine itself
 

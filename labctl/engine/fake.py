@@ -9,7 +9,6 @@ import io
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -53,9 +52,8 @@ class FakeEngine(Engine):
         self.script = dict(script or {})
         self.asked: list[Asked] = []
 
-    @cached_property
-    def api(self) -> Any:
-        """The real client, which speaks to the script."""
+    def _connect(self) -> Any:
+        """Return the real client, which speaks to the script."""
         client = client_class()(base_url=NOWHERE, version=API)
         client.mount(NOWHERE, _adapter(self))
         return client

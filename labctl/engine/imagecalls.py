@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator
-from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -22,7 +21,7 @@ class ImageCalls:
 
     where: str
 
-    @cached_property
+    @property
     def api(self) -> Any:
         """The docker.APIClient."""
         raise NotImplementedError

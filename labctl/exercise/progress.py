@@ -33,7 +33,7 @@ class Progress:
     def of(cls, lab: str, exercise: Exercise) -> Progress:
         """Read it from disk, or begin at the first step. Steps that the exercise no longer has are dropped."""
         ids = [step.id for step in exercise.steps]
-        fresh = cls(lab, exercise.id, str(exercise.folder), ids[0])
+        fresh = cls(lab, exercise.id, str(exercise.folder.resolve()), ids[0])
         raw = _read(_folder(lab) / f"{exercise.id}.json")
         done, hints, current = raw.get("done"), raw.get("hints"), raw.get("current")
         if isinstance(done, list):

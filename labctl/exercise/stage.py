@@ -27,6 +27,7 @@ from labctl.transport import Result
 __all__ = ["Stage", "known_urls", "lacking", "prepare", "suggested_up"]
 
 FENCE_LIMIT = 300.0  # seconds for one code block
+OWN_IMAGES = "labctl/"  # no registry of the world has these
 MARK = ".labctl"  # in the exercise's folder on a node: which version of the files is there
 
 
@@ -119,6 +120,8 @@ def lacking(lab: Lab, exercise: Exercise) -> str:
     others = len(lab.nodes) - managers
     if lab.spec.swarm != needs.swarm:
         return f"{exercise.id} wants a lab whose swarm is {needs.swarm}, and {lab.name}'s is {lab.spec.swarm}"
+    if not lab.spec.registry and any(image.startswith(OWN_IMAGES) for image in exercise.front.images):
+        return f"{exercise.id} uses images of labctl's own, and lab {lab.name} has no registry to get them from"
     if managers < needs.managers or others < needs.workers + needs.spare:
         wanted = f"{needs.managers} manager{'s' * (needs.managers > 1)} and {needs.workers + needs.spare} workers"
         return f"{exercise.id} needs {wanted}, and lab {lab.name} has {managers} and {others}"

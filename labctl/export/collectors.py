@@ -22,7 +22,7 @@ from labctl.swarm import cluster
 
 __all__ = ["host_collectors", "lab_collectors", "lab_secrets"]
 
-LIMIT = 20.0  # seconds that one engine or one command may take
+LIMIT = 10.0  # seconds that one engine or one command may take
 LOG_LINES = 5000
 PACKAGES = ("click", "docker", "cryptography", "pydantic", "rich", "requests", "urllib3", "pytest", "pytest-testinfra")
 SWARM_KINDS = ("nodes", "services", "tasks")

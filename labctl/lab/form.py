@@ -20,7 +20,7 @@ from labctl.waiting import Clock, Pending, wait_until
 __all__ = ["BOOT_LIMIT", "Forming", "wait_engine"]
 
 BOOT_LIMIT = 120.0  # seconds from a node's start to its engine's first answer, on a busy host
-BOOTING_AT_ONCE = 16  # more only queue in the engine; bench/up.py measures it
+BOOTING_AT_ONCE = 16  # more only queue in the engine; `python -m bench grow` measures it
 # With more joins at once than this, managers answer 503 when the swarm is large.
 JOINING_AT_ONCE = 5
 

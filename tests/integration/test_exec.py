@@ -172,6 +172,16 @@ def test_one_command_at_a_terminal_has_one_too(lab: Lab) -> None:
         assert seat.wait() == 3
 
 
+def test_a_file_in_what_is_mounted_inside_is_written_and_read(lab: Lab) -> None:
+    node = lab.node("w1")
+    content = bytes(range(256)) * 1000
+
+    node.put(content, "/run/labctl-test/deep/file", mode=0o640)
+
+    assert node.run("stat -c '%a %s' /run/labctl-test/deep/file").stdout == "640 256000\n"
+    assert node.get("/run/labctl-test/deep/file") == content
+
+
 # -- scp
 
 

@@ -151,7 +151,8 @@ def test_page(swarm, node):
     assert node("w1").check_output("hostname") == "worker1"
     assert node("w1").file("/etc/hosts").is_file
     assert node("m1").process.filter(comm="dockerd")
-    assert swarm.up_since("w1") > 0
+    assert swarm.up_since("w1")["w1"] > 0
+    assert len(swarm.http_everywhere(18098)) == len(swarm.nodes())
 
 
 @pytest.mark.step("run")

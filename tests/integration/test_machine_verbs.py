@@ -83,6 +83,7 @@ def test_an_engine_that_hangs_is_a_timeout_and_holds_up_no_other(lab: Lab) -> No
 
     assert [row["State"] for row in rows] == ["Running", "Running", "Timeout"]
     assert "does not answer" in rows[2]["Error"]
+    assert all(float(row["ResponseTime"].removesuffix("s")) < 2 for row in rows[:2])
 
 
 def test_what_is_known_of_a_node(lab: Lab) -> None:
@@ -131,6 +132,33 @@ def test_without_a_docker_cli_it_is_said(lab: Lab) -> None:
 def test_logs_are_those_of_the_machine(lab: Lab) -> None:
     assert len(labctl("logs", "w1", "--tail", "2", lab=lab.name).out.splitlines()) == 2
     assert "level=" in labctl("logs", lab=lab.name).out
+
+
+def test_the_map_shows_what_waits_until_ctrl_c(lab: Lab) -> None:
+    manager = lab.manager()
+    manager.expect("docker service create -d --name stuck --constraint node.labels.no==one nowhere/image:1")
+    try:
+        with terminal([*LABCTL, "map", "--watch", "-l", lab.name], lines=30, columns=80) as seat:
+            seat.wait_for(r"manager1.*★.*worker1.*worker2")
+            seat.wait_for(r"stuck\.1.*pending.*no suitable node")
+            manager.expect("docker service scale -d stuck=2")
+            seat.wait_for(r"stuck\.2")
+            seat.type("\x03")
+            assert seat.wait() == 130
+        found = json.loads(labctl("map", "-o", "json", lab=lab.name).out)
+    finally:
+        manager.expect("docker service rm stuck")
+
+    assert [(node["name"], node["role"], node["state"]) for node in found["nodes"]] == [
+        ("manager1", "manager", "ready"),
+        ("worker1", "worker", "ready"),
+        ("worker2", "worker", "ready"),
+    ]
+    assert [(task["name"], task["state"]) for task in found["waiting"]] == [
+        ("stuck.1", "pending"),
+        ("stuck.2", "pending"),
+    ]
+    assert "stuck.1" not in labctl("map", lab=lab.name).out
 
 
 # -- stop and start

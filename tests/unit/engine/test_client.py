@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import struct
 import tarfile
+import threading
+import time
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -229,3 +231,22 @@ def test_an_archive_makes_each_folder_once_and_before_what_is_in_it(wanted: dict
 def test_a_leading_slash_is_the_archives_own_root() -> None:
     with tarfile.open(fileobj=io.BytesIO(tar_of({"/etc/x": (b"", 0o644)}))) as archive:
         assert archive.getnames() == ["etc", "etc/x"]
+
+
+def test_an_engine_that_hangs_holds_up_no_other(serve: Serve) -> None:
+    asked, over = threading.Event(), threading.Event()
+
+    def hang(_: object) -> None:
+        asked.set()
+        over.wait(20)
+
+    hanging = serve({"GET /version": hang})
+    other = serve({"GET /info": lambda handler: handler.send(200, {"Name": "other"})})
+    threading.Thread(target=hanging.answers, daemon=True).start()  # it is given two seconds
+    assert asked.wait(10)
+    began = time.monotonic()
+
+    assert other.info()["Name"] == "other"
+
+    assert time.monotonic() - began < 1.5
+    over.set()
