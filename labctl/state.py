@@ -15,7 +15,7 @@ from pathlib import Path
 
 from labctl.errors import HostError, LabError, UsageError
 
-__all__ = ["drop_lab_dir", "lab_dir", "lab_lock", "labs_on_disk", "state_dir", "write_private"]
+__all__ = ["drop_lab_dir", "lab_dir", "lab_lock", "lab_path", "labs_on_disk", "state_dir", "write_private"]
 
 LOCK_LIMIT = 600.0  # seconds: longer than any `up` that still makes progress
 
@@ -35,6 +35,11 @@ def state_dir() -> Path:
 def lab_dir(lab: str) -> Path:
     """Return the folder of one lab, made where it is missing. Raises UsageError for what cannot be a lab's name."""
     return _private_dir(_private_dir(state_dir() / "labs") / _file_name(lab))
+
+
+def lab_path(lab: str) -> Path:
+    """Return where one lab's folder is or would be: to look at a lab of somebody else leaves nothing behind."""
+    return state_dir() / "labs" / _file_name(lab)
 
 
 def labs_on_disk() -> list[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from labctl import images
 from labctl.errors import LabctlError
 from labctl.events import Emit, quiet
 from labctl.lab import Context, Lab, UpOptions, bring_up, find_lab, open_context
@@ -33,8 +34,14 @@ def own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def context() -> Context:
-    """This host's engine; tests that need it are marked `lab`."""
-    return open_context()
+    """This host's engine, with every image on it that a lab needs; tests that use it are marked `lab`.
+
+    The images come first, so that no test's own limit has to cover a build or the filling of the mirror.
+    """
+    found = open_context()
+    images.ensure_node_image(found.engine)
+    images.ensure_all(found.engine)
+    return found
 
 
 @pytest.fixture

@@ -168,7 +168,7 @@ def _as_json(session: Session, played: list[str], seconds: dict[str, float], rep
                 "id": step.id,
                 "title": step.title,
                 "played": step.id in played,
-                "waited": round(seconds.get(step.id, 0.0), 1),
+                "took": round(seconds.get(step.id, 0.0), 1),
                 **report.of_step(step.id).to_dict(),
             }
             for step in session.exercise.steps

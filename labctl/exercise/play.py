@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 
 from labctl.checks.report import CheckReport, CheckResult, joined, told
@@ -21,7 +22,11 @@ END_LIMIT = 10.0  # seconds that a step which was done may take to be so again
 
 @dataclass
 class Player:
-    """Plays an exercise on a stage. `report` is what is known of its checks by now, `played` what was solved."""
+    """Plays an exercise on a stage.
+
+    `report` is what is known of its checks by now, `played` what was solved, `seconds` how long each step took until
+    its checks were content.
+    """
 
     stage: Stage
     emit: Emit
@@ -85,6 +90,7 @@ class Player:
 
     def _solve(self, step: Step, before: CheckReport, steps: Steps, *, following: Step | None = None) -> None:
         """Solve a step and check it; the checks of the following one are made ready meanwhile."""
+        began = time.monotonic()
         run = self._held.pop(step.id, None) or self._hold(step, before, steps)
         try:
             if _observed(step, before):
@@ -102,7 +108,7 @@ class Player:
         finally:
             run.close()
         self.played.append(step.id)
-        self.seconds[step.id] = report.seconds
+        self.seconds[step.id] = time.monotonic() - began
         if not report.is_done:
             tell(self.emit, report.first or report.results[0])
             raise failure(report)

@@ -10,7 +10,7 @@ from typing import Literal
 
 from labctl.errors import LabError
 from labctl.node import Node
-from labctl.state import lab_dir, write_private
+from labctl.state import lab_path, write_private
 
 __all__ = ["Connection", "inventory", "ssh_config"]
 
@@ -93,7 +93,7 @@ def _alias(lab: str) -> str:
 
 def _keys(lab: str) -> Path:
     """The folder with the lab's key, its known_hosts up to date."""
-    folder = lab_dir(lab)
+    folder = lab_path(lab)
     host = folder / "ssh_host_ed25519_key.pub"
     if not host.exists() or not (folder / "id_ed25519").exists():
         raise LabError(

@@ -17,7 +17,7 @@ from labctl.errors import LabctlError, NodeDown
 from labctl.export.archive import Collector
 from labctl.node import Node
 from labctl.spec import labels
-from labctl.state import state_dir
+from labctl.state import lab_path, state_dir
 from labctl.swarm import cluster
 
 __all__ = ["host_collectors", "lab_collectors", "lab_secrets"]
@@ -85,7 +85,7 @@ def lab_secrets(record: LabRecord) -> list[str]:
     except LabctlError:
         # Without a manager nobody knows the tokens; their form alone gives them away then.
         pass
-    folder = state_dir() / "labs" / record.name
+    folder = lab_path(record.name)
     for file in [*folder.glob("*key.pem"), *folder.glob("*ed25519*")] if folder.is_dir() else []:
         if file.suffix != ".pub":
             found.append(file.read_text(errors="replace"))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from labctl.errors import HostError, LabError, UsageError
-from labctl.state import drop_lab_dir, lab_dir, lab_lock, labs_on_disk, state_dir, write_private
+from labctl.state import drop_lab_dir, lab_dir, lab_lock, lab_path, labs_on_disk, state_dir, write_private
 
 NO_NAMES = ["", ".", "..", "../..", "/etc", "a/b", "a\\b", "a\0b"]
 
@@ -171,3 +171,10 @@ def test_a_command_that_fails_lets_go_of_the_lab() -> None:
         raise ZeroDivisionError
 
     assert in_another_thread("demo") == []
+
+
+def test_where_a_labs_folder_would_be_is_told_without_making_it(state: Path) -> None:
+    assert lab_path("demo") == state / "labs" / "demo"
+    assert labs_on_disk() == []
+    with pytest.raises(UsageError):
+        lab_path("../demo")

@@ -22,7 +22,7 @@ from labctl.node import Node
 from labctl.pki import ssh_keys
 from labctl.spec import LabSpec, Role, labels, read_mapping
 from labctl.spec.addresses import dynamic_range, gateway
-from labctl.state import lab_dir
+from labctl.state import lab_dir, lab_path
 from labctl.transport import DockerExec
 
 __all__ = ["DindBackend"]
@@ -253,7 +253,7 @@ class DindBackend:
             role=role,
             address=address,
             state=state,
-            endpoint=Endpoint(f"tcp://127.0.0.1:{port}", lab_dir(lab)),
+            endpoint=Endpoint(f"tcp://127.0.0.1:{port}", lab_path(lab)),
             transport=DockerExec(self.engine, machine, name),
             machine=machine,
             show=self._emit,
