@@ -48,7 +48,7 @@ class Player:
         its solution, LabError when the lab is broken.
         """
         exercise = self.stage.exercise
-        steps = Steps(self.emit, total=len(exercise.steps) + 2)
+        steps = self._steps(len(exercise.steps) + 2)
         with steps.step("Checking what is there"):
             report = self._known(check_all(self.stage))
             _refuse_broken_guard(report)
@@ -84,9 +84,15 @@ class Player:
 
     def solve(self, step: Step) -> None:
         """Solve one step, whatever its state. Errors as in `play`."""
-        steps = Steps(self.emit, total=1)
+        steps = self._steps(1)
         with steps.step(step.title):
             self._solve(step, check_step(self.stage, step), steps)
+
+    def _steps(self, total: int) -> Steps:
+        """Steps that all who speak during one speak through: checks are heard in a thread of their own."""
+        steps = Steps(self.emit, total=total)
+        self.stage.emit = steps.emit
+        return steps
 
     def _solve(self, step: Step, before: CheckReport, steps: Steps, *, following: Step | None = None) -> None:
         """Solve a step and check it; the checks of the following one are made ready meanwhile."""
@@ -110,13 +116,13 @@ class Player:
         self.played.append(step.id)
         self.seconds[step.id] = time.monotonic() - began
         if not report.is_done:
-            tell(self.emit, report.first or report.results[0])
+            tell(steps.emit, report.first or report.results[0])
             raise failure(report)
         steps.note("")
 
     def _hold(self, step: Step, before: CheckReport, steps: Steps) -> CheckRun:
         observe: Observe = "keep" if _observed(step, before) else "no"
-        return hold_step(self.stage, step, wait=self.limit, observe=observe, heard=_heard(self.emit, steps))
+        return hold_step(self.stage, step, wait=self.limit, observe=observe, heard=_heard(steps.emit, steps))
 
     def _drop_held(self) -> None:
         for run in self._held.values():

@@ -181,6 +181,31 @@ def test_a_manager_is_demoted_before_it_leaves() -> None:
     assert manager.shell.commands[0] == "docker node demote id-manager2"
 
 
+def test_a_change_that_meets_one_of_the_swarms_own_is_tried_again() -> None:
+    manager = manager_of(raw_node("manager1", leader=True), raw_node("manager2"))
+    drain = "docker node update --availability drain id-manager2"
+    refusals = [Result(drain, 1, "", "rpc error: code = Unknown desc = update out of sequence")] * 2
+    manager.shell.answers[drain] = lambda command: refusals.pop() if refusals else Result(command, 0)
+    leaving = worker("manager2")
+    leaving.shell.answers["docker swarm leave --force"] = ""
+
+    leave_swarm(leaving, [manager])
+
+    assert manager.shell.commands.count(drain) == 3
+    assert manager.shell.commands[-1] == "docker node rm --force id-manager2"
+
+
+def test_a_change_that_is_refused_for_good_is_told_at_once() -> None:
+    manager = manager_of(raw_node("manager1", leader=True), raw_node("worker1"))
+    drain = "docker node update --availability drain id-worker1"
+    manager.shell.answers[drain] = Result(drain, 1, "", "no such node")
+
+    with pytest.raises(CommandFailed, match="no such node"):
+        leave_swarm(worker(), [manager])
+
+    assert manager.shell.commands == [drain]
+
+
 def test_a_node_that_is_down_is_only_taken_off_the_list() -> None:
     manager = manager_of(raw_node("manager1"), raw_node("worker1", state="down"))
     leaving = worker(state="exited")
