@@ -12,7 +12,8 @@ REGISTRY = "registry:5000"
 MIRROR = "registry:5001"  # labctl's own images, and stand-ins where the Hub is out of reach
 HUB = "hub:5001"  # the cache of the Hub's originals; the mirror once more where it is out of reach
 TLS_FOLDER = "/etc/labctl/tls"
-DIAGNOSTIC_PORT = 2000  # loopback only; the mesh agent reads the engine's networkdb there
+# Loopback only: the mesh agent reads the engine's networkdb there. Above the ports that a service may be given.
+DIAGNOSTIC_PORT = 61999
 
 
 def engine_config(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, field
 
 from labctl.backend import LabRecord
@@ -10,14 +9,13 @@ from labctl.concurrent import each
 from labctl.engine.client import Json
 from labctl.errors import LabctlError, NotFoundError
 from labctl.lab.context import Context
+from labctl.mesh.status import STATUS_FILE, MeshStatus, Mode
 from labctl.node import Node
 from labctl.spec import labels
 from labctl.swarm import cluster
 from labctl.swarm.state import SwarmNode, SwarmView
 
 __all__ = ["LabStatus", "NodeStatus", "status_of"]
-
-MESH_STATUS = "/run/labctl/mesh.json"
 
 
 @dataclass(frozen=True)
@@ -132,12 +130,14 @@ def _mesh_of(running: list[Node]) -> str:
     if not running:
         return "nothing runs"
     try:
-        said = json.loads(running[0].get(MESH_STATUS))
+        said = MeshStatus.from_json(running[0].get(STATUS_FILE).decode())
     except NotFoundError:
         return "the kernel's own (ip_vs)"
     except (LabctlError, ValueError) as problem:
         return f"unknown: {problem}"
-    trouble = f"; last error: {said['error']}" if said.get("error") else ""
+    if said.mode == Mode.IPVS:
+        return "the kernel's own (ip_vs)"
+    trouble = f"; {said.error}" if said.error else ""
     return f"labctl's own, in the place of ip_vs, which this kernel lacks{trouble}"
 
 

@@ -55,7 +55,7 @@ def test_a_lab_without_a_registry_asks_nobody_else() -> None:
 
 
 def test_networkdb_is_shown_only_where_a_mesh_of_ours_reads_it() -> None:
-    assert config(mesh=True)["network-diagnostic-port"] == 2000
+    assert config(mesh=True)["network-diagnostic-port"] == 61999
     assert "network-diagnostic-port" not in config(mesh=False)
 
 

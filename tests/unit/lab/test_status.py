@@ -136,14 +136,20 @@ def test_the_mesh_is_the_kernels_where_no_agent_left_word(manager: FakeNode) -> 
     assert look(manager).mesh == "the kernel's own (ip_vs)"
 
 
-@pytest.mark.parametrize(("said", "told"), [({}, "lacks"), ({"error": "nft failed"}, "lacks; last error: nft failed")])
-def test_a_mesh_that_is_made_up_for_is_told(manager: FakeNode, said: dict[str, str], told: str) -> None:
-    manager.put(json.dumps(said).encode(), "/run/labctl/mesh.json")
+@pytest.mark.parametrize(("error", "told"), [(None, "lacks"), ("nft failed", "lacks; nft failed")])
+def test_a_mesh_that_is_made_up_for_is_told(manager: FakeNode, error: str | None, told: str) -> None:
+    manager.put(json.dumps({"mode": "nat", "error": error}).encode(), "/run/labctl/mesh.json")
 
     found = look(manager)
 
     assert found.mesh.startswith("labctl's own, in the place of ip_vs")
     assert found.mesh.endswith(told)
+
+
+def test_a_mesh_that_the_kernel_serves_after_all_is_the_kernels(manager: FakeNode) -> None:
+    manager.put(json.dumps({"mode": "ipvs"}).encode(), "/run/labctl/mesh.json")
+
+    assert look(manager).mesh == "the kernel's own (ip_vs)"
 
 
 def test_a_mesh_that_left_no_sense_is_unknown(manager: FakeNode) -> None:
