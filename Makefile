@@ -9,7 +9,7 @@ REPORTS := reports
 PYTEST := $(BIN)/python -m pytest --durations=5 --durations-min=5
 COVER := --cov=labctl --cov-append --cov-report=
 
-.PHONY: help setup engine demo test test-unit test-contract test-integration coverage lint format docs bench clean
+.PHONY: help setup engine shells demo test test-unit test-contract test-integration coverage lint format docs bench clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
@@ -32,7 +32,13 @@ demo: engine  ## a swarm of four nodes and the voting app on it, checked
 	$(BIN)/labctl map --lab demo
 	$(BIN)/labctl ports --lab demo
 
-test: engine  ## all tests, on real labs; minutes per suite at the end
+# The tests of `labctl env` run every shell that people eval it in.
+shells:
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+	  ! { command -v zsh && command -v fish && command -v tcsh; } >/dev/null; then \
+	  apt-get update -qq && apt-get install -y -qq --no-install-recommends zsh fish tcsh >/dev/null; fi
+
+test: engine shells  ## all tests, on real labs; minutes per suite at the end
 	@rm -rf $(REPORTS) .coverage .coverage.*; mkdir -p $(REPORTS); failed=0; \
 	for suite in unit contract integration; do \
 	  began=$$(date +%s); \

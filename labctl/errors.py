@@ -83,10 +83,10 @@ class SpecError(UsageError):
 
 
 class NotFoundError(UsageError):
-    """No such thing; the nearest name is offered."""
+    """No such thing; the nearest name is offered. `known` is None where nobody could list what there is."""
 
-    def __init__(self, kind: str, name: str, known: Iterable[str], *, hint: str | None = None) -> None:
-        names = sorted(known)
+    def __init__(self, kind: str, name: str, known: Iterable[str] | None, *, hint: str | None = None) -> None:
+        names = sorted(known or ())
         near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
         if near:
             offer = f"did you mean {near[0]}?"
@@ -94,7 +94,8 @@ class NotFoundError(UsageError):
             offer = f"there is: {', '.join(names[:12])}{', …' if len(names) > 12 else ''}"
         else:
             offer = f"there is no {kind} at all"
-        super().__init__(f"no {kind} named {name!r}: {offer}", hint=hint)
+        told = f"no {kind} named {name!r}"
+        super().__init__(told if known is None else f"{told}: {offer}", hint=hint)
         self.nearest = near[0] if near else None
 
 

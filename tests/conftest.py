@@ -50,9 +50,8 @@ def lab_name() -> str:
     return f"t{secrets.token_hex(3)}"
 
 
-@pytest.fixture(scope="session")
-def make_lab(context: Context) -> Iterator[Callable[..., Lab]]:
-    """Bring labs up and take each of them down at the end of the run, whatever happened to it."""
+def labs_of(context: Context) -> Iterator[Callable[..., Lab]]:
+    """Bring labs up when asked, and take each of them down at the end, whatever happened to it."""
     made: list[str] = []
 
     def make(emit: Emit = quiet, options: UpOptions | None = None, **wanted: object) -> Lab:
@@ -69,7 +68,13 @@ def make_lab(context: Context) -> Iterator[Callable[..., Lab]]:
             print(f"lab {name} was gone already: {problem.message}")
 
 
+# Many labs at once make each other slow: a lab goes with the test, the module or the run that needed it.
+own_lab = pytest.fixture(labs_of, name="own_lab")
+make_lab = pytest.fixture(labs_of, scope="module", name="make_lab")
+labs_of_the_run = pytest.fixture(labs_of, scope="session", name="labs_of_the_run")
+
+
 @pytest.fixture(scope="session")
-def shared_lab(make_lab: Callable[..., Lab]) -> Lab:
+def shared_lab(labs_of_the_run: Callable[..., Lab]) -> Lab:
     """One manager and two workers for the tests that leave a lab as they found it."""
-    return make_lab(workers=2)
+    return labs_of_the_run(workers=2)

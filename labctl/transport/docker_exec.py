@@ -78,19 +78,19 @@ class DockerExec:
             try:
                 return b"".join(self.stream(["cat", path]))
             except CommandFailed as failed:
-                raise NotFoundError(f"file on {self._node}", path, ()) from failed
+                raise NotFoundError(f"file on {self._node}", path, None) from failed
         try:
             packed = b"".join(self._engine.get(self._container, path))
         except EngineRefused as refused:
             if refused.status == 404:
-                raise NotFoundError(f"file on {self._node}", path, ()) from refused
+                raise NotFoundError(f"file on {self._node}", path, None) from refused
             raise
         with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
             for entry in archive:
                 file = archive.extractfile(entry)
                 if file is not None:
                     return file.read()
-        raise NotFoundError(f"file on {self._node}", path, ())
+        raise NotFoundError(f"file on {self._node}", path, None)
 
     def stream(
         self, command: Sequence[str], *, stdin: Iterable[bytes] = (), limit: float = STREAM_LIMIT

@@ -136,10 +136,10 @@ def test_an_engine_that_is_killed_comes_back(shared_lab: Lab) -> None:
     wait_until("the engine coming back", is_back, limit=60, pause=0.5)
 
 
-def test_limits_of_memory_and_cpu_reach_the_container(context: Context, make_lab: object) -> None:
-    assert callable(make_lab)
+def test_limits_of_memory_and_cpu_reach_the_container(context: Context, own_lab: object) -> None:
+    assert callable(own_lab)
     nodes = [{"name": "manager", "role": "manager", "memory": "700m", "cpus": 0.5}]
-    lab = make_lab(nodes=nodes, swarm="empty", registry=False)
+    lab = own_lab(nodes=nodes, swarm="empty", registry=False)
 
     inspected = context.engine.container(lab.nodes[0].machine)
 

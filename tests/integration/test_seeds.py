@@ -141,12 +141,12 @@ volumes:
 
 
 def test_the_voting_app_of_the_tutorial_is_deployed_by_docker_stack(
-    make_lab: Callable[..., Lab], context: Context
+    own_lab: Callable[..., Lab], context: Context
 ) -> None:
     from labctl import images
 
     images.ensure(context.engine, re.findall(r"image: (\S+)", STACK))
-    lab = make_lab(workers=2, options=UpOptions(verify=False))
+    lab = own_lab(workers=2, options=UpOptions(verify=False))
     manager = lab.manager()
     manager.put(STACK.encode(), "/root/docker-stack.yml")
     manager.expect("cd /root && sudo docker stack deploy -c docker-stack.yml testapp")

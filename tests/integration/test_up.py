@@ -37,11 +37,11 @@ def left_of(context: Context, name: str) -> list[object]:
     return found + [lab for lab in labs_on_disk() if lab == name]
 
 
-def test_a_lab_comes_up_whole_and_is_never_silent(make_lab: Make) -> None:
+def test_a_lab_comes_up_whole_and_is_never_silent(own_lab: Make) -> None:
     heard: list[tuple[float, Event]] = []
     began = time.monotonic()
 
-    lab = make_lab(emit=lambda event: heard.append((time.monotonic(), event)), workers=2)
+    lab = own_lab(emit=lambda event: heard.append((time.monotonic(), event)), workers=2)
 
     assert hostnames(lab) == ["manager1", "worker1", "worker2"]
     moments = [began, *(moment for moment, _ in heard)]
@@ -49,10 +49,10 @@ def test_a_lab_comes_up_whole_and_is_never_silent(make_lab: Make) -> None:
     assert max(gaps) < 2.0, "a user stared at a silent terminal"
 
 
-def test_tokens_are_in_no_event(make_lab: Make) -> None:
+def test_tokens_are_in_no_event(own_lab: Make) -> None:
     heard: list[Event] = []
 
-    lab = make_lab(emit=heard.append, workers=1, options=NOT_VERIFIED)
+    lab = own_lab(emit=heard.append, workers=1, options=NOT_VERIFIED)
 
     tokens = cluster.tokens(lab.manager())
     told = json.dumps([to_dict(event) for event in heard])
@@ -82,9 +82,9 @@ def test_dry_run_tells_the_plan_and_makes_nothing(
     assert left_of(context, lab_name) == []
 
 
-def test_a_living_lab_is_converged(make_lab: Make, context: Context) -> None:
+def test_a_living_lab_is_converged(own_lab: Make, context: Context) -> None:
     """A node that was removed by hand comes back, one that was shut down is started, no ghost stays."""
-    lab = make_lab(workers=2, options=NOT_VERIFIED)
+    lab = own_lab(workers=2, options=NOT_VERIFIED)
     lab.backend.remove_node(lab.node("w1"))
     lab.node("w2").run("shutdown now")
     _wait_state(lab, "worker2", "exited")
@@ -101,8 +101,8 @@ def test_a_living_lab_is_converged(make_lab: Make, context: Context) -> None:
     ]
 
 
-def test_a_lost_only_manager_is_told_with_the_mend(make_lab: Make, context: Context) -> None:
-    lab = make_lab(workers=1, options=NOT_VERIFIED)
+def test_a_lost_only_manager_is_told_with_the_mend(own_lab: Make, context: Context) -> None:
+    lab = own_lab(workers=1, options=NOT_VERIFIED)
     lab.backend.remove_node(lab.node("m1"))
 
     with pytest.raises(LabError, match="lost its managers") as caught:
@@ -112,8 +112,8 @@ def test_a_lost_only_manager_is_told_with_the_mend(make_lab: Make, context: Cont
     assert caught.value.hint is not None and "labctl down" in caught.value.hint
 
 
-def test_three_managers_and_a_node_more_and_one_less(make_lab: Make, context: Context) -> None:
-    lab = make_lab(managers=3, workers=1, options=NOT_VERIFIED)
+def test_three_managers_and_a_node_more_and_one_less(own_lab: Make, context: Context) -> None:
+    lab = own_lab(managers=3, workers=1, options=NOT_VERIFIED)
     assert sorted(node.reachability for node in lab.swarm().nodes() if node.role == "manager") == ["reachable"] * 3
     assert next(node.hostname for node in lab.swarm().nodes() if node.leader) == "manager1"
 
@@ -126,8 +126,8 @@ def test_three_managers_and_a_node_more_and_one_less(make_lab: Make, context: Co
     assert [node.name for node in smaller.refresh().nodes] == ["manager2", "manager3", "worker1"], "it must not return"
 
 
-def test_an_empty_swarm_is_joined_by_hand(make_lab: Make) -> None:
-    lab = make_lab(workers=1, swarm="empty")
+def test_an_empty_swarm_is_joined_by_hand(own_lab: Make) -> None:
+    lab = own_lab(workers=1, swarm="empty")
     manager, worker = lab.nodes
     assert cluster.membership(manager).state == "inactive"
 
@@ -139,8 +139,8 @@ def test_an_empty_swarm_is_joined_by_hand(make_lab: Make) -> None:
     assert len(members) == 2
 
 
-def test_labels_and_images_are_there_from_the_start(make_lab: Make) -> None:
-    lab = make_lab(
+def test_labels_and_images_are_there_from_the_start(own_lab: Make) -> None:
+    lab = own_lab(
         workers=2,
         node_labels={"@worker": {"zone": "a"}, "w2": {"ssd": "true"}},
         images=["labctl/probe:1"],
@@ -153,9 +153,9 @@ def test_labels_and_images_are_there_from_the_start(make_lab: Make) -> None:
 
 
 def test_down_leaves_nothing_and_may_be_repeated(
-    make_lab: Make, context: Context, capsys: pytest.CaptureFixture[str]
+    own_lab: Make, context: Context, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    lab = make_lab(workers=1, options=NOT_VERIFIED)
+    lab = own_lab(workers=1, options=NOT_VERIFIED)
     assert left_of(context, lab.name)
     assert _has_context(lab.name)
 
@@ -167,8 +167,8 @@ def test_down_leaves_nothing_and_may_be_repeated(
     assert "nothing to remove" in capsys.readouterr().err
 
 
-def test_two_labs_live_side_by_side(make_lab: Make) -> None:
-    one, other = make_lab(workers=0, options=NOT_VERIFIED), make_lab(workers=0, options=NOT_VERIFIED)
+def test_two_labs_live_side_by_side(own_lab: Make) -> None:
+    one, other = own_lab(workers=0, options=NOT_VERIFIED), own_lab(workers=0, options=NOT_VERIFIED)
 
     assert one.record.subnet != other.record.subnet
     assert one.manager().endpoint.url != other.manager().endpoint.url
