@@ -6,6 +6,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 REPORTS := reports
+# For how many nodes the machine's limits shall suffice; the tests have several labs up at once.
+NODES ?= 4
+test: NODES = 30
 PYTEST := $(BIN)/python -m pytest --durations=5 --durations-min=5
 COVER := --cov=labctl --cov-append --cov-report=
 
@@ -24,7 +27,7 @@ $(VENV)/.ready: pyproject.toml
 	@touch $@
 
 engine: setup  ## a Docker engine that answers, and limits that suffice
-	$(BIN)/labctl doctor --fix --yes --nodes 4
+	$(BIN)/labctl doctor --fix --yes --nodes $(NODES)
 
 demo: engine  ## a swarm of four nodes and the voting app on it, checked
 	$(BIN)/labctl up --nodes 4 --backend dind --name demo
