@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -13,8 +13,9 @@ import docker
 
 from labctl import host
 from labctl.engine import Engine, host_endpoint
+from labctl.waiting import Pending, wait_until
 
-__all__ = ["LABEL", "engine", "median", "node_body", "remove_labelled", "timed"]
+__all__ = ["LABEL", "engine", "median", "node_body", "poll", "remove_labelled", "timed"]
 
 LABEL = "labctl.bench"
 
@@ -65,6 +66,16 @@ def timed(command: Sequence[str]) -> float:
     if done.returncode != 0:
         raise SystemExit(f"{' '.join(command)} exited {done.returncode}:\n{done.stdout}\n{done.stderr}")
     return took
+
+
+def poll(what: str, probe: Callable[[], bool], *, pause: float) -> None:
+    """Ask every `pause` seconds until the answer is yes. Raises WaitTimeout after two minutes."""
+
+    def look() -> None:
+        if not probe():
+            raise Pending("not yet")
+
+    wait_until(what, look, limit=120, pause=pause, longest_pause=pause)
 
 
 def median(values: Sequence[float]) -> float:

@@ -15,7 +15,7 @@ from typing import Any
 import docker
 import requests
 
-from bench.common import LABEL, engine, node_body, remove_labelled
+from bench.common import LABEL, engine, node_body, poll, remove_labelled
 
 __all__ = ["down", "up"]
 
@@ -51,8 +51,7 @@ def up(nodes: int, image: str) -> float:
 
     with ThreadPoolExecutor(16) as threads:
         list(threads.map(one, range(nodes)))
-    while sum(node["Status"]["State"] == "ready" for node in _nodes(manager["address"])) < nodes:
-        time.sleep(0.05)
+    poll("all nodes being ready", lambda: _ready(manager["address"]) == nodes, pause=0.05)
     return time.monotonic() - began
 
 
@@ -70,15 +69,15 @@ def _boot(client: Any, number: int, address: str, image: str) -> None:
     client.create_container_from_config(body, name)
     client.put_archive(name, "/", _tar("etc/docker/daemon.json", config))
     client.start(name)
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        try:
-            requests.get(f"http://{address}:{PORT}/_ping", timeout=2)
-        except requests.RequestException:
-            time.sleep(0.02)
-        else:
-            return
-    raise TimeoutError(f"{name} did not come up")
+    poll(name, lambda: _answers(address), pause=0.02)
+
+
+def _answers(address: str) -> bool:
+    try:
+        requests.get(f"http://{address}:{PORT}/_ping", timeout=2)
+    except requests.RequestException:
+        return False
+    return True
 
 
 def _tar(path: str, text: str) -> bytes:
@@ -91,6 +90,6 @@ def _post(address: str, path: str, body: dict[str, Any]) -> None:
     requests.post(f"http://{address}:{PORT}{path}", json=body, timeout=120).raise_for_status()
 
 
-def _nodes(address: str) -> list[dict[str, Any]]:
+def _ready(address: str) -> int:
     found: list[dict[str, Any]] = requests.get(f"http://{address}:{PORT}/nodes", timeout=30).json()
-    return found
+    return sum(node["Status"]["State"] == "ready" for node in found)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import subprocess
 import time
 
-from bench.common import LABEL, node_body, remove_labelled
+from bench.common import LABEL, node_body, poll, remove_labelled
 
 __all__ = ["down", "up"]
 
@@ -36,8 +36,8 @@ def up(nodes: int, image: str) -> float:
     token = next(word for word in said.split() if word.startswith("SWMTKN"))
     for number in range(1, nodes):
         _run("docker", "exec", _name(number), "docker", "swarm", "join", "--token", token, f"{_address(0)}:2377")
-    while _run("docker", "exec", _name(0), "docker", "node", "ls").count(" Ready ") < nodes:
-        time.sleep(0.1)
+    listing = ("docker", "exec", _name(0), "docker", "node", "ls")
+    poll("all nodes being Ready", lambda: _run(*listing).count(" Ready ") == nodes, pause=0.1)
     return time.monotonic() - began
 
 
@@ -59,13 +59,8 @@ def _docker_run(number: int, image: str) -> list[str]:
 
 
 def _wait(number: int) -> None:
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        asked = subprocess.run(["docker", "exec", _name(number), "docker", "info"], capture_output=True, check=False)
-        if asked.returncode == 0:
-            return
-        time.sleep(0.1)
-    raise TimeoutError(f"{_name(number)} did not come up")
+    asking = ["docker", "exec", _name(number), "docker", "info"]
+    poll(_name(number), lambda: subprocess.run(asking, capture_output=True, check=False).returncode == 0, pause=0.1)
 
 
 def _name(number: int) -> str:

@@ -14,6 +14,7 @@ from labctl.concurrent import each
 from labctl.engine import Engine
 from labctl.errors import EngineRefused, LabError
 from labctl.node import Node
+from labctl.swarm import cluster
 from labctl.swarm.state import SwarmView, Task
 from labctl.waiting import Pending, wait_until
 
@@ -41,7 +42,7 @@ def verify(manager: Node, nodes: Sequence[Node], note: Callable[[str], None]) ->
         tasks = _converged(engine, nodes, note)
         by_node = {task.node_id: task for task in tasks}
         addresses = _addresses(engine, tasks)
-        ids = {node.name: str(node.engine.info()["Swarm"]["NodeID"]) for node in nodes}
+        ids = dict(each(nodes, lambda node: (node.name, cluster.membership(node).node_id)))
         note(f"asking {len(nodes)} nodes")
         each(nodes, lambda node: _try_node(node, by_node[ids[node.name]], list(addresses.values()), port))
     count = len(nodes)
