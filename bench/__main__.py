@@ -60,7 +60,13 @@ def labctl_down() -> float:
 def part_up(given: argparse.Namespace) -> None:
     """Four nodes: the floor, labctl without and with its verification, the tutorial's route."""
     image = node_image()
-    seconds: dict[str, list[float]] = {"floor": [], "labctl, not verified": [], "labctl": [], "route": []}
+    seconds: dict[str, list[float]] = {
+        "floor": [],
+        "labctl, not verified": [],
+        "labctl": [],
+        "route": [],
+        "route, no certificates": [],
+    }
     labctl_up(4)
     labctl_down()
     for _ in range(given.runs):
@@ -71,6 +77,8 @@ def part_up(given: argparse.Namespace) -> None:
         seconds["labctl"].append(labctl_up(4))
         labctl_down()
         seconds["route"].append(route.up(4, image))
+        route.down()
+        seconds["route, no certificates"].append(route.up(4, image, certificates=False))
         route.down()
     show("Four nodes, from the shell to all Ready", seconds, against="floor")
 

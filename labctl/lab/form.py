@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from labctl.backend import Backend, NodePlan
 from labctl.concurrent import gather
-from labctl.errors import Abandoned, EngineUnreachable, LabError, WaitTimeout
+from labctl.errors import Abandoned, EngineUnreachable, LabctlError, LabError, WaitTimeout
 from labctl.events import Emit, NodeReady
 from labctl.node import Node
 from labctl.spec import LabSpec
@@ -74,6 +76,7 @@ class Forming:
     note: Callable[[str], None]
     manager: Node | None = None
     existing: Sequence[Node] = ()
+    fetch: str | None = None  # an image that every node will need: pulled while the swarm forms
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(BOOTING_AT_ONCE, "labctl-boot"))
     _joins: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(JOINING_AT_ONCE))
     # Two managers that come at once may be refused ("another membership change is going on").
@@ -83,6 +86,7 @@ class Forming:
     _tokens: cluster.Tokens | None = None
     _boots: list[Future[Node]] = field(default_factory=list)
     _members: list[Future[Node]] = field(default_factory=list)
+    _fetches: list[Future[None]] = field(default_factory=list)
 
     def boot(self, plans: Sequence[NodePlan], starts: Sequence[Node]) -> None:
         """Begin: make the planned nodes, start the stopped ones. Managers go first."""
@@ -114,7 +118,8 @@ class Forming:
         """Let nothing go on behind the caller's back."""
         self._failed.set()
         self._formed.set()
-        for future in (*self._boots, *self._members):
+        futures: list[Future[Any]] = [*self._boots, *self._members, *self._fetches]
+        for future in futures:
             future.cancel()
         self._pool.shutdown(wait=True, cancel_futures=True)
         for future in self._members:
@@ -139,7 +144,16 @@ class Forming:
         self.note(f"{node.name} boots")
         version = wait_engine(node, self.backend)
         self.emit(NodeReady(node.name, version))
+        if self.fetch:
+            self._fetches.append(self._pool.submit(self._fetch, node, self.fetch))
         return node
+
+    def _fetch(self, node: Node, image: str) -> None:
+        # Only to save time: whoever needs the image pulls it then, and tells why it cannot be had.
+        with contextlib.suppress(LabctlError):
+            for _ in node.engine.pull(image):
+                if self._failed.is_set():
+                    return
 
     def _member(self, boot: Future[Node]) -> Node:
         node = boot.result()

@@ -18,7 +18,7 @@ from labctl.lab.context import LAB_MTU, Context
 from labctl.lab.form import Forming
 from labctl.lab.members import label_nodes, members_of, remove_ghosts
 from labctl.lab.plan import Plan, plan_of
-from labctl.lab.verify import verify
+from labctl.lab.verify import PROBE_IMAGE, verify
 from labctl.mesh.ipvs import ipvs_available
 from labctl.node import Node
 from labctl.spec import LabSpec
@@ -129,6 +129,8 @@ class _Up:
         addresses = free_addresses(subnet, taken, len(plan.create))
         plans = self._node_plans(plan, addresses)
         forming = Forming(backend, self.spec, self.steps.emit, self.steps.note, existing=stay)
+        if self.options.verify and self.spec.registry and self.formed:
+            forming.fetch = PROBE_IMAGE
         with contextlib.closing(forming), ThreadPoolExecutor(1, "labctl-registry") as aside:
             serving = aside.submit(self._registry, subnet) if self.spec.registry else None
             with self.steps.step("Nodes"):

@@ -140,6 +140,7 @@ def test_a_services_port_is_opened_listed_and_removed(labctl: Callable[..., tupl
     listed = {each["service"]: each for each in json.loads(labctl("ports", "-o", "json")[1])}
     assert listed[web]["urls"] == [out.strip()] and listed[web]["port"] == 30090
     assert out.strip() in labctl("ports")[1]
+
     def ports() -> set[int]:  # of the whole lab, which other tests open ports on too
         return {each["port"] for each in json.loads(labctl("port", "ls", "-o", "json")[1])}
 
