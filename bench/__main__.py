@@ -8,7 +8,9 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -103,15 +105,16 @@ def part_grow(given: argparse.Namespace) -> None:
 
 
 def part_down(given: argparse.Namespace) -> None:
-    """Removing four nodes: the containers in parallel, and `labctl down`."""
-    image = node_image()
-    seconds: dict[str, list[float]] = {"floor": [], "labctl down": []}
+    """The same lab, from the shell: its containers removed in parallel, then its network; and `labctl down`."""
+    docker = f"docker ps -aq --filter label=labctl.lab={LAB} | xargs -n1 -P8 docker rm -fv"
+    seconds: dict[str, list[float]] = {"docker rm": [], "labctl down": []}
     for _ in range(given.runs):
-        floor.up(4, image)
-        seconds["floor"].append(floor.down())
+        labctl_up(4, "--no-verify")
+        seconds["docker rm"].append(timed(["sh", "-c", f"{docker} && docker network rm labctl-{LAB}"]))
+        labctl_down()
         labctl_up(4, "--no-verify")
         seconds["labctl down"].append(labctl_down())
-    show("Four nodes, removed", seconds, against="floor")
+    show("Four nodes, removed", seconds, against="docker rm")
 
 
 def part_instant(given: argparse.Namespace) -> None:
@@ -146,17 +149,18 @@ def part_idle(_given: argparse.Namespace) -> None:
 def part_app(_given: argparse.Namespace) -> None:
     """From nothing to the first counted vote, and where the time goes."""
     up = labctl_up(4)
-    report = Path("/tmp/labctl-bench-app.json")
     command = [LABCTL, "--progress", "none", "exercise", "voting-app", "--auto", "--lab", LAB, "-o", "json"]
-    import subprocess
-
+    began = time.monotonic()
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    report.write_text(done.stdout)
+    whole = time.monotonic() - began
     steps = json.loads(done.stdout)["steps"]
     print("\n### The voting app\n\n| phase | s |\n|---|---|")
     print(f"| labctl up --nodes 4, verified | {up:.1f} |")
     for step in steps:
-        print(f"| {step['id']} | {step['seconds']:.1f} |")
+        print(f"| {step['id']} | {step['took']:.1f} |")
+    print(f"| the exercise, all of it | {whole:.1f} |")
+    first = up + sum(step["took"] for step in steps[:2])
+    print(f"\nFrom nothing to the first vote that the database holds and the result page shows: {first:.1f} s.")
     labctl_down()
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from labctl.engine import Endpoint, Engine
 from labctl.errors import CommandFailed, NodeDown
 from labctl.events import CommandShown, Emit, quiet
-from labctl.spec import Role
 from labctl.transport import Result, Transport
+
+if TYPE_CHECKING:
+    from labctl.spec import Role
 
 __all__ = ["Node"]
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol
 
 from labctl.events import Emit
 from labctl.node import Node
-from labctl.spec import LabSpec, NodeSpec
+
+if TYPE_CHECKING:
+    from labctl.spec import LabSpec, NodeSpec
 
 __all__ = ["Backend", "LabRecord", "NodePlan"]
 
@@ -26,13 +29,18 @@ class NodePlan:
 
 @dataclass(frozen=True)
 class LabRecord:
-    """A lab as the machine shows it, rebuilt from labels. `spec` is None when its label is gone or unreadable."""
+    """A lab as the machine shows it, rebuilt from labels. The spec is only read when it is wanted."""
 
     name: str
-    spec: LabSpec | None
+    read_spec: Callable[[], LabSpec | None]
     subnet: str | None
     network: str | None
     nodes: tuple[Node, ...]
+
+    @cached_property
+    def spec(self) -> LabSpec | None:
+        """What the lab shall be; None when its label is gone or unreadable."""
+        return self.read_spec()
 
 
 class Backend(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from labctl.backend.base import LabRecord, NodePlan
 from labctl.engine import Endpoint
@@ -11,8 +12,10 @@ from labctl.engine.fake import FakeEngine
 from labctl.errors import LabError
 from labctl.events import Emit, NodeRemoved, NodeStarted, quiet
 from labctl.node import Node
-from labctl.spec import LabSpec
 from labctl.transport import FakeTransport
+
+if TYPE_CHECKING:
+    from labctl.spec import LabSpec
 
 __all__ = ["FakeBackend"]
 
@@ -44,7 +47,8 @@ class FakeBackend:
             return None
         nodes = sorted(self._nodes.get(lab, {}).values(), key=lambda node: (not node.is_manager, node.address))
         subnet = self._subnets.get(lab)
-        return LabRecord(lab, self._specs.get(lab), subnet, f"labctl-{lab}" if subnet else None, tuple(nodes))
+        spec = self._specs.get(lab)
+        return LabRecord(lab, lambda: spec, subnet, f"labctl-{lab}" if subnet else None, tuple(nodes))
 
     def create_base(self, spec: LabSpec, subnet: str) -> None:
         """Note the subnet and the spec."""

@@ -1,13 +1,14 @@
 """A lab as a whole: up, down, status, and the list of steps between."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from labctl.lab.context import Context, open_context
 from labctl.lab.lab import Lab, find_lab, forget, lab_names
-from labctl.lab.plan import Plan, plan_of
-from labctl.lab.status import LabStatus, NodeStatus, status_of
 
 if TYPE_CHECKING:
+    from labctl.lab.plan import Plan, plan_of
+    from labctl.lab.status import LabStatus, NodeStatus, status_of
     from labctl.lab.up import UpOptions, bring_up
 
 __all__ = [
@@ -26,11 +27,19 @@ __all__ = [
     "status_of",
 ]
 
+LATE = {
+    "Plan": "plan",
+    "plan_of": "plan",
+    "LabStatus": "status",
+    "NodeStatus": "status",
+    "status_of": "status",
+    "UpOptions": "up",
+    "bring_up": "up",
+}
+
 
 def __getattr__(name: str) -> Any:
-    """Bringing a lab up brings images, registry and doctor with it: who only asks (`ls`, `status`) need not wait."""
-    if name in ("UpOptions", "bring_up"):
-        from labctl.lab import up
-
-        return getattr(up, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    """Bringing a lab up brings images, registry and doctor with it: who only asks (`ls`, `down`) need not wait."""
+    if name not in LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{LATE[name]}"), name)

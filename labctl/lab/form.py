@@ -8,16 +8,18 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from labctl.backend import Backend, NodePlan
 from labctl.concurrent import gather
 from labctl.errors import Abandoned, EngineUnreachable, LabctlError, LabError, WaitTimeout
 from labctl.events import Emit, NodeReady
 from labctl.node import Node
-from labctl.spec import LabSpec
 from labctl.swarm import cluster
 from labctl.waiting import Clock, Pending, wait_until
+
+if TYPE_CHECKING:
+    from labctl.spec import LabSpec
 
 __all__ = ["BOOT_LIMIT", "Forming", "wait_engine"]
 

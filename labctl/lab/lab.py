@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from labctl.backend import Backend, LabRecord
 from labctl.concurrent import each
@@ -15,9 +16,12 @@ from labctl.lab.form import wait_engine
 from labctl.lab.members import leave_swarm, members_of
 from labctl.lab.verify import verify
 from labctl.node import Node
-from labctl.spec import LabSpec, NodeSpec, expand, labels, select
+from labctl.spec import expand, labels, select
 from labctl.state import drop_lab_dir, lab_lock
 from labctl.swarm import SwarmView, cluster
+
+if TYPE_CHECKING:
+    from labctl.spec import LabSpec, NodeSpec
 
 __all__ = ["Lab", "find_lab", "forget", "lab_names"]
 
@@ -72,6 +76,8 @@ class Lab:
         """What the lab shall be; rebuilt from the nodes where the label is lost."""
         if self.record.spec is not None:
             return self.record.spec
+        from labctl.spec import LabSpec, NodeSpec
+
         nodes = tuple(NodeSpec(name=node.name, role=node.role) for node in self.nodes)
         managed = any(node.is_manager for node in self.nodes)
         return LabSpec(name=self.name, nodes=nodes) if managed else LabSpec(name=self.name, workers=len(nodes))

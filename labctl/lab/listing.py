@@ -15,7 +15,6 @@ from labctl.engine import Engine
 from labctl.errors import LabctlError, UsageError
 from labctl.lab.lab import Lab
 from labctl.node import Node
-from labctl.spec import NodeSpec
 
 __all__ = ["ASK_LIMIT", "Machine", "inspect", "is_active", "keep", "list_machines", "machine_word", "parse_filters"]
 
@@ -104,6 +103,8 @@ def list_machines(lab: Lab, filters: Filters, *, ask: bool = True, limit: float 
 
     Without `ask`, no engine is asked (unless a filter needs it), and only names and states are true.
     """
+    from labctl.spec import NodeSpec
+
     driver = lab.spec.backend
     specs = {spec.name: spec for spec in lab.spec.all_nodes()}
     known = {key: values for key, values in filters.items() if key in ("driver", "name", "label")}

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from labctl.concurrent import each
 from labctl.errors import CommandFailed, LabctlError, LabError, QuorumLost, UsageError
 from labctl.events import Emit, NodeRemoved, Noted, Warned, quiet
 from labctl.node import Node
-from labctl.spec import LabSpec
 from labctl.swarm import cluster
 from labctl.swarm.state import SwarmNode, SwarmView
 from labctl.waiting import Pending, wait_until
+
+if TYPE_CHECKING:
+    from labctl.spec import LabSpec
 
 __all__ = ["label_nodes", "leave_swarm", "members_of", "remove_ghosts"]
 

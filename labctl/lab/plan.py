@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from labctl.backend import LabRecord
 from labctl.errors import LabError, UsageError
 from labctl.node import Node
-from labctl.spec import LabSpec, NodeSpec
+
+if TYPE_CHECKING:
+    from labctl.spec import LabSpec, NodeSpec
 
 __all__ = ["Plan", "plan_of"]
 

@@ -1,8 +1,12 @@
 """What a lab shall be: read lab.yaml or flags, fill in the defaults, validate; all problems at once."""
 
-from labctl.spec.model import MAX_MANAGERS, Backend, LabSpec, NodeSpec, PortSpec, Role, Swarm
-from labctl.spec.names import expand, select
-from labctl.spec.reading import json_schema, read_file, read_mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from labctl.spec.model import MAX_MANAGERS, Backend, LabSpec, NodeSpec, PortSpec, Role, Swarm
+    from labctl.spec.names import expand, select
+    from labctl.spec.reading import json_schema, read_file, read_mapping
 
 __all__ = [
     "MAX_MANAGERS",
@@ -18,3 +22,18 @@ __all__ = [
     "read_mapping",
     "select",
 ]
+
+WHERE = {
+    "expand": "names",
+    "select": "names",
+    "json_schema": "reading",
+    "read_file": "reading",
+    "read_mapping": "reading",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """The model brings pydantic with it, which takes longer than `ls` or `down` shall: it comes when it is used."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{WHERE.get(name, 'model')}"), name)

@@ -6,24 +6,27 @@ import json
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from labctl import pki
 from labctl.backend.base import LabRecord, NodePlan
 from labctl.backend.daemon import TLS_FOLDER
 from labctl.backend.dind.config import container_name, network_name, node_container
 from labctl.backend.dind.ports import free_port, is_port_taken
-from labctl.concurrent import each
+from labctl.concurrent import each, together
 from labctl.engine import Endpoint, Engine
 from labctl.engine.client import tar_of
 from labctl.errors import EngineRefused, LabError, SpecError
 from labctl.events import Emit, NodeRemoved, NodeStarted, quiet
 from labctl.node import Node
 from labctl.pki import ssh_keys
-from labctl.spec import LabSpec, Role, labels, read_mapping
+from labctl.spec import labels
 from labctl.spec.addresses import dynamic_range, gateway
 from labctl.state import lab_dir, lab_path
 from labctl.transport import DockerExec
+
+if TYPE_CHECKING:
+    from labctl.spec import LabSpec, Role
 
 __all__ = ["DindBackend"]
 
@@ -70,7 +73,7 @@ class DindBackend:
         network = networks[0] if networks else None
         return LabRecord(
             name=lab,
-            spec=_spec_of(volumes),
+            read_spec=lambda: _spec_of(volumes),
             subnet=network["IPAM"]["Config"][0]["Subnet"] if network else None,
             network=network["Name"] if network else None,
             nodes=tuple(sorted(nodes, key=_in_order)),
@@ -158,10 +161,11 @@ class DindBackend:
         names = [found["Names"][0].lstrip("/") for found in containers]
         each(names, self._remove_and_tell)
         networks = [found["Name"] for found in self.engine.networks(labels.of_lab(lab))]
-        for name in networks:
-            self.engine.remove_network(name)
         volumes = [found["Name"] for found in self.engine.volumes([f"{labels.LAB}={lab}"])]
-        each(volumes, self.engine.remove_volume)
+        together(
+            lambda: each(networks, self.engine.remove_network),  # a quarter of a second: the engine's firewall rules
+            lambda: each(volumes, self.engine.remove_volume),
+        )
         return [*names, *networks, *volumes]
 
     def console(self, node: Node, *, tail: int = 50) -> str:
@@ -265,6 +269,8 @@ def _in_order(node: Node) -> tuple[bool, list[int]]:
 
 
 def _spec_of(volumes: Sequence[dict[str, Any]]) -> LabSpec | None:
+    from labctl.spec import read_mapping
+
     noted = [found for found in volumes if labels.SPEC in (found["Labels"] or {})]
     if not noted:
         return None

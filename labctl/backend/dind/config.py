@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from labctl.backend.base import NodePlan
 from labctl.backend.daemon import ENGINE_PORT
-from labctl.spec import LabSpec, labels
+from labctl.spec import labels
+
+if TYPE_CHECKING:
+    from labctl.spec import LabSpec
 
 __all__ = ["container_name", "network_name", "node_container"]
 

@@ -54,7 +54,7 @@ def manager() -> FakeNode:
 
 
 def lab_of(*nodes: Node) -> Lab:
-    return Lab(Context(FakeEngine()), FakeBackend(), LabRecord("demo", None, None, None, nodes))
+    return Lab(Context(FakeEngine()), FakeBackend(), LabRecord("demo", lambda: None, None, None, nodes))
 
 
 def swarm_of(manager: FakeNode, *others: Node) -> Swarm:
@@ -142,7 +142,7 @@ def test_a_manager_is_looked_for_anew_when_the_lab_was(manager: FakeNode) -> Non
     assert swarm.manager.name == "manager1"
     other = fake_node("manager2", api={"GET /swarm": {}})
 
-    lab.record = LabRecord("demo", None, None, None, (other,))
+    lab.record = LabRecord("demo", lambda: None, None, None, (other,))
 
     assert swarm.manager.name == "manager2"
 

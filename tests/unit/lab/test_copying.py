@@ -40,7 +40,7 @@ def node() -> FakeNode:
 
 @pytest.fixture
 def lab(node: FakeNode) -> Lab:
-    return Lab(Context(FakeEngine()), FakeBackend(), LabRecord("lab", None, None, None, (node,)))
+    return Lab(Context(FakeEngine()), FakeBackend(), LabRecord("lab", lambda: None, None, None, (node,)))
 
 
 def test_places_on_nodes_begin_at_home(lab: Lab) -> None:

@@ -13,7 +13,7 @@ from ..nodes import fake_node
 
 
 def record(spec: LabSpec | None, *names: str) -> LabRecord:
-    return LabRecord("lab", spec, "10.0.0.0/24", "labctl-lab", tuple(fake_node(name) for name in names))
+    return LabRecord("lab", lambda: spec, "10.0.0.0/24", "labctl-lab", tuple(fake_node(name) for name in names))
 
 
 def test_where_there_is_no_lab_an_empty_one_is_made() -> None:

@@ -36,7 +36,7 @@ def engine_with(*containers: dict[str, Any]) -> FakeEngine:
 
 
 def lab_of(*nodes: Node, spec: LabSpec | None = None) -> Lab:
-    record = LabRecord("demo", spec, "10.0.0.0/24", "labctl-demo", nodes)
+    record = LabRecord("demo", lambda: spec, "10.0.0.0/24", "labctl-demo", nodes)
     return Lab(Context(FakeEngine()), FakeBackend(), record)
 
 

@@ -16,7 +16,7 @@ from ..nodes import fake_node
 
 
 def lab_of(*nodes: Node, spec: LabSpec | None = None) -> Lab:
-    record = LabRecord("lab", spec or LabSpec(), "10.0.0.0/24", "labctl-lab", nodes)
+    record = LabRecord("lab", lambda: spec or LabSpec(), "10.0.0.0/24", "labctl-lab", nodes)
     return Lab(Context(FakeEngine()), FakeBackend(), record)
 
 

@@ -14,7 +14,7 @@ from ..nodes import fake_node
 
 
 def lab(*nodes: Node, spec: LabSpec | None = None, subnet: str = "10.0.0.0/24") -> LabRecord:
-    return LabRecord("demo", spec or SPEC, subnet, "labctl-demo", nodes)
+    return LabRecord("demo", lambda: spec or SPEC, subnet, "labctl-demo", nodes)
 
 
 def names(nodes: tuple[object, ...]) -> list[str]:

@@ -26,7 +26,7 @@ def extra(kind: str, *, state: str = "running", port: str = "5000", edge: str = 
 
 def look(*nodes: Node, spec: LabSpec | None = SPEC, extras: list[dict[str, Any]] | None = None) -> LabStatus:
     context = Context(FakeEngine({"GET /containers/json": extras or []}))
-    return status_of(context, LabRecord("demo", spec, "10.0.0.0/24", "labctl-demo", nodes))
+    return status_of(context, LabRecord("demo", lambda: spec, "10.0.0.0/24", "labctl-demo", nodes))
 
 
 @pytest.fixture
