@@ -22,6 +22,7 @@ FILES = ("lab.yaml", "lab.yml")
 
 @click.command("up")
 @click.argument("file", required=False, type=click.Path(path_type=Path, allow_dash=True))
+@click.option("-f", "--file", "also_file", type=click.Path(path_type=Path, allow_dash=True), help="The same as FILE.")
 @click.option("--name", metavar="NAME", help="The lab's name.", shell_complete=complete_labs)
 @click.option("--nodes", type=int, metavar="N", help="How many nodes: one manager and N-1 workers.")
 @click.option("--managers", type=int, metavar="N", help="How many of them are managers, 1 to 7.")
@@ -40,7 +41,7 @@ FILES = ("lab.yaml", "lab.yml")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @output_option
 @lab_command
-def up(app: App, file: Path | None, output: str, **flags: Any) -> None:
+def up(app: App, file: Path | None, also_file: Path | None, output: str, **flags: Any) -> None:
     """Make a lab, or make the one that stands be what is asked for.
 
     Without FILE, a lab.yaml in this folder is read; with -, what comes on stdin. Flags win over it. On a lab
@@ -53,7 +54,9 @@ def up(app: App, file: Path | None, output: str, **flags: Any) -> None:
     """
     from labctl.lab import UpOptions, bring_up, plan_of, status_of
 
-    spec = spec_from(app, file, flags)
+    if file is not None and also_file is not None:
+        raise UsageError(f"{file} and {also_file}: a lab is described in one file")
+    spec = spec_from(app, file or also_file, flags)
     if flags["dry_run"]:
         plan = plan_of(spec, app.context.backend(spec.backend).find(spec.name))
         if output == "json":

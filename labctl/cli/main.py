@@ -110,9 +110,11 @@ def run(arguments: list[str]) -> int:
         return _tell(error)
     except click.exceptions.Exit as exit_:
         return exit_.exit_code
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return 2
+    except click.ClickException as error:
+        return _tell_usage(error)
     except (KeyboardInterrupt, EOFError, click.Abort):
         click.echo("interrupted", err=True)
         return 130
@@ -123,6 +125,15 @@ def run(arguments: list[str]) -> int:
     except Exception as bug:  # noqa: BLE001  the boundary: whatever is left is a bug, and is told as one
         return _tell_bug(bug)
     return result if isinstance(result, int) else 0
+
+
+def _tell_usage(error: click.ClickException) -> int:
+    """Tell of a word that a command does not know, in labctl's form instead of click's three lines."""
+    click.echo(f"labctl: {error.format_message()}", err=True)
+    context = getattr(error, "ctx", None)
+    if context is not None:
+        click.echo(f"  -> `{context.command_path} --help` shows what it takes.", err=True)
+    return 2
 
 
 def _tell(error: LabctlError) -> int:

@@ -142,6 +142,25 @@ def test_an_unknown_option_is_a_usage_error(labctl: Labctl) -> None:
     assert "--nodes" in outcome.err
 
 
+def test_a_wrong_word_is_told_in_one_line_and_what_shows_the_right_ones(labctl: Labctl) -> None:
+    outcome = labctl("up", "--nodes", "four")
+
+    assert outcome.err.splitlines() == [
+        "labctl: Invalid value for '--nodes': 'four' is not a valid integer.",
+        "  -> `labctl up --help` shows what it takes.",
+    ]
+
+
+def test_a_group_without_a_command_shows_its_help(labctl: Labctl) -> None:
+    outcome = labctl("stack")
+
+    assert (outcome.code, outcome.err.startswith("Usage: labctl stack")) == (2, True)
+
+
+def test_a_lab_is_described_in_one_file_only(labctl: Labctl) -> None:
+    assert labctl("up", "a.yaml", "-f", "b.yaml").code == 2
+
+
 @pytest.mark.parametrize("flag", ["-V", "--version"])
 def test_the_version_is_told(labctl: Labctl, flag: str) -> None:
     outcome = labctl(flag)
