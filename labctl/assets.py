@@ -1,4 +1,4 @@
-"""Where the folders that are not Python are: beside the package in a clone, inside it in a wheel."""
+"""Where the files that are not Python are: beside the package in a clone, inside it in a wheel."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _root() -> Path:
 
 
 def asset(name: str) -> Path:
-    """Return the path of one of `dind`, `images`, `exercises`.
+    """Return the path of one of `dind`, `images`, `exercises`, `playbooks`, `Vagrantfile`.
 
     Raises FileNotFoundError when the installation is incomplete.
     """

@@ -6,7 +6,9 @@ __all__ = ["COMMANDS", "SECTIONS"]
 
 SECTIONS: dict[str, tuple[str, ...]] = {
     "The lab": ("up", "down", "status", "map", "verify", "stop", "start", "labs"),
-    "Things in the lab": ("exercise", "stack", "node", "image", "registry", "port", "ports", "open", "logs"),
+    "Things in the lab": (
+        "exercise", "stack", "node", "provision", "image", "registry", "port", "ports", "open", "logs",
+    ),
     "Commands on nodes": ("exec", "ssh", "scp", "docker"),
     "Machines, in docker-machine's words": (
         "create", "ls", "env", "ip", "inspect", "config", "url", "active", "kill", "restart", "rm", "version",
@@ -26,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "exercise": ("exercise", "exercise", "Do an exercise, or list, check and test them."),
     "stack": ("stack", "stack", "Deploy a stack file and wait until it has converged."),
     "node": ("node", "node", "Add a node to the lab, or take one out in order."),
+    "provision": ("provision", "provision", "Make machines what a node is, by the playbook."),
     "image": ("image", "image", "Build, push, list and pull images."),
     "registry": ("registry", "registry", "The lab's registry and its mirror of Docker Hub."),
     "port": ("port", "port", "Reach a published port on this host's 127.0.0.1."),

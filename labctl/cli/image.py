@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["image"]
 
+PROVIDERS = ("libvirt", "virtualbox", "hyperv")
+
 
 @click.group("image")
 def image() -> None:
@@ -33,16 +35,36 @@ def image() -> None:
 @click.option("--all", "everything", is_flag=True, help="The nodes' image and every image of labctl's.")
 @click.option("-t", "--tag", metavar="NAME", help="Build the folder PATH as this image.")
 @click.option("-f", "--file", "dockerfile", type=click.Path(path_type=Path), help="The folder's Dockerfile.")
+@click.option("--vm", is_flag=True, help="The box that virtual machines are copies of.")
+@click.option("--provider", type=click.Choice(PROVIDERS), help="Whom the box is for; libvirt where not said.")
 @lab_command
-def build(app: App, names: tuple[str, ...], everything: bool, tag: str | None, dockerfile: Path | None) -> None:
+def build(
+    app: App,
+    names: tuple[str, ...],
+    *,
+    everything: bool,
+    tag: str | None,
+    dockerfile: Path | None,
+    vm: bool,
+    provider: str | None,
+) -> None:
     """Build images, and let the mirror of every lab serve them. What is there already is left alone.
 
     \b
     labctl image build nginx postgres      labctl's own, by any of their names
     labctl image build --all               what an offline room needs
     labctl image build ./web -t web:1      a folder of your own, on this host's engine
+    labctl image build --vm                the box for `labctl up --backend vagrant`
     """
-    if tag is not None:
+    if vm:
+        if names or everything or tag is not None:
+            raise UsageError(
+                "`--vm` builds the box and nothing else", hint="Build the images with a command of their own."
+            )
+        _build_box(app, provider or PROVIDERS[0])
+    elif provider is not None:
+        raise UsageError("`--provider` is for the box", hint="labctl image build --vm --provider virtualbox")
+    elif tag is not None:
         _build_folder(app, names, tag, dockerfile)
     elif everything or names:
         _build_ours(app, names, everything=everything)
@@ -193,6 +215,17 @@ def _build_folder(app: App, names: tuple[str, ...], tag: str, dockerfile: Path |
     with steps.step(f"Building {tag}"):
         built = build_folder(app.context.engine, Path(names[0]), tag, steps.emit, steps.note, dockerfile=dockerfile)
     click.echo(built)
+
+
+def _build_box(app: App, provider: str) -> None:
+    from labctl.events import Steps
+    from labctl.images.box import ensure_box
+
+    steps = Steps(app.emit, total=1)
+    with steps.step(f"Box for {provider}"):
+        box = ensure_box(app.context.engine, provider, steps.emit, steps.note)
+        steps.note(box.name)
+    click.echo(box.file)
 
 
 def _build_ours(app: App, names: tuple[str, ...], *, everything: bool) -> None:
