@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import posixpath
 import shlex
 import tarfile
-import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from labctl.engine import Engine
-from labctl.engine.attached import STDERR, Attached
+from labctl.engine.attached import Attached
 from labctl.engine.client import tar_of
-from labctl.errors import CommandFailed, EngineRefused, EngineUnreachable, LabctlError, NodeDown, NotFoundError
+from labctl.errors import CommandFailed, EngineRefused, NodeDown, NotFoundError
 from labctl.transport.base import STREAM_LIMIT, Result, as_argv, bounded, shown
+from labctl.transport.running import STDERR, Feeder
+
+if TYPE_CHECKING:
+    from labctl.transport.terminal import Noted
 
 __all__ = ["DockerExec"]
 
@@ -99,7 +104,7 @@ class DockerExec:
         began = time.monotonic()
         said: list[bytes] = []
         with self._attached(bounded(command, limit)) as attached:
-            feeder = _Feeder(attached, stdin)
+            feeder = Feeder(attached, stdin)
             for kind, data in attached.output():
                 if kind == STDERR:
                     said.append(data)
@@ -112,22 +117,29 @@ class DockerExec:
         feeder.check()
 
     @contextlib.contextmanager
-    def _attached(self, argv: list[str]) -> Iterator[Attached]:
+    def _attached(
+        self, argv: list[str], *, tty: bool = False, env: Mapping[str, str] | None = None
+    ) -> Iterator[Attached]:
         try:
-            attached = Attached(self._engine, self._container, argv)
+            with contextlib.closing(Attached(self._engine, self._container, argv, tty=tty, env=env)) as attached:
+                yield attached
         except EngineRefused as refused:
             raise self._why(refused) from refused
-        with contextlib.closing(attached):
-            yield attached
 
     def interactive(self, command: Sequence[str]) -> int:
         """Give the terminal to a command in the container; see Transport.interactive."""
-        from labctl.transport.terminal import attach
+        from labctl.transport.terminal import Noted, at_terminal, pipe, sit
 
-        try:
-            return attach(self._engine, self._container, list(command))
-        except EngineRefused as refused:
-            raise self._why(refused) from refused
+        if at_terminal():
+            with self._attached(list(command), tty=True, env={"TERM": os.environ.get("TERM", "xterm")}) as attached:
+                return sit(attached)
+        noted = Noted()
+        with self._attached(noted.starting(command)) as attached:
+            # An engine does not end what it runs for somebody who has gone (moby#9098).
+            return pipe(attached, lambda: self._end(noted))
+
+    def _end(self, noted: Noted) -> None:
+        self._engine.execute(self._container, noted.ending())
 
     def _put(self, path: str, content: bytes, mode: int) -> None:
         folder = posixpath.dirname(path)
@@ -148,32 +160,3 @@ class DockerExec:
             return NodeDown(self._node, "gone")
         state = str(inspected["State"]["Status"])
         return refused if state == "running" else NodeDown(self._node, state)
-
-
-class _Feeder:
-    """Feeds a command's input beside the reading of its output: one may wait for the other."""
-
-    def __init__(self, attached: Attached, chunks: Iterable[bytes]) -> None:
-        self._attached = attached
-        self._chunks = chunks
-        self._problem: LabctlError | None = None
-        self._thread = threading.Thread(target=self._feed, daemon=True)
-        self._thread.start()
-
-    def check(self) -> None:
-        """Raise what stopped the feeding, once the command has ended well."""
-        self._thread.join(timeout=5)
-        if self._problem is not None:
-            raise self._problem
-
-    def _feed(self) -> None:
-        try:
-            for chunk in self._chunks:
-                self._attached.send(chunk)
-            self._attached.end_input()
-        except EngineUnreachable:
-            # The command ended before it had read all; its exit code tells whether that was well.
-            return
-        except LabctlError as problem:
-            self._problem = problem
-            self._attached.end_input()

@@ -1,4 +1,4 @@
-"""A terminal in a container, over the Engine API: raw mode, window size, exit code; or pipes, where we have none."""
+"""Our terminal for a command on a node: raw mode, window size, exit code; or pipes, where we have none."""
 
 from __future__ import annotations
 
@@ -9,51 +9,66 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 
-from labctl.engine import Engine
-from labctl.engine.attached import STDERR, Attached
-from labctl.errors import EngineUnreachable
+from labctl.errors import LabctlError
+from labctl.transport.running import STDERR, Running
 
-__all__ = ["attach"]
+__all__ = ["Noted", "at_terminal", "pipe", "sit"]
 
 CHUNK = 1 << 16
 RESIZE, END = b"r", b"e"
 
 
-def attach(engine: Engine, container: str, command: list[str]) -> int:
-    """Run a command in a container with our terminal (or our pipes) and return its exit code."""
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        return _piped(engine, container, command)
-    env = {"TERM": os.environ.get("TERM", "xterm")}
-    with contextlib.closing(Attached(engine, container, command, tty=True, env=env)) as attached:
-        with _raw_terminal(), _keyboard(attached):
-            for _, data in attached.output():
-                _write_all(sys.stdout.fileno(), data)
-        return attached.exit_code()
+class Noted:
+    """A command that notes its process group on the node, so that it can be ended when we are told to go."""
+
+    def __init__(self) -> None:
+        self._file = f"/tmp/.labctl-pid-{os.getpid()}-{time.monotonic_ns()}"
+
+    def starting(self, command: Sequence[str]) -> list[str]:
+        """What starts the command; its shell must lead a process group."""
+        script = 'echo $$ > "$0"; "$@"; code=$?; rm -f "$0"; exit $code'
+        return ["/bin/sh", "-c", script, self._file, *command]
+
+    def ending(self) -> list[str]:
+        """What ends it, with all that it started."""
+        return ["/bin/sh", "-c", 'kill -s HUP -- -"$(cat "$0")"; rm -f "$0"', self._file]
 
 
-def _piped(engine: Engine, container: str, command: list[str]) -> int:
-    """Carry our input there while its output comes back: either may have to wait for the other."""
-    noted = f"/tmp/.labctl-pid-{os.getpid()}-{time.monotonic_ns()}"
-    script = 'echo $$ > "$0"; "$@"; code=$?; rm -f "$0"; exit $code'
-    with contextlib.closing(Attached(engine, container, ["/bin/sh", "-c", script, noted, *command])) as attached:
-        if sys.stdin.isatty():
-            attached.end_input()
-        else:
-            threading.Thread(target=_feed, args=(attached,), daemon=True).start()
-        with _one_interrupt():
-            try:
-                for kind, data in attached.output():
-                    _write_all((sys.stderr if kind == STDERR else sys.stdout).fileno(), data)
-            except (KeyboardInterrupt, BrokenPipeError):
-                # An engine does not end what it runs for somebody who has gone (moby#9098). Our end of the output
-                # goes first: an engine that cannot get rid of it tells of no command's end any more.
-                attached.close()
-                engine.execute(container, ["/bin/sh", "-c", 'kill -s HUP -- -"$(cat "$0")"; rm -f "$0"', noted])
-                raise
-        return attached.exit_code()
+def at_terminal() -> bool:
+    """Whether somebody sits in front of us."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def sit(running: Running) -> int:
+    """Carry our terminal's keys, size and screen to a command with a terminal, and return its exit code."""
+    with _raw_terminal(), _keyboard(running):
+        for _, data in running.output():
+            _write_all(sys.stdout.fileno(), data)
+    return running.exit_code()
+
+
+def pipe(running: Running, end: Callable[[], None]) -> int:
+    """Carry our input there while its output comes back: either may have to wait for the other.
+
+    `end` ends the command on the node: on Ctrl-C, or when nobody reads our output any more.
+    """
+    if sys.stdin.isatty():
+        running.end_input()
+    else:
+        threading.Thread(target=_feed, args=(running,), daemon=True).start()
+    with _one_interrupt():
+        try:
+            for kind, data in running.output():
+                _write_all((sys.stderr if kind == STDERR else sys.stdout).fileno(), data)
+        except (KeyboardInterrupt, BrokenPipeError):
+            # Our end of the output goes first: an engine that cannot get rid of it tells of no command's end any more.
+            running.close()
+            end()
+            raise
+    return running.exit_code()
 
 
 @contextlib.contextmanager
@@ -71,23 +86,23 @@ def _one_interrupt() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _feed(attached: Attached) -> None:
+def _feed(running: Running) -> None:
     # A command that has ended does not read the rest; its exit code tells whether that is bad.
-    with contextlib.suppress(EngineUnreachable):
+    with contextlib.suppress(LabctlError):
         while chunk := os.read(sys.stdin.fileno(), CHUNK):
-            attached.send(chunk)
-        attached.end_input()
+            running.send(chunk)
+        running.end_input()
 
 
 @contextlib.contextmanager
-def _keyboard(attached: Attached) -> Iterator[None]:
+def _keyboard(running: Running) -> Iterator[None]:
     """Carry what is typed, and the window's size whenever it changes, while the block reads the output."""
     listening, calling = os.pipe()
 
     def changed(_signal: int, _frame: FrameType | None) -> None:
         os.write(calling, RESIZE)
 
-    typing = threading.Thread(target=_type, args=(attached, listening), daemon=True)
+    typing = threading.Thread(target=_type, args=(running, listening), daemon=True)
     before = signal.signal(signal.SIGWINCH, changed)
     try:
         typing.start()
@@ -100,28 +115,28 @@ def _keyboard(attached: Attached) -> Iterator[None]:
         os.close(calling)
 
 
-def _type(attached: Attached, listening: int) -> None:
+def _type(running: Running, listening: int) -> None:
     keyboard = sys.stdin.fileno()
     watched = [keyboard, listening]
-    _fit(attached)
+    _fit(running)
     while True:
         ready, _, _ = select.select(watched, [], [])
         if listening in ready:
             if END in os.read(listening, CHUNK):
                 return
-            _fit(attached)
+            _fit(running)
         if keyboard in ready:
             typed = os.read(keyboard, CHUNK)
             if not typed:
                 watched.remove(keyboard)
-            with contextlib.suppress(EngineUnreachable):
-                attached.send(typed)
+            with contextlib.suppress(LabctlError):
+                running.send(typed)
 
 
-def _fit(attached: Attached) -> None:
+def _fit(running: Running) -> None:
     size = os.get_terminal_size(sys.stdout.fileno())
-    with contextlib.suppress(EngineUnreachable):
-        attached.resize(size.lines, size.columns)
+    with contextlib.suppress(LabctlError):
+        running.resize(size.lines, size.columns)
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

@@ -1,0 +1,34 @@
+"""A terminal on a node, over SSH."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+from labctl.transport.ssh_command import SshCommand, text_of
+from labctl.transport.ssh_connection import SshConnection
+from labctl.transport.terminal import Noted, at_terminal, pipe, sit
+
+__all__ = ["attach"]
+
+# Ctrl-C is for the command: the shell that waits for its exit code outlives it.
+AT_TERMINAL = 'trap : INT QUIT; "$@"; exit $?'
+
+
+def attach(connection: SshConnection, command: list[str]) -> int:
+    """Run a command with our terminal (or our pipes) and return its exit code."""
+    if at_terminal():
+        text = text_of(["/bin/sh", "-c", AT_TERMINAL, "sh", *command])
+        with contextlib.closing(SshCommand(connection, text, terminal=os.environ.get("TERM", "xterm"))) as running:
+            return sit(running)
+    noted = Noted()
+    with contextlib.closing(SshCommand(connection, text_of(noted.starting(command)))) as running:
+        return pipe(running, lambda: _end(connection, noted))
+
+
+def _end(connection: SshConnection, noted: Noted) -> None:
+    """sshd does not end what it runs for somebody who has gone, unless that had a terminal."""
+    limit = connection.login.limits.answer
+    with contextlib.closing(SshCommand(connection, text_of(noted.ending()), limit=limit)) as ending:
+        for _ in ending.output():
+            pass
