@@ -58,7 +58,7 @@ def ensure_edge(engine: Engine, lab: str, nodes: Sequence[Node], port: PortSpec,
         name=name,
         image=ensure_services(engine, emit),
         command=("edge", f"{port.target}/{port.protocol}", ",".join(addresses)),
-        network=f"labctl-{lab}",
+        network=_network(lab, nodes),
         port=f"{port.target}/{port.protocol}",
         labels={labels.EDGE: f"{port.target}/{port.protocol}"},
     )
@@ -133,6 +133,12 @@ def published(manager: Engine) -> list[Published]:
 def _name(lab: str, port: PortSpec) -> str:
     """By the host port that was asked for, so that a second `up` finds the edge that had to move."""
     return f"{lab}-edge-{port.host}" + ("-udp" if port.protocol == "udp" else "")
+
+
+def _network(lab: str, nodes: Sequence[Node]) -> str:
+    """The nodes' own network where they are containers; virtual machines are reached from any."""
+    outside = nodes and nodes[0].address in nodes[0].endpoint.url
+    return "bridge" if outside else f"labctl-{lab}"
 
 
 def _leads_to(engine: Engine, name: str) -> list[str]:

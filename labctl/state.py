@@ -15,7 +15,17 @@ from pathlib import Path
 
 from labctl.errors import HostError, LabError, UsageError
 
-__all__ = ["drop_lab_dir", "lab_dir", "lab_lock", "lab_path", "labs_on_disk", "state_dir", "write_private"]
+__all__ = [
+    "drop_lab_dir",
+    "lab_dir",
+    "lab_lock",
+    "lab_path",
+    "labs_of_machines",
+    "labs_on_disk",
+    "machines_path",
+    "state_dir",
+    "write_private",
+]
 
 LOCK_LIMIT = 600.0  # seconds: longer than any `up` that still makes progress
 
@@ -46,6 +56,16 @@ def labs_on_disk() -> list[str]:
     """Return the names of the labs that left something on disk."""
     labs = state_dir() / "labs"
     return sorted(entry.name for entry in labs.iterdir() if entry.is_dir()) if labs.is_dir() else []
+
+
+def machines_path(lab: str) -> Path:
+    """Return where a lab of virtual machines has its Vagrant folder, or would have it."""
+    return lab_path(lab) / "vm"
+
+
+def labs_of_machines() -> list[str]:
+    """Return the names of the labs that are virtual machines."""
+    return [lab for lab in labs_on_disk() if machines_path(lab).is_dir()]
 
 
 def drop_lab_dir(lab: str) -> None:

@@ -1,7 +1,7 @@
 """How nodes come to be: containers (dind), virtual machines (vagrant), or nothing at all (fake)."""
 
-from labctl.backend.base import Backend, LabRecord, NodePlan
+from labctl.backend.base import Backend, LabRecord, NodePlan, Place
 from labctl.backend.dind import DindBackend
 from labctl.backend.fake import FakeBackend
 
-__all__ = ["Backend", "DindBackend", "FakeBackend", "LabRecord", "NodePlan"]
+__all__ = ["Backend", "DindBackend", "FakeBackend", "LabRecord", "NodePlan", "Place"]

@@ -13,7 +13,20 @@ from labctl.node import Node
 if TYPE_CHECKING:
     from labctl.spec import LabSpec, NodeSpec
 
-__all__ = ["Backend", "LabRecord", "NodePlan"]
+__all__ = ["Backend", "LabRecord", "NodePlan", "Place"]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the containers beside the nodes live on this host's engine, so that the nodes reach them.
+
+    With `publish_at`, they are published at that address of this host; else they are on the nodes' own network, the
+    registry at `address`.
+    """
+
+    network: str
+    address: str = ""
+    publish_at: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,6 +60,7 @@ class Backend(Protocol):
     """Makes, finds and removes the machines of labs. Every method may be called twice."""
 
     name: str
+    has_own_kernel: bool  # whether its nodes bring a kernel of their own, with ip_vs
 
     def labs(self) -> list[str]:
         """The names of the labs of which anything is left."""
@@ -66,6 +80,14 @@ class Backend(Protocol):
 
     def prepare_keys(self, lab: str) -> None:
         """Make or read the lab's keys ahead of its nodes, once."""
+        ...
+
+    def place_beside(self, lab: str, subnet: str) -> Place:
+        """Where the registry goes."""
+        ...
+
+    def expect(self, spec: LabSpec, plans: Sequence[NodePlan], starts: Sequence[Node] = ()) -> None:
+        """Hear of all nodes that will be made or started next, for a backend that is quicker with all at once."""
         ...
 
     def create_node(self, spec: LabSpec, plan: NodePlan, emit: Emit) -> Node:

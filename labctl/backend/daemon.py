@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["ENGINE_PORT", "MIRROR", "REGISTRY", "TLS_FOLDER", "engine_config"]
+__all__ = ["ENGINE_PORT", "HUB", "HUB_OUTSIDE", "MIRROR", "REGISTRY", "TLS_FOLDER", "engine_config"]
 
 ENGINE_PORT = 2376
 REGISTRY = "registry:5000"
 MIRROR = "registry:5001"  # labctl's own images, and stand-ins where the Hub is out of reach
 HUB = "hub:5001"  # the cache of the Hub's originals; the mirror once more where it is out of reach
+HUB_OUTSIDE = "hub:5002"  # the same for virtual machines, which find all three at one address
 TLS_FOLDER = "/etc/labctl/tls"
 # Loopback only: the mesh agent reads the engine's networkdb there. Above the ports that a service may be given.
 DIAGNOSTIC_PORT = 61999
@@ -22,6 +23,7 @@ def engine_config(
     uplink_mtu: int,
     registry: bool,
     mesh: bool,
+    hub: str = HUB,
     options: Mapping[str, Any],
     node_options: Mapping[str, Any],
 ) -> dict[str, Any]:
@@ -41,8 +43,8 @@ def engine_config(
         "log-level": "warn",
     }
     if registry:
-        config["registry-mirrors"] = [f"http://{MIRROR}", f"http://{HUB}"]
-        config["insecure-registries"] = [REGISTRY, MIRROR, HUB]
+        config["registry-mirrors"] = [f"http://{MIRROR}", f"http://{hub}"]
+        config["insecure-registries"] = [REGISTRY, MIRROR, hub]
     if mesh:
         config["network-diagnostic-port"] = DIAGNOSTIC_PORT
     for given in (options, node_options):

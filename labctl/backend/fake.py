@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from labctl.backend.base import LabRecord, NodePlan
+from labctl.backend.base import LabRecord, NodePlan, Place
 from labctl.engine import Endpoint
 from labctl.engine.fake import FakeEngine
 from labctl.errors import LabError
 from labctl.events import Emit, NodeRemoved, NodeStarted, quiet
 from labctl.node import Node
+from labctl.spec.addresses import registry_address
 from labctl.transport import FakeTransport
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ class FakeBackend:
     """
 
     name = "fake"
+    has_own_kernel = False
 
     def __init__(self, *, fail_on: Sequence[str] = (), emit: Emit = quiet) -> None:
         self._emit = emit
@@ -61,6 +63,13 @@ class FakeBackend:
 
     def prepare_keys(self, lab: str) -> None:
         """There are none."""
+
+    def place_beside(self, lab: str, subnet: str) -> Place:
+        """Where it would be for containers."""
+        return Place(network=f"labctl-{lab}", address=registry_address(subnet))
+
+    def expect(self, spec: LabSpec, plans: Sequence[NodePlan], starts: Sequence[Node] = ()) -> None:
+        """Nothing is quicker."""
 
     def create_node(self, spec: LabSpec, plan: NodePlan, emit: Emit = quiet) -> Node:
         """Make a node that runs; one of `fail_on` raises LabError."""

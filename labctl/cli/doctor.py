@@ -28,11 +28,14 @@ MARKS = {"good": ("✓", "green"), "made-up-for": ("~", "yellow"), "mend": ("✗
     metavar="N",
     help="For a lab of how many nodes.",
 )
+@click.option(
+    "--backend", type=click.Choice(["dind", "vagrant"]), default="dind", show_default=True, help="Made of what."
+)
 @click.option("--fix", is_flag=True, help="Mend what can be mended, as root; asks before each thing.")
 @click.option("-y", "--yes", is_flag=True, help="Answer yes to all that --fix asks.")
 @output_option
 @click.pass_context
-def doctor(ctx: click.Context, nodes: int, fix: bool, yes: bool, output: str) -> None:
+def doctor(ctx: click.Context, nodes: int, backend: str, fix: bool, yes: bool, output: str) -> None:
     """What this machine can give a lab, and what must be mended.
 
     Each row is good (✓), made up for by labctl (~), or must be mended (✗), with one line that does it.
@@ -41,13 +44,15 @@ def doctor(ctx: click.Context, nodes: int, fix: bool, yes: bool, output: str) ->
     \b
     labctl doctor                     may a lab of four nodes run here?
     labctl doctor --nodes 60 --fix    mend what keeps sixty from running
+    labctl doctor --backend vagrant   may it be of virtual machines?
     labctl doctor --output json       for scripts
     """
-    from labctl.host import examine
+    from labctl.host import examine, examine_virtual
 
-    report = examine(nodes)
+    virtual = backend == "vagrant"
+    report = examine_virtual(nodes) if virtual else examine(nodes)
     if fix:
-        report = _mended(ctx, report, nodes, yes=yes)
+        report = _mended(ctx, report, nodes, yes=yes, virtual=virtual)
     if output == "json":
         print_json({"nodes": nodes, **report.to_dict()})
     elif sys.stdout.isatty():
@@ -58,9 +63,9 @@ def doctor(ctx: click.Context, nodes: int, fix: bool, yes: bool, output: str) ->
     ctx.exit(0 if report.good else 3)
 
 
-def _mended(ctx: click.Context, report: Report, nodes: int, *, yes: bool) -> Report:
+def _mended(ctx: click.Context, report: Report, nodes: int, *, yes: bool, virtual: bool) -> Report:
     from labctl.cli.render import renderer
-    from labctl.host import mend
+    from labctl.host import mend, mend_virtual
 
     if report.fixable and not yes and not sys.stdin.isatty():
         titles = ", ".join(row.title for row in report.fixable)
@@ -68,7 +73,13 @@ def _mended(ctx: click.Context, report: Report, nodes: int, *, yes: bool) -> Rep
     app = ctx.find_object(App) or App()
     # Whoever lets their machine be changed is shown each command.
     emit = renderer(app.progress, verbose=True)
-    return mend(report, confirm=lambda question: yes or click.confirm(question, err=True), emit=emit, nodes=nodes)
+
+    def confirm(question: str) -> bool:
+        return yes or click.confirm(question, err=True)
+
+    if virtual:
+        return mend_virtual(report, confirm=confirm, emit=emit, nodes=nodes)
+    return mend(report, confirm=confirm, emit=emit, nodes=nodes)
 
 
 def _draw(report: Report, nodes: int) -> None:

@@ -28,6 +28,9 @@ FILES = ("lab.yaml", "lab.yml")
 @click.option("--managers", type=int, metavar="N", help="How many of them are managers, 1 to 7.")
 @click.option("--workers", type=int, metavar="N", help="How many workers, instead of --nodes.")
 @click.option("--backend", type=click.Choice(["dind", "vagrant"]), help="Containers, or virtual machines.")
+@click.option(
+    "--provider", type=click.Choice(["libvirt", "virtualbox", "hyperv"]), help="Who runs the virtual machines."
+)
 @click.option("--subnet", metavar="CIDR", help="The nodes' network; a free one where not said.")
 @click.option("--port", "ports", multiple=True, metavar="[HOST:]PORT", help="A published port to reach on 127.0.0.1.")
 @click.option("--image", "images", multiple=True, metavar="NAME", help="An image that every node has from the start.")
@@ -58,7 +61,7 @@ def up(app: App, file: Path | None, also_file: Path | None, output: str, **flags
         raise UsageError(f"{file} and {also_file}: a lab is described in one file")
     spec = spec_from(app, file or also_file, flags)
     if flags["dry_run"]:
-        plan = plan_of(spec, app.context.backend(spec.backend).find(spec.name))
+        plan = plan_of(spec, app.context.holding(spec.name).find(spec.name))
         if output == "json":
             print_json({"changes": plan.changes, "plan": plan.lines()})
         else:
@@ -81,7 +84,7 @@ def spec_from(app: App, file: Path | None, flags: dict[str, Any]) -> LabSpec:
     if file is not None:
         return read_file(Path("/dev/stdin") if str(file) == "-" else file, given)
     wanted = read_mapping(given)
-    record = app.context.backend().find(wanted.name)
+    record = app.context.holding(wanted.name).find(wanted.name)
     if record is None or record.spec is None:
         return wanted
     return read_mapping(merged(record.spec, given))
@@ -110,7 +113,7 @@ def merged(standing: LabSpec, given: Mapping[str, Any]) -> dict[str, Any]:
 
 def _given(app: App, flags: dict[str, Any]) -> dict[str, Any]:
     """The flags that were given, as keys of the spec."""
-    given: dict[str, Any] = {key: flags[key] for key in ("backend", "subnet") if flags[key] is not None}
+    given: dict[str, Any] = {key: flags[key] for key in ("backend", "provider", "subnet") if flags.get(key)}
     name = flags["name"] or app.lab_name
     if name:
         given["name"] = name
@@ -282,8 +285,10 @@ def labs(app: App, output: str) -> None:
     \b
     labctl labs
     """
-    backend = app.context.backend()
-    records = [record for name in backend.labs() if (record := backend.find(name)) is not None]
+    from labctl.lab import lab_names
+
+    context = app.context
+    records = [found for name in lab_names(context) if (found := context.holding(name).find(name)) is not None]
     rows = [
         {
             "name": record.name,

@@ -8,19 +8,23 @@ from labctl.host.mend import mend
 from labctl.host.network_facts import uplink_mtu
 from labctl.host.report import Report, Row, Verdict
 from labctl.host.subnets import free_subnet, overlaps, refuse_overlap
+from labctl.host.virtual import examine_virtual, mend_virtual, preflight_virtual
 
 __all__ = [
     "Report",
     "Row",
     "Verdict",
     "examine",
+    "examine_virtual",
     "free_subnet",
     "grantable_capabilities",
     "hub_reachable",
     "mend",
+    "mend_virtual",
     "node_confinement",
     "overlaps",
     "preflight",
+    "preflight_virtual",
     "raise_limits",
     "refuse_overlap",
     "uplink_mtu",

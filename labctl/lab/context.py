@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from labctl.backend import Backend, DindBackend
 from labctl.engine import Engine, host_endpoint
-from labctl.errors import LabError
 from labctl.events import Emit, quiet
+from labctl.state import machines_path
+
+if TYPE_CHECKING:
+    from labctl.spec import LabSpec
 
 __all__ = ["LAB_MTU", "Context", "open_context"]
 
@@ -23,19 +28,31 @@ class Context:
 
     def backend(self, kind: str = "dind") -> Backend:
         """A backend to find and change labs with, but not to make nodes (see `maker`)."""
-        if kind != "dind":
-            raise LabError(f"the backend {kind} is not there yet", hint="`--backend dind` makes the lab of containers.")
+        if kind == "vagrant":
+            from labctl.backend.vagrant import VagrantBackend
+
+            return VagrantBackend(emit=self.emit)
         return DindBackend(self.engine, emit=self.emit)
 
-    def maker(self, kind: str, image: str) -> Backend:
-        """A backend that can make nodes of `image`, with what this host can grant."""
+    def holding(self, lab: str) -> Backend:
+        """The backend that has the lab of that name; that of containers where there is none."""
+        return self.backend("vagrant" if machines_path(lab).is_dir() else "dind")
+
+    def maker(self, spec: LabSpec, note: Callable[[str], None] = lambda _: None) -> Backend:
+        """The backend of the spec, with what its nodes are made of and what this host can grant them.
+
+        What is missing (an image, a box) is built; `note` hears of it. Raises HostError when it cannot be had.
+        """
+        from labctl import images
         from labctl.host import grantable_capabilities, node_confinement
 
-        if kind != "dind":
-            return self.backend(kind)
+        if spec.backend == "vagrant":
+            from labctl.lab.machines import machine_maker
+
+            return machine_maker(self.engine, spec, self.emit, note)
         return DindBackend(
             self.engine,
-            image=image,
+            image=images.ensure_node_image(self.engine, self.emit, note),
             capabilities=grantable_capabilities(self.engine),
             confinement=node_confinement(self.engine.info()),
             mtu=LAB_MTU,

@@ -17,7 +17,7 @@ from labctl.lab.members import leave_swarm, members_of
 from labctl.lab.verify import verify
 from labctl.node import Node
 from labctl.spec import expand, labels, select
-from labctl.state import drop_lab_dir, lab_lock
+from labctl.state import drop_lab_dir, lab_lock, labs_of_machines
 from labctl.swarm import SwarmView, cluster
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ __all__ = ["Lab", "find_lab", "forget", "lab_names"]
 
 def lab_names(context: Context) -> list[str]:
     """The names of all labs of this host's engine."""
-    return context.backend().labs()
+    return sorted({*context.backend("dind").labs(), *labs_of_machines()})
 
 
 def find_lab(context: Context, name: str | None = None) -> Lab:
@@ -36,12 +36,13 @@ def find_lab(context: Context, name: str | None = None) -> Lab:
 
     Raises NotFoundError with the nearest name, UsageError when several could be meant.
     """
-    backend = context.backend()
+    backend = context.holding(name or "lab")
     record = backend.find(name or "lab")
     if record is not None:
         return Lab(context, backend, record)
-    known = backend.labs()
+    known = lab_names(context)
     if name is None and len(known) == 1:
+        backend = context.holding(known[0])
         found = backend.find(known[0])
         if found is not None:
             return Lab(context, backend, found)

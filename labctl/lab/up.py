@@ -9,22 +9,23 @@ from dataclasses import dataclass
 
 from labctl import edge, host, images, registry
 from labctl.backend import Backend, LabRecord, NodePlan
-from labctl.backend.daemon import engine_config
+from labctl.backend.daemon import HUB, HUB_OUTSIDE, engine_config
 from labctl.concurrent import each, gather
 from labctl.engine import contexts
-from labctl.errors import LabctlError
+from labctl.errors import LabctlError, UsageError
 from labctl.events import Noted, Steps, Warned
 from labctl.lab.context import LAB_MTU, Context
-from labctl.lab.form import Forming
+from labctl.lab.form import BOOT_LIMIT, Forming
 from labctl.lab.members import label_nodes, members_of, remove_ghosts
 from labctl.lab.plan import Plan, plan_of
 from labctl.lab.verify import PROBE_IMAGE, verify
 from labctl.mesh.ipvs import ipvs_available
 from labctl.node import Node
 from labctl.spec import LabSpec
-from labctl.spec.addresses import free_addresses, prefix_for, registry_address
+from labctl.spec.addresses import free_addresses, prefix_for
 from labctl.state import drop_lab_dir, lab_lock
 from labctl.swarm import cluster
+from labctl.waiting import Pending, wait_until
 
 __all__ = ["UpOptions", "bring_up", "grow"]
 
@@ -55,7 +56,7 @@ def grow(
     The lab is held from the look to the end, so that two that add nodes at once do not undo each other.
     """
     with lab_lock(name):
-        spec = extend(context.backend().find(name))
+        spec = extend(context.holding(name).find(name))
         return _Up(context, spec, options or UpOptions()).run()
 
 
@@ -72,19 +73,21 @@ class _Up:
         """Do the steps."""
         steps = self.steps
         with steps.step("Checking this machine"):
-            record = self.context.backend(self.spec.backend).find(self.spec.name)
+            record = self._standing()
             plan = plan_of(self.spec, record)
             self._warn(plan)
             if plan.create:
                 nodes = self.spec.all_nodes()
                 managers = sum(node.role == "manager" for node in nodes)
-                host.preflight(len(nodes), engine=self.engine, managers=managers, running=len(plan.keep))
+                if self.spec.backend == "vagrant":
+                    host.preflight_virtual(len(nodes), running=len(plan.keep))
+                else:
+                    host.preflight(len(nodes), engine=self.engine, managers=managers, running=len(plan.keep))
         with steps.step("Images"):
-            image = images.ensure_node_image(self.engine, steps.emit, steps.note)
+            backend = self.context.maker(self.spec, steps.note)
             if self.spec.registry:
                 images.ensure_all(self.engine, steps.emit, steps.note)
             steps.note("")
-        backend = self.context.maker(self.spec.backend, image)
         with self._undone_on_failure(backend, plan):
             with steps.step("Network and keys"):
                 subnet = self._base(backend, record)
@@ -95,6 +98,17 @@ class _Up:
                     self._ports(record)
         with steps.step("Verifying"):
             self._verify(record)
+        return record
+
+    def _standing(self) -> LabRecord | None:
+        """The lab as it stands. Raises UsageError when it is made of something else than the spec wants."""
+        holding = self.context.holding(self.spec.name)
+        record = holding.find(self.spec.name)
+        if record is not None and holding.name not in ("fake", self.spec.backend):
+            raise UsageError(
+                f"lab {self.spec.name} stands already, with the backend {holding.name}, not {self.spec.backend}",
+                hint=f"`labctl down -l {self.spec.name}` removes it; another --name makes one beside it.",
+            )
         return record
 
     def _warn(self, plan: Plan) -> None:
@@ -127,12 +141,13 @@ class _Up:
         stay = (*plan.keep, *plan.extra)
         taken = [node.address for node in (*stay, *plan.start)]
         addresses = free_addresses(subnet, taken, len(plan.create))
-        plans = self._node_plans(plan, addresses)
+        plans = self._node_plans(backend, plan, addresses)
+        backend.expect(self.spec, plans, plan.start)
         forming = Forming(backend, self.spec, self.steps.emit, self.steps.note, existing=stay)
         if self.options.verify and self.spec.registry and self.formed:
             forming.fetch = PROBE_IMAGE
         with contextlib.closing(forming), ThreadPoolExecutor(1, "labctl-registry") as aside:
-            serving = aside.submit(self._registry, subnet) if self.spec.registry else None
+            serving = aside.submit(self._registry, backend, subnet) if self.spec.registry else None
             with self.steps.step("Nodes"):
                 forming.boot(plans, plan.start)
                 if self.formed:
@@ -146,11 +161,11 @@ class _Up:
                 record = self._swarm(backend, forming)
         return record
 
-    def _registry(self, subnet: str) -> None:
-        network = f"labctl-{self.spec.name}"
-        registry.ensure_registry(
-            self.engine, self.spec.name, network, registry_address(subnet), self.steps.emit, images.mirror_mode()
-        )
+    def _registry(self, backend: Backend, subnet: str) -> None:
+        place = backend.place_beside(self.spec.name, subnet)
+        if place.publish_at:
+            wait_until("this host's end of the machines' network", lambda: _is_here(place.publish_at), limit=BOOT_LIMIT)
+        registry.ensure_registry(self.engine, self.spec.name, place, self.steps.emit, images.mirror_mode())
 
     def _registry_step(self, serving: Future[None]) -> None:
         with self.steps.step("Registry and mirror"):
@@ -163,8 +178,8 @@ class _Up:
             # None of those that run can change the swarm; one of those that are starting may.
             return None
 
-    def _node_plans(self, plan: Plan, addresses: Sequence[str]) -> list[NodePlan]:
-        mesh = not ipvs_available()
+    def _node_plans(self, backend: Backend, plan: Plan, addresses: Sequence[str]) -> list[NodePlan]:
+        mesh = not backend.has_own_kernel and not ipvs_available()
         uplink = host.uplink_mtu()
         environment = {"MESH": "on" if mesh else "off"} | ({"UPLINK_MTU": str(uplink)} if uplink < LAB_MTU else {})
         first = self.spec.all_nodes()[0].name
@@ -177,6 +192,7 @@ class _Up:
                     uplink_mtu=uplink,
                     registry=self.spec.registry,
                     mesh=mesh,
+                    hub=HUB_OUTSIDE if backend.has_own_kernel else HUB,
                     options=self.spec.engine,
                     node_options=node.engine,
                 ),
@@ -243,3 +259,11 @@ class _Up:
                     backend.remove_node(node)
         except LabctlError as problem:
             self.steps.emit(Warned(f"could not take everything back: {problem.message}; `labctl down` tries again"))
+
+
+def _is_here(address: str) -> None:
+    """Raise Pending while no interface of this host has the address."""
+    import psutil
+
+    if not any(one.address == address for found in psutil.net_if_addrs().values() for one in found):
+        raise Pending(f"no interface has {address}")

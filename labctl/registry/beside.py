@@ -39,10 +39,12 @@ class Beside:
     env: Mapping[str, str] = field(default_factory=dict)
     mounts: Sequence[Mapping[str, Any]] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
+    # Ports published at an address of this host, for machines outside the engine's networks: (address, port) -> port.
+    fixed: Mapping[tuple[str, int], str] = field(default_factory=dict)
 
     def body(self, host_port: int) -> dict[str, Any]:
         """The body of POST /containers/create. No host path and no socket is mounted, no privilege given."""
-        endpoint: dict[str, Any] = {"Aliases": list(self.aliases)}
+        endpoint: dict[str, Any] = {"Aliases": list(self.aliases)} if self.aliases else {}
         if self.address:
             endpoint["IPAMConfig"] = {"IPv4Address": self.address}
         host: dict[str, Any] = {
@@ -52,8 +54,13 @@ class Beside:
             "RestartPolicy": {"Name": "no"},
             "LogConfig": {"Type": "json-file", "Config": {"max-size": "5m", "max-file": "2"}},
         }
+        bindings: dict[str, list[dict[str, str]]] = {}
         if self.port:
-            host["PortBindings"] = {self.port: [{"HostIp": "127.0.0.1", "HostPort": str(host_port)}]}
+            bindings[self.port] = [{"HostIp": "127.0.0.1", "HostPort": str(host_port)}]
+        for (address, outside), inside in self.fixed.items():
+            bindings.setdefault(inside, []).append({"HostIp": address, "HostPort": str(outside)})
+        if bindings:
+            host["PortBindings"] = bindings
         marks = {labels.LAB: self.lab, labels.KIND: self.kind, **self.labels}
         return {
             "Image": self.image,
@@ -61,7 +68,7 @@ class Beside:
             "Cmd": list(self.command),
             "Env": [f"{key}={value}" for key, value in self.env.items()],
             "Labels": marks | ({labels.PORT: str(host_port)} if self.port else {}) | {CONFIG: self.digest()},
-            "ExposedPorts": {self.port: {}} if self.port else {},
+            "ExposedPorts": {port: {} for port in bindings},
             "HostConfig": host,
             "NetworkingConfig": {"EndpointsConfig": {self.network: endpoint}},
         }
@@ -69,7 +76,9 @@ class Beside:
     def digest(self) -> str:
         """What is alike has the same digest; the port of this host is not part of it."""
         parts = [self.image, *self.command, self.network, self.port, self.address, *self.aliases]
-        rest = [dict(self.env), [dict(mount) for mount in self.mounts], dict(self.labels)]
+        rest: list[object] = [dict(self.env), [dict(mount) for mount in self.mounts], dict(self.labels)]
+        if self.fixed:
+            rest.append([[*outside, inside] for outside, inside in self.fixed.items()])
         return hashlib.sha256(json.dumps([parts, rest], sort_keys=True).encode()).hexdigest()[:12]
 
 

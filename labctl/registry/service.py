@@ -3,14 +3,17 @@
 registry:5000   what the lab's users push; published on 127.0.0.1 too
 registry:5001   the mirror: labctl's own images, and stand-ins where the Hub is out of reach
 hub:5001        the cache of the Hub's originals; where the Hub is out of reach, the mirror once more
+                (virtual machines reach all three at this host's end of their network, the cache at 5002)
 
 Nodes ask the two mirrors in this order, so labctl/... is never asked of the Hub.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from labctl.backend import Place
 from labctl.concurrent import together
 from labctl.engine import Engine
 from labctl.errors import LabError
@@ -27,6 +30,7 @@ __all__ = ["RegistryInfo", "ensure_registry", "find_registry", "open_registry"]
 KIND, HUB_KIND = "registry", "hub"
 START_LIMIT = 20.0
 UPSTREAM = "MIRROR_UPSTREAM"
+HUB_OUTSIDE = {5002: "5001/tcp"}  # beside the registry's own two ports, where both share one address
 
 
 @dataclass(frozen=True)
@@ -45,29 +49,25 @@ class RegistryInfo:
         return f"http://127.0.0.1:{self.host_port}"
 
 
-def ensure_registry(  # noqa: PLR0917  they are what a registry needs, in the order in which they are known
-    engine: Engine,
-    lab: str,
-    network: str,
-    address: str,
-    emit: Emit = quiet,
-    mode: MirrorMode | None = None,
+def ensure_registry(
+    engine: Engine, lab: str, place: Place, emit: Emit = quiet, mode: MirrorMode | None = None
 ) -> RegistryInfo:
-    """Let the lab's registry and mirror run on `network` at `address`, and answer.
+    """Let the lab's registry and mirror run where the backend wants them, and answer.
 
     Run again it changes nothing; one that is stopped is started, one that is not as it should be is
     replaced, and what was pushed stays. Raises WaitTimeout when it does not answer within 20 s.
     """
     chosen = mode or mirror_mode()
     image = ensure_services(engine, emit)
-    hub = _hub(lab, image, network, chosen)
+    hub = _hub(lab, image, place, chosen)
+    own = _registry(lab, image, place, chosen)
     if chosen.upstream:
-        together(lambda: converge(engine, hub), lambda: _serve(engine, _registry(lab, image, network, address, chosen)))
+        together(lambda: converge(engine, hub), lambda: _serve(engine, own))
     else:
         if engine.container(hub.name) is not None:
             engine.remove(hub.name)
             emit(Noted("Docker Hub is out of reach: stand-ins take its images' places"))
-        _serve(engine, _registry(lab, image, network, address, chosen))
+        _serve(engine, own)
     return find_registry(engine, lab)
 
 
@@ -100,7 +100,7 @@ def open_registry(engine: Engine, lab: str) -> RegistryApi:
     return api
 
 
-def _registry(lab: str, image: str, network: str, address: str, mode: MirrorMode) -> Beside:
+def _registry(lab: str, image: str, place: Place, mode: MirrorMode) -> Beside:
     own = {
         "Type": "volume",
         "Source": f"{lab}-registry",
@@ -113,23 +113,30 @@ def _registry(lab: str, image: str, network: str, address: str, mode: MirrorMode
         name=f"{lab}-registry",
         image=image,
         command=("registry+mirror",),
-        network=network,
+        network=place.network,
         port="5000/tcp",
-        address=address,
-        aliases=("registry", "mirror", *(() if mode.upstream else ("hub",))),
+        address=place.address,
+        aliases=() if place.publish_at else ("registry", "mirror", *(() if mode.upstream else ("hub",))),
+        fixed=_published(place, {5000: "5000/tcp", 5001: "5001/tcp"} | ({} if mode.upstream else HUB_OUTSIDE)),
         mounts=(own, store_mount(mode.store, "/var/lib/mirror", read_only=True)),
     )
 
 
-def _hub(lab: str, image: str, network: str, mode: MirrorMode) -> Beside:
+def _published(place: Place, ports: Mapping[int, str]) -> dict[tuple[str, int], str]:
+    """The ports at the address where machines outside the engine's networks ask; none for containers."""
+    return {(place.publish_at, port): inside for port, inside in ports.items()} if place.publish_at else {}
+
+
+def _hub(lab: str, image: str, place: Place, mode: MirrorMode) -> Beside:
     return Beside(
         lab=lab,
         kind=HUB_KIND,
         name=f"{lab}-hub",
         image=image,
         command=("mirror",),
-        network=network,
-        aliases=("hub",),
+        network=place.network,
+        aliases=() if place.publish_at else ("hub",),
+        fixed=_published(place, HUB_OUTSIDE),
         # Beside the mirror's own port, so that nodes are told the same two mirrors with and without the Hub.
         env={UPSTREAM: mode.upstream, "REGISTRY_HTTP_ADDR": ":5001"},
         mounts=(store_mount(HUB_CACHE, "/var/lib/registry", read_only=False),),

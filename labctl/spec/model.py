@@ -27,6 +27,7 @@ __all__ = [
 ]
 
 Backend = Literal["dind", "vagrant"]
+Provider = Literal["libvirt", "virtualbox", "hyperv"]
 Role = Literal["manager", "worker"]
 Swarm = Literal["formed", "empty"]
 Membership = Literal["joined", "bare"]
@@ -148,6 +149,9 @@ class LabSpec(Model):
 
     name: str = Field("lab", description="the lab's name; several labs live side by side")
     backend: Backend = Field("dind", description="dind: nodes are containers; vagrant: virtual machines")
+    provider: Provider | None = Field(
+        None, description="who runs virtual machines: libvirt, virtualbox or hyperv; found out where not said"
+    )
     managers: Annotated[int, Field(ge=1, le=MAX_MANAGERS, description="how many managers, 1 to 7")] = 1
     workers: Annotated[int, Field(ge=0, le=MAX_NODES, description="how many workers")] = 3
     nodes: tuple[NodeSpec, ...] = Field(

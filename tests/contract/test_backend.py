@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from labctl import host, images
+from labctl import host
 from labctl.backend import Backend, DindBackend, FakeBackend, NodePlan
 from labctl.backend.daemon import engine_config
 from labctl.events import Event, NodeStarted
@@ -23,8 +23,7 @@ def backend(request: pytest.FixtureRequest, lab_name: str) -> Iterator[Backend]:
         made = FakeBackend()
     else:
         context: Context = request.getfixturevalue("context")
-        image = images.ensure_node_image(context.engine, context.emit, lambda _: None)
-        made = context.maker("dind", image)
+        made = context.maker(LabSpec())
     yield made
     made.destroy(lab_name, ())
 

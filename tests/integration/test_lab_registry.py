@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from labctl import images
+from labctl.backend import Place
 from labctl.concurrent import each
 from labctl.engine import Engine
 from labctl.errors import LabError, NotFoundError
@@ -72,7 +73,7 @@ def converge(lab: Lab, mode: MirrorMode | None = None) -> tuple[RegistryInfo, li
     assert lab.record.subnet is not None
     address = registry_address(lab.record.subnet)
     engine = lab.context.engine
-    info = ensure_registry(engine, lab.name, f"labctl-{lab.name}", address, heard.append, mode or MirrorMode())
+    info = ensure_registry(engine, lab.name, Place(f"labctl-{lab.name}", address), heard.append, mode or MirrorMode())
     return info, heard
 
 

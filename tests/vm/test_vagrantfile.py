@@ -139,9 +139,8 @@ def test_virtualbox(folder: Path) -> None:
     assert [command for event, command in own["customizations"] if event == "pre-boot"] == [
         ["modifyvm", "id", "--cpus", 2],
         ["modifyvm", "id", "--memory", "768"],
-        ["modifyvm", "id", "--natdnshostresolver1", "on"],
-        ["modifyvm", "id", "--audio", "none"],
-        ["modifyvm", "id", "--usb", "off"],
+        ["modifyvm", "id", "--natdnshostresolver1", "on", "--nat-localhostreachable1", "off"],
+        ["modifyvm", "id", "--audio-enabled", "off", "--usb", "off"],
         ["modifyvm", "id", "--uart1", "0x3F8", "4", "--uartmode1", "file", str(folder / "manager1.log")],
     ]
 
@@ -178,7 +177,7 @@ def test_libvirt(folder: Path) -> None:
             "libvirt__network_name": "labctl-shop",
             "libvirt__host_ip": "192.168.57.1",
             "libvirt__dhcp_enabled": False,
-            "libvirt__forward_mode": "open",
+            "libvirt__forward_mode": "route",
         }
     ]
     own = found["provider"]

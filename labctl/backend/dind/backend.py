@@ -9,10 +9,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from labctl import pki
-from labctl.backend.base import LabRecord, NodePlan
-from labctl.backend.daemon import TLS_FOLDER
+from labctl.backend.base import LabRecord, NodePlan, Place
 from labctl.backend.dind.config import container_name, network_name, node_container
 from labctl.backend.dind.ports import free_port, is_port_taken
+from labctl.backend.node_files import authority_of, node_files
 from labctl.concurrent import each, together
 from labctl.engine import Endpoint, Engine
 from labctl.engine.client import tar_of
@@ -21,8 +21,8 @@ from labctl.events import Emit, NodeRemoved, NodeStarted, quiet
 from labctl.node import Node
 from labctl.pki import ssh_keys
 from labctl.spec import labels
-from labctl.spec.addresses import dynamic_range, gateway
-from labctl.state import lab_dir, lab_path
+from labctl.spec.addresses import dynamic_range, gateway, registry_address
+from labctl.state import lab_path
 from labctl.transport import DockerExec
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class DindBackend:
     """Nodes as containers. `capabilities` and `confinement` are what the host gives them, `mtu` is the networks'."""
 
     name = "dind"
+    has_own_kernel = False
 
     def __init__(
         self,
@@ -104,6 +105,13 @@ class DindBackend:
         self.engine.create_volume(f"labctl-{spec.name}-spec-{secrets.token_hex(4)}", marks)
         for found in old:
             self.engine.remove_volume(found["Name"])
+
+    def place_beside(self, lab: str, subnet: str) -> Place:
+        """The registry is on the nodes' own network."""
+        return Place(network=network_name(lab), address=registry_address(subnet))
+
+    def expect(self, spec: LabSpec, plans: Sequence[NodePlan], starts: Sequence[Node] = ()) -> None:
+        """Containers are made one by one, all at the same time."""
 
     def create_node(self, spec: LabSpec, plan: NodePlan, emit: Emit = quiet) -> Node:
         """Make a node's container, give it its keys and its engine's configuration, and start it."""
@@ -199,21 +207,11 @@ class DindBackend:
             ) from refused
 
     def _files(self, spec: LabSpec, plan: NodePlan) -> dict[str, tuple[bytes, int]]:
-        names = [plan.spec.name, plan.address, "localhost", "127.0.0.1", f"{spec.name}-{plan.spec.name}", *plan.aliases]
-        server = self._authority(spec.name).server(f"{plan.spec.name} of {spec.name}", dict.fromkeys(names))
-        keys = ssh_keys(spec.name)
-        environment = "".join(f"{key}={value}\n" for key, value in plan.environment.items())
-        config = json.dumps(plan.engine_config, indent=2).encode()
-        tls = TLS_FOLDER.strip("/")
+        host = ssh_keys(spec.name).host
         return {
-            "etc/docker/daemon.json": (config, 0o644),
-            "etc/labctl/environment": (environment.encode(), 0o644),
-            "etc/labctl/authorized_keys": (keys.client.certificate, 0o644),
-            "etc/ssh/ssh_host_ed25519_key": (keys.host.key, 0o600),
-            "etc/ssh/ssh_host_ed25519_key.pub": (keys.host.certificate, 0o644),
-            f"{tls}/ca.pem": (self._authority(spec.name).certificate, 0o644),
-            f"{tls}/cert.pem": (server.certificate, 0o644),
-            f"{tls}/key.pem": (server.key, 0o600),
+            **node_files(self._authority(spec.name), spec.name, plan),
+            "etc/ssh/ssh_host_ed25519_key": (host.key, 0o600),
+            "etc/ssh/ssh_host_ed25519_key.pub": (host.certificate, 0o644),
         }
 
     def prepare_keys(self, lab: str) -> None:
@@ -223,7 +221,7 @@ class DindBackend:
 
     def _authority(self, lab: str) -> pki.Authority:
         if lab not in self._authorities:
-            self._authorities[lab] = pki.Authority.load_or_create(lab_dir(lab), lab)
+            self._authorities[lab] = authority_of(lab)
         return self._authorities[lab]
 
     def _made(self, lab: str, plan: NodePlan, machine: str, port: int) -> Node:

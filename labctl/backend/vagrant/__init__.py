@@ -1,0 +1,6 @@
+"""The vagrant backend: nodes as virtual machines (VirtualBox, Hyper-V, libvirt)."""
+
+from labctl.backend.vagrant.backend import VagrantBackend
+from labctl.backend.vagrant.labfile import Box, VmLab
+
+__all__ = ["Box", "VagrantBackend", "VmLab"]

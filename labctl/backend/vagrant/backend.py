@@ -1,0 +1,308 @@
+"""The vagrant backend: finds and makes the virtual machines of a lab, one Vagrant folder a lab."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from labctl import pki
+from labctl.assets import asset
+from labctl.backend.base import LabRecord, NodePlan, Place
+from labctl.backend.node_files import authority_of, node_files
+from labctl.backend.vagrant.boot import Boot, console_tail
+from labctl.backend.vagrant.firstboot import engine_url, give, tell_hosts
+from labctl.backend.vagrant.labfile import Box, Machine, VmLab, folder_of
+from labctl.backend.vagrant.reach import answering
+from labctl.backend.vagrant.tool import Tool, vagrant_home
+from labctl.engine import Endpoint
+from labctl.errors import LabctlError, LabError, NodeDown
+from labctl.events import Emit, NodeRemoved, NodeStarted, quiet
+from labctl.node import Node
+from labctl.spec.addresses import gateway
+from labctl.state import lab_dir, lab_path, labs_of_machines
+from labctl.transport.ssh import Ssh
+from labctl.waiting import Pending, wait_until
+
+if TYPE_CHECKING:
+    from labctl.spec import LabSpec, Role
+
+__all__ = ["VagrantBackend"]
+
+USER = "vagrant"
+# Vagrant gives up at its own boot_timeout (600 s in the Vagrantfile) and says why; this is a little more.
+BOOT_LIMIT = 660.0
+FIRST_LOGIN = 60.0  # seconds that a machine which takes connections may refuse a login, while it makes its keys
+# Vagrant's words for what a machine does, in ours.
+STATES = {"running": "running", "saved": "paused", "paused": "paused", "suspended": "paused", "not_created": "gone"}
+
+
+class VagrantBackend:
+    """Nodes as virtual machines. `box`, `provider` and `driver` (libvirt's settings) are for making them."""
+
+    name = "vagrant"
+    has_own_kernel = True
+
+    def __init__(
+        self,
+        *,
+        provider: str = "",
+        box: Box | None = None,
+        driver: Mapping[str, object] | None = None,
+        emit: Emit = quiet,
+        note: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._provider = provider
+        self._box = box
+        self._driver = dict(driver or {})
+        self._emit = emit
+        self._note = note
+        self._boot: Boot | None = None
+        self._authorities: dict[str, pki.Authority] = {}
+
+    def labs(self) -> list[str]:
+        """The names of the labs that have a Vagrant folder."""
+        return labs_of_machines()
+
+    def find(self, lab: str) -> LabRecord | None:
+        """The lab as its folder tells and its machines answer; None when there is no such folder."""
+        known = VmLab.load(lab)
+        if known is None:
+            return None
+        states = self._states(known)
+        nodes = [self._node(known, machine, states[machine.name]) for machine in known.nodes]
+        return LabRecord(
+            name=lab,
+            read_spec=lambda: _spec_of(known),
+            subnet=known.subnet,
+            network=f"labctl-{lab}",
+            nodes=tuple(sorted((node for node in nodes if node.state != "gone"), key=_in_order)),
+        )
+
+    def create_base(self, spec: LabSpec, subnet: str) -> None:
+        """Make the lab's Vagrant folder, and note the spec. Raises LabError when another provider has its machines."""
+        known = VmLab.load(spec.name)
+        if known is not None and self._provider and known.provider != self._provider and known.nodes:
+            raise LabError(
+                f"lab {spec.name} was made with {known.provider}, not with {self._provider}",
+                hint=f"Leave --provider out, or remove it first: `labctl down -l {spec.name}`.",
+            )
+        lab_dir(spec.name)
+        folder = folder_of(spec.name)
+        (folder / "consoles").mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(asset("Vagrantfile"), folder / "Vagrantfile")
+        lab = known or VmLab(spec.name, self._provider, subnet)
+        replace(lab, spec=_as_json(spec), box=lab.box or self._box, driver=lab.driver or self._driver).save()
+
+    def remember(self, spec: LabSpec) -> None:
+        """Note the spec in the lab's folder."""
+        replace(self._known(spec.name), spec=_as_json(spec)).save()
+
+    def prepare_keys(self, lab: str) -> None:
+        """Make or read the lab's CA and SSH keys ahead of the machines, once."""
+        self._authority(lab)
+        pki.ssh_keys(lab)
+
+    def place_beside(self, lab: str, subnet: str) -> Place:
+        """The registry is a container of this host's engine, published at this host's end of the network."""
+        return Place(network="bridge", publish_at=gateway(subnet))
+
+    def expect(self, spec: LabSpec, plans: Sequence[NodePlan], starts: Sequence[Node] = ()) -> None:
+        """Let one `vagrant up` make the planned machines and start the stopped ones, all at once."""
+        lab = self._known(spec.name)
+        for plan in plans:
+            lab = lab.with_node(plan.spec, plan.address)
+        lab.save()
+        names = [*(plan.spec.name for plan in plans), *(node.name for node in starts)]
+        if names:
+            self._boot = Boot(folder_of(lab.lab), lab.provider, names, self._note)
+        fresh = {plan.spec.name for plan in plans}
+        others = [m for m in lab.nodes if m.name not in fresh and plans]
+        for machine in [m for m in others if answering([m.address])]:
+            tell_hosts(self._transport(lab, machine), lab)
+
+    def create_node(self, spec: LabSpec, plan: NodePlan, emit: Emit = quiet) -> Node:
+        """Wait until the machine answers, and give it the files that make it a node."""
+        lab = self._known(spec.name)
+        machine = lab.machine(plan.spec.name)
+        if machine is None:
+            self.expect(spec, [plan])
+            return self.create_node(spec, plan, emit)
+        emit(NodeStarted(machine.name))
+        self._answers(machine)
+        files = node_files(self._authority(lab.lab), lab.lab, plan)
+        give(self._first_transport(lab, machine), machine, lab, files, user=USER)
+        return self._node(lab, machine, "running")
+
+    def look(self, node: Node) -> Node:
+        """The node as its machine now is."""
+        lab = VmLab.load(node.lab)
+        machine = lab.machine(node.name) if lab else None
+        if lab is None or machine is None:
+            return replace(node, state="gone")
+        return replace(node, state=self._states(replace(lab, nodes=(machine,)))[node.name])
+
+    def start(self, node: Node) -> Node:
+        """Start a node's machine; one that runs is fine."""
+        lab = self._known(node.lab)
+        machine = lab.machine(node.name)
+        if machine is None:
+            raise NodeDown(node.name, "gone")
+        if self._boot is None:
+            self._tool(lab).up([node.name])
+        self._answers(machine)
+        return self._node(lab, machine, "running")
+
+    def stop(self, node: Node, *, grace: int = 10) -> None:
+        """Shut a node's machine down in order. The provider's own limit (60 s) takes the place of `grace`."""
+        self._tool(self._known(node.lab)).halt([node.name])
+
+    def kill(self, node: Node) -> None:
+        """Pull a machine's plug; one that is down is fine."""
+        self._tool(self._known(node.lab)).halt([node.name], force=True)
+
+    def remove_node(self, node: Node) -> None:
+        """Remove a node's machine and its disk; one that is gone is fine."""
+        lab = self._known(node.lab)
+        if lab.machine(node.name) is None:
+            return
+        self._tool(lab).destroy([node.name])
+        self._known(node.lab).without(node.name).save()
+
+    def destroy(self, lab: str, nodes: Sequence[Node] = ()) -> list[str]:
+        """Remove the lab's machines with their disks and network, then its Vagrant folder."""
+        known = VmLab.load(lab)
+        if known is None:
+            return []
+        names = [machine.name for machine in known.nodes]
+        if names:
+            self._tool(known).destroy(names)
+        for name in names:
+            self._emit(NodeRemoved(f"{lab}-{name}"))
+        shutil.rmtree(folder_of(lab), ignore_errors=True)
+        return [*(f"{lab}-{name}" for name in names), f"labctl-{lab}"]
+
+    def console(self, node: Node, *, tail: int = 50) -> str:
+        """The last lines of the machine's serial console."""
+        try:
+            lines = self._console(node).read_text(errors="replace").splitlines()
+        except OSError:
+            return ""
+        return "\n".join(lines[-tail:])
+
+    def follow(self, node: Node, *, tail: int | None = None, wait: bool = False) -> Iterator[bytes]:
+        """What the machine said on its serial console."""
+        text = self.console(node, tail=tail if tail is not None else 1 << 20)
+        yield text.encode() + b"\n" if text else b""
+
+    # -- what only virtual machines can do
+
+    def suspend(self, lab: str, names: Sequence[str]) -> None:
+        """Write machines' memory to disk and stop them."""
+        self._tool(self._known(lab)).suspend(names)
+
+    def resume(self, lab: str, names: Sequence[str]) -> None:
+        """Let suspended machines go on."""
+        self._tool(self._known(lab)).resume(names)
+
+    def tool(self, lab: str) -> Tool:
+        """Vagrant in the lab's folder, for its snapshots."""
+        return self._tool(self._known(lab))
+
+    # -- below
+
+    def _answers(self, machine: Machine) -> None:
+        """Wait until the machine takes SSH connections on the lab's network."""
+
+        def look() -> None:
+            if answering([machine.address]):
+                return
+            if self._boot is not None:
+                self._boot.check()
+            said = console_tail(Path(machine.console))
+            waits_for = self._boot.said(machine.name) if self._boot is not None else "it boots"
+            raise Pending(f"{waits_for}; its console: {said or 'nothing yet'}")
+
+        wait_until(f"{machine.name} answering", look, limit=BOOT_LIMIT, pause=0.3, longest_pause=1.0, noted=self._note)
+
+    def _states(self, lab: VmLab) -> dict[str, str]:
+        """A machine that takes connections runs; of the others Vagrant is asked, which takes seconds."""
+        alive = answering([machine.address for machine in lab.nodes])
+        states = {machine.name: "running" for machine in lab.nodes if machine.address in alive}
+        if len(states) < len(lab.nodes):
+            told = self._tool(lab).states()
+            for machine in lab.nodes:
+                word = STATES.get(told.get(machine.name, "not_created"), "exited")
+                # Vagrant says "running" of one that hangs or boots: it is not up.
+                states.setdefault(machine.name, word)
+        return states
+
+    def _known(self, lab: str) -> VmLab:
+        known = VmLab.load(lab)
+        if known is None:
+            raise LabError(f"lab {lab} has no virtual machines", hint=f"`labctl up --name {lab} --backend vagrant`")
+        return known
+
+    def _tool(self, lab: VmLab) -> Tool:
+        return Tool(folder_of(lab.lab), lab.provider, heard=lambda machine, text: self._note(f"{machine}: {text}"))
+
+    def _console(self, node: Node) -> Path:
+        return folder_of(node.lab) / "consoles" / f"{node.name}.log"
+
+    def _authority(self, lab: str) -> pki.Authority:
+        if lab not in self._authorities:
+            self._authorities[lab] = authority_of(lab)
+        return self._authorities[lab]
+
+    def _node(self, lab: VmLab, machine: Machine, state: str) -> Node:
+        role: Role = "manager" if machine.role == "manager" else "worker"
+        return Node(
+            lab=lab.lab,
+            name=machine.name,
+            role=role,
+            address=machine.address,
+            state=state,
+            endpoint=Endpoint(engine_url(machine.address), lab_path(lab.lab)),
+            transport=self._transport(lab, machine),
+            machine=machine.machine,
+            show=self._emit,
+        )
+
+    def _transport(self, lab: VmLab, machine: Machine) -> Ssh:
+        return self._ssh(lab, machine, lab_path(lab.lab) / "id_ed25519")
+
+    def _first_transport(self, lab: VmLab, machine: Machine) -> Ssh:
+        """The way in at the first boot: by the box's well-known key, and the host key is written down."""
+        transport = self._ssh(lab, machine, vagrant_home() / "insecure_private_key", patience=FIRST_LOGIN)
+        transport.pin()
+        return transport
+
+    def _ssh(self, lab: VmLab, machine: Machine, key: Path, *, patience: float = 0.0) -> Ssh:
+        return Ssh(
+            machine.address,
+            node=machine.name,
+            user=USER,
+            key=key,
+            known_hosts=folder_of(lab.lab) / "known_hosts",
+            sudo=True,
+            patience=patience,
+        )
+
+
+def _spec_of(lab: VmLab) -> LabSpec | None:
+    from labctl.spec import read_mapping
+
+    try:
+        return read_mapping(dict(lab.spec), source="the lab's folder")
+    except LabctlError:
+        return None
+
+
+def _as_json(spec: LabSpec) -> dict[str, object]:
+    return spec.model_dump(mode="json", exclude_defaults=True)
+
+
+def _in_order(node: Node) -> tuple[bool, list[int]]:
+    return (not node.is_manager, [int(part) for part in node.address.split(".") if part])

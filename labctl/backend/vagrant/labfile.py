@@ -1,0 +1,150 @@
+"""lab.json: what the Vagrantfile is told of a lab, and what labctl remembers of it."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from labctl.errors import LabError
+from labctl.spec.addresses import gateway
+from labctl.state import lab_path, machines_path, write_private
+
+if TYPE_CHECKING:
+    from labctl.spec import NodeSpec
+
+__all__ = ["DEFAULT_MEMORY_MIB", "FILE", "Box", "Machine", "VmLab", "folder_of"]
+
+FILE = "lab.json"
+DEFAULT_MEMORY_MIB = 1024
+
+
+@dataclass(frozen=True)
+class Box:
+    """What machines are made from. Kernel and the like are only for providers that boot a kernel directly."""
+
+    name: str
+    url: str | None = None
+    version: str | None = None
+    is_prepared: bool = True
+    kernel: str | None = None
+    initrd: str | None = None
+    cmd_line: str | None = None
+
+
+@dataclass(frozen=True)
+class Machine:
+    """One virtual machine. `name` is the node's, `machine` what the provider calls it."""
+
+    name: str
+    hostname: str
+    machine: str
+    role: str
+    address: str
+    memory_mib: int
+    cpus: int
+    console: str
+
+
+@dataclass(frozen=True)
+class VmLab:
+    """A lab of virtual machines, as it is written down. The spec is the JSON that `LabSpec` reads back."""
+
+    lab: str
+    provider: str
+    subnet: str
+    box: Box | None = None
+    spec: Mapping[str, Any] = field(default_factory=dict)
+    driver: Mapping[str, Any] = field(default_factory=dict)  # the libvirt section: driver, cpu_mode, cpu_model, ...
+    nodes: tuple[Machine, ...] = ()
+
+    def with_node(self, spec: NodeSpec, address: str) -> VmLab:
+        """The lab with one machine more, or with that machine as the spec now has it."""
+        made = Machine(
+            name=spec.name,
+            hostname=spec.name,
+            machine=f"{self.lab}-{spec.name}",
+            role=spec.role,
+            address=address,
+            memory_mib=(spec.memory_bytes or DEFAULT_MEMORY_MIB << 20) >> 20,
+            cpus=max(1, round(spec.cpus or 1)),
+            console=str(folder_of(self.lab) / "consoles" / f"{spec.name}.log"),
+        )
+        return replace(self, nodes=(*(node for node in self.nodes if node.name != spec.name), made))
+
+    def without(self, name: str) -> VmLab:
+        """The lab without a machine."""
+        return replace(self, nodes=tuple(node for node in self.nodes if node.name != name))
+
+    def machine(self, name: str) -> Machine | None:
+        """The machine of a node."""
+        return next((node for node in self.nodes if node.name == name), None)
+
+    def save(self) -> None:
+        """Write it where the Vagrantfile reads it. Raises HostError."""
+        write_private(folder_of(self.lab) / FILE, json.dumps(self._as_json(), indent=2).encode())
+
+    def _as_json(self) -> dict[str, Any]:
+        network = ipaddress.IPv4Network(self.subnet)
+        box = self.box or Box("")
+        keys = [str(lab_path(self.lab) / "id_ed25519")]
+        return {
+            "lab": self.lab,
+            "provider": self.provider,
+            "spec": dict(self.spec),
+            "box": {"name": box.name, "url": box.url, "version": box.version, "prepared": box.is_prepared},
+            "network": {
+                "name": f"labctl-{self.lab}",
+                "subnet": self.subnet,
+                "netmask": str(network.netmask),
+                "gateway": gateway(self.subnet),
+                "bridge": None,
+            },
+            "ssh": {"user": "vagrant", "private_key": keys[0], "insert_key": False},
+            "libvirt": {
+                "kernel": box.kernel,
+                "initrd": box.initrd,
+                "cmd_line": box.cmd_line,
+                **self.driver,
+            },
+            "hyperv": {"switch": None},
+            "nodes": [asdict(node) for node in self.nodes],
+        }
+
+    @classmethod
+    def load(cls, lab: str) -> VmLab | None:
+        """Read a lab; None when there is none of virtual machines. Raises LabError when it cannot be read."""
+        path = folder_of(lab) / FILE
+        try:
+            said = json.loads(path.read_text())
+            box = said["box"]
+            direct = {key: said["libvirt"].pop(key, None) for key in ("kernel", "initrd", "cmd_line")}
+            return cls(
+                lab=said["lab"],
+                provider=said["provider"],
+                subnet=said["network"]["subnet"],
+                box=Box(box["name"], box["url"], box["version"], box["prepared"], **direct),
+                spec=said["spec"],
+                driver=said["libvirt"],
+                nodes=tuple(Machine(**node) for node in said["nodes"]),
+            )
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError) as problem:
+            raise LabError(
+                f"{path} cannot be read: {problem}",
+                hint=f"`vagrant destroy -f` in {path.parent} removes the machines, then remove that folder.",
+            ) from problem
+
+
+def folder_of(lab: str) -> Path:
+    """Where a lab's Vagrant files are, or would be."""
+    return machines_path(lab)
+
+
+def names_of(nodes: Sequence[Machine]) -> list[str]:
+    """The names that Vagrant knows the machines by: those of the nodes."""
+    return [node.name for node in nodes]

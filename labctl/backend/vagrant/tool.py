@@ -1,0 +1,141 @@
+"""Vagrant, as the calls that a lab needs. The one importer of python-vagrant; its errors become ours here."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from labctl.errors import HostError, LabError
+
+__all__ = ["Tool", "vagrant_home"]
+
+# ==> worker1: Booting VM...      and the continuation lines     worker1: SSH auth method: private key
+SAYS = re.compile(r"^(?:==>|   ) (?P<machine>[^:\s]+): (?P<text>.*)$")
+INSTALL = "`pip install 'labctl[vagrant]'` brings what drives Vagrant."
+MOST_WORDS = 3  # lines of Vagrant's complaint that are told: the first says what, the others seldom why
+
+
+class Tool:
+    """Vagrant in one folder. `heard` gets each machine's lines while a command runs."""
+
+    def __init__(self, folder: Path, provider: str, *, heard: Callable[[str, str], None] | None = None) -> None:
+        self._folder = folder
+        self._provider = provider
+        self._heard = heard or (lambda _machine, _text: None)
+
+    def up(self, machines: Sequence[str]) -> None:
+        """Make or start the machines. Raises LabError with what Vagrant said."""
+        with self._driven() as (vagrant, errors):
+            self._follow(vagrant.up(vm_name=_pattern(machines), provider=self._provider, stream_output=True), errors)
+
+    def halt(self, machines: Sequence[str], *, force: bool = False) -> None:
+        """Shut machines down in order, or pull their plugs; those that are down are fine."""
+        with self._driven() as (vagrant, _):
+            vagrant.halt(vm_name=_pattern(machines), force=force)
+
+    def suspend(self, machines: Sequence[str]) -> None:
+        """Write the machines' memory to disk and stop them."""
+        with self._driven() as (vagrant, _):
+            vagrant.suspend(vm_name=_pattern(machines))
+
+    def resume(self, machines: Sequence[str]) -> None:
+        """Let suspended machines go on."""
+        with self._driven() as (vagrant, _):
+            vagrant.resume(vm_name=_pattern(machines))
+
+    def destroy(self, machines: Sequence[str]) -> None:
+        """Remove machines with their disks; those that were never made are fine."""
+        with self._driven() as (vagrant, _):
+            vagrant.destroy(vm_name=_pattern(machines))
+
+    def states(self) -> Mapping[str, str]:
+        """Each machine's state in Vagrant's words: running, shutoff, poweroff, saved, paused, not_created."""
+        with self._driven() as (vagrant, _):
+            return {found.name: str(found.state) for found in vagrant.status()}
+
+    def save(self, snapshot: str) -> None:
+        """Save all machines under a name."""
+        with self._driven() as (vagrant, _):
+            vagrant.snapshot_save(snapshot)
+
+    def restore(self, snapshot: str) -> None:
+        """Put all machines back to what was saved under the name."""
+        with self._driven() as (vagrant, _):
+            vagrant.snapshot_restore(snapshot)
+
+    def snapshots(self) -> list[str]:
+        """The names under which machines were saved."""
+        with self._driven() as (vagrant, _):
+            return sorted({name for name in vagrant.snapshot_list() if name})
+
+    def forget(self, snapshot: str) -> None:
+        """Remove a snapshot of all machines."""
+        with self._driven() as (vagrant, _):
+            vagrant.snapshot_delete(snapshot)
+
+    def _follow(self, lines: Iterable[str], errors: IO[bytes]) -> None:
+        for line in lines:
+            found = SAYS.match(line.rstrip())
+            if found:
+                self._heard(found["machine"], found["text"].strip())
+        errors.flush()
+
+    @contextlib.contextmanager
+    def _driven(self) -> Iterator[tuple[Any, IO[bytes]]]:
+        try:
+            import vagrant
+        except ImportError as missing:
+            raise HostError("virtual machines need python-vagrant, which is not installed", hint=INSTALL) from missing
+        with tempfile.TemporaryFile() as errors:
+
+            @contextlib.contextmanager
+            def collecting() -> Iterator[IO[bytes]]:
+                yield errors
+
+            maker: Any = vagrant.Vagrant  # python-vagrant has no types
+            driver = maker(root=str(self._folder), err_cm=collecting, out_cm=collecting, env=_environment())
+            try:
+                yield driver, errors
+            except RuntimeError as problem:  # no executable of that name
+                raise HostError("Vagrant is not installed", hint="`labctl doctor --backend vagrant` tells how.") from (
+                    problem
+                )
+            except subprocess.CalledProcessError as failed:
+                raise LabError(_complaint(failed, errors)) from failed
+
+
+def _pattern(machines: Sequence[str]) -> str:
+    """Name several machines in one word, which spares a start of Vagrant for each of them."""
+    if len(machines) == 1:
+        return machines[0]
+    return f"/^({'|'.join(re.escape(name) for name in machines)})$/"
+
+
+def vagrant_home() -> Path:
+    """Where Vagrant keeps its boxes, and the key that opens each of them for the first time."""
+    return Path(os.environ.get("VAGRANT_HOME", "~/.vagrant.d")).expanduser()
+
+
+def _environment() -> dict[str, str]:
+    return {
+        **os.environ,
+        "VAGRANT_CHECKPOINT_DISABLE": "1",  # no call home, no wait for it
+        "VAGRANT_NO_COLOR": "1",
+        "VAGRANT_BOX_UPDATE_CHECK_DISABLE": "1",
+    }
+
+
+def _complaint(failed: subprocess.CalledProcessError, errors: IO[bytes]) -> str:
+    """What Vagrant said when it failed, in one line."""
+    errors.seek(0)
+    said = errors.read().decode(errors="replace") + (failed.output or b"").decode(errors="replace")
+    words = [line.strip() for line in said.splitlines() if line.strip()]
+    told = [SAYS.sub(r"\g<text>", line) for line in words if not line.startswith("==>")] or words
+    command = failed.cmd[1] if len(failed.cmd) > 1 else "?"
+    return f"vagrant {command} failed: {' '.join(told[:MOST_WORDS]) or f'exit code {failed.returncode}'}"

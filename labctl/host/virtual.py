@@ -1,0 +1,141 @@
+"""What virtual machines need of this machine, row by row, and the mending of it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from labctl.errors import HostError, LabctlError
+from labctl.events import CommandShown, Emit, Noted, Steps, Warned
+from labctl.host import apt
+from labctl.host.machine_facts import gather_machine, living, which
+from labctl.host.providers import Provider, asked, find_providers, vagrant_version
+from labctl.host.report import Report, Row, Verdict
+from labctl.host.shell import HostShell
+from labctl.waiting import Pending, wait_until
+
+__all__ = ["examine_virtual", "mend_virtual", "preflight_virtual"]
+
+PACKAGES = (
+    "vagrant", "vagrant-libvirt", "libvirt-daemon-system", "libvirt-daemon-driver-qemu", "libvirt-clients",
+    "qemu-system-x86", "qemu-utils", "ovmf", "iptables", "dnsmasq-base",
+)  # fmt: skip
+MEMORY_MIB = 1024  # of a machine where the spec says nothing
+SPARE_MIB = 512
+DISK_MIB = 1500  # what a fresh machine writes beside the box that all share
+START_LIMIT = 30.0
+# In this order where nothing manages services; each with the pid file that it writes.
+DAEMONS = (("virtlogd", Path("/run/virtlogd.pid")), ("libvirtd", Path("/run/libvirtd.pid")))
+
+
+def examine_virtual(nodes: int, *, memory_mib: int = MEMORY_MIB) -> Report:
+    """Look at what virtual machines need. Never raises: what cannot be found out is a row."""
+    return Report([_vagrant(), *(_provider(one) for one in _ordered(find_providers())), _memory(nodes, memory_mib)])
+
+
+def preflight_virtual(nodes: int, *, memory_mib: int = MEMORY_MIB, running: int = 0) -> None:
+    """Refuse a lab that does not fit into this machine's memory. Raises HostError."""
+    row = _memory(nodes - running, memory_mib)
+    if row.verdict is Verdict.MEND:
+        raise HostError(f"{row.title}: {row.found}", hint=row.fix)
+
+
+def mend_virtual(report: Report, *, confirm: Callable[[str], bool], emit: Emit, nodes: int) -> Report:
+    """Install and start what virtual machines need, where this is a Debian with root; examine again."""
+    machine = gather_machine()
+    if report.good or not report.fixable:
+        return report
+    if not machine.is_root:
+        emit(Warned("this needs root: sudo labctl doctor --backend vagrant --fix"))
+        return report
+    steps = Steps(emit, total=2)
+    shell = HostShell(emit)
+    try:
+        if vagrant_version() is None or which("libvirtd") is None or asked(["qemu-img", "--version"]) is None:
+            if not confirm("Install Vagrant, libvirt and QEMU from this system's packages (apt-get)?"):
+                return report
+            with steps.step("install Vagrant, libvirt and QEMU"):
+                apt.update(shell, note=steps.note)
+                apt.install(shell, PACKAGES, note=steps.note)
+        if confirm("Start libvirt?"):
+            with steps.step("start libvirt"):
+                _start(shell, machine.service_manager, emit, steps.note)
+    except LabctlError as problem:
+        emit(Warned(f"{problem.message}{'. ' + problem.hint if problem.hint else ''}"))
+    return examine_virtual(nodes)
+
+
+def _ordered(found: list[Provider]) -> list[Provider]:
+    return sorted(found, key=lambda one: not one.usable)
+
+
+def _vagrant() -> Row:
+    version = vagrant_version()
+    if version is None:
+        fix = "sudo apt-get install vagrant vagrant-libvirt, or https://developer.hashicorp.com/vagrant/install"
+        return Row("vagrant", "Vagrant", Verdict.MEND, "it is not installed", fix, fixable=which("apt-get") is not None)
+    return Row("vagrant", "Vagrant", Verdict.GOOD, version)
+
+
+def _provider(provider: Provider) -> Row:
+    """One usable provider suffices: another one that is not there is no fault, except libvirt on Linux alone."""
+    title = {"libvirt": "libvirt", "virtualbox": "VirtualBox", "hyperv": "Hyper-V"}[provider.name]
+    if provider.usable:
+        verdict = Verdict.MADE_UP_FOR if provider.notice else Verdict.GOOD
+        told = f"{provider.version}, {provider.driver}" if provider.driver else provider.version
+        return Row(provider.name, title, verdict, f"{told}{': ' + provider.notice if provider.notice else ''}")
+    others = any(one.usable for one in find_providers() if one.name != provider.name)
+    main = provider.name == "libvirt" and which("apt-get") is not None
+    verdict = Verdict.GOOD if others or not main else Verdict.MEND
+    return Row(provider.name, title, verdict, provider.problem, provider.fix or None, fixable=main and not others)
+
+
+def _memory(nodes: int, memory_mib: int) -> Row:
+    import psutil
+
+    free = psutil.virtual_memory().available >> 20
+    wanted = nodes * memory_mib + SPARE_MIB
+    if wanted > free:
+        fits = max(0, (free - SPARE_MIB) // memory_mib)
+        said = f"{nodes} machines of {memory_mib} MiB take {wanted} MiB of {free} MiB free"
+        return Row("vm-memory", "memory", Verdict.MEND, said, f"--nodes {fits} fits, or less `memory` a node")
+    return Row("vm-memory", "memory", Verdict.GOOD, f"{nodes} machines of {memory_mib} MiB; {free} MiB free")
+
+
+def _start(shell: HostShell, manager: str | None, emit: Emit, note: Callable[[str], None]) -> None:
+    if manager == "systemd":
+        result = shell.run(["systemctl", "enable", "--now", "virtlogd.socket", "libvirtd"], limit=60, note=note)
+        if not result.ok:
+            raise HostError(f"`{result.shown}` exited {result.code}: {result.stdout.strip()[-200:]}")
+    else:
+        for daemon, pidfile in DAEMONS:
+            if living(pidfile, daemon) is None:
+                program = which(daemon)
+                if program is None:
+                    raise HostError(f"{daemon} is not installed", hint="`labctl doctor --backend vagrant --fix`")
+                emit(CommandShown("host", f"{daemon} --daemon"))
+                _spawn(program, pidfile)
+                emit(Noted(f"started {daemon}, pid file {pidfile}"))
+
+    def probe() -> None:
+        found = next(one for one in find_providers() if one.name == "libvirt")
+        if not found.usable:
+            raise Pending(found.problem)
+
+    wait_until("libvirt", probe, limit=START_LIMIT, pause=0.2, noted=note)
+
+
+def _spawn(program: str, pidfile: Path) -> None:
+    pidfile.unlink(missing_ok=True)
+    pid = os.posix_spawn(program, [program, "--daemon", "--pid-file", str(pidfile)], dict(os.environ))
+    ended = time.monotonic() + START_LIMIT
+    while time.monotonic() < ended:
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done:
+            if os.waitstatus_to_exitcode(status) != 0:
+                raise HostError(f"{program} did not start", hint="Its log is below /var/log/libvirt, or on syslog.")
+            return
+        time.sleep(0.05)
+    raise HostError(f"{program} did not go into the background within {START_LIMIT:g} s")
