@@ -35,7 +35,7 @@ MARKS = {"good": ("✓", "green"), "made-up-for": ("~", "yellow"), "mend": ("✗
 @click.option("-y", "--yes", is_flag=True, help="Answer yes to all that --fix asks.")
 @output_option
 @click.pass_context
-def doctor(ctx: click.Context, nodes: int, backend: str, fix: bool, yes: bool, output: str) -> None:
+def doctor(ctx: click.Context, *, nodes: int, backend: str, fix: bool, yes: bool, output: str) -> None:
     """What this machine can give a lab, and what must be mended.
 
     Each row is good (✓), made up for by labctl (~), or must be mended (✗), with one line that does it.
@@ -50,16 +50,17 @@ def doctor(ctx: click.Context, nodes: int, backend: str, fix: bool, yes: bool, o
     from labctl.host import examine, examine_virtual
 
     virtual = backend == "vagrant"
+    asked = f"--nodes {nodes}{' --backend vagrant' if virtual else ''}"
     report = examine_virtual(nodes) if virtual else examine(nodes)
     if fix:
         report = _mended(ctx, report, nodes, yes=yes, virtual=virtual)
     if output == "json":
         print_json({"nodes": nodes, **report.to_dict()})
     elif sys.stdout.isatty():
-        _draw(report, nodes)
+        _draw(report, asked)
     else:
-        _print(report, nodes)
-    click.echo(_summary(report, nodes), err=True)
+        _print(report, asked)
+    click.echo(_summary(report, nodes, asked), err=True)
     ctx.exit(0 if report.good else 3)
 
 
@@ -82,7 +83,7 @@ def _mended(ctx: click.Context, report: Report, nodes: int, *, yes: bool, virtua
     return mend(report, confirm=confirm, emit=emit, nodes=nodes)
 
 
-def _draw(report: Report, nodes: int) -> None:
+def _draw(report: Report, asked: str) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -91,33 +92,33 @@ def _draw(report: Report, nodes: int) -> None:
     for row in report:
         mark, style = MARKS[row.verdict]
         told = Text(row.found)
-        if line := _fix_of(row, nodes):
+        if line := _fix_of(row, asked):
             told.append(f"\n→ {line}", style="bold" if row.verdict == "mend" else "dim")
         table.add_row(Text(mark, style=style), Text(row.title), told)
     Console(highlight=False).print(table)
 
 
-def _print(report: Report, nodes: int) -> None:
+def _print(report: Report, asked: str) -> None:
     """Plain lines: verdict, title, what was found; the fix on a line of its own below."""
     width = max(len(row.title) for row in report)
     for row in report:
         click.echo(f"{row.verdict:<12} {row.title:<{width}}  {row.found}")
-        if line := _fix_of(row, nodes):
+        if line := _fix_of(row, asked):
             click.echo(f"{'':<12} {'':<{width}}  -> {line}")
 
 
-def _fix_of(row: Row, nodes: int) -> str:
+def _fix_of(row: Row, asked: str) -> str:
     if row.fix is None:
         return ""
     can_itself = row.fixable and "doctor --fix" not in row.fix
-    return f"{row.fix}   (or `labctl doctor --nodes {nodes} --fix`)" if can_itself else row.fix
+    return f"{row.fix}   (or `labctl doctor {asked} --fix`)" if can_itself else row.fix
 
 
-def _summary(report: Report, nodes: int) -> str:
+def _summary(report: Report, nodes: int, asked: str) -> str:
     many = f"{nodes} node{'' if nodes == 1 else 's'}"
     if report.good:
         return f"A lab of {many} can run here."
     bad = ", ".join(row.title for row in report.to_mend)
     can = [row for row in report.to_mend if row.fixable]
-    how = f" `labctl doctor --nodes {nodes} --fix` sees to {'it' if len(can) == len(report.to_mend) else 'some'}."
+    how = f" `labctl doctor {asked} --fix` sees to {'it' if len(can) == len(report.to_mend) else 'some'}."
     return f"A lab of {many} cannot run here yet: {bad}.{how if can else ''}"
