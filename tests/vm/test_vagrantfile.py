@@ -292,3 +292,11 @@ def test_vagrant_itself_is_content_with_libvirt(folder: Path) -> None:
 
     assert done.returncode == 0, done.stderr
     assert "validated successfully" in done.stdout
+
+
+def test_a_key_of_vagrants_own_making_is_not_put_aside(folder: Path) -> None:
+    spec = lab(folder, "libvirt")
+    spec["ssh"]["insert_key"] = True
+    ssh = machines(folder, "libvirt", spec)["manager1"]["ssh"]
+
+    assert (ssh["insert_key"], ssh["private_key_path"]) == (True, None)
