@@ -11,8 +11,11 @@ from labctl.errors import NotFoundError, UsageError
 
 __all__ = ["create", "size_options", "sizes"]
 
-# docker-machine's drivers that make virtual machines here.
-VM_DRIVERS = ("virtualbox", "hyperv", "libvirt", "kvm", "kvm2", "parallels", "vmware", "vmwarefusion", "xhyve")
+# docker-machine's drivers, and who runs such machines here.
+PROVIDERS = {"virtualbox": "virtualbox", "hyperv": "hyperv", "libvirt": "libvirt", "kvm": "libvirt", "kvm2": "libvirt"}
+OTHERS = ("parallels", "vmware", "vmwarefusion", "xhyve")
+
+DRIVER_HELP = "dind: a container; virtualbox, hyperv, libvirt: a virtual machine."
 
 
 def size_options(function: Any) -> Any:
@@ -28,7 +31,10 @@ def sizes(cpus: float | None, memory: str | None) -> dict[str, Any]:
 
 
 @click.command("create", context_settings={"ignore_unknown_options": True})
-@click.option("-d", "--driver", default="dind", show_default=True, metavar="DRIVER", help="dind: a container.")
+@click.option("-d", "--driver", default="dind", show_default=True, metavar="DRIVER", help=DRIVER_HELP)
+@click.option("--virtualbox-memory", "--hyperv-memory", "--kvm-memory", "mib", type=int, metavar="MIB", hidden=True)
+@click.option("--virtualbox-cpu-count", "--hyperv-cpu-count", "--kvm-cpu-count", "count", type=int, hidden=True)
+@click.option("--hyperv-virtual-switch", metavar="NAME", hidden=True)
 @size_options
 @click.option("--engine-opt", multiple=True, metavar="KEY=VALUE", help="A daemon.json option of its engine.")
 @click.option("--engine-label", multiple=True, metavar="KEY=VALUE", help="A label of its engine.")
@@ -37,7 +43,7 @@ def sizes(cpus: float | None, memory: str | None) -> dict[str, Any]:
 @click.option("--engine-storage-driver", metavar="NAME", help="Its engine's storage driver.")
 @click.argument("rest", metavar="NAME", nargs=-1, type=click.UNPROCESSED)
 @lab_command
-def create(app: App, driver: str, cpus: float | None, memory: str | None, rest: tuple[str, ...], **engine: Any) -> None:
+def create(app: App, *, driver: str, rest: tuple[str, ...], **given: Any) -> None:
     """Make one more bare engine: a machine in the lab's network that is in no swarm.
 
     Where there is no lab yet, it makes one with an empty swarm and this machine.
@@ -45,33 +51,37 @@ def create(app: App, driver: str, cpus: float | None, memory: str | None, rest: 
     \b
     labctl create myvm1
     labctl create --memory 1g myvm2
+    labctl create --driver virtualbox myvm3
     labctl ssh myvm1 "docker swarm init --advertise-addr $(labctl ip myvm1)"
     """
     from labctl.lab.growing import bare_node
     from labctl.lab.up import UpOptions, grow
 
-    _refuse_driver(driver)
+    kind = _kind(driver)
     name = _only_name(rest)
-    options = sizes(cpus, memory)
-    if given := _engine_options(engine):
-        options["engine"] = given
+    memory = given["memory"] or (f"{given['mib']}m" if given["mib"] else None)
+    options = sizes(given["cpus"] or given["count"], memory)
+    if engine := _engine_options(given):
+        options["engine"] = engine
     lab = _lab_name(app)
-    grow(app.context, lab, bare_node(lab, name, options), UpOptions(verify=False))
+    grow(app.context, lab, bare_node(lab, name, options, kind), UpOptions(verify=False))
     which = "" if app.lab_name is None else f" -l {lab}"
     click.echo(f"{name} is up and running. To talk to its engine from this shell:", err=True)
     click.echo(f'  eval "$(labctl env{which} {name})"', err=True)
 
 
-def _refuse_driver(driver: str) -> None:
-    """Say no before anything else of the line is looked at: the other options are the driver's own."""
+def _kind(driver: str) -> dict[str, str]:
+    """The driver as keys of a spec. What cannot be had is refused before anything else of the line is looked at."""
     if driver == "dind":
-        return
-    if driver in VM_DRIVERS:
+        return {}
+    if driver in PROVIDERS:
+        return {"backend": "vagrant", "provider": PROVIDERS[driver]}
+    if driver in OTHERS:
         raise UsageError(
-            f"--driver {driver} would make a virtual machine, which labctl cannot do yet",
+            f"--driver {driver} makes virtual machines in a way that labctl does not know",
             hint="Leave --driver out: the machine is a container then, and the rest of the tutorial stays the same.",
         )
-    raise NotFoundError("driver", driver, ["dind"])
+    raise NotFoundError("driver", driver, ["dind", *PROVIDERS])
 
 
 def _only_name(rest: tuple[str, ...]) -> str:

@@ -14,15 +14,24 @@ __all__ = ["bare_node", "more_nodes"]
 Extend = Callable[[LabRecord | None], LabSpec]
 
 
-def bare_node(lab: str, name: str, options: Mapping[str, Any]) -> Extend:
-    """One more engine that is in no swarm. A lab that is not there is made, of that one node and empty of a swarm."""
+def bare_node(lab: str, name: str, options: Mapping[str, Any], kind: Mapping[str, str] | None = None) -> Extend:
+    """One more engine that is in no swarm. A lab that is not there is made, of that one node and empty of a swarm.
+
+    `kind` is the backend and the provider that were asked for; a lab that stands has its own, and must agree.
+    """
+    wanted = dict(kind or {})
 
     def extend(record: LabRecord | None) -> LabSpec:
         node = {**options, "name": name, "role": "worker"}
         if record is None:
-            return read_mapping({"name": lab, "swarm": "empty", "nodes": [node]}, source="the new machine")
+            return read_mapping({"name": lab, "swarm": "empty", "nodes": [node], **wanted}, source="the new machine")
         spec = _spec_of(record)
         _refuse_taken(spec, record, [name])
+        if wanted and wanted["backend"] != spec.backend:
+            raise UsageError(
+                f"lab {spec.name} is made with {spec.backend}; --driver {wanted.get('provider')} is another kind",
+                hint="All machines of a lab are of one kind: leave --driver out, or make another lab with -l NAME.",
+            )
         return _extended(spec, [node if spec.swarm == "empty" else {**node, "swarm": "bare"}])
 
     return extend

@@ -11,8 +11,8 @@ import yaml
 from .conftest import Engine, Labctl
 
 
-@pytest.mark.parametrize("driver", ["virtualbox", "hyperv", "libvirt"])
-def test_a_driver_of_virtual_machines_is_refused_in_one_line(labctl: Labctl, driver: str) -> None:
+@pytest.mark.parametrize("driver", ["vmwarefusion", "xhyve"])
+def test_a_driver_that_labctl_does_not_know_is_refused_in_one_line(labctl: Labctl, driver: str) -> None:
     said = labctl("create", "--driver", driver, f"--{driver}-memory", "2048", f"--{driver}-cpus=2", "myvm1")
 
     assert said.code == 2
@@ -27,7 +27,7 @@ def test_a_driver_of_virtual_machines_is_refused_in_one_line(labctl: Labctl, dri
         (("create",), "no name was given"),
         (("create", "a", "b"), "2 names were given: a b"),
         (("create", "--driver", "dnid", "a"), "did you mean dind"),
-        (("create", "--virtualbox-memory", "2048", "a"), "No such option '--virtualbox-memory'"),
+        (("create", "--xhyve-memory", "2048", "a"), "No such option '--xhyve-memory'"),
         (("exec", "@worker", "uptime"), ""),
         (("exec", "@worker"), "behind `--`"),
         (("docker",), "what shall docker do"),
