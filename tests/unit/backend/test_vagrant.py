@@ -1,0 +1,148 @@
+"""The vagrant backend without a machine: what it writes down, how it talks to Vagrant, what it makes of the answers."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+
+from labctl.backend.vagrant.backend import VagrantBackend
+from labctl.backend.vagrant.boot import Boot, console_tail
+from labctl.backend.vagrant.firstboot import hosts_file
+from labctl.backend.vagrant.labfile import Box, VmLab, folder_of
+from labctl.backend.vagrant.tool import Tool
+from labctl.errors import HostError, LabError
+from labctl.spec import LabSpec, NodeSpec
+from labctl.state import lab_dir, labs_of_machines
+
+SUBNET = "192.168.57.0/24"
+
+
+@pytest.fixture
+def lab(state: Path) -> VmLab:
+    """A lab of two machines, written down."""
+    lab_dir("demo")
+    folder_of("demo").mkdir()
+    made = VmLab("demo", "libvirt", SUBNET, Box("labctl-1", url="file:///b.box", kernel="/k"), spec={"name": "demo"})
+    made = made.with_node(NodeSpec(name="manager1", role="manager", memory="2g", cpus=2), "192.168.57.11")
+    made = made.with_node(NodeSpec(name="worker1"), "192.168.57.12")
+    made.save()
+    return made
+
+
+def vagrant_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> Path:
+    """Put a program named vagrant first on PATH; it notes its words in the file that is returned."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    words = tmp_path / "words"
+    program = folder / "vagrant"
+    program.write_text(f'#!/bin/sh\necho "$*" >> {words}\n{script}\n')
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    return words
+
+
+def test_a_lab_is_read_as_it_was_written(lab: VmLab) -> None:
+    assert VmLab.load("demo") == lab
+    assert labs_of_machines() == ["demo"]
+
+
+def test_the_vagrantfile_is_told_all_it_needs(lab: VmLab) -> None:
+    said = json.loads((folder_of("demo") / "lab.json").read_text())
+
+    assert said["network"]["netmask"] == "255.255.255.0"
+    assert said["network"]["gateway"] == "192.168.57.1"
+    assert said["libvirt"]["kernel"] == "/k"
+    first = said["nodes"][0]
+    assert (first["machine"], first["memory_mib"], first["cpus"]) == ("demo-manager1", 2048, 2)
+    assert Path(first["console"]).parent.name == "consoles"
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"lab": 1}', "\x00"])
+def test_what_cannot_be_read_names_the_file_and_the_mend(lab: VmLab, content: str) -> None:
+    (folder_of("demo") / "lab.json").write_text(content)
+
+    with pytest.raises(LabError, match=r"lab\.json cannot be read") as caught:
+        VmLab.load("demo")
+    assert "vagrant destroy" in str(caught.value.hint)
+
+
+def test_a_lab_that_was_never_made_is_none(state: Path) -> None:
+    assert VmLab.load("nothing") is None
+    assert VagrantBackend().find("nothing") is None
+    assert VagrantBackend().destroy("nothing") == []
+
+
+def test_nodes_know_each_other_the_registry_and_the_manager(lab: VmLab) -> None:
+    lines = hosts_file(lab).splitlines()
+
+    assert "192.168.57.1 registry mirror hub" in lines
+    assert "192.168.57.11 manager1 manager" in lines
+    assert "192.168.57.12 worker1" in lines
+
+
+def test_another_provider_than_the_labs_is_refused(lab: VmLab) -> None:
+    backend = VagrantBackend(provider="virtualbox", box=Box("b"))
+
+    with pytest.raises(LabError, match="lab demo was made with libvirt, not with virtualbox"):
+        backend.create_base(LabSpec(name="demo"), SUBNET)
+
+
+def test_several_machines_are_one_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = vagrant_that(tmp_path, monkeypatch, "exit 0")
+    tool = Tool(tmp_path, "libvirt")
+
+    tool.up(["manager1", "worker1"])
+    tool.halt(["worker1"], force=True)
+
+    assert words.read_text().splitlines() == [
+        "up /^(manager1|worker1)$/ --provider=libvirt",
+        "halt worker1 --force",
+    ]
+
+
+def test_each_machines_lines_are_heard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    vagrant_that(tmp_path, monkeypatch, 'echo "Bringing up"; echo "==> w1: Booting VM..."; echo "    w1: SSH: x"')
+    heard: list[str] = []
+
+    boot = Boot(tmp_path, "libvirt", ["w1"], heard.append)
+    boot.wait()
+
+    assert heard == ["w1: Booting VM", "w1: SSH: x"]
+    assert boot.said("w1") == "SSH: x"
+
+
+def test_a_failure_is_vagrants_own_words_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    vagrant_that(tmp_path, monkeypatch, 'echo "==> w1: Booting"; echo "The box is broken." >&2; exit 1')
+
+    with pytest.raises(LabError, match=r"^vagrant up failed: The box is broken\.$"):
+        Tool(tmp_path, "libvirt").up(["w1"])
+
+
+def test_no_vagrant_is_told_with_the_mend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    with pytest.raises(HostError, match="Vagrant is not installed") as caught:
+        Tool(tmp_path, "libvirt").up(["w1"])
+    assert "doctor --backend vagrant" in str(caught.value.hint)
+
+
+def test_states_are_the_same_word_for_every_provider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    vagrant_that(
+        tmp_path,
+        monkeypatch,
+        "echo '1,w1,provider-name,libvirt'; echo '1,w1,state,shutoff'; "
+        "echo '1,w2,provider-name,libvirt'; echo '1,w2,state,not_created'",
+    )
+
+    assert Tool(tmp_path, "libvirt").states() == {"w1": "poweroff", "w2": "not_created"}
+
+
+def test_a_hanging_machines_last_word_is_found(tmp_path: Path) -> None:
+    console = tmp_path / "w1.log"
+    console.write_bytes(b"[ 1.0] one\r\n[ 2.0] Kernel panic - not syncing\r\n\r\n")
+
+    assert console_tail(console) == "[ 2.0] Kernel panic - not syncing"
+    assert console_tail(tmp_path / "none") == ""

@@ -1,0 +1,104 @@
+"""Who can run virtual machines, decided from what the programs say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from labctl.errors import HostError, UsageError
+from labctl.host import kvm, providers, virtual
+from labctl.host.providers import choose_provider, find_providers
+from labctl.host.report import Verdict
+
+VAGRANT = {"vagrant": "Vagrant 2.3.4\n"}
+LIBVIRT = {"libvirtd": "libvirtd (libvirt) 9.0.0\n", "qemu-system-x86_64": "QEMU emulator version 7.2\n"}
+BOX = {"VBoxManage": "7.0.20r163906\n"}
+
+
+@pytest.fixture(autouse=True)
+def a_linux_with_a_silent_libvirt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.system", lambda: "Linux")
+    monkeypatch.setattr(providers, "_libvirt_silence", lambda: "")
+    monkeypatch.setattr(providers, "kvm_problem", lambda: "")
+
+
+def says(answers: Mapping[str, str]) -> Callable[[Sequence[str]], str | None]:
+    """Programs that say these things, and no others."""
+    return lambda command: answers.get(command[0])
+
+
+def test_libvirt_with_kvm_comes_first() -> None:
+    found = choose_provider(None, says(VAGRANT | LIBVIRT | BOX))
+
+    assert (found.name, found.driver, found.notice) == ("libvirt", "kvm", "")
+
+
+def test_a_kvm_that_runs_nothing_is_made_up_for_by_emulation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(providers, "kvm_problem", lambda: "/dev/kvm is there and runs nothing: hung")
+
+    found = choose_provider("libvirt", says(VAGRANT | LIBVIRT))
+
+    assert found.driver == "qemu"
+    assert "emulated" in found.notice
+
+
+def test_virtualbox_is_taken_where_libvirt_is_not() -> None:
+    assert choose_provider(None, says(VAGRANT | BOX)).name == "virtualbox"
+
+
+def test_virtualbox_without_its_module_says_so() -> None:
+    said = "WARNING: The vboxdrv kernel module is not loaded.\n7.0.20r163906\n"
+
+    with pytest.raises(HostError, match="kernel module is not loaded") as caught:
+        choose_provider("virtualbox", says(VAGRANT | {"VBoxManage": said}))
+    assert "vboxconfig" in str(caught.value.hint)
+
+
+def test_no_vagrant_and_no_provider_are_told() -> None:
+    with pytest.raises(HostError, match="Vagrant is not installed"):
+        choose_provider(None, says({}))
+    with pytest.raises(HostError, match=r"no provider can run machines here: libvirt: .*virtualbox: .*hyperv: "):
+        choose_provider(None, says(VAGRANT))
+    with pytest.raises(UsageError, match="no provider 'vmware'"):
+        choose_provider("vmware", says(VAGRANT))
+
+
+def test_hyperv_is_windows_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not find_providers(says({}))[2].usable
+    monkeypatch.setattr("platform.system", lambda: "Windows")
+
+    assert find_providers(says({"powershell": "Running\n"}))[2].usable
+
+
+def test_too_little_memory_is_refused_with_what_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(HostError, match=r"memory: 4000 machines of 1024 MiB") as caught:
+        virtual.preflight_virtual(4000)
+    assert "--nodes" in str(caught.value.hint)
+
+
+def test_the_rows_say_what_to_mend(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(virtual, "vagrant_version", lambda: None)
+    monkeypatch.setattr(virtual, "find_providers", lambda: find_providers(says({})))
+
+    report = virtual.examine_virtual(2)
+
+    assert report.row("vagrant").verdict is Verdict.MEND
+    assert not report.good
+
+
+def test_what_was_found_of_kvm_is_remembered(state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    device = tmp_path / "kvm"
+    device.touch()
+    tries: list[int] = []
+    monkeypatch.setattr(kvm, "DEVICE", device)
+
+    def hang() -> str:
+        tries.append(1)
+        return "it hung"
+
+    monkeypatch.setattr(kvm, "_try", hang)
+
+    assert [kvm.kvm_problem(), kvm.kvm_problem()] == ["it hung", "it hung"]
+    assert len(tries) == 1
