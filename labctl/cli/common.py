@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ class App:
     lab_name: str | None = None
     verbose: bool = False
     progress: str = "auto"
+    transport: str | None = None
 
     @cached_property
     def emit(self) -> Emit:
@@ -42,7 +44,10 @@ class App:
         """This host's engine."""
         from labctl.lab import open_context
 
-        return open_context(self.emit)
+        if self.transport:
+            # For what is started from here too: an exercise's checks, and its own calls of labctl.
+            os.environ["LABCTL_TRANSPORT"] = self.transport
+        return open_context(self.emit, self.transport)
 
     def lab(self) -> Lab:
         """The lab that is meant. Raises NotFoundError or UsageError."""
@@ -52,7 +57,7 @@ class App:
 
 
 def lab_command(function: F) -> F:
-    """Give a command `-l/--lab` and `-v`, and hand it an App as its first argument."""
+    """Give a command `-l/--lab`, `--transport` and `-v`, and hand it an App as its first argument."""
 
     @click.option(
         "-l",
@@ -63,10 +68,16 @@ def lab_command(function: F) -> F:
         shell_complete=complete_labs,
         help="Which lab; `lab`, or the only one there is, where not said.",
     )
+    @click.option(
+        "--transport",
+        type=click.Choice(["exec", "ssh"]),
+        envvar="LABCTL_TRANSPORT",
+        help="How commands reach containers: by the engine's exec (as not said), or as machines, by SSH.",
+    )
     @click.option("-v", "--verbose", is_flag=True, help="Show each command as a person would type it.")
-    def wrapped(*args: Any, lab_name: str | None, verbose: bool, **kwargs: Any) -> Any:
+    def wrapped(*args: Any, lab_name: str | None, transport: str | None, verbose: bool, **kwargs: Any) -> Any:
         above = click.get_current_context().find_object(App) or App()
-        app = App(lab_name or above.lab_name, verbose or above.verbose, above.progress)
+        app = App(lab_name or above.lab_name, verbose or above.verbose, above.progress, transport or above.transport)
         return function(app, *args, **kwargs)
 
     wrapped.__name__ = function.__name__

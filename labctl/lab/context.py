@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast, get_args
 
 from labctl.backend import Backend, DindBackend
 from labctl.engine import Engine, host_endpoint
+from labctl.errors import UsageError
 from labctl.events import Emit, quiet
 from labctl.state import machines_path
+from labctl.transport import Way
 
 if TYPE_CHECKING:
     from labctl.spec import LabSpec
 
 __all__ = ["LAB_MTU", "Context", "open_context"]
 
+TRANSPORT = "LABCTL_TRANSPORT"
 LAB_MTU = 1500  # bytes; nodes talk over a bridge of this host, whatever the way out is like
 
 
 @dataclass
 class Context:
-    """This host's engine and the one who hears of events; backends are made of it."""
+    """This host's engine and the one who hears of events; backends are made of it.
+
+    `transport` is how commands reach nodes that are containers.
+    """
 
     engine: Engine
     emit: Emit = field(default=quiet)
+    transport: Way = "exec"
 
     def backend(self, kind: str = "dind") -> Backend:
         """A backend to find and change labs with, but not to make nodes (see `maker`)."""
@@ -32,7 +40,7 @@ class Context:
             from labctl.backend.vagrant import VagrantBackend
 
             return VagrantBackend(emit=self.emit)
-        return DindBackend(self.engine, emit=self.emit)
+        return DindBackend(self.engine, emit=self.emit, transport=self.transport)
 
     def holding(self, lab: str) -> Backend:
         """The backend that has the lab of that name; that of containers where there is none."""
@@ -57,9 +65,20 @@ class Context:
             confinement=node_confinement(self.engine.info()),
             mtu=LAB_MTU,
             emit=self.emit,
+            transport=self.transport,
         )
 
 
-def open_context(emit: Emit = quiet) -> Context:
-    """Find this host's engine; it is not asked anything yet. Raises HostError for one on another machine."""
-    return Context(Engine(host_endpoint()), emit)
+def open_context(emit: Emit = quiet, transport: str | None = None) -> Context:
+    """Find this host's engine; it is not asked anything yet. Raises HostError for one on another machine.
+
+    `transport` is LABCTL_TRANSPORT where it is not said. Raises UsageError for one that there is not.
+    """
+    return Context(Engine(host_endpoint()), emit, _way(transport or os.environ.get(TRANSPORT) or "exec"))
+
+
+def _way(name: str) -> Way:
+    ways = get_args(Way)
+    if name not in ways:
+        raise UsageError(f"{TRANSPORT}: there is no transport {name!r}; there is {' and '.join(ways)}")
+    return cast(Way, name)

@@ -1,7 +1,7 @@
 """How a command reaches a node."""
 
-from labctl.transport.base import Result, Transport
+from labctl.transport.base import Result, Transport, Way
 from labctl.transport.docker_exec import DockerExec
 from labctl.transport.fake import FakeTransport
 
-__all__ = ["DockerExec", "FakeTransport", "Result", "Transport"]
+__all__ = ["DockerExec", "FakeTransport", "Result", "Transport", "Way"]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
-__all__ = ["STREAM_LIMIT", "Result", "Transport", "as_argv", "bounded", "shown"]
+__all__ = ["STREAM_LIMIT", "Result", "Transport", "Way", "as_argv", "bounded", "shown"]
 
+Way = Literal["exec", "ssh"]  # to a node that is a container; to a machine there is only SSH
 STREAM_LIMIT = 3600.0  # seconds that a copy may take
 KILL_AFTER = 2  # seconds between a command's SIGTERM at its limit, and SIGKILL
 

@@ -27,7 +27,7 @@ class Ssh:
 
     Commands run as root: by `sudo` where the user that logs in is another; `interactive` runs as that user.
     The host's key must be in `known_hosts`, under `alias` where one is given; `pin` records it at the first boot.
-    `patience` is for how many seconds a refused connection is tried again.
+    `patience` is for how many seconds a node that does not answer is tried again, before an error says so.
     """
 
     def __init__(

@@ -27,6 +27,7 @@ __all__ = ["Limits", "Login", "SshConnection", "connection_to"]
 # sshd allows 10 sessions on a connection where it was not told otherwise (MaxSessions); the rest wait here.
 CHANNELS = 8
 KEEPALIVE = 5  # seconds without a word, after which a sign of life is sent
+LONGEST_PAUSE = 1.0  # seconds between two tries; sshd shuts those out for a while who come too often
 DEAD_AFTER = 20_000  # milliseconds that the node's kernel may leave our bytes unacknowledged
 
 
@@ -39,14 +40,14 @@ class Limits:
     auth: float = 30.0
     channel: float = 20.0
     answer: float = 15.0
-    sessions: float = 120.0  # that a command waits for others to end, where all sessions are taken
+    sessions: float = 300.0  # that a command waits for others to end, where all sessions are taken
 
 
 @dataclass(frozen=True)
 class Login:
     """Who logs in where. `alias` is the name of the host's key, where that is not the address.
 
-    `patience` is for how many seconds a refused connection is tried again: sshd may still be starting.
+    `patience` is for how many seconds a node that does not answer is tried again: it may still be starting.
     """
 
     node: str
@@ -189,6 +190,20 @@ def connection_to(login: Login) -> SshConnection:
 
 
 def _connect(login: Login, *, accept_new: bool = False) -> paramiko.Transport:
+    """Connect, and try again as long as the login says, while the node does not answer."""
+    deadline = time.monotonic() + login.patience
+    pause = 0.1
+    while True:
+        try:
+            return _connect_once(login, accept_new=accept_new)
+        except NodeDown:
+            if time.monotonic() + pause > deadline:
+                raise
+        time.sleep(pause)
+        pause = min(pause * 1.5, LONGEST_PAUSE)
+
+
+def _connect_once(login: Login, *, accept_new: bool) -> paramiko.Transport:
     """Connect, check the host's key, and log in. With `accept_new` a first key is recorded, once the login held."""
     import paramiko
 
@@ -237,17 +252,10 @@ def _log_in(transport: paramiko.Transport, login: Login, key: paramiko.PKey) -> 
 
 def _socket(login: Login) -> socket.socket:
     """Connect by TCP. Raises NodeDown."""
-    deadline = time.monotonic() + login.patience
-    while True:
-        try:
-            found = socket.create_connection((login.address, login.port), timeout=login.limits.connect)
-            break
-        except ConnectionRefusedError as refused:
-            if time.monotonic() >= deadline:
-                raise login.silent(_reason(refused)) from refused
-            time.sleep(0.1)
-        except OSError as problem:
-            raise login.silent(_reason(problem)) from problem
+    try:
+        found = socket.create_connection((login.address, login.port), timeout=login.limits.connect)
+    except OSError as problem:
+        raise login.silent(_reason(problem)) from problem
     found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
         found.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_AFTER)

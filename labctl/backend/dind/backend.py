@@ -23,7 +23,7 @@ from labctl.pki import ssh_keys
 from labctl.spec import labels
 from labctl.spec.addresses import dynamic_range, gateway, registry_address
 from labctl.state import lab_path
-from labctl.transport import DockerExec
+from labctl.transport import DockerExec, Transport, Way
 
 if TYPE_CHECKING:
     from labctl.spec import LabSpec, Role
@@ -34,7 +34,10 @@ PORT_TRIES = 5  # how often another port is tried when somebody was faster
 
 
 class DindBackend:
-    """Nodes as containers. `capabilities` and `confinement` are what the host gives them, `mtu` is the networks'."""
+    """Nodes as containers. `capabilities` and `confinement` are what the host gives them, `mtu` is the networks'.
+
+    `transport` is how commands reach them: the engine's exec, or SSH.
+    """
 
     name = "dind"
     has_own_kernel = False
@@ -48,6 +51,7 @@ class DindBackend:
         confinement: Mapping[str, object] | None = None,
         mtu: int = 1500,
         emit: Emit = quiet,
+        transport: Way = "exec",
     ) -> None:
         self.engine = engine
         self._image = image
@@ -55,6 +59,7 @@ class DindBackend:
         self._confinement = dict(confinement or {})
         self._mtu = mtu
         self._emit = emit
+        self._way = transport
         self._authorities: dict[str, pki.Authority] = {}
 
     def labs(self) -> list[str]:
@@ -256,10 +261,17 @@ class DindBackend:
             address=address,
             state=state,
             endpoint=Endpoint(f"tcp://127.0.0.1:{port}", lab_path(lab)),
-            transport=DockerExec(self.engine, machine, name),
+            transport=self._transport(lab, name, address, machine),
             machine=machine,
             show=self._emit,
         )
+
+    def _transport(self, lab: str, name: str, address: str, machine: str) -> Transport:
+        if self._way == "ssh":
+            from labctl.backend.dind.ssh import ssh_to
+
+            return ssh_to(lab, name, address)
+        return DockerExec(self.engine, machine, name)
 
 
 def _in_order(node: Node) -> tuple[bool, list[int]]:

@@ -36,14 +36,15 @@ class SshServer:
     silent: bool = False  # takes connections, and says nothing
     deaf: bool = False  # lets in, and answers to no command
     max_sessions: int = 10
+    port: int = 0
     path: str = ""
     executed: list[str] = field(default_factory=list)
     sizes: list[tuple[int, int]] = field(default_factory=list)
     most_at_once: int = 0
 
     def __post_init__(self) -> None:
-        self._socket = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.port: int = self._socket.getsockname()[1]
+        self._socket = socket.create_server(("127.0.0.1", self.port), backlog=64)
+        self.port = self._socket.getsockname()[1]
         self.connections: list[socket.socket] = []
         self._transports: list[paramiko.Transport] = []
         self._closing = False

@@ -8,72 +8,19 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import paramiko
 import pytest
 
 from labctl.errors import CommandFailed, HostError, LabctlError, LabError, NodeDown, NotFoundError
-from labctl.pki import make_ssh_key
 from labctl.transport.known_hosts import KnownHosts
 from labctl.transport.ssh import Ssh
-from labctl.transport.ssh_connection import CHANNELS, Limits
+from labctl.transport.ssh_connection import CHANNELS
 
-from .ssh_server import SshServer
-
-QUICK = Limits(connect=2, banner=1, auth=5, channel=2, answer=1, sessions=20)
-Serve = Callable[..., SshServer]
-Reach = Callable[..., Ssh]
-
-
-def key_in(folder: Path, name: str) -> Path:
-    path = folder / name
-    path.write_bytes(make_ssh_key(name).key)
-    path.chmod(0o600)
-    return path
-
-
-@pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Serve]:
-    """Start servers with the lab's keys."""
-    started: list[SshServer] = []
-    host, user = key_in(tmp_path, "host"), key_in(tmp_path, "user")
-
-    def start(**how: Any) -> SshServer:
-        keys = {"host_key": paramiko.PKey.from_path(host), "allowed": paramiko.PKey.from_path(user)}
-        started.append(SshServer(**{**keys, **how}))
-        return started[-1]
-
-    yield start
-    for server in started:
-        server.stop()
-
-
-@pytest.fixture
-def reach(tmp_path: Path) -> Iterator[Reach]:
-    """Make transports to servers; the host's key is recorded unless `known` is False."""
-    made: list[Ssh] = []
-
-    def make(server: SshServer, *, known: bool = True, **how: Any) -> Ssh:
-        settings: dict[str, Any] = {
-            "node": "w1",
-            "user": "vagrant",
-            "key": tmp_path / "user",
-            "known_hosts": tmp_path / "known_hosts",
-            "port": server.port,
-            "limits": QUICK,
-        }
-        made.append(Ssh("127.0.0.1", **{**settings, **how}))
-        if known:
-            made[-1].pin()
-        return made[-1]
-
-    yield make
-    for transport in made:
-        transport.close()
+from .conftest import Reach, Serve, key_in
 
 
 @pytest.fixture
@@ -410,15 +357,25 @@ def test_a_node_that_refuses_connections_is_down(serve: Serve, reach: Reach) -> 
 def test_with_patience_a_server_that_is_still_starting_is_waited_for(reach: Reach, serve: Serve) -> None:
     with socket.create_server(("127.0.0.1", 0)) as reserved:
         port = reserved.getsockname()[1]
+    ssh = reach(serve(), known=False, port=port, patience=20)
+    starting = threading.Timer(0.5, lambda: serve(port=port))
+    starting.start()
+
+    ssh.pin()
+
+    assert ssh.run("echo here").stdout == "here\n"
+    starting.join()
+
+
+def test_patience_ends(reach: Reach, serve: Serve) -> None:
     server = serve()
-    server.port = port
-    ssh = reach(server, known=False, patience=1.0)
+    server.stop()
     began = time.monotonic()
 
     with pytest.raises(NodeDown):
-        ssh.run("true")
+        reach(server, known=False, patience=1.0).run("true")
 
-    assert 1.0 <= time.monotonic() - began < 8
+    assert 0.4 <= time.monotonic() - began < 8
 
 
 def test_a_node_that_lets_in_and_then_starts_nothing_is_down(serve: Serve, reach: Reach) -> None:
