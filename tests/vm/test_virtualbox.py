@@ -17,6 +17,7 @@ import pytest
 from labctl import images
 from labctl.engine import Engine, ExecOutcome
 from labctl.engine.client import tar_of
+from labctl.images.box_package import package
 from labctl.images.building import Recipe, build
 from labctl.lab import open_context
 
@@ -34,20 +35,22 @@ RUN apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-ins
 # The programs themselves: the script before them talks about the missing module each time.
 ENV PATH=/usr/lib/virtualbox:/usr/sbin:/usr/bin:/sbin:/bin USER=root LOGNAME=root HOME=/root
 """
-# A box such as others make them: with sound, USB and other figures than the lab's.
+# A box such as others make them, with sound, USB and other figures than the lab's; and a disk for one of ours.
 BOX = """
 set -e
+mkdir -p /work/packed
 cd /work
 VBoxManage createvm --name box --ostype Debian_64 --register
 VBoxManage modifyvm box --memory 512 --cpus 1 --nic1 nat --usb-ohci on --audio-enabled on --audio-driver null
 VBoxManage createmedium disk --filename /work/box.vmdk --format VMDK --size 64
 VBoxManage storagectl box --name SATA --add sata --portcount 1
 VBoxManage storageattach box --storagectl SATA --port 0 --device 0 --type hdd --medium /work/box.vmdk
-mkdir packed
+VBoxManage clonemedium box.vmdk disk.vmdk --format VMDK --variant Stream
+VBoxManage closemedium disk.vmdk
 VBoxManage export box --output packed/box.ovf
 VBoxManage unregistervm box --delete
 echo '{"provider": "virtualbox"}' > packed/metadata.json
-tar czf node.box -C packed .
+tar czf foreign.box -C packed .
 # What the kernel module would make at the first host-only network.
 ip link add vboxnet0 type veth
 ip address add 192.168.57.1/24 dev vboxnet0
@@ -75,40 +78,44 @@ def silent(_: str) -> None:
     """Nobody watches the build."""
 
 
+def run(engine: Engine, name: str, *command: str, home: str = "") -> ExecOutcome:
+    """Run a command in the container; it must succeed."""
+    done = engine.execute(name, list(command), env={"VAGRANT_HOME": home, "VAGRANT_CHECKPOINT_DISABLE": "1"})
+    assert done.code == 0, done.stderr.decode()
+    return done
+
+
 @pytest.fixture(scope="module")
-def container() -> Iterator[tuple[Engine, str]]:
-    """A container with VirtualBox and Vagrant, the lab in /work/lab, and a box in /work/node.box."""
+def container(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Engine, str]]:
+    """A container with VirtualBox and Vagrant, the lab in /work/lab, and boxes in /work/foreign.box and own.box."""
     engine = open_context().engine
     images.ensure_base(engine)
-    context = tar_of({"Dockerfile": (DOCKERFILE.encode(), 0o644)})
-    build(engine, Recipe("VirtualBox", IMAGE, context, DOCKERFILE), silent)
+    build(engine, Recipe("VirtualBox", IMAGE, tar_of({"Dockerfile": (DOCKERFILE.encode(), 0o644)}), DOCKERFILE), silent)
     name = f"{IMAGE}-{secrets.token_hex(3)}"
     engine.create(name, {"Image": IMAGE, "Cmd": ["sleep", "infinity"], "HostConfig": {"CapAdd": ["NET_ADMIN"]}})
     try:
         engine.start(name)
         files = {
-            "work/lab/Vagrantfile": ROOT / "Vagrantfile",
-            "work/virtualbox_up.rb": ROOT / "tests/vm/ruby/virtualbox_up.rb",
+            "work/lab/Vagrantfile": (ROOT / "Vagrantfile").read_bytes(),
+            "work/lab/lab.json": json.dumps(LAB).encode(),
+            "work/virtualbox_up.rb": (ROOT / "tests/vm/ruby/virtualbox_up.rb").read_bytes(),
         }
-        content = {path: (file.read_bytes(), 0o644) for path, file in files.items()}
-        engine.put(name, "/", tar_of({**content, "work/lab/lab.json": (json.dumps(LAB).encode(), 0o644)}))
-        made = engine.execute(name, ["sh", "-c", BOX])
-        assert made.code == 0, made.stderr.decode()
+        engine.put(name, "/", tar_of({path: (content, 0o644) for path, content in files.items()}))
+        run(engine, name, "sh", "-c", BOX)
+        own = tmp_path_factory.mktemp("box")
+        (own / "disk.vmdk").write_bytes(run(engine, name, "cat", "/work/disk.vmdk").stdout)
+        package("virtualbox", own / "disk.vmdk", own / "own.box")
+        engine.put(name, "/work", tar_of({"own.box": ((own / "own.box").read_bytes(), 0o644)}))
         yield engine, name
     finally:
         engine.remove(name)
 
 
-@pytest.fixture(scope="module")
-def tried(container: tuple[Engine, str]) -> Json:
-    """What came of `vagrant up` and `vagrant destroy`."""
-    engine, name = container
-    done: ExecOutcome = engine.execute(
-        name,
-        ["ruby", "/work/virtualbox_up.rb", "/work/lab", "/work/node.box"],
-        env={"VAGRANT_HOME": "/work/home", "VAGRANT_CHECKPOINT_DISABLE": "1"},
-    )
-    assert done.code == 0, done.stderr.decode()
+@pytest.fixture(scope="module", params=["foreign", "own"])
+def tried(container: tuple[Engine, str], request: pytest.FixtureRequest) -> Json:
+    """What came of `vagrant up` and `vagrant destroy`, with a box of others and with one of labctl's."""
+    box = str(request.param)
+    done = run(*container, "ruby", "/work/virtualbox_up.rb", "/work/lab", f"/work/{box}.box", home=f"/work/{box}")
     return cast(Json, json.loads(done.stdout.splitlines()[-1]))
 
 
@@ -141,7 +148,11 @@ def test_names_are_the_hosts_and_the_hosts_loopback_is_its_own(tried: Json, node
 
 @pytest.mark.parametrize("node", NODES)
 def test_a_disk_is_a_clone_that_holds_only_changes(tried: Json, node: str) -> None:
-    assert f"/shop-{node}/Snapshots/" in tried["machines"][node]["vm"]["told"]["SATA-0-0"]
+    told = tried["machines"][node]["vm"]["told"]
+    disks = [value for key, value in told.items() if key.endswith("-0-0") and value.startswith("/")]
+
+    assert len(disks) == 1
+    assert f"/shop-{node}/Snapshots/" in disks[0]
     assert sum(call[0] == "import" and "-n" not in call for call in tried["calls"]) == 1
 
 
@@ -159,4 +170,4 @@ def test_no_setting_is_on_its_way_out(tried: Json) -> None:
 
 
 def test_after_destroy_only_the_origin_of_the_clones_is_left(tried: Json) -> None:
-    assert [name for name in tried["left"] if not name.startswith("box_")] == []
+    assert [name for name in tried["left"] if name.startswith(("shop-", "temp_"))] == []
