@@ -80,10 +80,7 @@ class DockerExec:
     def get(self, path: str) -> bytes:
         """Read a file of the container; raises NotFoundError when it is missing."""
         if path.startswith(MOUNTED_INSIDE):
-            try:
-                return b"".join(self.stream(["cat", path]))
-            except CommandFailed as failed:
-                raise NotFoundError(f"file on {self._node}", path, None) from failed
+            return self._cat(path)
         try:
             packed = b"".join(self._engine.get(self._container, path))
         except EngineRefused as refused:
@@ -91,11 +88,13 @@ class DockerExec:
                 raise NotFoundError(f"file on {self._node}", path, None) from refused
             raise
         with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-            for entry in archive:
-                file = archive.extractfile(entry)
-                if file is not None:
-                    return file.read()
-        raise NotFoundError(f"file on {self._node}", path, None)
+            entry = archive.next()  # the path itself; of a folder, what is in it follows
+            if entry is not None and entry.issym():
+                return self._cat(path)
+            file = archive.extractfile(entry) if entry is not None and entry.isfile() else None
+            if file is None:
+                raise NotFoundError(f"file on {self._node}", path, None)
+            return file.read()
 
     def stream(
         self, command: Sequence[str], *, stdin: Iterable[bytes] = (), limit: float = STREAM_LIMIT
@@ -137,6 +136,12 @@ class DockerExec:
         with self._attached(noted.starting(command)) as attached:
             # An engine does not end what it runs for somebody who has gone (moby#9098).
             return pipe(attached, lambda: self._end(noted))
+
+    def _cat(self, path: str) -> bytes:
+        try:
+            return b"".join(self.stream(["cat", path]))
+        except CommandFailed as failed:
+            raise NotFoundError(f"file on {self._node}", path, None) from failed
 
     def _end(self, noted: Noted) -> None:
         self._engine.execute(self._container, noted.ending())

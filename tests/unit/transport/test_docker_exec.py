@@ -89,3 +89,15 @@ def test_a_refusal_of_a_node_that_runs_is_the_engines_own() -> None:
 
     with pytest.raises(EngineRefused, match="OCI runtime exec failed"):
         transport(engine).run("true")
+
+
+def test_a_folder_with_files_in_it_is_no_file_either() -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        folder = tarfile.TarInfo("etc")
+        folder.type = tarfile.DIRTYPE
+        archive.addfile(folder)
+        archive.addfile(tarfile.TarInfo("etc/hosts"))
+
+    with pytest.raises(NotFoundError):
+        transport(FakeEngine({"GET /containers/c1/archive": buffer.getvalue()})).get("/etc")

@@ -18,9 +18,9 @@ import pytest
 from labctl.errors import CommandFailed, HostError, LabctlError, LabError, NodeDown, NotFoundError
 from labctl.transport.known_hosts import KnownHosts
 from labctl.transport.ssh import Ssh
-from labctl.transport.ssh_connection import CHANNELS
+from labctl.transport.ssh_connection import CHANNELS, Limits
 
-from .conftest import Reach, Serve, key_in
+from .conftest import QUICK, Reach, Serve, key_in
 
 
 @pytest.fixture
@@ -320,7 +320,7 @@ def test_a_key_that_cannot_be_read_is_told(serve: Serve, reach: Reach, tmp_path:
 
 
 def test_a_node_that_takes_connections_and_says_nothing_is_down(serve: Serve, reach: Reach) -> None:
-    ssh = reach(serve(silent=True), known=False)
+    ssh = reach(serve(silent=True), known=False, limits=QUICK)
     began = time.monotonic()
 
     with pytest.raises(NodeDown, match="node w1 is not answering over SSH"):
@@ -331,7 +331,7 @@ def test_a_node_that_takes_connections_and_says_nothing_is_down(serve: Serve, re
 
 def test_all_who_wait_for_a_silent_node_learn_of_it_at_once(serve: Serve, reach: Reach) -> None:
     server = serve(silent=True)
-    ssh = reach(server, known=False)
+    ssh = reach(server, known=False, limits=QUICK)
 
     def attempt(_: int) -> type[Exception] | None:
         try:
@@ -379,7 +379,7 @@ def test_patience_ends(reach: Reach, serve: Serve) -> None:
 
 
 def test_a_node_that_lets_in_and_then_starts_nothing_is_down(serve: Serve, reach: Reach) -> None:
-    ssh = reach(serve(deaf=True))
+    ssh = reach(serve(deaf=True), limits=Limits(channel=1))
     began = time.monotonic()
 
     with pytest.raises(NodeDown):
@@ -413,7 +413,7 @@ def test_a_node_that_falls_silent_is_given_up_after_the_commands_limit(
     timeout = tmp_path / "timeout"
     timeout.write_text("#!/bin/sh\nexec sleep 20\n")
     timeout.chmod(0o755)
-    ssh = reach(serve())
+    ssh = reach(serve(), limits=Limits(answer=1))
     began = time.monotonic()
 
     with pytest.raises(NodeDown, match=r"silent for 3\.2 s while a command ran"):
@@ -434,7 +434,7 @@ def test_without_the_packages_the_mend_is_told(serve: Serve, reach: Reach, monke
 
 def test_nothing_of_paramiko_is_printed(serve: Serve, reach: Reach, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(NodeDown):
-        reach(serve(silent=True), known=False).run("true")
+        reach(serve(silent=True), known=False, limits=QUICK).run("true")
 
     assert capfd.readouterr() == ("", "")
 

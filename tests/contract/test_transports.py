@@ -1,0 +1,203 @@
+"""One suite for all ways to a node: the engine's exec and SSH, to the same container; and the fake one."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections.abc import Callable
+
+import pytest
+
+from labctl.errors import CommandFailed, NodeDown, NotFoundError
+from labctl.lab import Context, Lab, UpOptions, bring_up, find_lab
+from labctl.node import Node
+from labctl.spec import LabSpec
+from labctl.swarm import SwarmView
+from labctl.transport import DockerExec, FakeTransport, Result, Transport
+from labctl.transport.ssh import Ssh
+from labctl.waiting import Pending, wait_until
+from tests.integration.verbs import LABCTL, labctl, terminal
+
+from .transport_contract import TransportContract
+
+WAYS = ["exec", "ssh"]
+BARE = {"workers": 0, "swarm": "empty", "registry": False}
+
+
+@pytest.fixture(scope="module")
+def lab(make_lab: Callable[..., Lab]) -> Lab:
+    """One bare node."""
+    return make_lab(**BARE, options=UpOptions(verify=False))
+
+
+def by(way: str, context: Context, lab: Lab) -> Node:
+    """The lab's node, to be reached that way."""
+    assert way in ("exec", "ssh")
+    return find_lab(Context(context.engine, transport="ssh" if way == "ssh" else "exec"), lab.name).nodes[0]
+
+
+@pytest.fixture(params=WAYS)
+def node(request: pytest.FixtureRequest, context: Context, lab: Lab) -> Node:
+    """The node, by each way in turn."""
+    found = by(request.param, context, lab)
+    assert isinstance(found.transport, Ssh if request.param == "ssh" else DockerExec)
+    return found
+
+
+@pytest.fixture
+def transport(node: Node) -> Transport:
+    """The way to the node."""
+    return node.transport
+
+
+@pytest.mark.lab
+class TestContainers(TransportContract):
+    """The whole contract, on a node that is a container."""
+
+
+# -- the fake keeps what can be kept without a node
+
+
+def test_the_fake_hides_secrets_keeps_files_and_fails_as_the_others_do() -> None:
+    fake = FakeTransport({"echo SWMTKN-1": "SWMTKN-1\n", "false": Result("false", 1, "", "no\n")})
+
+    assert fake.run("echo SWMTKN-1", hide=["SWMTKN-1"]).shown == "echo ***"
+    fake.put(b"\0\xff", "/etc/x", mode=0o600)
+    assert fake.get("/etc/x") == b"\0\xff"
+    with pytest.raises(NotFoundError):
+        fake.get("/etc/none")
+    with pytest.raises(CommandFailed, match="exited 1: no"):
+        list(fake.stream(["false"]))
+
+
+# -- a node that goes away and comes back
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize("way", WAYS)
+def test_a_node_that_is_down_says_so_and_answers_again_when_it_is_back(
+    way: str, context: Context, own_lab: Callable[..., Lab]
+) -> None:
+    lab = own_lab(**BARE, options=UpOptions(verify=False))
+    node = by(way, context, lab)
+    assert node.transport.run("true").ok
+
+    lab.stop()
+    with pytest.raises(NodeDown, match="node manager1 is"):
+        node.transport.run("true")
+    lab.start()
+
+    assert node.transport.run("hostname").stdout == "manager1\n"
+
+
+@pytest.mark.lab
+def test_a_node_that_dies_while_a_command_runs_is_not_waited_for(context: Context, own_lab: Callable[..., Lab]) -> None:
+    lab = own_lab(**BARE, options=UpOptions(verify=False))
+    stream = by("ssh", context, lab).transport.stream(["/bin/sh", "-c", "echo begun; sleep 600"])
+    assert next(stream) == b"begun\n"
+
+    lab.kill([lab.nodes[0]])
+
+    with pytest.raises(NodeDown):
+        next(stream)
+
+
+# -- swarms over SSH
+
+
+@pytest.fixture
+def no_exec(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no command reach a node by the host's engine."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a command went by the engine's exec")
+
+    for method in ("run", "put", "get", "stream", "interactive"):
+        monkeypatch.setattr(DockerExec, method, refuse)
+
+
+@pytest.mark.lab
+def test_a_swarm_is_formed_grown_and_left_over_ssh_alone(context: Context, lab_name: str, no_exec: None) -> None:
+    over_ssh = Context(context.engine, transport="ssh")
+    try:
+        bring_up(over_ssh, LabSpec(name=lab_name, workers=1))
+        bring_up(over_ssh, LabSpec(name=lab_name, workers=2))
+        lab = find_lab(over_ssh, lab_name)
+
+        members = {member.hostname: member.state for member in SwarmView(lab.manager().engine).nodes()}
+        assert members == {"manager1": "ready", "worker1": "ready", "worker2": "ready"}
+        assert lab.node("w2").expect("docker info --format '{{.Swarm.LocalNodeState}}'").stdout == "active\n"
+        lab.remove_nodes([lab.node("w2")])
+        assert [member.hostname for member in SwarmView(lab.manager().engine).nodes()] == ["manager1", "worker1"]
+    finally:
+        find_lab(context, lab_name).down()
+
+
+# -- `labctl ssh` and its kin
+
+
+@pytest.mark.lab
+def test_labctl_ssh_is_the_same_shell_either_way(lab: Lab) -> None:
+    for way in WAYS:
+        flag = ("--transport", way)
+        said = labctl("ssh", *flag, "m1", "pwd; id -un; echo err >&2; exit 7", lab=lab.name)
+        assert (said.code, said.out, said.err) == (7, "/root\nroot\n", "err\n")
+        assert labctl("ssh", *flag, "m1", "kill -9 $$", lab=lab.name).code == 137
+        assert labctl("ssh", *flag, "m1", "wc -c", lab=lab.name, stdin=bytes(3_000_000)).out.strip() == "3000000"
+        assert labctl("exec", *flag, "--", "hostname", lab=lab.name).out == "manager1 | manager1\n"
+
+
+@pytest.mark.lab
+def test_a_terminal_over_ssh(lab: Lab) -> None:
+    with terminal([*LABCTL, "ssh", "--transport", "ssh", "-l", lab.name, "m1"], lines=30, columns=100) as seat:
+        seat.wait_for(r"~ # ")
+        assert seat.is_raw()
+        seat.type("stty size; echo term=$TERM; pwd\n")
+        seat.wait_for(r"30 100\s+term=xterm\s+/root")
+        seat.resize(41, 123)
+        seat.type("sleep 0.5; stty size\n")
+        seat.wait_for(r"41 123")
+        seat.type("exit 9\n")
+        assert seat.wait() == 9
+        assert not seat.is_raw(), "the terminal is as it was"
+
+
+@pytest.mark.lab
+def test_ctrl_c_ends_the_command_on_the_node_too(lab: Lab) -> None:
+    process = subprocess.Popen(
+        [*LABCTL, "ssh", "--transport", "ssh", "-l", lab.name, "m1", "echo begun; sleep 4332"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"begun\n"
+    process.send_signal(signal.SIGINT)
+
+    assert process.wait(30) == 130
+    process.stdout.close()
+
+    def look() -> None:
+        if lab.nodes[0].run(["pgrep", "-fx", "sleep 4332"]).ok:
+            raise Pending("it runs")
+
+    wait_until("the command being ended", look, limit=20)
+
+
+@pytest.mark.lab
+def test_a_host_key_that_changed_stops_everything(context: Context, own_lab: Callable[..., Lab]) -> None:
+    lab = own_lab(**BARE, options=UpOptions(verify=False))
+    assert labctl("exec", "--transport", "ssh", "--", "true", lab=lab.name).code == 0
+    again = "rm /etc/ssh/ssh_host_ed25519_key*; ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/ssh_host_ed25519_key"
+    assert lab.nodes[0].run(f"{again}; pkill -HUP -x sshd -o").ok
+
+    def look() -> str:
+        said = labctl("ssh", "--transport", "ssh", "m1", "true", lab=lab.name)
+        if said.code == 0:
+            raise Pending("sshd still shows the old key")
+        return said.err
+
+    said = wait_until("sshd showing its new key", look, limit=20)
+
+    assert "manager1 shows another host key than at its first boot: SHA256:" in said
+    assert "ssh-keygen -f" in said
+    assert labctl("ssh", "m1", "true", lab=lab.name).code == 0, "exec asks for no key"
