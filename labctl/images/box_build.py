@@ -40,7 +40,7 @@ def build_disk(engine: Engine, folder: Path, *, cmd_line: str, digest: str, note
     """
     ensure_base(engine, note=note)
     tools = _image(engine, "boxtools", "box/tools.Dockerfile", note)
-    root = _image(engine, "box", "box/Dockerfile", note)
+    root = _image(engine, "boxroot", "box/Dockerfile", note)
     with _tools(engine, tools) as container:
         note("unpacking the root file system")
         with _container(engine, root, ["true"]) as source:
