@@ -25,15 +25,19 @@ ROOT = Path(__file__).parents[2]
 IMAGE = "labctl-test-virtualbox"
 DOCKERFILE = """\
 FROM debian:trixie-slim
-RUN echo 'deb http://deb.debian.org/debian sid main contrib' > /etc/apt/sources.list.d/sid.list
+# A mirror may lag behind; what it has is signed all the same.
+RUN echo 'deb [check-valid-until=no] http://deb.debian.org/debian sid main contrib' > /etc/apt/sources.list.d/sid.list
 # Stands for the kernel modules, which apt would otherwise try to build.
 RUN mkdir -p /none/DEBIAN && printf '%s\\n' 'Package: no-virtualbox-modules' 'Version: 1' 'Architecture: all' \\
       'Maintainer: nobody <nobody@localhost>' 'Provides: virtualbox-modules' 'Description: none' \\
       > /none/DEBIAN/control && dpkg-deb --build /none /none.deb
-RUN apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \\
-      /none.deb virtualbox vagrant procps iproute2 && rm -rf /var/lib/apt/lists/*
+# Debian's Vagrant refuses to be beside a VirtualBox that it does not know.
+RUN apt-get update && apt-get download vagrant && dpkg-deb --raw-extract vagrant_*.deb /vagrant \\
+ && sed -i '/^Breaks:/d' /vagrant/DEBIAN/control && dpkg-deb --build /vagrant /vagrant.deb \\
+ && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \\
+      /none.deb /vagrant.deb virtualbox procps iproute2 && rm -rf /var/lib/apt/lists/*
 # The programs themselves: the script before them talks about the missing module each time.
-ENV PATH=/usr/lib/virtualbox:/usr/sbin:/usr/bin:/sbin:/bin USER=root LOGNAME=root HOME=/root
+ENV PATH=/usr/lib/virtualbox:/usr/sbin:/usr/bin:/sbin:/bin USER=root LOGNAME=root HOME=/root LANG=C.UTF-8
 """
 # A box such as others make them, with sound, USB and other figures than the lab's; and a disk for one of ours.
 BOX = """
