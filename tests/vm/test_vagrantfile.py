@@ -195,11 +195,18 @@ def test_libvirt(folder: Path) -> None:
 
 
 def test_libvirt_boots_a_kernel_directly(folder: Path) -> None:
-    direct = {"machine_type": "q35", "kernel": "/k", "initrd": "/i", "cmd_line": "root=/dev/vda", "pool": "fast"}
+    direct = {
+        "driver": "kvm",
+        "machine_type": "q35",
+        "kernel": "/k",
+        "initrd": "/i",
+        "cmd_line": "root=/dev/vda",
+        "pool": "fast",
+    }
     own = machines(folder, "libvirt", lab(folder, "libvirt", libvirt=direct))["manager1"]["provider"]
 
     assert {key: own[key] for key in ("machine_type", "kernel", "initrd", "cmd_line")} == {
-        key: value for key, value in direct.items() if key != "pool"
+        key: value for key, value in direct.items() if key not in ("driver", "pool")
     }
     assert own["storage_pool_name"] == "fast"
     assert (own["driver"], own["cpu_mode"], own["cpu_model"]) == ("kvm", "host-passthrough", "")
