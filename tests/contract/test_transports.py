@@ -12,6 +12,7 @@ from labctl.errors import CommandFailed, NodeDown, NotFoundError
 from labctl.lab import Context, Lab, UpOptions, bring_up, find_lab
 from labctl.node import Node
 from labctl.spec import LabSpec
+from labctl.state import lab_path
 from labctl.swarm import SwarmView
 from labctl.transport import DockerExec, FakeTransport, Result, Transport
 from labctl.transport.ssh import Ssh
@@ -36,18 +37,24 @@ def by(way: str, context: Context, lab: Lab) -> Node:
     return find_lab(Context(context.engine, transport="ssh" if way == "ssh" else "exec"), lab.name).nodes[0]
 
 
-@pytest.fixture(params=WAYS)
-def node(request: pytest.FixtureRequest, context: Context, lab: Lab) -> Node:
-    """The node, by each way in turn."""
-    found = by(request.param, context, lab)
-    assert isinstance(found.transport, Ssh if request.param == "ssh" else DockerExec)
+@pytest.fixture(params=[*WAYS, "sudo"])
+def transport(request: pytest.FixtureRequest, context: Context, lab: Lab) -> Transport:
+    """The way to the node: by exec, by SSH as root, and by SSH as a user who may become root, as on a machine."""
+    if request.param == "sudo":
+        by("ssh", context, lab)  # writes down the host key
+        folder = lab_path(lab.name)
+        return Ssh(
+            lab.nodes[0].address,
+            node="manager1",
+            user="docker",
+            key=folder / "id_ed25519",
+            known_hosts=folder / "known_hosts",
+            alias=f"labctl-{lab.name}",
+            sudo=True,
+        )
+    found = by(request.param, context, lab).transport
+    assert isinstance(found, Ssh if request.param == "ssh" else DockerExec)
     return found
-
-
-@pytest.fixture
-def transport(node: Node) -> Transport:
-    """The way to the node."""
-    return node.transport
 
 
 @pytest.mark.lab
@@ -68,6 +75,18 @@ def test_the_fake_hides_secrets_keeps_files_and_fails_as_the_others_do() -> None
         fake.get("/etc/none")
     with pytest.raises(CommandFailed, match="exited 1: no"):
         list(fake.stream(["false"]))
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize("transport", ["sudo"], indirect=True)
+def test_a_user_who_becomes_root_leaves_nothing_of_the_command_on_sudos_command_line(transport: Transport) -> None:
+    code = "for p in /proc/[0-9]*; do [ \"$(cat $p/comm)\" = sudo ] && tr '\\0' ' ' < $p/cmdline; done; : SWMTKN-1"
+
+    said = transport.run(code, env={"PASSWORD": "hunter2"})
+
+    assert said.stdout.startswith("sudo -n -H -- /bin/sh -c eval ")
+    assert "SWMTKN-1" not in said.stdout
+    assert "hunter2" not in said.stdout
 
 
 # -- a node that goes away and comes back
