@@ -35,7 +35,7 @@ RUN mkdir -p /none/DEBIAN && printf '%s\\n' 'Package: no-virtualbox-modules' 'Ve
 RUN apt-get update && apt-get download vagrant && dpkg-deb --raw-extract vagrant_*.deb /vagrant \\
  && sed -i '/^Breaks:/d' /vagrant/DEBIAN/control && dpkg-deb --build /vagrant /vagrant.deb \\
  && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \\
-      /none.deb /vagrant.deb virtualbox procps iproute2 && rm -rf /var/lib/apt/lists/*
+      /none.deb /vagrant.deb virtualbox procps iproute2 qemu-utils && rm -rf /var/lib/apt/lists/*
 # The programs themselves: the script before them talks about the missing module each time.
 ENV PATH=/usr/lib/virtualbox:/usr/sbin:/usr/bin:/sbin:/bin USER=root LOGNAME=root HOME=/root LANG=C.UTF-8
 """
@@ -49,8 +49,9 @@ VBoxManage modifyvm box --memory 512 --cpus 1 --nic1 nat --usb-ohci on --audio-e
 VBoxManage createmedium disk --filename /work/box.vmdk --format VMDK --size 64
 VBoxManage storagectl box --name SATA --add sata --portcount 1
 VBoxManage storageattach box --storagectl SATA --port 0 --device 0 --type hdd --medium /work/box.vmdk
-VBoxManage clonemedium box.vmdk disk.vmdk --format VMDK --variant Stream
-VBoxManage closemedium disk.vmdk
+qemu-img create -f qcow2 disk.qcow2 20G
+qemu-io -c 'write -P 7 0 1M' -c 'write -P 9 10G 1M' disk.qcow2
+qemu-img convert -f qcow2 -O vmdk -o subformat=streamOptimized disk.qcow2 disk.vmdk # as playbooks/box/disk has it
 VBoxManage export box --output packed/box.ovf
 VBoxManage unregistervm box --delete
 echo '{"provider": "virtualbox"}' > packed/metadata.json
