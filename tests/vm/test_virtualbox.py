@@ -76,7 +76,7 @@ LAB = {
 }  # fmt: skip
 Json = dict[str, Any]
 
-pytestmark = [pytest.mark.vm, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.vm, pytest.mark.slow, pytest.mark.timeout(1200)]
 
 
 def silent(_: str) -> None:
