@@ -32,7 +32,7 @@ PROVIDERS = ("libvirt", "virtualbox", "hyperv")
 # processor seconds, and nodes that are containers have none either.
 CMD_LINE = (
     "root=LABEL=labctl rw net.ifnames=0 console=tty0 console=ttyS0,115200 "
-    "apparmor=0 audit=0 nowatchdog loglevel=4 systemd.show_status=yes"
+    "apparmor=0 selinux=0 audit=0 nowatchdog 8250.nr_uarts=1 loglevel=4 systemd.show_status=yes"
 )
 FORMAT = "1"  # changes when what is made of the same playbooks changes
 ROOM = 3 << 30  # bytes that a disk and one box take while they are made, at most
