@@ -45,7 +45,6 @@ class SshCommand:
         limit: float | None = None,
         held: float | None = None,
     ) -> None:
-        self._connection = connection
         self._login = connection.login
         self._opened = contextlib.ExitStack()
         self._channel: paramiko.Channel = self._opened.enter_context(connection.session())
@@ -104,7 +103,7 @@ class SshCommand:
             self._check_limit()
         if channel.exit_status >= 0:
             return channel.exit_status
-        if self._connection.is_lost():
+        if self._is_lost():
             raise self._login.silent("the connection was lost while a command ran")
         return KILLED
 
@@ -123,9 +122,15 @@ class SshCommand:
     def _is_held(self, heard: float) -> bool:
         return self._held is not None and self._channel.exit_status_ready() and time.monotonic() - heard > self._held
 
+    def _is_lost(self) -> bool:
+        """Whether the connection died; asked after the channel closed without a word."""
+        transport = self._channel.get_transport()
+        if transport.is_active():
+            transport.join(0.5)  # it may be just about to
+        return not transport.is_active()
+
     def _check_limit(self) -> None:
         if self._deadline is not None and time.monotonic() > self._deadline:
-            self._connection.close()
             raise self._login.silent(f"silent for {self._limit:g} s while a command ran")
 
     @contextlib.contextmanager

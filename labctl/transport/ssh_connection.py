@@ -108,13 +108,6 @@ class SshConnection:
             key = self._live.get_remote_server_key()
         return HostKey(key.get_name(), key.asbytes())
 
-    def is_lost(self) -> bool:
-        """Whether the connection died; asked after a channel closed without a word."""
-        live = self._live
-        if live is not None and live.is_active():
-            live.join(0.5)  # it may be just about to
-        return live is None or not live.is_active()
-
     def close(self) -> None:
         """Close the connection; the next command opens it again."""
         with self._lock:
@@ -218,6 +211,8 @@ def _connect_once(login: Login, *, accept_new: bool) -> paramiko.Transport:
         wanted = [kind for key in recorded for kind in _names_of(key.kind) if kind in options.key_types]
         options.key_types = [*wanted, *(kind for kind in options.key_types if kind not in wanted)]
         transport.start_client(timeout=login.limits.banner)
+        if not transport.initial_kex_done:  # the limit passed, which is no error to paramiko
+            raise TimeoutError("it takes connections and says nothing")
         shown = transport.get_remote_server_key()
         key = HostKey(shown.get_name(), shown.asbytes())
         if recorded or not accept_new:
@@ -297,4 +292,6 @@ def _reason(problem: BaseException) -> str:
         return "the connection was closed"
     if isinstance(problem, OSError) and problem.strerror:
         return problem.strerror
+    if "protocol banner" in str(problem):
+        return "it takes connections and gives no SSH greeting"
     return str(problem).strip().rstrip(".") or type(problem).__name__

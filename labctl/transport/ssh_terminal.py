@@ -11,6 +11,7 @@ from labctl.transport.terminal import Noted, at_terminal, pipe, sit
 
 __all__ = ["attach"]
 
+HELD = 10.0  # seconds that a command that has ended may go on to hold its output
 # Ctrl-C is for the command: the shell that waits for its exit code outlives it.
 AT_TERMINAL = 'trap : INT QUIT; "$@"; exit $?'
 
@@ -22,7 +23,7 @@ def attach(connection: SshConnection, command: list[str]) -> int:
         with contextlib.closing(SshCommand(connection, text, terminal=os.environ.get("TERM", "xterm"))) as running:
             return sit(running)
     noted = Noted()
-    with contextlib.closing(SshCommand(connection, text_of(noted.starting(command)))) as running:
+    with contextlib.closing(SshCommand(connection, text_of(noted.starting(command)), held=HELD)) as running:
         return pipe(running, lambda: _end(connection, noted))
 
 

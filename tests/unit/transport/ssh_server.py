@@ -33,7 +33,8 @@ class SshServer:
     host_key: paramiko.PKey
     allowed: paramiko.PKey
     user: str = "vagrant"
-    silent: bool = False  # takes connections, and says nothing
+    silent: bool = False  # takes connections, and says no more than its greeting
+    greeting: bytes = b""
     deaf: bool = False  # lets in, and answers to no command
     max_sessions: int = 10
     port: int = 0
@@ -76,7 +77,9 @@ class SshServer:
             except OSError:
                 return
             self.connections.append(connection)
-            if not self.silent:
+            if self.silent:
+                connection.sendall(self.greeting)
+            else:
                 threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:

@@ -319,11 +319,12 @@ def test_a_key_that_cannot_be_read_is_told(serve: Serve, reach: Reach, tmp_path:
         reach(serve(), key=tmp_path / "broken")
 
 
-def test_a_node_that_takes_connections_and_says_nothing_is_down(serve: Serve, reach: Reach) -> None:
-    ssh = reach(serve(silent=True), known=False, limits=QUICK)
+@pytest.mark.parametrize("greeting", [b"", b"SSH-2.0-OpenSSH_10.0\r\n", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
+def test_a_node_that_takes_connections_and_says_nothing_is_down(serve: Serve, reach: Reach, greeting: bytes) -> None:
+    ssh = reach(serve(silent=True, greeting=greeting), known=False, limits=QUICK)
     began = time.monotonic()
 
-    with pytest.raises(NodeDown, match="node w1 is not answering over SSH"):
+    with pytest.raises(NodeDown, match=r"w1 is not answering over SSH \(127.0.0.1:\d+: it takes connections"):
         ssh.run("true")
 
     assert time.monotonic() - began < 10
