@@ -64,22 +64,31 @@ class KnownHosts:
         """The keys that are recorded under a name. Raises LabError when the file cannot be read."""
         return [HostKey.parse(rest) for names, rest in self._entries() if name in names]
 
-    def check(self, name: str, key: HostKey, node: str) -> None:
-        """Raise LabError unless this is the key that `node` was recorded with."""
+    def check(self, name: str, key: HostKey, node: str, *, scan: str = "") -> None:
+        """Raise LabError unless this is the key that `node` was recorded with.
+
+        `scan` is a command that prints the node's line for this file, where there is one: a part of the mend.
+        """
         known = self.keys(name)
         if key in known:
             return
         if not known:
             raise LabError(
                 f"{node} shows a host key that was never recorded ({key.fingerprint}); {self.file} has none for {name}",
-                hint=f"Was the file removed or changed? If this is your machine, `labctl start {node}` records it.",
+                hint=f"If the file was lost, and this is your machine: {self._mend([scan] if scan else [])}",
             )
         expected = next((one for one in known if one.kind == key.kind), known[0])
         forget = shlex.join(["ssh-keygen", "-f", str(self.file), "-R", name])
         raise LabError(
             f"{node} shows another host key than at its first boot: {key.fingerprint}, not {expected.fingerprint}",
-            hint="Another machine may have its address. If you made it anew yourself, "
-            f"`{forget}` forgets the old key, and `labctl start {node}` records the new one.",
+            hint="Another machine may have its address. If you changed the key yourself: "
+            + self._mend([forget, scan] if scan else []),
+        )
+
+    def _mend(self, commands: list[str]) -> str:
+        typed = " && ".join(commands)
+        return (
+            f"`{typed} >> {shlex.quote(str(self.file))}`." if typed else "`labctl down` and `labctl up` make it anew."
         )
 
     def pin(self, name: str, key: HostKey, node: str) -> None:

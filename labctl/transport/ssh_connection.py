@@ -6,6 +6,7 @@ By paramiko itself: fabric above it accepts unknown hosts on its own, and makes 
 from __future__ import annotations
 
 import logging
+import shlex
 import socket
 import threading
 import time
@@ -64,6 +65,12 @@ class Login:
     def name(self) -> str:
         """The name in the known_hosts file."""
         return self.alias or entry_name(self.address, self.port)
+
+    @property
+    def scan(self) -> str:
+        """A command that prints the host's line for the known_hosts file; none, where it stands under an alias."""
+        words = ["ssh-keyscan", "-p", str(self.port), "-t", "ed25519", self.address]
+        return "" if self.alias else shlex.join(words)
 
     def silent(self, reason: object) -> NodeDown:
         """The error for a node that does not answer."""
@@ -216,7 +223,7 @@ def _connect_once(login: Login, *, accept_new: bool) -> paramiko.Transport:
         shown = transport.get_remote_server_key()
         key = HostKey(shown.get_name(), shown.asbytes())
         if recorded or not accept_new:
-            known.check(login.name, key, login.node)
+            known.check(login.name, key, login.node, scan=login.scan)
         _log_in(transport, login, user_key)
         if accept_new:
             known.pin(login.name, key, login.node)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -16,7 +17,8 @@ import paramiko
 import pytest
 
 from labctl.errors import CommandFailed, HostError, LabctlError, LabError, NodeDown, NotFoundError
-from labctl.transport.known_hosts import KnownHosts
+from labctl.pki import make_ssh_key
+from labctl.transport.known_hosts import HostKey, KnownHosts
 from labctl.transport.ssh import Ssh
 from labctl.transport.ssh_connection import CHANNELS, Limits
 
@@ -294,8 +296,23 @@ def test_a_host_key_that_changed_is_told_with_both_fingerprints(serve: Serve, re
             attempt()
         assert first in caught.value.message
         assert other.fingerprint in caught.value.message
-        assert "ssh-keygen" in (caught.value.hint or "")
+        assert "`labctl down` and `labctl up`" in (caught.value.hint or "")
     assert ssh.run("true").ok
+
+
+@pytest.mark.skipif(shutil.which("ssh-keyscan") is None, reason="no ssh-keyscan here")
+def test_the_mend_of_a_changed_host_key_mends_it(serve: Serve, reach: Reach, tmp_path: Path) -> None:
+    server = serve()
+    name = f"[127.0.0.1]:{server.port}"
+    KnownHosts(tmp_path / "known_hosts").pin(name, HostKey.parse(make_ssh_key("x").certificate.decode()), "w1")
+    ssh = reach(server, known=False)
+    with pytest.raises(LabError, match="another host key") as caught:
+        ssh.run("true")
+
+    typed = (caught.value.hint or "").split("`")[1]
+    subprocess.run(["sh", "-c", typed], check=True, capture_output=True, timeout=60)
+
+    assert ssh.run("echo here").stdout == "here\n"
 
 
 def test_a_key_that_is_refused_is_told_and_the_host_is_not_recorded(serve: Serve, reach: Reach, tmp_path: Path) -> None:

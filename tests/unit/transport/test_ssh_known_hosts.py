@@ -57,7 +57,11 @@ def test_another_key_is_told_with_both_fingerprints_and_the_mend(known: KnownHos
             attempt("10.0.0.1", second, "w1")
         assert first.fingerprint in caught.value.message
         assert second.fingerprint in caught.value.message
-        assert f"ssh-keygen -f {known.file} -R 10.0.0.1" in (caught.value.hint or "")
+        assert "`labctl down` and `labctl up`" in (caught.value.hint or "")
+    with pytest.raises(LabError) as caught:
+        known.check("10.0.0.1", second, "w1", scan="ssh-keyscan 10.0.0.1")
+    mend = f"`ssh-keygen -f {known.file} -R 10.0.0.1 && ssh-keyscan 10.0.0.1 >> {known.file}`"
+    assert mend in (caught.value.hint or "")
     assert known.keys("10.0.0.1") == [first]
 
 
