@@ -36,6 +36,8 @@ INSIDE = "/var/lib/labctl/provision"  # where the playbook is while it runs in t
 # Ansible needs apt's Python module to install packages, and both come from Debian itself.
 INSIDE_SCRIPT = f"""
 set -e
+exec 2>&1
+name=$1; shift
 cd {INSIDE}
 command -v ansible-playbook >/dev/null || {{
   echo 'TASK [Ansible]'
@@ -43,10 +45,10 @@ command -v ansible-playbook >/dev/null || {{
   apt-get -o Acquire::Retries=5 -o DPkg::Lock::Timeout=120 update -q
   apt-get -o Acquire::Retries=5 -o DPkg::Lock::Timeout=120 install -q -y --no-install-recommends \\
     ansible-core python3-apt
-}} 2>&1
+}}
 export LC_ALL=C.UTF-8 ANSIBLE_NOCOLOR=1 ANSIBLE_CONFIG={INSIDE}/playbooks/ansible.cfg ANSIBLE_HOME={INSIDE}/home
 if [ -d files ]; then set -- "$@" -e labctl_files={INSIDE}/files; fi
-ansible-playbook -c local -i "$1," "$@" playbooks/node.yml 2>&1
+ansible-playbook -c local -i "$name," "$@" playbooks/node.yml
 """
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from labctl.images.box import Box
 
-__all__ = ["Machine", "booted", "direct_boot", "overlay"]
+__all__ = ["OVMF", "Machine", "booted", "direct_boot", "overlay"]
 
 BANNER_LIMIT = 300.0  # seconds; an emulated machine on two busy cores boots in half a minute
 OVMF = Path("/usr/share/OVMF/OVMF_CODE.fd")
