@@ -28,11 +28,12 @@ from labctl.images.progress import Note, no_note
 __all__ = ["CMD_LINE", "PROVIDERS", "Box", "box_digest", "boxes_dir", "ensure_box", "find_box"]
 
 PROVIDERS = ("libvirt", "virtualbox", "hyperv")
-# The last console is the one that systemd writes to. No AppArmor: loading its profiles takes an emulated
-# processor seconds, and nodes that are containers have none either.
+# The last console is the one that systemd writes to. No AppArmor (a security module that is not listed): loading its
+# profiles takes an emulated processor seconds, and nodes that are containers have none either.
 CMD_LINE = (
     "root=LABEL=labctl rw net.ifnames=0 console=tty0 console=ttyS0,115200 "
-    "apparmor=0 selinux=0 audit=0 nowatchdog 8250.nr_uarts=1 loglevel=4 systemd.show_status=yes"
+    "lsm=yama audit=0 nowatchdog fsck.mode=skip 8250.nr_uarts=1 loglevel=4 "
+    "systemd.show_status=yes"
 )
 FORMAT = "1"  # changes when what is made of the same playbooks changes
 ROOM = 3 << 30  # bytes that a disk and one box take while they are made, at most

@@ -19,6 +19,10 @@ DISKS = {"libvirt": "qcow2", "virtualbox": "vmdk", "hyperv": "vhdx"}
 DISK_GB = 20
 MEMORY_MIB, CPUS = 1024, 1  # until the Vagrantfile says otherwise
 MAC = "080027001AB0"  # each machine's NAT is one of its own, so all may have the same
+VIRTUALBOX = f'''\
+  config.vm.base_mac = "{MAC}"
+  config.vm.provider(:virtualbox) {{ |vb| vb.default_nic_type = "virtio" }}
+'''
 # What is in the archive is packed already, but for Hyper-V's disk.
 LEVELS = {"libvirt": 0, "virtualbox": 0, "hyperv": 3}
 
@@ -37,7 +41,7 @@ def package(provider: str, disk: Path, target: Path) -> None:
         case "libvirt":
             files |= {"Vagrantfile": _vagrantfile(""), "box.img": disk}
         case "virtualbox":
-            files["Vagrantfile"] = _vagrantfile(f'  config.vm.base_mac = "{MAC}"\n')
+            files["Vagrantfile"] = _vagrantfile(VIRTUALBOX)
             files |= {"box.ovf": virtualbox_ovf("disk.vmdk", disk.stat().st_size).encode(), "disk.vmdk": disk}
         case "hyperv":
             files["Virtual Machines/box.xml"] = hyperv_xml().encode("utf-16")
@@ -69,13 +73,14 @@ def _pack(files: dict[str, bytes | Path], target: Path, level: int) -> None:
 def virtualbox_ovf(disk: str, size: int) -> str:
     """Return the description that `VBoxManage import` reads; `size` is the disk file's, in bytes.
 
-    The disk is on SATA, the first card is a NAT's: Vagrant's own connection goes through that one.
+    The disk is on IDE and the cards are virtio: the kernel has no driver for AHCI, nor for Intel's cards. The first
+    card is a NAT's: Vagrant's own connection goes through that one.
     """
     items = [
         ("3", "CPU", f"<rasd:VirtualQuantity>{CPUS}</rasd:VirtualQuantity>"),
         ("4", "memory", "<rasd:AllocationUnits>MegaBytes</rasd:AllocationUnits>"
          f"<rasd:VirtualQuantity>{MEMORY_MIB}</rasd:VirtualQuantity>"),
-        ("20", "sata", "<rasd:Address>0</rasd:Address><rasd:ResourceSubType>AHCI</rasd:ResourceSubType>"),
+        ("5", "ide", "<rasd:Address>0</rasd:Address><rasd:ResourceSubType>PIIX4</rasd:ResourceSubType>"),
         ("17", "disk", "<rasd:AddressOnParent>0</rasd:AddressOnParent>"
          "<rasd:HostResource>/disk/vmdisk1</rasd:HostResource><rasd:Parent>3</rasd:Parent>"),
         ("10", "eth0", "<rasd:AutomaticAllocation>true</rasd:AutomaticAllocation>"
