@@ -34,7 +34,7 @@ class Machine:
         began = time.monotonic()
         while time.monotonic() - began < limit:
             assert self.process.poll() is None, f"QEMU ended: {self.said()[-2000:]}"
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=5) as there:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1) as there:
                 banner = there.recv(64).decode(errors="replace")
                 if banner.startswith("SSH-"):
                     self.seconds = time.monotonic() - began
