@@ -12,7 +12,7 @@ test: NODES = 30
 PYTEST := $(BIN)/python -m pytest --durations=5 --durations-min=5
 COVER := --cov=labctl --cov-append --cov-report=
 
-.PHONY: help setup engine shells demo test test-unit test-contract test-integration coverage lint format docs bench clean
+.PHONY: help setup engine machines shells demo test test-unit test-contract test-integration test-vm test-vm-core coverage lint format docs bench clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
@@ -58,6 +58,15 @@ test-contract: setup
 
 test-integration: setup
 	$(PYTEST) tests/integration --reruns 1 -rR $(COVER) --junit-xml=$(REPORTS)/integration.xml
+
+machines: engine  ## Vagrant and libvirt, with emulation where KVM runs nothing
+	$(BIN)/labctl doctor --backend vagrant --nodes 2 --fix --yes
+
+test-vm: machines  ## the lab as virtual machines, all of it: on two cores without KVM the better part of an hour
+	$(PYTEST) tests/vm -rs $(COVER) --junit-xml=$(REPORTS)/vm.xml
+
+test-vm-core: machines  ## one boot of two machines, and what is told of them
+	$(PYTEST) tests/vm -m 'not slow' -rs $(COVER) --junit-xml=$(REPORTS)/vm-core.xml
 
 coverage: setup
 	@$(BIN)/python -m coverage combine --quiet 2>/dev/null; $(BIN)/python -m coverage report --format=total 2>/dev/null \

@@ -61,6 +61,8 @@ class Backend(Protocol):
 
     name: str
     has_own_kernel: bool  # whether its nodes bring a kernel of their own, with ip_vs
+    within: Sequence[str]  # the ranges that its labs' subnets must be in; none: any that is free
+    reserved: Sequence[str]  # subnets that the lab needs beside its own
 
     def labs(self) -> list[str]:
         """The names of the labs of which anything is left."""
@@ -88,6 +90,10 @@ class Backend(Protocol):
 
     def expect(self, spec: LabSpec, plans: Sequence[NodePlan], starts: Sequence[Node] = ()) -> None:
         """Hear of all nodes that will be made or started next, for a backend that is quicker with all at once."""
+        ...
+
+    def settle(self, *, failed: bool) -> None:
+        """Hear that all that was expected is made, or that it is given up: nothing may go on behind the caller."""
         ...
 
     def create_node(self, spec: LabSpec, plan: NodePlan, emit: Emit) -> Node:

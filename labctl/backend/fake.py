@@ -29,6 +29,8 @@ class FakeBackend:
 
     name = "fake"
     has_own_kernel = False
+    within: Sequence[str] = ()
+    reserved: Sequence[str] = ()
 
     def __init__(self, *, fail_on: Sequence[str] = (), emit: Emit = quiet) -> None:
         self._emit = emit
@@ -70,6 +72,9 @@ class FakeBackend:
 
     def expect(self, spec: LabSpec, plans: Sequence[NodePlan], starts: Sequence[Node] = ()) -> None:
         """Nothing is quicker."""
+
+    def settle(self, *, failed: bool) -> None:
+        """Nothing goes on."""
 
     def create_node(self, spec: LabSpec, plan: NodePlan, emit: Emit = quiet) -> Node:
         """Make a node that runs; one of `fail_on` raises LabError."""

@@ -7,10 +7,11 @@ from labctl.host.limits import raise_limits
 from labctl.host.mend import mend
 from labctl.host.network_facts import uplink_mtu
 from labctl.host.report import Report, Row, Verdict
-from labctl.host.subnets import free_subnet, overlaps, refuse_overlap
+from labctl.host.subnets import RANGES, free_subnet, overlaps, refuse_overlap
 from labctl.host.virtual import examine_virtual, mend_virtual, preflight_virtual
 
 __all__ = [
+    "RANGES",
     "Report",
     "Row",
     "Verdict",

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from labctl.errors import HostError, UsageError
 from labctl.host.kvm import kvm_problem
+from labctl.host.machine_facts import which
 
 __all__ = ["PROVIDERS", "Provider", "choose_provider", "find_providers", "vagrant_version"]
 
@@ -96,6 +97,9 @@ def _libvirt(ask: Ask) -> Provider:
         return Provider("libvirt", version, problem, fix="`labctl doctor --backend vagrant --fix` starts it")
     if ask(["qemu-system-x86_64", "--version"]) is None:
         return Provider("libvirt", version, "QEMU is not installed", fix="`labctl doctor --backend vagrant --fix`")
+    if which("dnsmasq") is None:
+        fix = "`labctl doctor --backend vagrant --fix`"
+        return Provider("libvirt", version, "dnsmasq, which its networks need, is not installed", fix=fix)
     kvm = kvm_problem()
     if kvm:
         return Provider("libvirt", version, driver="qemu", notice=f"{kvm}; machines are emulated, and slow")

@@ -7,7 +7,7 @@ take their subnets from there, from the bottom up.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Network, NetmaskValueError
 
@@ -16,7 +16,7 @@ from labctl.errors import HostError, UsageError
 from labctl.host.facts import Json, NetworkFacts
 from labctl.host.network_facts import gather_network
 
-__all__ = ["Claim", "claims_on", "collision", "free_subnet", "overlaps", "pick_subnet", "refuse_overlap"]
+__all__ = ["RANGES", "Claim", "claims_on", "collision", "free_subnet", "overlaps", "pick_subnet", "refuse_overlap"]
 
 # The engine hands out its own from the bottom of 172.16.0.0/12 and 192.168.0.0/16, home routers from
 # the bottom of the latter and of 10.0.0.0/8: so the middle of each is tried first. 198.18.0.0/15 is set aside
@@ -39,7 +39,7 @@ class Claim:
     by: str
 
 
-def free_subnet(engine: Engine, *, taken: Iterable[str] = (), prefix: int = 24) -> str:
+def free_subnet(engine: Engine, *, taken: Iterable[str] = (), prefix: int = 24, within: Sequence[str] = RANGES) -> str:
     """Return a free private subnet, such as "172.30.0.0/24". The same machine gets the same answer.
 
     Two labs made at the same moment get the same answer too: the engine refuses the second, which then
@@ -50,10 +50,11 @@ def free_subnet(engine: Engine, *, taken: Iterable[str] = (), prefix: int = 24) 
         raise UsageError(f"a lab's subnet is /{LARGEST} to /{SMALLEST}, not /{prefix}")
     claims = claims_on(engine.networks(), gather_network())
     claims += [Claim(IPv4Network(subnet, strict=False), "asked for") for subnet in taken]
-    found = pick_subnet(claims, prefix)
+    found = pick_subnet(claims, prefix, within)
     if found is None:
+        where = "" if within is RANGES else f" in {', '.join(within)}"
         raise HostError(
-            f"every private /{prefix} is taken: by the engine's networks, or by routes of this machine",
+            f"every private /{prefix}{where} is taken: by the engine's networks, or by routes of this machine",
             hint="`docker network prune` frees unused ones; `labctl up --subnet` takes one of your choice.",
         )
     return found
@@ -87,10 +88,12 @@ def collision(subnet: str, claims: Iterable[Claim]) -> str | None:
     return next((claim.by for claim in claims if claim.network.overlaps(wanted)), None)
 
 
-def pick_subnet(claims: Iterable[Claim], prefix: int) -> str | None:
+def pick_subnet(claims: Iterable[Claim], prefix: int, within: Sequence[str] = RANGES) -> str | None:
     """Return the first subnet of that prefix length that no claim touches."""
     taken = [claim.network for claim in claims]
-    return next((str(one) for one in _candidates(prefix) if not any(one.overlaps(other) for other in taken)), None)
+    return next(
+        (str(one) for one in _candidates(prefix, within) if not any(one.overlaps(other) for other in taken)), None
+    )
 
 
 def claims_on(networks: Iterable[Json], host: NetworkFacts, *, own: Iterable[str] = ()) -> list[Claim]:
@@ -122,8 +125,8 @@ def _subnets_of(network: Json) -> Iterator[IPv4Network]:
             yield IPv4Network(subnet, strict=False)
 
 
-def _candidates(prefix: int) -> Iterator[IPv4Network]:
-    for text in RANGES:
+def _candidates(prefix: int, within: Sequence[str]) -> Iterator[IPv4Network]:
+    for text in within:
         area = IPv4Network(text)
         if area.prefixlen <= prefix:
             yield from area.subnets(new_prefix=prefix)

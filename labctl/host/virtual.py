@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from labctl.errors import HostError, LabctlError
 from labctl.events import CommandShown, Emit, Noted, Steps, Warned
 from labctl.host import apt
 from labctl.host.machine_facts import gather_machine, living, which
-from labctl.host.providers import Provider, asked, find_providers, vagrant_version
+from labctl.host.providers import Provider, find_providers, vagrant_version
 from labctl.host.report import Report, Row, Verdict
 from labctl.host.shell import HostShell
 from labctl.waiting import Pending, wait_until
@@ -20,12 +19,14 @@ __all__ = ["examine_virtual", "mend_virtual", "preflight_virtual"]
 
 PACKAGES = (
     "vagrant", "vagrant-libvirt", "libvirt-daemon-system", "libvirt-daemon-driver-qemu", "libvirt-clients",
-    "qemu-system-x86", "qemu-utils", "ovmf", "iptables", "dnsmasq-base",
+    "qemu-system-x86", "qemu-utils", "ovmf", "iptables", "dnsmasq-base", "tini",
 )  # fmt: skip
+PROGRAMS = ("vagrant", "libvirtd", "qemu-img", "qemu-system-x86_64", "dnsmasq", "virsh", "tini")
 MEMORY_MIB = 1024  # of a machine where the spec says nothing
 SPARE_MIB = 512
 DISK_MIB = 1500  # what a fresh machine writes beside the box that all share
 START_LIMIT = 30.0
+LOGS = Path("/var/log/labctl")
 # In this order where nothing manages services; each with the pid file that it writes.
 DAEMONS = (("virtlogd", Path("/run/virtlogd.pid")), ("libvirtd", Path("/run/libvirtd.pid")))
 
@@ -53,7 +54,7 @@ def mend_virtual(report: Report, *, confirm: Callable[[str], bool], emit: Emit, 
     steps = Steps(emit, total=2)
     shell = HostShell(emit)
     try:
-        if vagrant_version() is None or which("libvirtd") is None or asked(["qemu-img", "--version"]) is None:
+        if any(which(program) is None for program in PROGRAMS):
             if not confirm("Install Vagrant, libvirt and QEMU from this system's packages (apt-get)?"):
                 return report
             with steps.step("install Vagrant, libvirt and QEMU"):
@@ -115,8 +116,9 @@ def _start(shell: HostShell, manager: str | None, emit: Emit, note: Callable[[st
                 program = which(daemon)
                 if program is None:
                     raise HostError(f"{daemon} is not installed", hint="`labctl doctor --backend vagrant --fix`")
-                emit(CommandShown("host", f"{daemon} --daemon"))
-                _spawn(program, pidfile)
+                command = ["tini", "-s", "--", program, "--pid-file", str(pidfile)]
+                emit(CommandShown("host", f"setsid {' '.join(command)} &"))
+                _spawn(command, pidfile)
                 emit(Noted(f"started {daemon}, pid file {pidfile}"))
 
     def probe() -> None:
@@ -127,15 +129,27 @@ def _start(shell: HostShell, manager: str | None, emit: Emit, note: Callable[[st
     wait_until("libvirt", probe, limit=START_LIMIT, pause=0.2, noted=note)
 
 
-def _spawn(program: str, pidfile: Path) -> None:
+def _spawn(command: list[str], pidfile: Path) -> None:
+    """Start a daemon in a session of its own, below a tini that buries its dead.
+
+    Where the first process of a machine buries them late, libvirt waits for each emulator that it ended.
+    """
     pidfile.unlink(missing_ok=True)
-    pid = os.posix_spawn(program, [program, "--daemon", "--pid-file", str(pidfile)], dict(os.environ))
-    ended = time.monotonic() + START_LIMIT
-    while time.monotonic() < ended:
-        done, status = os.waitpid(pid, os.WNOHANG)
-        if done:
-            if os.waitstatus_to_exitcode(status) != 0:
-                raise HostError(f"{program} did not start", hint="Its log is below /var/log/libvirt, or on syslog.")
+    log = LOGS / f"{pidfile.stem}.log"
+    log.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    streams = [
+        (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640),
+        (os.POSIX_SPAWN_DUP2, 1, 2),
+    ]
+    program = which(command[0]) or command[0]
+    pid = os.posix_spawn(program, command, dict(os.environ), file_actions=streams, setsid=True)
+
+    def probe() -> None:
+        if pidfile.exists():
             return
-        time.sleep(0.05)
-    raise HostError(f"{program} did not go into the background within {START_LIMIT:g} s")
+        if os.waitpid(pid, os.WNOHANG)[0]:
+            raise HostError(f"{command[3]} did not start", hint=f"See {log}.")
+        raise Pending("no pid file yet")
+
+    wait_until(command[3], probe, limit=START_LIMIT, pause=0.05)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast, get_args
 
 from labctl.backend import Backend, DindBackend
 from labctl.engine import Engine, host_endpoint
-from labctl.errors import UsageError
+from labctl.errors import EngineUnreachable, HostError, UsageError
 from labctl.events import Emit, quiet
+from labctl.node import Node
 from labctl.state import machines_path
 from labctl.transport import Way
 
@@ -45,6 +47,14 @@ class Context:
     def holding(self, lab: str) -> Backend:
         """The backend that has the lab of that name; that of containers where there is none."""
         return self.backend("vagrant" if machines_path(lab).is_dir() else "dind")
+
+    def destroy(self, backend: Backend, lab: str, nodes: Sequence[Node]) -> list[str]:
+        """Remove all that is left of a lab, what stands beside its nodes on this host's engine included."""
+        removed = backend.destroy(lab, nodes)
+        if backend.has_own_kernel:
+            with contextlib.suppress(EngineUnreachable, HostError):  # no engine, nothing on it
+                removed += self.backend("dind").destroy(lab, ())
+        return removed
 
     def maker(self, spec: LabSpec, note: Callable[[str], None] = lambda _: None) -> Backend:
         """The backend of the spec, with what its nodes are made of and what this host can grant them.

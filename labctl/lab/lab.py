@@ -151,7 +151,7 @@ class Lab:
     def down(self) -> list[str]:
         """Remove all of the lab and return the names of what was removed."""
         with lab_lock(self.name):
-            removed = self.backend.destroy(self.name, self.nodes)
+            removed = self.context.destroy(self.backend, self.name, self.nodes)
             forget(self.name)
         return removed
 

@@ -7,15 +7,20 @@ from typing import TYPE_CHECKING
 
 from labctl.backend.vagrant import Box, VagrantBackend
 from labctl.backend.vagrant.labfile import VmLab
+from labctl.backend.vagrant.pool import in_pool
 from labctl.engine import Engine
 from labctl.events import Emit, Warned
+from labctl.host import free_subnet
 from labctl.host.providers import Provider, choose_provider
+from labctl.state import labs_of_machines
 
 if TYPE_CHECKING:
     from labctl.spec import LabSpec
 
-__all__ = ["machine_maker"]
+__all__ = ["claimed", "machine_maker"]
 
+# VirtualBox 6.1.28 and later give host-only addresses in here alone, unless /etc/vbox/networks.conf says more.
+VIRTUALBOX_RANGES = ("192.168.56.0/21",)
 # Emulation knows no host processor to pass through; this one is what every emulator has.
 EMULATED = {"driver": "qemu", "cpu_mode": "custom", "cpu_model": "qemu64"}
 
@@ -28,8 +33,25 @@ def machine_maker(engine: Engine, spec: LabSpec, emit: Emit, note: Callable[[str
         emit(Warned(provider.notice))
     has_box = known is not None and known.box is not None and bool(known.nodes)
     box = known.box if known is not None and has_box else _box(engine, provider, emit, note)
+    management = known.management if known is not None else ""
+    if provider.name == "libvirt" and not management:
+        management = free_subnet(engine, taken=claimed())
     driver = EMULATED if provider.driver == "qemu" else {"driver": "kvm"} if provider.driver else {}
-    return VagrantBackend(provider=provider.name, box=box, driver=driver, emit=emit, note=note)
+    return VagrantBackend(
+        provider=provider.name,
+        box=box,
+        driver=driver,
+        within=VIRTUALBOX_RANGES if provider.name == "virtualbox" else (),
+        management=management,
+        emit=emit,
+        note=note,
+    )
+
+
+def claimed() -> list[str]:
+    """The subnets of the labs of virtual machines, those that are down too: no route of this machine shows them."""
+    labs = [known for name in labs_of_machines() if (known := VmLab.load(name)) is not None]
+    return [subnet for known in labs for subnet in (known.subnet, known.management) if subnet]
 
 
 def _box(engine: Engine, provider: Provider, emit: Emit, note: Callable[[str], None]) -> Box:
@@ -39,7 +61,7 @@ def _box(engine: Engine, provider: Provider, emit: Emit, note: Callable[[str], N
     return Box(
         name=built.name,
         url=built.file.as_uri(),
-        kernel=str(built.kernel) if built.kernel else None,
-        initrd=str(built.initrd) if built.initrd else None,
+        kernel=in_pool(built.kernel) if built.kernel else None,
+        initrd=in_pool(built.initrd) if built.initrd else None,
         cmd_line=built.cmd_line or None,
     )

@@ -16,6 +16,7 @@ from labctl.errors import LabctlError, UsageError
 from labctl.events import Noted, Steps, Warned
 from labctl.lab.context import LAB_MTU, Context
 from labctl.lab.form import BOOT_LIMIT, Forming
+from labctl.lab.machines import claimed
 from labctl.lab.members import label_nodes, members_of, remove_ghosts
 from labctl.lab.plan import Plan, plan_of
 from labctl.lab.verify import PROBE_IMAGE, verify
@@ -127,7 +128,12 @@ class _Up:
         backend.prepare_keys(self.spec.name)
         subnet = (record.subnet if record else None) or self.spec.subnet
         if subnet is None:
-            subnet = host.free_subnet(self.engine, prefix=prefix_for(len(self.spec.all_nodes())))
+            subnet = host.free_subnet(
+                self.engine,
+                taken=[*claimed(), *backend.reserved],
+                prefix=prefix_for(len(self.spec.all_nodes())),
+                within=backend.within or host.RANGES,
+            )
         elif record is None or record.subnet is None:
             host.refuse_overlap(subnet, self.engine)
         backend.create_base(self.spec, subnet)
@@ -142,13 +148,13 @@ class _Up:
         taken = [node.address for node in (*stay, *plan.start)]
         addresses = free_addresses(subnet, taken, len(plan.create))
         plans = self._node_plans(backend, plan, addresses)
-        backend.expect(self.spec, plans, plan.start)
         forming = Forming(backend, self.spec, self.steps.emit, self.steps.note, existing=stay)
         if self.options.verify and self.spec.registry and self.formed:
             forming.fetch = PROBE_IMAGE
         with contextlib.closing(forming), ThreadPoolExecutor(1, "labctl-registry") as aside:
             serving = aside.submit(self._registry, backend, subnet) if self.spec.registry else None
-            with self.steps.step("Nodes"):
+            with self.steps.step("Nodes"), _settled(backend):
+                backend.expect(self.spec, plans, plan.start)
                 forming.boot(plans, plan.start)
                 if self.formed:
                     forming.manager = self._standing_manager(stay)
@@ -249,7 +255,7 @@ class _Up:
         self.steps.emit(Noted("taking back what was made (--retain would keep it)"))
         try:
             if plan.is_new:
-                backend.destroy(self.spec.name, ())
+                self.context.destroy(backend, self.spec.name, ())
                 drop_lab_dir(self.spec.name)
                 return
             made = {node.name for node in plan.create}
@@ -259,6 +265,16 @@ class _Up:
                     backend.remove_node(node)
         except LabctlError as problem:
             self.steps.emit(Warned(f"could not take everything back: {problem.message}; `labctl down` tries again"))
+
+
+@contextlib.contextmanager
+def _settled(backend: Backend) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        backend.settle(failed=True)
+        raise
+    backend.settle(failed=False)
 
 
 def _is_here(address: str) -> None:

@@ -41,6 +41,8 @@ class DindBackend:
 
     name = "dind"
     has_own_kernel = False
+    within: Sequence[str] = ()
+    reserved: Sequence[str] = ()
 
     def __init__(
         self,
@@ -117,6 +119,9 @@ class DindBackend:
 
     def expect(self, spec: LabSpec, plans: Sequence[NodePlan], starts: Sequence[Node] = ()) -> None:
         """Containers are made one by one, all at the same time."""
+
+    def settle(self, *, failed: bool) -> None:
+        """Nothing goes on."""
 
     def create_node(self, spec: LabSpec, plan: NodePlan, emit: Emit = quiet) -> Node:
         """Make a node's container, give it its keys and its engine's configuration, and start it."""

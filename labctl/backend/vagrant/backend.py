@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from labctl.backend.node_files import authority_of, node_files
 from labctl.backend.vagrant.boot import Boot, console_tail
 from labctl.backend.vagrant.firstboot import engine_url, give, tell_hosts
 from labctl.backend.vagrant.labfile import Box, Machine, VmLab, folder_of
-from labctl.backend.vagrant.reach import answering
+from labctl.backend.vagrant.reach import SSH_PORT, answering
 from labctl.backend.vagrant.tool import Tool, vagrant_home
 from labctl.engine import Endpoint
 from labctl.errors import LabctlError, LabError, NodeDown
@@ -23,6 +24,7 @@ from labctl.events import Emit, NodeRemoved, NodeStarted, quiet
 from labctl.node import Node
 from labctl.spec.addresses import gateway
 from labctl.state import lab_dir, lab_path, labs_of_machines
+from labctl.transport.known_hosts import KnownHosts, entry_name
 from labctl.transport.ssh import Ssh
 from labctl.waiting import Pending, wait_until
 
@@ -40,7 +42,10 @@ STATES = {"running": "running", "saved": "paused", "paused": "paused", "suspende
 
 
 class VagrantBackend:
-    """Nodes as virtual machines. `box`, `provider` and `driver` (libvirt's settings) are for making them."""
+    """Nodes as virtual machines. `box`, `provider` and `driver` (libvirt's settings) are for making them.
+
+    `management` is the subnet of Vagrant's own way into libvirt's machines.
+    """
 
     name = "vagrant"
     has_own_kernel = True
@@ -51,15 +56,21 @@ class VagrantBackend:
         provider: str = "",
         box: Box | None = None,
         driver: Mapping[str, object] | None = None,
+        within: Sequence[str] = (),
+        management: str = "",
         emit: Emit = quiet,
         note: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._provider = provider
         self._box = box
         self._driver = dict(driver or {})
+        self._management = management
+        self.within = within
+        self.reserved: Sequence[str] = (management,) if management else ()
         self._emit = emit
         self._note = note
         self._boot: Boot | None = None
+        self._writing = threading.Lock()  # machines that are made at the same time write the same file
         self._authorities: dict[str, pki.Authority] = {}
 
     def labs(self) -> list[str]:
@@ -93,7 +104,7 @@ class VagrantBackend:
         folder = folder_of(spec.name)
         (folder / "consoles").mkdir(parents=True, exist_ok=True)
         shutil.copyfile(asset("Vagrantfile"), folder / "Vagrantfile")
-        lab = known or VmLab(spec.name, self._provider, subnet)
+        lab = known or VmLab(spec.name, self._provider, subnet, management=self._management)
         replace(lab, spec=_as_json(spec), box=lab.box or self._box, driver=lab.driver or self._driver).save()
 
     def remember(self, spec: LabSpec) -> None:
@@ -117,11 +128,21 @@ class VagrantBackend:
         lab.save()
         names = [*(plan.spec.name for plan in plans), *(node.name for node in starts)]
         if names:
+            for machine in lab.nodes:  # else it is libvirt's, and nobody else may read it
+                Path(machine.console).touch()
             self._boot = Boot(folder_of(lab.lab), lab.provider, names, self._note)
         fresh = {plan.spec.name for plan in plans}
         others = [m for m in lab.nodes if m.name not in fresh and plans]
         for machine in [m for m in others if answering([m.address])]:
             tell_hosts(self._transport(lab, machine), lab)
+
+    def settle(self, *, failed: bool) -> None:
+        """Wait for Vagrant's end; where machines are given up, ask it to come to one."""
+        boot, self._boot = self._boot, None
+        if boot is not None and failed:
+            boot.abort()
+        elif boot is not None:
+            boot.wait()
 
     def create_node(self, spec: LabSpec, plan: NodePlan, emit: Emit = quiet) -> Node:
         """Wait until the machine answers, and give it the files that make it a node."""
@@ -134,6 +155,8 @@ class VagrantBackend:
         self._answers(machine)
         files = node_files(self._authority(lab.lab), lab.lab, plan)
         give(self._first_transport(lab, machine), machine, lab, files, user=USER)
+        with self._writing:
+            self._known(lab.lab).given(machine.name).save()
         return self._node(lab, machine, "running")
 
     def look(self, node: Node) -> Node:
@@ -169,6 +192,7 @@ class VagrantBackend:
         if lab.machine(node.name) is None:
             return
         self._tool(lab).destroy([node.name])
+        KnownHosts(folder_of(lab.lab) / "known_hosts").forget(entry_name(node.address, SSH_PORT))
         self._known(node.lab).without(node.name).save()
 
     def destroy(self, lab: str, nodes: Sequence[Node] = ()) -> list[str]:
@@ -217,26 +241,26 @@ class VagrantBackend:
         """Wait until the machine takes SSH connections on the lab's network."""
 
         def look() -> None:
-            if answering([machine.address]):
+            if answering([machine.address], port=SSH_PORT):
                 return
             if self._boot is not None:
                 self._boot.check()
             said = console_tail(Path(machine.console))
             waits_for = self._boot.said(machine.name) if self._boot is not None else "it boots"
-            raise Pending(f"{waits_for}; its console: {said or 'nothing yet'}")
+            raise Pending(f"{machine.name}: {waits_for}; its console: {said or 'nothing yet'}")
 
         wait_until(f"{machine.name} answering", look, limit=BOOT_LIMIT, pause=0.3, longest_pause=1.0, noted=self._note)
 
     def _states(self, lab: VmLab) -> dict[str, str]:
         """A machine that takes connections runs; of the others Vagrant is asked, which takes seconds."""
         alive = answering([machine.address for machine in lab.nodes])
-        states = {machine.name: "running" for machine in lab.nodes if machine.address in alive}
+        states = {machine.name: "running" for machine in lab.nodes if machine.address in alive and machine.is_given}
         if len(states) < len(lab.nodes):
             told = self._tool(lab).states()
             for machine in lab.nodes:
                 word = STATES.get(told.get(machine.name, "not_created"), "exited")
-                # Vagrant says "running" of one that hangs or boots: it is not up.
-                states.setdefault(machine.name, word)
+                # One that was cut down before it was a node is made anew by the next `up`.
+                states.setdefault(machine.name, word if machine.is_given or word == "gone" else "created")
         return states
 
     def _known(self, lab: str) -> VmLab:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
+import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from labctl.backend.vagrant.tool import Tool
+from labctl.errors import LabctlError
 
 __all__ = ["Boot", "console_tail"]
 
+COLOURS = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b[()][AB0]")  # what a console says to a terminal
+ABORT_LIMIT = 90.0  # seconds that Vagrant has for its tidying up
 TAIL = 4096  # bytes of a console that are read for its last line
 
 
@@ -33,6 +39,17 @@ class Boot:
         """Wait for Vagrant's end. Raises what went wrong."""
         self._running.result()
 
+    def abort(self) -> None:
+        """Interrupt Vagrant, as Ctrl-C would, and wait until it has tidied up; what it says then is of no interest."""
+        import psutil
+
+        for child in psutil.Process().children():
+            with contextlib.suppress(psutil.Error):
+                if "vagrant" in " ".join(child.cmdline()) and not self._running.done():
+                    child.send_signal(signal.SIGINT)
+        with contextlib.suppress(LabctlError, TimeoutError):
+            self._running.result(timeout=ABORT_LIMIT)
+
     def said(self, machine: str) -> str:
         """What Vagrant said of the machine last."""
         return self._said.get(machine, "nothing yet")
@@ -51,5 +68,5 @@ def console_tail(path: Path) -> str:
             text = file.read().decode(errors="replace")
     except OSError:
         return ""
-    lines = [line.strip() for line in text.replace("\r", "\n").splitlines() if line.strip()]
-    return lines[-1][:200] if lines else ""
+    lines = [line.strip() for line in COLOURS.sub("", text).replace("\r", "\n").splitlines() if line.strip()]
+    return lines[-1][:120] if lines else ""

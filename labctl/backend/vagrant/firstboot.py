@@ -12,7 +12,7 @@ from labctl.transport import Transport
 __all__ = ["engine_url", "give", "hosts_file", "tell_hosts"]
 
 LIMIT = 120.0  # seconds; an emulated machine takes its time to restart an engine
-MARK = "# labctl: the lab's machines"
+MARK = "# labctl: the machines of this lab, and what is beside them"
 # Debian's unit says by a flag where to listen. An engine that finds `hosts` in daemon.json too does not start.
 UNIT = """[Service]
 ExecStart=

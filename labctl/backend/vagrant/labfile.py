@@ -47,6 +47,7 @@ class Machine:
     memory_mib: int
     cpus: int
     console: str
+    is_given: bool = False  # whether it has the files that make it a node
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class VmLab:
     lab: str
     provider: str
     subnet: str
+    management: str = ""  # Vagrant's own way into libvirt's machines, and their way out
     box: Box | None = None
     spec: Mapping[str, Any] = field(default_factory=dict)
     driver: Mapping[str, Any] = field(default_factory=dict)  # the libvirt section: driver, cpu_mode, cpu_model, ...
@@ -74,6 +76,10 @@ class VmLab:
             console=str(folder_of(self.lab) / "consoles" / f"{spec.name}.log"),
         )
         return replace(self, nodes=(*(node for node in self.nodes if node.name != spec.name), made))
+
+    def given(self, name: str) -> VmLab:
+        """The lab with that machine a node."""
+        return replace(self, nodes=tuple(replace(n, is_given=True) if n.name == name else n for n in self.nodes))
 
     def without(self, name: str) -> VmLab:
         """The lab without a machine."""
@@ -109,10 +115,20 @@ class VmLab:
                 "initrd": box.initrd,
                 "cmd_line": box.cmd_line,
                 **self.driver,
+                **(
+                    {"management": {"name": f"labctl-{self.lab}-nat", "subnet": self.management}}
+                    if self.management
+                    else {}
+                ),
             },
             "hyperv": {"switch": None},
             "nodes": [asdict(node) for node in self.nodes],
         }
+
+    def _way_in(self) -> dict[str, Any]:
+        if not self.management:
+            return {}
+        return {"management": {"name": f"labctl-{self.lab}-nat", "subnet": self.management}}
 
     @classmethod
     def load(cls, lab: str) -> VmLab | None:
@@ -121,11 +137,13 @@ class VmLab:
         try:
             said = json.loads(path.read_text())
             box = said["box"]
+            management = (said["libvirt"].pop("management", None) or {}).get("subnet", "")
             direct = {key: said["libvirt"].pop(key, None) for key in ("kernel", "initrd", "cmd_line")}
             return cls(
                 lab=said["lab"],
                 provider=said["provider"],
                 subnet=said["network"]["subnet"],
+                management=management,
                 box=Box(box["name"], box["url"], box["version"], box["prepared"], **direct),
                 spec=said["spec"],
                 driver=said["libvirt"],

@@ -25,7 +25,14 @@ def lab(state: Path) -> VmLab:
     """A lab of two machines, written down."""
     lab_dir("demo")
     folder_of("demo").mkdir()
-    made = VmLab("demo", "libvirt", SUBNET, Box("labctl-1", url="file:///b.box", kernel="/k"), spec={"name": "demo"})
+    made = VmLab(
+        "demo",
+        "libvirt",
+        SUBNET,
+        "192.168.58.0/24",
+        Box("labctl-1", url="file:///b.box", kernel="/k"),
+        spec={"name": "demo"},
+    )
     made = made.with_node(NodeSpec(name="manager1", role="manager", memory="2g", cpus=2), "192.168.57.11")
     made = made.with_node(NodeSpec(name="worker1"), "192.168.57.12")
     made.save()
