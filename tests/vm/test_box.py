@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -93,6 +94,18 @@ def test_a_swarm_forms_on_it(machine: Machine) -> None:
     assert machine.run("docker node ls --format '{{.Status}}'").strip() == "Ready"
     # What a user was told would happen without ip_vs is looked for in vain.
     assert "ipvs family" not in machine.run("journalctl -u docker --no-pager")
+
+
+@pytest.mark.parametrize(("provider", "inside"), [("virtualbox", "vmdk"), ("hyperv", "vhdx")])
+def test_the_other_providers_boxes_hold_the_same_disk(box: Box, provider: str, inside: str, tmp_path: Path) -> None:
+    made = ensure_box(open_context().engine, provider, note=print)
+    with tarfile.open(made.file) as archive:
+        member = next(entry for entry in archive if entry.name.endswith(inside))
+        member.name = f"disk.{inside}"
+        archive.extract(member, tmp_path, filter="data")
+
+    command = ["qemu-img", "compare", str(box.disk), str(tmp_path / f"disk.{inside}")]
+    assert "Images are identical." in subprocess.run(command, capture_output=True, text=True, timeout=300).stdout
 
 
 def test_it_boots_by_bios_without_a_kernel_beside_it(box: Box, key: Path, tmp_path: Path) -> None:
