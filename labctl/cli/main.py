@@ -1,6 +1,7 @@
 """The command `labctl`: finds the command's module when it is asked for, and turns errors into words and exit codes.
 
-Exit codes: 0 good; 1 not there yet; 2 usage or a bad spec; 3 the lab or the host is broken; 130 interrupted.
+Exit codes: 0 good; 1 not there yet; 2 usage or a bad spec; 3 the lab or the host is broken; 130 interrupted;
+143 and 129 ended by SIGTERM and by SIGHUP.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from click.shell_completion import CompletionItem
 from labctl import __version__
 from labctl.cli.commands import COMMANDS, SECTIONS
 from labctl.cli.common import App
+from labctl.cli.signals import Ended, watch_signals
 from labctl.errors import LabctlError
 
 __all__ = ["cli", "main"]
@@ -95,6 +97,7 @@ def cli(ctx: click.Context, lab_name: str | None, verbose: bool, progress: str) 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run a command and exit with its code. The only place where an error becomes words."""
+    watch_signals()
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 
@@ -115,9 +118,8 @@ def run(arguments: list[str]) -> int:
         return 2
     except click.ClickException as error:
         return _tell_usage(error)
-    except (KeyboardInterrupt, EOFError, click.Abort):
-        click.echo("interrupted", err=True)
-        return 130
+    except (KeyboardInterrupt, EOFError, click.Abort) as end:
+        return _tell_end(end)
     except BrokenPipeError:
         # The reader of a pipe has seen enough (`labctl ls | head -1`).
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -141,6 +143,13 @@ def _tell(error: LabctlError) -> int:
     if error.hint:
         click.echo(f"  -> {error.hint}", err=True)
     return error.exit_code
+
+
+def _tell_end(end: BaseException) -> int:
+    """Tell who ended the command; a question that was being asked makes click's Abort of a signal, too."""
+    by = end if isinstance(end, Ended) else end.__context__
+    click.echo(str(by) if isinstance(by, Ended) else "interrupted", err=True)
+    return by.exit_code if isinstance(by, Ended) else 130
 
 
 def _tell_bug(bug: Exception) -> int:

@@ -53,14 +53,15 @@ def wait_for_containers(context: Context, name: str, count: int = 1) -> None:
     raise AssertionError("up made no container within 60 s")
 
 
-def test_ctrl_c_takes_back_what_was_made(context: Context, name: str) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_takes_back_what_was_made(context: Context, name: str, number: int, code: int) -> None:
     process = start_up(name)
     wait_for_containers(context, name)
 
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, said = process.communicate(timeout=120)
 
-    assert process.returncode == 130, said
+    assert process.returncode == code, said
     assert "Traceback" not in said
     assert name not in lab_names(context)
 

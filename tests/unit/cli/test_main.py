@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import pty
+import signal
 import subprocess
 import sys
+import time
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +17,7 @@ import pytest
 
 from labctl import __version__
 from labctl.cli import main as main_module
+from labctl.cli import signals
 from labctl.cli.commands import COMMANDS
 from labctl.errors import HostError, LabError, NotYetError, UsageError
 
@@ -67,6 +71,84 @@ def test_an_interrupted_command_exits_with_130(labctl: Labctl, boom: Raise, inte
     outcome = labctl("boom")
 
     assert (outcome.code, outcome.out, outcome.err) == (130, "", "interrupted\n")
+
+
+@pytest.mark.parametrize(("number", "name", "code"), [(signal.SIGTERM, "SIGTERM", 143), (signal.SIGHUP, "SIGHUP", 129)])
+def test_a_signal_ends_a_command_as_ctrl_c_does(tmp_path: Path, number: int, name: str, code: int) -> None:
+    process = in_the_middle(
+        f"try: begin(); time.sleep(30)\nfinally: pathlib.Path({str(tmp_path / 'undone')!r}).touch()"
+    )
+
+    process.send_signal(number)
+    process.send_signal(number)  # as `timeout` does
+    _, said = process.communicate(timeout=20)
+
+    assert (process.returncode, said) == (code, f"ended by {name}\n")
+    assert (tmp_path / "undone").exists()
+
+
+def test_a_second_signal_ends_a_command_that_does_not_come_to_its_end() -> None:
+    process = in_the_middle("try: begin(); time.sleep(30)\nfinally: print(flush=True); time.sleep(30)")
+
+    process.send_signal(signal.SIGTERM)
+    assert process.stdout is not None
+    process.stdout.readline()
+    time.sleep(signals.ECHO + 0.1)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=20)
+
+    assert process.returncode == 143
+    assert said == "ended by SIGTERM: `labctl down` removes what is left\n"
+
+
+def test_a_hang_up_that_is_to_be_ignored_is() -> None:
+    process = in_the_middle("begin(); time.sleep(1)", before="signal.signal(signal.SIGHUP, signal.SIG_IGN)")
+
+    process.send_signal(signal.SIGHUP)
+
+    assert process.communicate(timeout=20) == ("", "")
+    assert process.returncode == 0
+
+
+def test_what_is_said_to_a_terminal_that_hung_up_does_not_keep_from_taking_back(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    undo = f"click.echo('undoing'); pathlib.Path({str(tmp_path / 'undone')!r}).touch()"
+    process = in_the_middle(f"try: begin(); time.sleep(30)\nfinally: {undo}", terminal=theirs)
+    os.close(theirs)
+
+    os.close(ours)
+    process.send_signal(signal.SIGHUP)
+
+    assert process.wait(timeout=20) == 129
+    assert (tmp_path / "undone").exists()
+
+
+def in_the_middle(body: str, *, before: str = "", terminal: int | None = None) -> subprocess.Popen[str]:
+    """Start a labctl whose command `boom` runs `body`, and return once that has called `begin()`."""
+    indented = body.replace("\n", "\n    ")
+    ready, begun = os.pipe()
+    code = f"""
+import click, os, pathlib, signal, sys, time, types
+from labctl.cli import main
+from labctl.cli.commands import COMMANDS
+@click.command("boom")
+def command():
+    {indented}
+def begin():
+    os.write({begun}, b"x")
+module = types.ModuleType("labctl.cli.boom")
+module.command = command
+sys.modules["labctl.cli.boom"] = module
+COMMANDS["boom"] = ("boom", "command", "Wait.")
+{before}
+main.main(["boom"])
+"""
+    to = subprocess.PIPE if terminal is None else terminal
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=to, stderr=to, text=True, pass_fds=[begun])
+    os.close(begun)
+    assert os.read(ready, 1) == b"x"
+    os.close(ready)
+    return process
 
 
 def test_a_bug_is_told_as_one_and_its_details_are_kept(labctl: Labctl, boom: Raise, state: Path) -> None:
