@@ -10,6 +10,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -49,7 +50,10 @@ def _pages(command: click.Command, path: str, above: click.Context) -> list[str]
 
 
 def _block(command: click.Command, path: str) -> str:
-    context = click.Context(command, info_name=path, max_content_width=100, terminal_width=100)
+    from labctl.cli.main import SETTINGS
+
+    settings: dict[str, Any] = {**SETTINGS, "auto_envvar_prefix": None}  # else each flag would name its variable
+    context = click.Context(command, info_name=path, terminal_width=100, **settings)
     return f"```text\n{command.get_help(context)}\n```"
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from labctl.engine import Engine
-from labctl.errors import LabError, NotFoundError
+from labctl.errors import LabError, NotFoundError, UsageError
 from labctl.events import Emit, Warned, quiet
 from labctl.images import ensure_services
 from labctl.node import Node
@@ -18,7 +18,7 @@ from labctl.registry.beside import Beside, converge
 from labctl.spec import PortSpec, labels
 from labctl.waiting import Pending, wait_until
 
-__all__ = ["Edge", "Published", "edges", "ensure_edge", "published", "remove_edge"]
+__all__ = ["Edge", "Published", "edges", "ensure_edge", "published", "refuse_taken", "remove_edge"]
 
 KIND = "edge"
 MOST_TARGETS = 8
@@ -82,17 +82,26 @@ def edges(engine: Engine, lab: str) -> list[Edge]:
     return sorted(found, key=lambda edge: (edge.target, edge.protocol, edge.host_port))
 
 
-def remove_edge(engine: Engine, lab: str, port: PortSpec) -> list[Edge]:
-    """Remove the edges that lead to a port, or that are at it on this host; returns them.
+def refuse_taken(engine: Engine, lab: str, port: PortSpec) -> None:
+    """Raise UsageError when the host port leads to another port of the swarm already: nobody asked to move that."""
+    for edge in edges(engine, lab):
+        if edge.container == _name(lab, port) and edge.target != port.target:
+            raise UsageError(
+                f"127.0.0.1:{port.host} leads to the lab's port {edge.target} already",
+                hint=f"`labctl port rm -l {lab} {edge.host_port}:{edge.target}` frees it.",
+            )
 
-    Raises NotFoundError when there is none.
+
+def remove_edge(engine: Engine, lab: str, port: PortSpec, *, exact: bool = False) -> list[Edge]:
+    """Remove the edges that lead to a port, or else the one that is at it on this host; returns them.
+
+    With `exact`, only the one from that host port to that port. Raises NotFoundError when there is none.
     """
     there = edges(engine, lab)
-    gone = [
-        edge
-        for edge in there
-        if edge.protocol == port.protocol and (edge.target == port.target or edge.host_port == port.host)
-    ]
+    alike = [edge for edge in there if edge.protocol == port.protocol]
+    to_it = [edge for edge in alike if edge.target == port.target]
+    at_it = [edge for edge in alike if edge.host_port == port.host]
+    gone = [edge for edge in to_it if edge in at_it] if exact else to_it or at_it
     if not gone:
         known = [f"{edge.host_port}:{edge.target}/{edge.protocol}" for edge in there]
         raise NotFoundError("edge", str(port), known, hint="`labctl port ls` lists them.")

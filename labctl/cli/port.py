@@ -39,8 +39,9 @@ def add(app: App, ports: tuple[str, ...]) -> None:
     labctl port add 8080             127.0.0.1:8080 leads to the swarm's port 8080
     labctl port add 9000:80 53/udp
     """
+    read = [_port(text) for text in ports]
     lab = app.lab()
-    for wanted in [_port(text) for text in ports]:
+    for wanted in read:
         click.echo(_ensure(app, lab, wanted).url)
 
 
@@ -48,16 +49,18 @@ def add(app: App, ports: tuple[str, ...]) -> None:
 @click.argument("ports", nargs=-1, required=True, metavar="[HOST:]PORT[/udp]...")
 @lab_command
 def rm(app: App, ports: tuple[str, ...]) -> None:
-    """Take ways to published ports away again.
+    """Take ways to published ports away again: all to PORT, or only the one from HOST.
 
     \b
     labctl port rm 8080 53/udp
+    labctl port rm 9000:80
     """
     from labctl.edge import remove_edge
 
+    read = [(_port(text), ":" in text) for text in ports]
     lab = app.lab()
-    for wanted in [_port(text) for text in ports]:
-        for gone in remove_edge(app.context.engine, lab.name, wanted):
+    for wanted, exact in read:
+        for gone in remove_edge(app.context.engine, lab.name, wanted, exact=exact):
             click.echo(f"{gone.url} is gone", err=True)
 
 
@@ -144,8 +147,9 @@ def open_(app: App, service: str, print_only: bool) -> None:
 
 
 def _ensure(app: App, lab: Lab, wanted: PortSpec) -> Edge:
-    from labctl.edge import ensure_edge
+    from labctl.edge import ensure_edge, refuse_taken
 
+    refuse_taken(app.context.engine, lab.name, wanted)
     return ensure_edge(app.context.engine, lab.name, lab.nodes, wanted, app.emit)
 
 
@@ -158,7 +162,7 @@ def _port(text: str) -> PortSpec:
         return PortSpec.model_validate(text)
     except ValidationError as invalid:
         said = invalid.errors()[0]["msg"].removeprefix("Value error, ")
-        raise UsageError(f"{text!r} is no port: {said}", hint="8080, 18080:8080 or 53/udp") from None
+        raise UsageError(said, hint="`labctl port add 8080`, `18080:8080` or `53/udp`") from None
 
 
 def _nothing_published(lab: Lab, service: str) -> LabctlError:

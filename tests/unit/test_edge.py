@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from labctl.edge import Edge, Published, _targets, edges, published, remove_edge
+from labctl.edge import Edge, Published, _targets, edges, published, refuse_taken, remove_edge
 from labctl.engine.fake import FakeEngine
-from labctl.errors import NotFoundError
+from labctl.errors import NotFoundError, UsageError
 from labctl.spec import PortSpec
 
 from .nodes import fake_node
@@ -47,6 +47,36 @@ def test_an_edge_is_removed_by_either_of_its_ports(said: str, removed: list[str]
     gone = remove_edge(FakeEngine(script), "blue", PortSpec.model_validate(said))
 
     assert [edge.container for edge in gone] == removed
+
+
+def test_only_the_edge_that_was_named_is_removed() -> None:
+    listed = [container("blue-edge-9000", "8085/tcp", 9000), container("blue-edge-8086", "8086/tcp", 8086)]
+    both = [*listed, container("blue-edge-9001", "8086/tcp", 9001)]
+    script = {"GET /containers/json": both, "DELETE /containers/blue-edge-9001": None}
+
+    gone = remove_edge(FakeEngine(script), "blue", PortSpec.model_validate("9001:8086"), exact=True)
+
+    assert [edge.container for edge in gone] == ["blue-edge-9001"]
+    with pytest.raises(NotFoundError, match="9000:8086"):
+        remove_edge(FakeEngine(script), "blue", PortSpec.model_validate("9000:8086"), exact=True)
+
+
+def test_a_port_that_edges_lead_to_wins_over_one_that_an_edge_is_at() -> None:
+    listed = [container("blue-edge-8086", "80/tcp", 8086), container("blue-edge-9001", "8086/tcp", 9001)]
+    script = {"GET /containers/json": listed, "DELETE /containers/blue-edge-9001": None}
+
+    gone = remove_edge(FakeEngine(script), "blue", PortSpec.model_validate("8086"))
+
+    assert [edge.container for edge in gone] == ["blue-edge-9001"]
+
+
+def test_an_edge_is_not_led_elsewhere_behind_its_owners_back() -> None:
+    engine = FakeEngine({"GET /containers/json": LISTED})
+
+    with pytest.raises(UsageError, match=r"127\.0\.0\.1:9000 leads to the lab's port 80 already"):
+        refuse_taken(engine, "blue", PortSpec.model_validate("9000:81"))
+    refuse_taken(engine, "blue", PortSpec.model_validate("9000:80"))
+    refuse_taken(engine, "blue", PortSpec.model_validate("9002:81"))
 
 
 def test_an_edge_that_is_not_there_is_said_so_with_what_there_is() -> None:

@@ -189,3 +189,11 @@ def test_a_report_on_a_lab_that_is_not_there_is_refused(labctl: Labctl, alone: P
     assert labctl("export", "logs", "-l", "nope").code == 2
     assert labctl("export", "logs", "-o", "none/x.tar.gz").code == 2
     assert list(alone.iterdir()) == []
+
+
+@pytest.mark.parametrize("typed", ["0", "eighty", "80:0"])
+def test_what_is_no_port_is_told_once(labctl: Labctl, empty_engine: None, typed: str) -> None:
+    said = labctl("port", "add", typed, "-l", "blue")
+
+    assert said.code == 2
+    assert said.err.count("is no port") == 1
