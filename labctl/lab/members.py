@@ -17,7 +17,7 @@ from labctl.waiting import Pending, wait_until
 if TYPE_CHECKING:
     from labctl.spec import LabSpec
 
-__all__ = ["label_nodes", "leave_swarm", "members_of", "remove_ghosts"]
+__all__ = ["label_nodes", "leave_if_joined", "leave_swarm", "members_of", "remove_ghosts"]
 
 DRAIN_LIMIT = 60.0
 CHANGE_LIMIT = 30.0  # seconds that a change of a member may be refused because another is under way
@@ -76,6 +76,12 @@ def leave_swarm(node: Node, stay: Sequence[Node], *, force: bool = False, emit: 
             raise
         emit(Warned(f"{node.name} did not leave the swarm in order: {problem.message}"))
     emit(NodeRemoved(node.name))
+
+
+def leave_if_joined(node: Node, stay: Sequence[Node]) -> None:
+    """Take a node out of the swarm of those that stay, where it got so far as to join it."""
+    if node.is_running and cluster.membership(node).state == "active":
+        _take_out(node, stay)
 
 
 def _take_out(node: Node, stay: Sequence[Node]) -> None:

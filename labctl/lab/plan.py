@@ -31,6 +31,11 @@ class Plan:
     extra: tuple[Node, ...]
 
     @property
+    def whole(self) -> tuple[Node, ...]:
+        """The nodes that stand, running or not."""
+        return (*self.start, *self.keep, *self.extra)
+
+    @property
     def changes(self) -> bool:
         """Whether a node is to be made or started."""
         return bool(self.create or self.start)

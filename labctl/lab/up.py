@@ -10,15 +10,16 @@ from dataclasses import dataclass
 from labctl import edge, host, images, registry
 from labctl.backend import Backend, LabRecord, NodePlan
 from labctl.backend.daemon import HUB, HUB_OUTSIDE, engine_config
-from labctl.concurrent import each, gather
+from labctl.concurrent import gather
 from labctl.engine import contexts
-from labctl.errors import LabctlError, UsageError
+from labctl.errors import LabctlError, NotFoundError, UsageError
 from labctl.events import Noted, Steps, Warned
 from labctl.lab.context import LAB_MTU, Context
 from labctl.lab.form import BOOT_LIMIT, Forming
 from labctl.lab.machines import claimed
-from labctl.lab.members import label_nodes, members_of, remove_ghosts
+from labctl.lab.members import label_nodes, leave_if_joined, members_of, remove_ghosts
 from labctl.lab.plan import Plan, plan_of
+from labctl.lab.standing import refuse_too_many_cpus, refuse_unsound
 from labctl.lab.verify import PROBE_IMAGE, verify
 from labctl.mesh.ipvs import ipvs_available
 from labctl.node import Node
@@ -76,20 +77,17 @@ class _Up:
         with steps.step("Checking this machine"):
             record = self._standing()
             plan = plan_of(self.spec, record)
+            if record is not None:
+                refuse_unsound(record, plan.whole)
             self._warn(plan)
             if plan.create:
-                nodes = self.spec.all_nodes()
-                managers = sum(node.role == "manager" for node in nodes)
-                if self.spec.backend == "vagrant":
-                    host.preflight_virtual(len(nodes), running=len(plan.keep))
-                else:
-                    host.preflight(len(nodes), engine=self.engine, managers=managers, running=len(plan.keep))
+                self._preflight(plan)
         with steps.step("Images"):
             backend = self.context.maker(self.spec, steps.note)
             if self.spec.registry:
-                images.ensure_all(self.engine, steps.emit, steps.note)
+                self._images(plan)
             steps.note("")
-        with self._undone_on_failure(backend, plan):
+        with self._undone_on_failure(backend, plan, record.spec if record else None):
             with steps.step("Network and keys"):
                 subnet = self._base(backend, record)
             record = self._machines(backend, plan, subnet)
@@ -97,9 +95,29 @@ class _Up:
             if self.spec.ports:
                 with steps.step("Ports"):
                     self._ports(record)
-        with steps.step("Verifying"):
-            self._verify(record)
+            with steps.step("Verifying"):
+                self._verify(record)
         return record
+
+    def _preflight(self, plan: Plan) -> None:
+        nodes = self.spec.all_nodes()
+        if self.spec.backend == "vagrant":
+            host.preflight_virtual(len(nodes), running=len(plan.keep))
+            return
+        refuse_too_many_cpus(plan.create, self.engine)
+        managers = sum(node.role == "manager" for node in nodes)
+        host.preflight(len(nodes), engine=self.engine, managers=managers, running=len(plan.keep))
+
+    def _images(self, plan: Plan) -> None:
+        try:
+            if self.spec.images:
+                images.ensure(self.engine, self.spec.images, self.steps.emit, self.steps.note)
+        except NotFoundError:
+            options = [self.spec.engine, *(node.engine for node in self.spec.all_nodes())]
+            if plan.is_new and not any("registry-mirrors" in given for given in options):
+                raise
+            # The nodes may know it all the same: from before, or by a mirror of their own.
+        images.ensure_all(self.engine, self.steps.emit, self.steps.note)
 
     def _standing(self) -> LabRecord | None:
         """The lab as it stands. Raises UsageError when it is made of something else than the spec wants."""
@@ -231,8 +249,8 @@ class _Up:
 
     def _verify(self, record: LabRecord) -> None:
         nodes = [node for node in record.nodes if node.is_running]
-        if self.spec.images:
-            each(nodes, lambda node: [list(node.engine.pull(name)) for name in self.spec.images])
+        for name in self.spec.images:
+            registry.pull(nodes, name, self.steps.note)
         if not self.options.verify:
             self.steps.note("left out, as asked")
         elif self.formed and self.spec.registry:
@@ -242,27 +260,35 @@ class _Up:
             self.steps.note(f"{len(nodes)} engines answer")
 
     @contextlib.contextmanager
-    def _undone_on_failure(self, backend: Backend, plan: Plan) -> Iterator[None]:
+    def _undone_on_failure(self, backend: Backend, plan: Plan, before: LabSpec | None) -> Iterator[None]:
         try:
             yield
         except BaseException:
             if not self.options.retain:
-                self._undo(backend, plan)
+                self._undo(backend, plan, before)
             raise
 
-    def _undo(self, backend: Backend, plan: Plan) -> None:
-        """Take away what this run made. The error that led here is the one to tell."""
+    def _undo(self, backend: Backend, plan: Plan, before: LabSpec | None) -> None:
+        """Take away what this run made, and let the lab be again what it was to be `before`.
+
+        The error that led here is the one to tell.
+        """
         self.steps.emit(Noted("taking back what was made (--retain would keep it)"))
         try:
             if plan.is_new:
                 self.context.destroy(backend, self.spec.name, ())
+                contexts.remove(self.spec.name)
                 drop_lab_dir(self.spec.name)
                 return
+            if before is not None:
+                backend.remember(before)
             made = {node.name for node in plan.create}
             record = backend.find(self.spec.name)
-            for node in record.nodes if record else ():
-                if node.name in made:
-                    backend.remove_node(node)
+            nodes = record.nodes if record else ()
+            for node in [node for node in nodes if node.name in made]:
+                with contextlib.suppress(LabctlError):  # a manager that only vanishes may take the quorum with it
+                    leave_if_joined(node, [other for other in nodes if other.name not in made])
+                backend.remove_node(node)
         except LabctlError as problem:
             self.steps.emit(Warned(f"could not take everything back: {problem.message}; `labctl down` tries again"))
 

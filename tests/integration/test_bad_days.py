@@ -17,6 +17,7 @@ import pytest
 from labctl.cli.main import run
 from labctl.lab import Context, Lab, find_lab, lab_names
 from labctl.spec import labels
+from labctl.state import lab_path
 
 pytestmark = pytest.mark.lab
 
@@ -127,6 +128,25 @@ def test_a_failed_up_is_taken_back(context: Context, name: str) -> None:
     assert process.returncode == 3
     assert "Traceback" not in process.stderr
     assert name not in lab_names(context)
+
+
+def test_a_lab_stays_as_it_was_when_a_change_of_it_fails(
+    context: Context, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain = ["up", "--name", name, "--no-verify"]
+    assert run([*plain, "--nodes", "1", "--no-registry"]) == 0
+    keys, away = lab_path(name), lab_path(name).with_suffix(".away")
+
+    assert run(["node", "add", "--lab", name, "--cpus", "9999"]) == 2
+    assert run([*plain, "--image", "registry:5000/nosuchimg:7"]) == 3
+    assert "manager1 cannot pull registry:5000/nosuchimg:7" in capsys.readouterr().err
+    keys.rename(away)
+    assert run(plain) == 3
+    assert "LABCTL_STATE" in capsys.readouterr().err
+    assert not keys.exists()
+    away.rename(keys)
+    assert run(plain) == 0
+    assert [node.name for node in find_lab(context, name).nodes] == ["manager1"]
 
 
 def test_no_engine_is_told_in_one_line(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@ import pytest
 from labctl.engine.fake import Answer
 from labctl.errors import CommandFailed, EngineRefused, EngineUnreachable, LabError, QuorumLost, UsageError
 from labctl.events import Event, NodeRemoved, Noted, Warned
-from labctl.lab.members import label_nodes, leave_swarm, members_of, remove_ghosts
+from labctl.lab.members import label_nodes, leave_if_joined, leave_swarm, members_of, remove_ghosts
 from labctl.spec import LabSpec
 from labctl.swarm import SwarmNode
 from labctl.transport import Result
@@ -269,3 +269,24 @@ def test_without_force_a_node_that_cannot_leave_stays(heard: list[Event]) -> Non
         leave_swarm(worker(), [silent], emit=heard.append)
 
     assert heard == []
+
+
+def test_a_node_that_was_on_its_way_into_the_swarm_leaves_it_only_if_it_got_there() -> None:
+    manager = manager_of(raw_node("manager1", leader=True))
+    joining, down, bare = worker(swarm="pending"), worker(state="exited"), worker(swarm="inactive")
+
+    for node in (joining, down, bare):
+        leave_if_joined(node, [manager])
+
+    assert manager.shell.commands == []
+
+
+def test_a_node_that_is_taken_back_leaves_in_order() -> None:
+    manager = manager_of(raw_node("manager1", leader=True), raw_node("worker1"))
+    node = worker()
+    node.shell.answers["docker swarm leave --force"] = ""
+
+    leave_if_joined(node, [manager])
+
+    assert manager.shell.commands[-1] == "docker node rm --force id-worker1"
+    assert node.shell.commands == ["docker swarm leave --force"]

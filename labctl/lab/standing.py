@@ -1,0 +1,61 @@
+"""Whether `up` can change the lab that stands, and this machine carry its nodes: asked before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from labctl.backend import LabRecord
+from labctl.engine import Engine
+from labctl.errors import LabError, UsageError
+from labctl.node import Node
+
+if TYPE_CHECKING:
+    from labctl.spec import NodeSpec
+
+__all__ = ["has_lost_network", "refuse_too_many_cpus", "refuse_unsound"]
+
+# What `up` would make anew where it is missing, and what the nodes that stand would then not know.
+KEYS = ("ca.pem", "ca-key.pem", "id_ed25519", "ssh_host_ed25519_key")
+LEAST_CPUS = 0.01  # the engine's own limit
+
+
+def refuse_unsound(record: LabRecord, nodes: Sequence[Node]) -> None:
+    """Raise LabError for a lab of these nodes that cannot be changed from here: its keys or its network are gone."""
+    folder = next((node.endpoint.tls for node in nodes if node.endpoint.tls is not None), None)
+    missing = [name for name in KEYS if folder is not None and not (folder / name).exists()]
+    if missing:
+        raise LabError(
+            f"lab {record.name} stands, and {', '.join(missing)} of its keys {_are(missing)} not in {folder}",
+            hint="Whoever made the lab has its keys; LABCTL_STATE names another folder. "
+            f"`labctl down -l {record.name}` and `labctl up -l {record.name}` make the lab anew.",
+        )
+    if has_lost_network(record, nodes):
+        raise LabError(
+            f"the network of lab {record.name} is gone, and with it the way from node to node",
+            hint=f"`labctl down -l {record.name}` and `labctl up -l {record.name}` make the lab anew.",
+        )
+
+
+def has_lost_network(record: LabRecord, nodes: Sequence[Node]) -> bool:
+    """Whether these nodes stand without the network that they were made on."""
+    return record.network is None and bool(nodes)
+
+
+def refuse_too_many_cpus(nodes: Sequence[NodeSpec], engine: Engine) -> None:
+    """Raise UsageError for nodes that shall be containers with more CPUs than the engine's machine has, or with none.
+
+    The engine itself would refuse them only after others were made.
+    """
+    sized = [node for node in nodes if node.cpus is not None]
+    most = int(engine.info()["NCPU"]) if sized else 0
+    for node in sized:
+        if node.cpus is not None and not LEAST_CPUS <= node.cpus <= most:
+            raise UsageError(
+                f"{node.name}: {node.cpus:g} CPUs were asked for, and this machine has {most}",
+                hint=f"A node may have {LEAST_CPUS} to {most}; all where nothing is said.",
+            )
+
+
+def _are(names: Sequence[str]) -> str:
+    return "is" if len(names) == 1 else "are"
