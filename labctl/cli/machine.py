@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -10,7 +11,7 @@ import click
 from labctl import __version__
 from labctl.cli.common import App, complete_nodes, confirm, lab_command, output_option, print_json
 from labctl.cli.create import create
-from labctl.cli.nodes import first_node, named_nodes, running
+from labctl.cli.nodes import first_node, named_nodes, named_or_gone, running
 from labctl.errors import NotFoundError, NotYetError
 
 if TYPE_CHECKING:
@@ -233,21 +234,24 @@ def rm(app: App, yes: bool, force: bool, nodes: tuple[str, ...]) -> None:
     labctl rm worker3
     labctl rm -y $(labctl ls -q)
     """
-    lab = app.lab()
-    chosen = named_nodes(lab, nodes)
-    remove(lab, [node.name for node in chosen], yes=yes or force, force=force)
+    remove(app.lab(), nodes, yes=yes or force, force=force)
 
 
-def remove(lab: Lab, names: list[str], *, yes: bool, force: bool) -> None:
-    """Ask, and remove nodes; all of them is the whole lab. Raises UsageError where nobody can be asked."""
-    everything = set(names) == {node.name for node in lab.nodes}
+def remove(lab: Lab, nodes: Sequence[str], *, yes: bool, force: bool) -> None:
+    """Ask, and remove the nodes that names and filters mean, those whose machines are gone too; all is the whole lab.
+
+    Raises UsageError where nobody can be asked.
+    """
+    chosen, gone = named_or_gone(lab, nodes)
+    names = [*(node.name for node in chosen), *gone]
+    everything = bool(chosen) and len(chosen) == len(lab.nodes)
     what = f"{', '.join(names)} with {'its disk' if len(names) == 1 else 'their disks'}"
     confirm(f"Remove {what}{f', and with that lab {lab.name}' if everything else ''}?", yes=yes)
     if everything:
         lab.down()
         click.echo(f"Lab {lab.name} is gone.", err=True)
         return
-    lab.remove_nodes([lab.node(name) for name in names], force=force)
+    lab.remove_nodes(chosen, gone=gone, force=force)
     click.echo(f"{', '.join(names)}: removed.", err=True)
 
 

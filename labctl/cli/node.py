@@ -9,7 +9,6 @@ import click
 from labctl.cli.common import App, complete_nodes, lab_command, output_option, print_json, table
 from labctl.cli.create import size_options, sizes
 from labctl.cli.machine import remove
-from labctl.cli.nodes import named_nodes
 from labctl.errors import UsageError
 
 __all__ = ["node"]
@@ -82,7 +81,7 @@ def rm(app: App, names: tuple[str, ...], yes: bool, force: bool) -> None:
     labctl node rm -y @worker:2-3
     """
     lab = app.lab()
-    remove(lab, [known.name for known in named_nodes(lab, names)], yes=yes or force, force=force)
+    remove(lab, names, yes=yes or force, force=force)
 
 
 @node.command("ls")

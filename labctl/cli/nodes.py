@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,16 @@ if TYPE_CHECKING:
     from labctl.lab import Lab
     from labctl.node import Node
 
-__all__ = ["DOCKER_VARIABLES", "client_node", "environment_of", "first_node", "named_nodes", "reachable", "running"]
+__all__ = [
+    "DOCKER_VARIABLES",
+    "client_node",
+    "environment_of",
+    "first_node",
+    "named_nodes",
+    "named_or_gone",
+    "reachable",
+    "running",
+]
 
 # What leads the Docker CLI to an engine, in docker-machine's order.
 DOCKER_VARIABLES = ("DOCKER_TLS_VERIFY", "DOCKER_HOST", "DOCKER_CERT_PATH", "DOCKER_MACHINE_NAME")
@@ -57,6 +67,19 @@ def named_nodes(lab: Lab, names: Sequence[str]) -> list[Node]:
     if unknown:
         raise SeveralErrors(unknown)
     return list(found.values())
+
+
+def named_or_gone(lab: Lab, names: Sequence[str]) -> tuple[list[Node], list[str]]:
+    """Return the nodes that names and filters mean, and the names among them of nodes whose machines are gone."""
+    from labctl.spec import expand
+
+    single = [part.strip() for name in names for part in name.split(",") if part.strip()]
+    gone = []
+    for name in single:
+        with contextlib.suppress(NotFoundError):
+            gone.append((name, expand(name, lab.gone)))
+    asked = [name for name in single if name not in dict(gone)]
+    return named_nodes(lab, asked), list(dict.fromkeys(dict(gone).values()))
 
 
 def client_node(lab: Lab, name: str | None) -> Node:

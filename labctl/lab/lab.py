@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from labctl.backend import Backend, LabRecord
 from labctl.concurrent import each
 from labctl.engine import Engine, contexts
-from labctl.errors import LabctlError, NotFoundError, UsageError
+from labctl.errors import LabctlError, LabError, NotFoundError, UsageError
 from labctl.events import NodeReady, Steps
 from labctl.lab.context import Context
 from labctl.lab.form import wait_engine
-from labctl.lab.members import leave_swarm, members_of
+from labctl.lab.members import leave_swarm, members_of, strike_off
+from labctl.lab.standing import gone_nodes
 from labctl.lab.verify import verify
 from labctl.node import Node
 from labctl.spec import expand, labels, select
@@ -21,7 +22,7 @@ from labctl.state import drop_lab_dir, lab_lock, labs_of_machines
 from labctl.swarm import SwarmView, cluster
 
 if TYPE_CHECKING:
-    from labctl.spec import LabSpec, NodeSpec
+    from labctl.spec import LabSpec, NodeSpec, Role
 
 __all__ = ["Lab", "find_lab", "forget", "lab_names"]
 
@@ -93,14 +94,33 @@ class Lab:
         return find_lab(self.context, self.name)
 
     def node(self, name: str) -> Node:
-        """The node of that name or short name. Raises NotFoundError with the nearest."""
-        found = expand(name, [node.name for node in self.nodes])
-        return next(node for node in self.nodes if node.name == found)
+        """The node of that name or short name. Raises NotFoundError with the nearest, LabError for one that is gone."""
+        return self._present([expand(name, [*self._roles(), *self.gone])])[0]
 
     def select(self, pattern: str) -> list[Node]:
         """The nodes that a filter means: names, @all, @manager, @worker:0."""
-        names = select(pattern, {node.name: node.role for node in self.nodes})
-        return [self.node(name) for name in names]
+        try:
+            return self._present(select(pattern, self._roles()))
+        except NotFoundError:
+            return self._present(select(pattern, {**self._roles(), **self.gone}))
+
+    @property
+    def gone(self) -> dict[str, Role]:
+        """The nodes that the lab shall have and whose machines somebody has removed, with their roles."""
+        return {node.name: node.role for node in gone_nodes(self.record)}
+
+    def _roles(self) -> dict[str, Role]:
+        return {node.name: node.role for node in self.nodes}
+
+    def _present(self, names: Sequence[str]) -> list[Node]:
+        found = {node.name: node for node in self.nodes}
+        for name in names:
+            if name not in found:
+                raise LabError(
+                    f"node {name} is gone: its machine was removed",
+                    hint=f"`labctl up` makes it anew; `labctl node rm {name}` takes it out of the lab.",
+                )
+        return [found[name] for name in names]
 
     def manager(self) -> Node:
         """A manager that can change the swarm. Raises QuorumLost or LabError."""
@@ -155,31 +175,36 @@ class Lab:
             forget(self.name)
         return removed
 
-    def remove_nodes(self, nodes: Sequence[Node], *, force: bool = False) -> None:
+    def remove_nodes(self, nodes: Sequence[Node], *, gone: Sequence[str] = (), force: bool = False) -> None:
         """Take nodes out of the swarm in order, workers all at once and managers one by one; remove their machines.
 
-        `force` removes one that cannot leave in order too. Raises UsageError when no node, or no manager, would stay.
+        `gone` are those that have none any more. `force` removes one that cannot leave in order too.
+        Raises UsageError when no node, or no manager, would stay.
         """
-        names = {node.name for node in nodes}
+        names = {*(node.name for node in nodes), *gone}
         stay = [node for node in self.nodes if node.name not in names]
         if not stay:
             what = f"{', '.join(sorted(names))} {'is' if len(names) == 1 else 'are'} all that the lab has"
             raise UsageError(what, hint=f"`labctl down -l {self.name}` removes the lab.")
-        gone: set[str] = set()
+        out: set[str] = set()
 
         def take(node: Node) -> None:
             if node.is_running or self.spec.joins(node.name):
                 leave_swarm(node, stay, force=force, emit=self.context.emit)
             self.backend.remove_node(node)
-            gone.add(node.name)
+            out.add(node.name)
 
         with lab_lock(self.name):
             try:
                 each([node for node in nodes if not node.is_manager], take)
                 for manager in [node for node in nodes if node.is_manager]:
                     take(manager)
+                for name in gone:
+                    if self.spec.joins(name):
+                        strike_off(name, stay, force=force, emit=self.context.emit)
+                    out.add(name)
             finally:
-                left = [spec for spec in self.spec.all_nodes() if spec.name not in gone]
+                left = [spec for spec in self.spec.all_nodes() if spec.name not in out]
                 self.backend.remember(_with_nodes(self.spec, left))
                 contexts.create(self.name, stay[0].endpoint)
 

@@ -17,7 +17,7 @@ from labctl.waiting import Pending, wait_until
 if TYPE_CHECKING:
     from labctl.spec import LabSpec
 
-__all__ = ["label_nodes", "leave_if_joined", "leave_swarm", "members_of", "remove_ghosts"]
+__all__ = ["label_nodes", "leave_if_joined", "leave_swarm", "members_of", "remove_ghosts", "strike_off"]
 
 DRAIN_LIMIT = 60.0
 CHANGE_LIMIT = 30.0  # seconds that a change of a member may be refused because another is under way
@@ -76,6 +76,25 @@ def leave_swarm(node: Node, stay: Sequence[Node], *, force: bool = False, emit: 
             raise
         emit(Warned(f"{node.name} did not leave the swarm in order: {problem.message}"))
     emit(NodeRemoved(node.name))
+
+
+def strike_off(name: str, stay: Sequence[Node], *, force: bool = False, emit: Emit = quiet) -> None:
+    """Take a node whose machine is gone off the list of those that stay."""
+    try:
+        manager = cluster.working_manager(stay)
+        for member in [one for one in SwarmView(manager.engine).nodes() if one.hostname == name]:
+            _cross_out(manager, member)
+    except LabctlError as problem:
+        if not force:
+            raise
+        emit(Warned(f"{name} is still on the swarm's list: {problem.message}"))
+    emit(NodeRemoved(name))
+
+
+def _cross_out(manager: Node, member: SwarmNode) -> None:
+    if member.role == "manager":
+        _change(manager, "demote", member.id)
+    _change(manager, "rm", "--force", member.id)
 
 
 def leave_if_joined(node: Node, stay: Sequence[Node]) -> None:

@@ -1,4 +1,4 @@
-"""Whether `up` can change the lab that stands, and this machine carry its nodes: asked before anything is written."""
+"""What a lab that stands has lost, and whether `up` can change it: asked before anything is written."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from labctl.node import Node
 if TYPE_CHECKING:
     from labctl.spec import NodeSpec
 
-__all__ = ["has_lost_network", "refuse_too_many_cpus", "refuse_unsound"]
+__all__ = ["gone_nodes", "has_lost_network", "refuse_too_many_cpus", "refuse_unsound"]
 
 # What `up` would make anew where it is missing, and what the nodes that stand would then not know.
 KEYS = ("ca.pem", "ca-key.pem", "id_ed25519", "ssh_host_ed25519_key")
@@ -35,6 +35,12 @@ def refuse_unsound(record: LabRecord, nodes: Sequence[Node]) -> None:
             f"the network of lab {record.name} is gone, and with it the way from node to node",
             hint=f"`labctl down -l {record.name}` and `labctl up -l {record.name}` make the lab anew.",
         )
+
+
+def gone_nodes(record: LabRecord) -> list[NodeSpec]:
+    """The nodes that the lab shall have, and whose machines somebody has removed."""
+    there = {node.name for node in record.nodes}
+    return [] if record.spec is None else [node for node in record.spec.all_nodes() if node.name not in there]
 
 
 def has_lost_network(record: LabRecord, nodes: Sequence[Node]) -> bool:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
 
 from labctl.backend import LabRecord
 from labctl.concurrent import each
 from labctl.engine.client import Json
 from labctl.errors import LabctlError, NotFoundError
 from labctl.lab.context import Context
+from labctl.lab.standing import gone_nodes, has_lost_network
 from labctl.mesh.status import STATUS_FILE, MeshStatus, Mode
 from labctl.node import Node
 from labctl.spec import labels
 from labctl.swarm import cluster
 from labctl.swarm.state import SwarmNode, SwarmView
+
+if TYPE_CHECKING:
+    from labctl.spec import NodeSpec
 
 __all__ = ["LabStatus", "NodeStatus", "status_of"]
 
@@ -67,7 +73,9 @@ class LabStatus:
 def status_of(context: Context, record: LabRecord) -> LabStatus:
     """Look at every part of the lab at once; a part that does not answer is a problem, not an error."""
     running = [node for node in record.nodes if node.is_running]
-    problems = [f"{n.name} is {n.state}: `labctl start {n.name}`" for n in record.nodes if not n.is_running]
+    gone = gone_nodes(record)
+    problems = _lost(record, gone)
+    problems += [f"{n.name} is {n.state}: `labctl start {n.name}`" for n in record.nodes if not n.is_running]
     formed = record.spec is None or record.spec.swarm == "formed"
     members: dict[str, SwarmNode] = {}
     services = 0
@@ -85,6 +93,7 @@ def status_of(context: Context, record: LabRecord) -> LabStatus:
         problems.append(f"{problem.message}: {problem.hint}" if problem.hint else problem.message)
     joins = record.spec.joins if record.spec else (lambda _: True)
     nodes = tuple(_node_status(node, members.get(node.name), joins(node.name)) for node in record.nodes)
+    nodes += tuple(_gone_status(node, members.get(node.name)) for node in gone)
     problems += [
         f"{node.name} is {node.swarm or 'not in the swarm'}: `labctl up` lets it join"
         for node in nodes
@@ -106,6 +115,13 @@ def status_of(context: Context, record: LabRecord) -> LabStatus:
     )
 
 
+def _lost(record: LabRecord, gone: Sequence[NodeSpec]) -> list[str]:
+    """What was removed behind labctl's back."""
+    mend = f"`labctl down -l {record.name}` and `labctl up -l {record.name}` make the lab anew"
+    network = [f"the lab's network is gone: {mend}"] if has_lost_network(record, record.nodes) else []
+    return [*network, *(f"{node.name} is gone: `labctl up` makes it anew" for node in gone)]
+
+
 def _any_member(nodes: list[Node]) -> bool:
     return any(each(nodes, lambda node: cluster.membership(node).state != "inactive"))
 
@@ -123,6 +139,11 @@ def _node_status(node: Node, member: SwarmNode | None, joins: bool) -> NodeStatu
         manager=manager,
         engine=member.engine_version if member else "",
     )
+
+
+def _gone_status(node: NodeSpec, member: SwarmNode | None) -> NodeStatus:
+    known = "" if member is None else member.state
+    return NodeStatus(name=node.name, role=node.role, state="gone", address="", url="", swarm=known)
 
 
 def _mesh_of(running: list[Node]) -> str:

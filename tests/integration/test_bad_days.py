@@ -149,6 +149,29 @@ def test_a_lab_stays_as_it_was_when_a_change_of_it_fails(
     assert [node.name for node in find_lab(context, name).nodes] == ["manager1"]
 
 
+def test_what_was_removed_behind_labctls_back_is_told(
+    context: Context, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["up", "--name", name, "--nodes", "2", "--no-registry", "--no-verify"]) == 0
+    context.engine.remove(f"{name}-worker1")
+
+    assert run(["status", "--lab", name]) == 3
+    assert "worker1 is gone: `labctl up` makes it anew" in capsys.readouterr().out
+    assert run(["start", "--lab", name, "worker1"]) == 3
+    assert "node worker1 is gone" in capsys.readouterr().err
+    assert run(["node", "rm", "--lab", name, "--yes", "worker1"]) == 0
+    assert run(["status", "--lab", name]) == 0
+    assert [node.hostname for node in find_lab(context, name).swarm().nodes()] == ["manager1"]
+
+    context.engine.post(f"/networks/labctl-{name}/disconnect", {"Container": f"{name}-manager1", "Force": True})
+    context.engine.remove_network(f"labctl-{name}")
+    capsys.readouterr()
+    assert run(["status", "--lab", name]) == 3
+    assert "the lab's network is gone" in capsys.readouterr().out
+    assert run(["up", "--name", name]) == 3
+    assert f"the network of lab {name} is gone" in capsys.readouterr().err
+
+
 def test_no_engine_is_told_in_one_line(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no.sock")

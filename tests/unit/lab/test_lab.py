@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from labctl.backend import FakeBackend, LabRecord
 from labctl.engine.fake import Answer, Asked, FakeEngine
-from labctl.errors import NotFoundError, UsageError
+from labctl.errors import LabError, NotFoundError, UsageError
 from labctl.lab import Context, Lab, find_lab, lab_names
 from labctl.lab.lab import _with_nodes
 from labctl.node import Node
 from labctl.spec import LabSpec, labels
 
-from ..nodes import fake_node
+from ..nodes import fake_node, raw_node
 
 
 def container(lab: str, node: str, **marks: str) -> dict[str, Any]:
@@ -143,3 +144,42 @@ def test_the_last_node_is_not_taken_out_of_its_lab() -> None:
         lab.remove_nodes(lab.nodes)
 
     assert "labctl down" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("name", ["worker2", "w2"])
+def test_a_node_that_is_gone_is_told_as_gone_and_not_as_unknown(name: str) -> None:
+    lab = lab_of(fake_node("manager1"), fake_node("worker1"), spec=LabSpec(name="demo", workers=2))
+
+    for ask in (lab.node, lab.select):
+        with pytest.raises(LabError, match="node worker2 is gone") as caught:
+            ask(name)
+        assert caught.value.hint == "`labctl up` makes it anew; `labctl node rm worker2` takes it out of the lab."
+
+
+def test_a_group_is_of_the_nodes_that_are_there() -> None:
+    lab = lab_of(fake_node("manager1"), fake_node("worker1"), spec=LabSpec(name="demo", workers=2))
+
+    assert [node.name for node in lab.select("@all")] == ["manager1", "worker1"]
+    with pytest.raises(NotFoundError, match="did you mean worker1"):
+        lab.node("worker11")
+
+
+@pytest.mark.usefixtures("state")
+def test_a_node_that_is_gone_is_taken_out_of_the_spec_and_off_the_swarms_list(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    spec = LabSpec(name="demo", workers=2)
+    manager = fake_node("manager1", api={"GET /swarm": {}})
+    manager.api["GET /nodes"] = [raw_node("manager1", leader=True), raw_node("worker2", state="down")]
+    manager.shell.answers["docker node rm --force id-worker2"] = ""
+    lab = lab_of(manager, fake_node("worker1"), spec=spec)
+    assert isinstance(lab.backend, FakeBackend)
+    lab.backend.create_base(spec, "10.0.0.0/24")
+
+    lab.remove_nodes([], gone=["worker2"])
+
+    assert manager.shell.commands == ["docker node rm --force id-worker2"]
+    found = lab.backend.find("demo")
+    assert found is not None and found.spec is not None
+    assert [node.name for node in found.spec.all_nodes()] == ["manager1", "worker1"]

@@ -9,7 +9,7 @@ import pytest
 from labctl.engine.fake import Answer
 from labctl.errors import CommandFailed, EngineRefused, EngineUnreachable, LabError, QuorumLost, UsageError
 from labctl.events import Event, NodeRemoved, Noted, Warned
-from labctl.lab.members import label_nodes, leave_if_joined, leave_swarm, members_of, remove_ghosts
+from labctl.lab.members import label_nodes, leave_if_joined, leave_swarm, members_of, remove_ghosts, strike_off
 from labctl.spec import LabSpec
 from labctl.swarm import SwarmNode
 from labctl.transport import Result
@@ -290,3 +290,22 @@ def test_a_node_that_is_taken_back_leaves_in_order() -> None:
 
     assert manager.shell.commands[-1] == "docker node rm --force id-worker1"
     assert node.shell.commands == ["docker swarm leave --force"]
+
+
+def test_a_manager_whose_machine_is_gone_is_demoted_before_it_is_struck_off(heard: list[Event]) -> None:
+    manager = manager_of(raw_node("manager1", leader=True), raw_node("manager2", state="down"))
+
+    strike_off("manager2", [manager], emit=heard.append)
+
+    assert manager.shell.commands == ["docker node demote id-manager2", "docker node rm --force id-manager2"]
+    assert heard == [NodeRemoved("manager2")]
+
+
+def test_a_list_that_nobody_can_change_is_left_with_force(heard: list[Event]) -> None:
+    manager = fake_node("manager1", api={"GET /swarm": NO_LEADER})
+
+    with pytest.raises(QuorumLost):
+        strike_off("worker1", [manager])
+    strike_off("worker1", [manager], force=True, emit=heard.append)
+
+    assert isinstance(heard[0], Warned)

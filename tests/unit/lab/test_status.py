@@ -67,6 +67,27 @@ def test_a_node_that_is_down_is_a_problem_with_its_mend(manager: FakeNode) -> No
     assert found.swarm == "1 of 2 nodes ready, manager1 leads"
 
 
+def test_a_node_that_was_removed_behind_labctls_back_is_a_problem_with_its_mend(manager: FakeNode) -> None:
+    manager.api["GET /nodes"] = [raw_node("manager1", leader=True), raw_node("worker1", state="down")]
+
+    found = look(manager)
+
+    assert not found.is_good
+    assert found.problems == ("worker1 is gone: `labctl up` makes it anew",)
+    assert [(node.name, node.role, node.state, node.swarm) for node in found.nodes] == [
+        ("manager1", "manager", "running", "ready"),
+        ("worker1", "worker", "gone", "down"),
+    ]
+
+
+def test_a_network_that_was_removed_behind_labctls_back_is_named_first(manager: FakeNode, worker: FakeNode) -> None:
+    context = Context(FakeEngine({"GET /containers/json": []}))
+
+    found = status_of(context, LabRecord("demo", lambda: SPEC, None, None, (manager, worker)))
+
+    assert found.problems[0].startswith("the lab's network is gone: `labctl down -l demo` and")
+
+
 def test_a_node_that_is_not_in_the_swarm_is_a_problem_with_its_mend(manager: FakeNode, worker: FakeNode) -> None:
     manager.api["GET /nodes"] = [raw_node("manager1", leader=True)]
 
