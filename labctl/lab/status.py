@@ -76,21 +76,9 @@ def status_of(context: Context, record: LabRecord) -> LabStatus:
     gone = gone_nodes(record)
     problems = _lost(record, gone)
     problems += [f"{n.name} is {n.state}: `labctl start {n.name}`" for n in record.nodes if not n.is_running]
-    formed = record.spec is None or record.spec.swarm == "formed"
-    members: dict[str, SwarmNode] = {}
-    services = 0
-    swarm = "none was asked for"
-    try:
-        if formed or _any_member(running):
-            view = SwarmView(cluster.working_manager(record.nodes).engine)
-            known = view.nodes()
-            members = {m.hostname: m for m in sorted(known, key=lambda m: m.state == "ready")}
-            services = len(view.services())
-            leader = next((member.hostname for member in known if member.leader), "no leader")
-            swarm = f"{sum(m.state == 'ready' for m in known)} of {len(known)} nodes ready, {leader} leads"
-    except LabctlError as problem:
-        swarm = problem.message
-        problems.append(f"{problem.message}: {problem.hint}" if problem.hint else problem.message)
+    swarm = _swarm_of(record, running)
+    problems += swarm.problems
+    members = swarm.members
     joins = record.spec.joins if record.spec else (lambda _: True)
     nodes = tuple(_node_status(node, members.get(node.name), joins(node.name)) for node in record.nodes)
     nodes += tuple(_gone_status(node, members.get(node.name)) for node in gone)
@@ -104,15 +92,40 @@ def status_of(context: Context, record: LabRecord) -> LabStatus:
         name=record.name,
         backend=record.spec.backend if record.spec else "dind",
         subnet=record.subnet or "",
-        swarm=swarm,
+        swarm=swarm.told,
         nodes=nodes,
         mesh=_mesh_of(running),
         registry=_registry_of(extras),
         mirror=_mirror_of(extras),
-        services=services,
+        services=swarm.services,
         ports=tuple(sorted(_edge_of(one) for one in extras if one["Labels"].get(labels.KIND) == "edge")),
         problems=tuple(problems),
     )
+
+
+@dataclass(frozen=True)
+class _Swarm:
+    told: str
+    members: dict[str, SwarmNode] = field(default_factory=dict)
+    services: int = 0
+    problems: tuple[str, ...] = ()
+
+
+def _swarm_of(record: LabRecord, running: list[Node]) -> _Swarm:
+    """What a manager says of the swarm, where there is one or shall be."""
+    formed = record.spec is None or record.spec.swarm == "formed"
+    try:
+        if not formed and not _any_member(running):
+            return _Swarm("none was asked for")
+        view = SwarmView(cluster.working_manager(record.nodes).engine)
+        known, services = view.nodes(), len(view.services())
+    except LabctlError as problem:
+        told = f"{problem.message}: {problem.hint}" if problem.hint else problem.message
+        return _Swarm(problem.message, problems=(told,))
+    members = {m.hostname: m for m in sorted(known, key=lambda m: m.state == "ready")}
+    leader = next((member.hostname for member in known if member.leader), "no leader")
+    ready = sum(member.state == "ready" for member in known)
+    return _Swarm(f"{ready} of {len(known)} nodes ready, {leader} leads", members, services)
 
 
 def _lost(record: LabRecord, gone: Sequence[NodeSpec]) -> list[str]:
