@@ -1,0 +1,212 @@
+"""A lab of virtual machines, for real: one boot of two machines that all these tests share, and its end."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from labctl.engine import host_endpoint
+from labctl.lab import Lab, find_lab, open_context
+from labctl.state import lab_path, machines_path
+
+pytestmark = [
+    pytest.mark.vm,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(shutil.which("vagrant") is None, reason="needs Vagrant: labctl doctor --backend vagrant --fix"),
+]
+LABCTL = str(Path(sys.executable).with_name("labctl"))
+UP_LIMIT = 900  # seconds; two emulated machines on two busy cores
+
+Labctl = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def run(*words: str, limit: float = 300) -> subprocess.CompletedProcess[str]:
+    """Type a command, and return how it ended."""
+    return subprocess.run([LABCTL, *words], capture_output=True, text=True, check=False, timeout=limit)
+
+
+@pytest.fixture(scope="module")
+def name() -> str:
+    return f"vm{secrets.token_hex(2)}"
+
+
+@pytest.fixture(scope="module")
+def lab(name: str) -> Iterator[Lab]:
+    """Two machines in one swarm, made by the command that a user types; gone at the end, with all they left."""
+    began = time.monotonic()
+    done = run("up", "--name", name, "--nodes", "2", "--backend", "vagrant", "--provider", "libvirt", limit=UP_LIMIT)
+    print(done.stderr)
+    print(f"up took {time.monotonic() - began:.0f} s")
+    try:
+        assert done.returncode == 0, done.stderr[-2000:]
+        yield find_lab(open_context(), name)
+    finally:
+        gone = run("down", "-l", name)
+        assert gone.returncode == 0, gone.stderr
+        assert not lab_path(name).exists()
+        assert name not in virsh("list", "--all", "--name") + virsh("net-list", "--all", "--name")
+        assert name not in subprocess.run(["docker", "ps", "-a"], capture_output=True, text=True, check=True).stdout
+
+
+@pytest.fixture(scope="module")
+def labctl(lab: Lab) -> Labctl:
+    """Type a command at the lab."""
+
+    def call(*words: str, limit: float = 300) -> subprocess.CompletedProcess[str]:
+        return run(*words[:1], "-l", lab.name, *words[1:], limit=limit)
+
+    return call
+
+
+def virsh(*words: str) -> str:
+    """Ask libvirt, beside Vagrant."""
+    return subprocess.run(["virsh", "-c", "qemu:///system", *words], capture_output=True, text=True, check=True).stdout
+
+
+def test_the_swarm_is_formed_on_the_labs_own_network(lab: Lab) -> None:
+    nodes = lab.swarm().nodes()
+
+    assert {node.hostname for node in nodes} == {"manager1", "worker1"}
+    assert all(node.state == "ready" for node in nodes)
+    said = lab.manager().engine.info()["Swarm"]
+    assert said["NodeAddr"] == lab.node("manager1").address
+    assert lab.record.subnet is not None and said["NodeAddr"].startswith(lab.record.subnet.rpartition(".")[0])
+
+
+def test_the_kernels_own_mesh_serves(labctl: Labctl, lab: Lab) -> None:
+    status = json.loads(labctl("status", "-o", "json").stdout)
+
+    assert status["good"]
+    assert status["backend"] == "vagrant"
+    assert status["mesh"] == "the kernel's own (ip_vs)"
+    assert lab.manager().run("pgrep -f 'python3 -m mesh'").code == 1
+    assert lab.manager().expect("test -e /proc/net/ip_vs").ok
+
+
+def test_it_is_an_ordinary_host(lab: Lab) -> None:
+    """systemd, cgroup v2, an engine under its unit: what most people have."""
+    for node in lab.nodes:
+        assert node.expect("ps -p 1 -o comm=").stdout.strip() == "systemd"
+        assert node.expect("stat -f -c %T /sys/fs/cgroup").stdout.strip() == "cgroup2fs"
+        assert node.expect("systemctl is-active docker").stdout.strip() == "active"
+        assert node.expect("hostname").stdout.strip() == node.name
+
+
+def test_nodes_know_each_other_and_the_registry_by_name(lab: Lab) -> None:
+    node = lab.node("worker1")
+
+    for name in ("manager1", "manager", "registry", "hub"):
+        node.expect(f"getent hosts {name}")
+    assert node.expect("curl -fsS http://registry:5000/v2/").ok
+
+
+def test_a_stand_in_is_pulled_under_its_hub_name(lab: Lab) -> None:
+    assert "alpine" in lab.node("worker1").expect("docker pull alpine:latest", limit=180).stdout
+
+
+def test_a_published_port_answers_on_every_machine_and_here(labctl: Labctl, lab: Lab) -> None:
+    lab.manager().expect(
+        "docker service create --quiet --name web --replicas 2 --publish 8088:8080 labctl/probe:1", limit=180
+    )
+    heard = set()
+    for node in lab.nodes:
+        for _ in range(4):
+            with urllib.request.urlopen(f"http://{node.address}:8088/", timeout=20) as answer:
+                heard.add(answer.read())
+    assert len(heard) == 2
+
+    url = labctl("port", "add", "8088").stdout.strip() or run("port", "add", "8088", "-l", lab.name).stdout.strip()
+    with urllib.request.urlopen(url, timeout=20) as answer:
+        assert answer.status == 200
+    lab.manager().expect("docker service rm web")
+
+
+def test_files_come_and_go(labctl: Labctl, lab: Lab, tmp_path: Path) -> None:
+    (tmp_path / "there").write_text("hello")
+
+    assert labctl("scp", str(tmp_path / "there"), "worker1:/tmp/there").returncode == 0
+    assert labctl("scp", "worker1:/tmp/there", str(tmp_path / "back")).returncode == 0
+    assert (tmp_path / "back").read_text() == "hello"
+    assert labctl("ssh", "worker1", "cat /tmp/there").stdout == "hello"
+
+
+def test_all_nodes_are_asked_at_once(labctl: Labctl) -> None:
+    done = labctl("exec", "@all", "--", "hostname")
+
+    assert done.returncode == 0
+    assert "manager1" in done.stdout and "worker1" in done.stdout
+
+
+def test_the_engines_are_reached_under_tls(labctl: Labctl, lab: Lab) -> None:
+    env = labctl("env", "worker1").stdout
+
+    assert f"tcp://{lab.node('worker1').address}:2376" in env
+    done = subprocess.run(
+        ["bash", "-c", f"{env}\ndocker info --format '{{{{.Name}}}}'"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "worker1"
+    plain = subprocess.run(
+        ["curl", "-sk", f"https://{lab.node('worker1').address}:2376/version"], capture_output=True, check=False
+    )
+    assert plain.returncode != 0  # no certificate, no answer
+
+
+def test_up_again_changes_nothing(labctl: Labctl, lab: Lab) -> None:
+    before = virsh("list", "--name"), [node.expect("cat /proc/uptime").stdout for node in lab.nodes]
+
+    done = run("up", "--name", lab.name)
+
+    assert done.returncode == 0, done.stderr
+    assert virsh("list", "--name") == before[0]
+
+
+def test_another_host_key_is_refused_with_both_fingerprints(labctl: Labctl, lab: Lab) -> None:
+    known = machines_path(lab.name) / "known_hosts"
+    kept = known.read_text()
+    worker, manager = lab.node("worker1").address, lab.node("manager1").address
+    lines = {line.split()[0]: line.split(maxsplit=1)[1] for line in kept.splitlines() if line}
+    try:
+        known.write_text(f"{worker} {lines[manager]}\n{manager} {lines[manager]}\n")
+        done = labctl("ssh", "worker1", "true")
+    finally:
+        known.write_text(kept)
+
+    assert done.returncode != 0
+    assert done.stderr.count("SHA256:") == 2
+    assert labctl("ssh", "worker1", "true").returncode == 0
+
+
+def test_a_machine_killed_from_outside_is_told_and_started(labctl: Labctl, lab: Lab) -> None:
+    virsh("destroy", f"{lab.name}-worker1")
+
+    down = labctl("status")
+    assert down.returncode == 3
+    assert "worker1 is exited: `labctl start worker1`" in down.stdout + down.stderr
+
+    started = labctl("start", "worker1", limit=UP_LIMIT)
+    assert started.returncode == 0, started.stderr
+    assert labctl("status").returncode == 0
+
+
+def test_another_provider_or_backend_is_refused(lab: Lab) -> None:
+    other = run("up", "--name", lab.name, "--backend", "dind")
+    assert other.returncode == 2
+    assert "stands already, with the backend vagrant" in other.stderr
+
+    box = run("up", "--name", lab.name, "--provider", "virtualbox")
+    assert box.returncode != 0
+    assert "virtualbox" in box.stderr
+
+
+def test_the_hosts_engine_is_this_machines() -> None:
+    """The registry beside the machines needs one."""
+    assert host_endpoint().url
