@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from labctl import images
 from labctl.cli.main import run
 from labctl.lab import Context, Lab, find_lab, lab_names
 from labctl.spec import labels
@@ -163,13 +164,34 @@ def test_what_was_removed_behind_labctls_back_is_told(
     assert run(["status", "--lab", name]) == 0
     assert [node.hostname for node in find_lab(context, name).swarm().nodes()] == ["manager1"]
 
-    context.engine.post(f"/networks/labctl-{name}/disconnect", {"Container": f"{name}-manager1", "Force": True})
+    here = {"Container": f"{name}-manager1", "Force": True}
+    context.engine.post(f"/networks/labctl-{name}/disconnect", here)
     context.engine.remove_network(f"labctl-{name}")
     capsys.readouterr()
     assert run(["status", "--lab", name]) == 3
     assert "the lab's network is gone" in capsys.readouterr().out
     assert run(["up", "--name", name]) == 3
     assert f"the network of lab {name} is gone" in capsys.readouterr().err
+
+
+def test_down_names_a_foreign_container_on_the_labs_network(
+    context: Context, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["up", "--name", name, "--nodes", "1", "--no-registry", "--no-verify"]) == 0
+    network, foreign = f"labctl-{name}", f"{name}-foreign"
+    image = images.ensure_services(context.engine)
+    made = {"Image": image, "Entrypoint": ["sleep", "600"], "HostConfig": {"NetworkMode": network}}
+    context.engine.create(foreign, made)
+    context.engine.start(foreign)
+    capsys.readouterr()
+
+    try:
+        assert run(["down", "--lab", name]) == 3
+        assert f"docker network disconnect -f {network} {foreign}" in capsys.readouterr().err
+        assert context.engine.containers(labels.of_lab(name)) == []
+    finally:
+        context.engine.remove(foreign)
+    assert run(["down", "--lab", name]) == 0
 
 
 def test_no_engine_is_told_in_one_line(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -174,14 +174,18 @@ class DindBackend:
         self.engine.remove(node.machine)
 
     def destroy(self, lab: str, nodes: Sequence[Node] = ()) -> list[str]:
-        """Remove the lab's containers all at once, then its networks, then volumes that outlived their containers."""
+        """Remove the lab's containers all at once, then its networks, then volumes that outlived their containers.
+
+        Raises LabError when a container that is not the lab's keeps its network; all else is removed then.
+        """
         containers = self.engine.containers(labels.of_lab(lab))
         names = [found["Names"][0].lstrip("/") for found in containers]
         each(names, self._remove_and_tell)
         networks = [found["Name"] for found in self.engine.networks(labels.of_lab(lab))]
         volumes = [found["Name"] for found in self.engine.volumes([f"{labels.LAB}={lab}"])]
         together(
-            lambda: each(networks, self.engine.remove_network),  # a quarter of a second: the engine's firewall rules
+            # A quarter of a second: the engine's firewall rules.
+            lambda: each(networks, lambda network: self._remove_network(lab, network)),
             lambda: each(volumes, self.engine.remove_volume),
         )
         return [*names, *networks, *volumes]
@@ -197,6 +201,20 @@ class DindBackend:
     def _remove_and_tell(self, container: str) -> None:
         self.engine.remove(container)
         self._emit(NodeRemoved(container))
+
+    def _remove_network(self, lab: str, network: str) -> None:
+        try:
+            self.engine.remove_network(network)
+        except EngineRefused as refused:
+            there = ((self.engine.network(network) or {}).get("Containers") or {}).values()
+            names = sorted(found["Name"] for found in there)
+            if not names:
+                raise
+            raise LabError(
+                f"the network of lab {lab} stays: {', '.join(names)}, not the lab's, must go first",
+                hint=f"`docker rm -f {' '.join(names)}` or `docker network disconnect -f {network} {names[0]}`, "
+                f"then `labctl down -l {lab}` again.",
+            ) from refused
 
     def _create(self, name: str, body: dict[str, Any], lab: str) -> None:
         try:

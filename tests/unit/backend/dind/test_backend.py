@@ -249,3 +249,34 @@ def test_a_node_that_is_down_is_not_killed_again() -> None:
     backend.kill(record.nodes[0])
 
     assert "POST /containers/demo-manager1/kill" not in requests(engine)
+
+
+def held_by(*names: str) -> FakeEngine:
+    """An engine on which these foreign containers keep the lab's network."""
+    engine = engine_with([container("manager1", "10.0.0.11")], [network()], [noted("{}")])
+    engine.script |= {
+        "DELETE /containers/demo-manager1": None,
+        "DELETE /volumes/labctl-demo-spec-1": None,
+        "DELETE /networks/labctl-demo": EngineRefused("network labctl-demo has active endpoints", status=403),
+        "GET /networks/labctl-demo": network() | {"Containers": {name: {"Name": name} for name in names}},
+    }
+    return engine
+
+
+def test_a_foreign_container_on_the_labs_network_is_named_and_all_else_is_removed() -> None:
+    engine = held_by("mine")
+
+    with pytest.raises(LabError, match="the network of lab demo stays: mine, not the lab's, must go first") as caught:
+        DindBackend(engine).destroy("demo")
+
+    assert caught.value.hint == (
+        "`docker rm -f mine` or `docker network disconnect -f labctl-demo mine`, then `labctl down -l demo` again."
+    )
+    asked = [str(one) for one in engine.asked]
+    assert "DELETE /containers/demo-manager1" in asked
+    assert "DELETE /volumes/labctl-demo-spec-1" in asked
+
+
+def test_a_network_that_stays_for_another_reason_tells_the_engines_own() -> None:
+    with pytest.raises(EngineRefused, match="has active endpoints"):
+        DindBackend(held_by()).destroy("demo")
