@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 from labctl.errors import WaitTimeout
 
-__all__ = ["Clock", "FakeClock", "Pending", "SystemClock", "wait_until"]
+__all__ = ["Clock", "FakeClock", "Pending", "SystemClock", "patience", "wait_until"]
 
 T = TypeVar("T")
+MOST_PATIENCE = 100.0
+
+
+def patience() -> float:
+    """By how much every limit is stretched: `$LABCTL_PATIENCE`, for machines that are emulated or very busy; else 1."""
+    try:
+        return min(max(1.0, float(os.environ.get("LABCTL_PATIENCE", "1"))), MOST_PATIENCE)
+    except ValueError:
+        return 1.0
 
 
 class Pending(Exception):
@@ -72,13 +82,14 @@ def wait_until(
     """Call `probe` until it returns a value, and return that.
 
     The probe says "not yet" by raising `Pending` with what it saw; any other error ends the wait at
-    once. `limit` and `pause` are in seconds; the pause grows by half each time, up to `longest_pause`
-    (five times `pause` where not given). `noted` hears each new thing seen, for progress.
+    once. `limit` (stretched by `patience`) and `pause` are in seconds; the pause grows by half each time, up
+    to `longest_pause` (five times `pause` where not given). `noted` hears each new thing seen, for progress.
 
     Raises WaitTimeout with what was last seen, when the limit is reached.
     """
     clock = clock or SystemClock()
     longest = longest_pause if longest_pause is not None else pause * 5
+    limit *= patience()
     deadline = clock.now() + limit
     last_seen = ""
     while True:

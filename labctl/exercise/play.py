@@ -12,6 +12,7 @@ from labctl.events import CheckFinished, Emit, Steps, quiet
 from labctl.exercise.model import Step
 from labctl.exercise.session import check_all, check_step, hold_step
 from labctl.exercise.stage import Stage
+from labctl.waiting import patience
 
 __all__ = ["SOLVE_LIMIT", "Player", "failure", "tell"]
 
@@ -30,7 +31,7 @@ class Player:
 
     stage: Stage
     emit: Emit
-    limit: float = SOLVE_LIMIT
+    limit: float = field(default_factory=lambda: SOLVE_LIMIT * patience())
     played: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     _reports: list[CheckReport] = field(default_factory=list)

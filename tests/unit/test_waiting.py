@@ -127,3 +127,19 @@ def test_the_machines_clock_goes_on_by_what_it_sleeps() -> None:
     clock.sleep(0.001)
 
     assert clock.now() >= before + 0.001
+
+
+@pytest.mark.parametrize(
+    ("said", "factor"), [("", 1), ("x", 1), ("0", 1), ("-3", 1), ("nan", 1), ("4", 4), ("1e9", 100)]
+)
+def test_patience_stretches_every_limit(monkeypatch: pytest.MonkeyPatch, said: str, factor: float) -> None:
+    monkeypatch.setenv("LABCTL_PATIENCE", said)
+    clock = FakeClock()
+
+    with pytest.raises(WaitTimeout):
+        wait_until("it", lambda: _never(), limit=10, pause=1, clock=clock)
+    assert clock.time == pytest.approx(10 * factor, abs=6)
+
+
+def _never() -> None:
+    raise Pending("no")
