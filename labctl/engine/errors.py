@@ -4,12 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from labctl.errors import EngineRefused, EngineUnreachable
+
+if TYPE_CHECKING:
+    import ssl
 
 __all__ = ["translated"]
 
 ENGINE_HINT = "`labctl doctor` looks into it, `labctl doctor --fix` mends what it can."
+OF_NODE = "the engine of "
+OTHER_CA = "its certificate is not of this lab's CA"
+OTHER_KEY = "it does not take this lab's key"
+KEYS_HINT = (
+    "Whoever made the lab has its keys; LABCTL_STATE names another folder. "
+    "`labctl down` and `labctl up` make the lab anew."
+)
+# OpenSSL's reasons, as far as they tell of a lab; https://docs.openssl.org/master/man1/openssl-verification-options/
+NOT_OF_CA = (7, 18, 19, 20, 21)
+TLS_REASONS = {
+    "UNEXPECTED_EOF_WHILE_READING": "it closed the connection",
+    "TLSV1_ALERT_UNKNOWN_CA": OTHER_KEY,
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED": OTHER_KEY,
+    "SSLV3_ALERT_BAD_CERTIFICATE": OTHER_KEY,
+    "TLSV1_ALERT_DECRYPT_ERROR": OTHER_KEY,
+    "WRONG_VERSION_NUMBER": "it speaks no TLS",
+    "HTTP_REQUEST": "it speaks no TLS",
+}
 
 
 @contextmanager
@@ -37,11 +59,23 @@ def translated(where: str) -> Iterator[None]:
         urllib3.exceptions.HTTPError,
         OSError,
     ) as problem:
-        raise EngineUnreachable(f"{where} does not answer: {_short(problem)}", hint=ENGINE_HINT) from problem
+        reason = _short(problem)
+        raise EngineUnreachable(f"{where} does not answer: {reason}", hint=_hint(where, reason)) from problem
+
+
+def _hint(where: str, reason: str) -> str:
+    """The doctor looks at this host only, and no restart makes keys be those of another lab."""
+    if reason in (OTHER_CA, OTHER_KEY):
+        return KEYS_HINT
+    if not where.startswith(OF_NODE):
+        return ENGINE_HINT
+    return f"`labctl status` looks at the lab; `labctl restart {where.removeprefix(OF_NODE)}` starts the node anew."
 
 
 def _short(problem: BaseException) -> str:
     """The innermost reason; requests wraps it four times over."""
+    import ssl
+
     seen: set[int] = set()
     inner: BaseException = problem
     while id(inner) not in seen:
@@ -52,5 +86,21 @@ def _short(problem: BaseException) -> str:
         if following is None:
             break
         inner = following
+    if isinstance(inner, ssl.SSLError):
+        return _tls_words(inner)
     text = getattr(inner, "strerror", None) or str(inner) or type(inner).__name__
     return str(text)
+
+
+def _tls_words(problem: ssl.SSLError) -> str:
+    """What TLS has against the engine, in words instead of OpenSSL's names and lines."""
+    import ssl
+
+    if isinstance(problem, ssl.SSLCertVerificationError):
+        if problem.verify_code in NOT_OF_CA:
+            return OTHER_CA
+        return f"its certificate is not good: {problem.verify_message}"
+    if isinstance(problem, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+        return "it closed the connection"
+    reason = problem.reason or ""
+    return TLS_REASONS.get(reason) or f"TLS failed: {reason.replace('_', ' ').lower() or 'no reason was told'}"

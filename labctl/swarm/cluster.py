@@ -93,6 +93,7 @@ def working_manager(nodes: Sequence[Node]) -> Node:
     Raises QuorumLost when managers answer and none can, LabError when none answers at all.
     """
     reasons: list[str] = []
+    mends: list[str | None] = []
     lost = False
     running = [node for node in nodes if node.is_running]
     for node in sorted(running, key=lambda n: not n.is_manager):
@@ -106,7 +107,10 @@ def working_manager(nodes: Sequence[Node]) -> Node:
             lost = lost or refused.status in (500, 503)
             reasons.append(f"{node.name}: {refused.message}")
         except (EngineUnreachable, NodeDown) as problem:
-            reasons.append(problem.message)
+            # Whether a worker answers says nothing about the managers.
+            if node.is_manager:
+                reasons.append(problem.message)
+                mends.append(problem.hint)
         else:
             return node
     down = [f"{node.name} is {node.state}" for node in nodes if node.is_manager and not node.is_running]
@@ -116,7 +120,8 @@ def working_manager(nodes: Sequence[Node]) -> Node:
             f"no manager can change the swarm: {said}",
             hint="Start the managers that are down: `labctl start`. If they are lost: `labctl down` and `labctl up`.",
         )
-    raise LabError(f"no manager answers: {said}", hint="`labctl start` starts what is down; `labctl up` mends the lab.")
+    mend = next(filter(None, mends), None) or "`labctl start` starts what is down; `labctl up` mends the lab."
+    raise LabError(f"no manager answers: {said}", hint=mend)
 
 
 def wait_ready(

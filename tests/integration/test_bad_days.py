@@ -17,6 +17,7 @@ import pytest
 from labctl import images
 from labctl.cli.main import run
 from labctl.lab import Context, Lab, find_lab, lab_names
+from labctl.pki import Authority
 from labctl.spec import labels
 from labctl.state import lab_path
 
@@ -141,6 +142,11 @@ def test_a_lab_stays_as_it_was_when_a_change_of_it_fails(
     assert run(["node", "add", "--lab", name, "--cpus", "9999"]) == 2
     assert run([*plain, "--image", "registry:5000/nosuchimg:7"]) == 3
     assert "manager1 cannot pull registry:5000/nosuchimg:7" in capsys.readouterr().err
+    ours = (keys / "ca.pem").read_bytes()
+    (keys / "ca.pem").write_bytes(Authority.create("another").certificate)
+    assert run(["version", "--lab", name, "manager1"]) == 3
+    assert "does not answer: its certificate is not of this lab's CA" in capsys.readouterr().err
+    (keys / "ca.pem").write_bytes(ours)
     keys.rename(away)
     assert run(plain) == 3
     assert "LABCTL_STATE" in capsys.readouterr().err

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 from pathlib import Path
 
 import pytest
+import requests
 
 from labctl.engine import Endpoint, Engine
+from labctl.engine.errors import translated
 from labctl.errors import EngineRefused, EngineUnreachable, HostError
 
 from ..tiny_engine import Handler
@@ -102,3 +105,47 @@ def test_what_is_no_fault_of_the_engine_is_left_alone(serve: Serve) -> None:
 
     with pytest.raises(KeyError):
         engine.info()["Swarm"]
+
+
+def test_the_doctor_is_not_sent_to_a_nodes_engine() -> None:
+    with pytest.raises(EngineUnreachable) as caught, translated("the engine of w1"):
+        raise ConnectionRefusedError(111, "Connection refused")
+
+    assert caught.value.hint == "`labctl status` looks at the lab; `labctl restart w1` starts the node anew."
+
+
+def tls_error(kind: type[ssl.SSLError], reason: str = "", *, verify: tuple[int, str] = (0, "")) -> ssl.SSLError:
+    problem = kind(1, f"[SSL: {reason}] in OpenSSL's own words (_ssl.c:1006)")
+    problem.reason = reason
+    if isinstance(problem, ssl.SSLCertVerificationError):
+        problem.verify_code, problem.verify_message = verify
+    return problem
+
+
+@pytest.mark.parametrize(
+    ("problem", "told"),
+    [
+        (tls_error(ssl.SSLEOFError, "UNEXPECTED_EOF_WHILE_READING"), "it closed the connection"),
+        (tls_error(ssl.SSLZeroReturnError), "it closed the connection"),
+        (tls_error(ssl.SSLError, "UNEXPECTED_EOF_WHILE_READING"), "it closed the connection"),
+        (tls_error(ssl.SSLError, "TLSV1_ALERT_UNKNOWN_CA"), "it does not take this lab's key"),
+        (tls_error(ssl.SSLError, "WRONG_VERSION_NUMBER"), "it speaks no TLS"),
+        (tls_error(ssl.SSLError, "NO_SHARED_CIPHER"), "TLS failed: no shared cipher"),
+        (tls_error(ssl.SSLError), "TLS failed: no reason was told"),
+        (
+            tls_error(ssl.SSLCertVerificationError, verify=(19, "self-signed certificate in certificate chain")),
+            "its certificate is not of this lab's CA",
+        ),
+        (
+            tls_error(ssl.SSLCertVerificationError, verify=(10, "certificate has expired")),
+            "its certificate is not good: certificate has expired",
+        ),
+    ],
+)
+def test_what_tls_has_against_an_engine_is_told_in_words(problem: ssl.SSLError, told: str) -> None:
+    with pytest.raises(EngineUnreachable) as caught, translated("the engine of w1"):
+        raise requests.exceptions.SSLError(problem)
+
+    assert caught.value.message == f"the engine of w1 does not answer: {told}"
+    mend = "LABCTL_STATE" if "this lab's" in told else "labctl restart w1"
+    assert mend in (caught.value.hint or "")

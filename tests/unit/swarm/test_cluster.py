@@ -144,6 +144,24 @@ def test_managers_that_do_not_answer_have_not_lost_the_quorum() -> None:
     assert not isinstance(caught.value, QuorumLost)
 
 
+def test_a_worker_that_does_not_answer_is_not_why_no_manager_does(worker: FakeNode) -> None:
+    worker.api["GET /swarm"] = EngineUnreachable("connection refused")
+
+    with pytest.raises(LabError, match=r"^no manager answers: manager1 is exited$") as caught:
+        cluster.working_manager([fake_node("manager1", state="exited"), worker])
+
+    assert "restart" not in (caught.value.hint or "")
+
+
+def test_a_manager_that_runs_and_does_not_answer_is_to_be_restarted() -> None:
+    silent = fake_node("manager1", api={"GET /swarm": EngineUnreachable("connection refused")})
+
+    with pytest.raises(LabError) as caught:
+        cluster.working_manager([silent])
+
+    assert "`labctl restart manager1`" in (caught.value.hint or "")
+
+
 def test_a_swarm_that_nobody_made_has_no_manager(worker: FakeNode) -> None:
     worker.api["GET /swarm"] = NO_MANAGER
     alone = fake_node("manager1", api={"GET /swarm": NO_MANAGER})
