@@ -105,7 +105,7 @@ def list_machines(lab: Lab, filters: Filters, *, ask: bool = True, limit: float 
     """
     from labctl.spec import NodeSpec
 
-    driver = lab.spec.backend
+    driver = lab.spec.provider or lab.spec.backend
     specs = {spec.name: spec for spec in lab.spec.all_nodes()}
     known = {key: values for key, values in filters.items() if key in ("driver", "name", "label")}
     ask = ask or bool(set(filters) - set(known))
@@ -147,7 +147,7 @@ def inspect(lab: Lab, node: Node) -> dict[str, Any]:
     return {
         "ConfigVersion": 3,
         "Name": node.name,
-        "DriverName": lab.spec.backend,
+        "DriverName": lab.spec.provider or lab.spec.backend,
         "Driver": {
             "MachineName": node.name,
             "IPAddress": node.address,

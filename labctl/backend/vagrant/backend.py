@@ -319,7 +319,7 @@ def _spec_of(lab: VmLab) -> LabSpec | None:
     from labctl.spec import read_mapping
 
     try:
-        return read_mapping(dict(lab.spec), source="the lab's folder")
+        return read_mapping({**lab.spec, "provider": lab.provider}, source="the lab's folder")
     except LabctlError:
         return None
 
