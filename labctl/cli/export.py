@@ -90,6 +90,8 @@ def logs(app: App, output: Path | None) -> None:
     else:
         looks.append(Collector("lab/problem.txt", lambda: problem))
     missing = write_archive(file, looks, redactor)
+    if lab is None:
+        click.echo(f"{problem}. The report is of this machine alone.", err=True)
     click.echo(file)
     click.echo(
         f"Read it before you post it. {len(looks) - len(missing)} of {len(looks)} looks came to something.", err=True
@@ -97,16 +99,12 @@ def logs(app: App, output: Path | None) -> None:
 
 
 def _lab_or_problem(app: App) -> tuple[Lab | None, str]:
-    """A lab that was named and is not there is a mistake; any other trouble is what the report is about."""
+    """Whatever keeps from the lab is what the report is about; only several labs, or no lab's name, is a mistake."""
     try:
         return app.lab(), ""
-    except NotFoundError as missing:
-        if app.lab_name is not None:
-            raise
-        return None, missing.message
-    except UsageError:
-        raise
     except LabctlError as problem:
+        if isinstance(problem, UsageError) and not isinstance(problem, NotFoundError):
+            raise
         return None, problem.message
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -185,9 +186,21 @@ def test_a_report_is_written_where_no_engine_answers(labctl: Labctl, alone: Path
 
 
 @pytest.mark.usefixtures("empty_engine")
-def test_a_report_on_a_lab_that_is_not_there_is_refused(labctl: Labctl, alone: Path) -> None:
-    assert labctl("export", "logs", "-l", "nope").code == 2
+@pytest.mark.parametrize("named", [(), ("-l", "nope")])
+def test_a_report_without_a_lab_is_of_this_machine_alone(labctl: Labctl, alone: Path, named: tuple[str, ...]) -> None:
+    said = labctl("export", "logs", *named, "-o", "report.tar.gz")
+
+    assert said.code == 0
+    assert "The report is of this machine alone." in said.err
+    with tarfile.open(alone / "report.tar.gz") as archive:
+        inside = [name.partition("/")[2] for name in archive.getnames()]
+    assert "lab/problem.txt" in inside and "versions.json" in inside
+
+
+@pytest.mark.usefixtures("empty_engine")
+def test_a_report_is_not_written_where_no_folder_is_or_for_what_is_no_labs_name(labctl: Labctl, alone: Path) -> None:
     assert labctl("export", "logs", "-o", "none/x.tar.gz").code == 2
+    assert labctl("export", "logs", "-l", "../x").code == 2
     assert list(alone.iterdir()) == []
 
 
