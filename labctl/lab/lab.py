@@ -13,7 +13,8 @@ from labctl.errors import LabctlError, LabError, NotFoundError, UsageError
 from labctl.events import NodeReady, Steps
 from labctl.lab.context import Context
 from labctl.lab.form import wait_engine
-from labctl.lab.members import leave_swarm, members_of, strike_off
+from labctl.lab.gossip import meet
+from labctl.lab.members import leave_swarm, strike_off
 from labctl.lab.standing import gone_nodes
 from labctl.lab.verify import verify
 from labctl.node import Node
@@ -23,8 +24,11 @@ from labctl.swarm import SwarmView, cluster
 
 if TYPE_CHECKING:
     from labctl.spec import LabSpec, NodeSpec, Role
+    from labctl.swarm import SwarmNode
 
 __all__ = ["Lab", "find_lab", "forget", "lab_names"]
+
+FIRST_LIMIT = 6.0  # seconds that the overlay may take to come back before a repair is tried
 
 
 def lab_names(context: Context) -> list[str]:
@@ -147,7 +151,7 @@ class Lab:
             each(nodes, self.backend.kill)
 
     def start(self, nodes: Sequence[Node] = ()) -> str:
-        """Start the nodes all at once, and try the lab when all of it was meant. Returns what was tried."""
+        """Start the nodes all at once, and try the lab with them. Returns what was tried."""
         steps = Steps(self.context.emit, total=3)
         chosen = list(nodes or self.nodes)
         with lab_lock(self.name):
@@ -158,13 +162,14 @@ class Lab:
                 names = [node.name for node in started if self.spec.joins(node.name)]
                 lab = self.refresh()
                 if names:
-                    cluster.wait_ready(_patient_manager(lab), names, noted=steps.note)
+                    manager = _patient_manager(lab)
+                    known = cluster.wait_ready(manager, names, noted=steps.note)
+                    meet(manager, _serving(lab, known), steps.note)
+                    steps.note(f"{len(names)} {'node' if len(names) == 1 else 'nodes'} ready")
             with steps.step("Verifying"):
-                lab = self.refresh()
-                running = [node for node in lab.nodes if node.is_running]
-                tried = f"{len(running)} engines answer"
-                if self.spec.swarm == "formed" and self.spec.registry and not nodes:
-                    tried = verify_or_repair(lab, members_of(lab.spec, lab.manager(), running), steps)
+                tried = f"{len(started)} {'engine answers' if len(started) == 1 else 'engines answer'}"
+                if names and self.spec.swarm == "formed" and self.spec.registry:
+                    tried = verify_or_repair(lab, _serving(lab, known), started, steps)
                 steps.note(tried)
         return tried
 
@@ -222,21 +227,27 @@ class Lab:
                 engine.start(found["Id"])
 
 
-def verify_or_repair(lab: Lab, running: Sequence[Node], steps: Steps) -> str:
-    """Try the lab; where the overlay did not come back after a restart, start the broken part over, once.
+def verify_or_repair(lab: Lab, running: Sequence[Node], started: Sequence[Node], steps: Steps) -> str:
+    """Try the lab; where the overlay did not come back, start the engines of the nodes just started over, once.
 
     Nodes that start all at once may end with a task whose address no node's DNS knows (measured on engine
     26.1.5, and moby#34039): a new task heals that.
     """
-    manager = lab.manager()
     try:
-        return verify(manager, running, steps.note)
+        return verify(lab.manager(), running, steps.note, limit=FIRST_LIMIT)
     except LabctlError as problem:
-        steps.note(f"repairing: {problem.message}")
-        each(running, lambda node: _restart_engine(node, lab))
-        names = [node.name for node in running]
-        cluster.wait_ready(lab.refresh().manager(), names, noted=steps.note)
-        return verify(lab.refresh().manager(), running, steps.note) + " (after a repair)"
+        steps.note(f"repairing: {problem.message.splitlines()[0]}")
+        each(started, lambda node: _restart_engine(node, lab))
+        manager = _patient_manager(lab.refresh())
+        cluster.wait_ready(manager, [node.name for node in running], noted=steps.note)
+        meet(manager, running, steps.note)
+        return verify(manager, running, steps.note) + " (after a repair)"
+
+
+def _serving(lab: Lab, known: Sequence[SwarmNode]) -> list[Node]:
+    """The running nodes that the swarm gives tasks to; one that is drained cannot be tried, and need not be."""
+    able = {member.hostname for member in known if member.state == "ready" and member.availability == "active"}
+    return [node for node in lab.nodes if node.is_running and node.name in able]
 
 
 def _restart_engine(node: Node, lab: Lab) -> None:

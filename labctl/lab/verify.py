@@ -32,8 +32,10 @@ ANSWER_LIMIT = 20.0
 HEARD_AT_LEAST = 10
 
 
-def verify(manager: Node, nodes: Sequence[Node], note: Callable[[str], None]) -> str:
+def verify(manager: Node, nodes: Sequence[Node], note: Callable[[str], None], *, limit: float = ANSWER_LIMIT) -> str:
     """Try the lab and return a line that says what was tried. Raises LabError with what did not work.
+
+    `limit` is for how many seconds the mesh and the overlay may fail.
 
     The probe service is removed again, also after a failure.
     """
@@ -45,7 +47,7 @@ def verify(manager: Node, nodes: Sequence[Node], note: Callable[[str], None]) ->
         addresses = _addresses(engine, tasks)
         ids = dict(each(nodes, lambda node: (node.name, cluster.membership(node).node_id)))
         note(f"asking {len(nodes)} nodes")
-        each(nodes, lambda node: _try_node(node, by_node[ids[node.name]], list(addresses.values()), port))
+        each(nodes, lambda node: _try_node(node, by_node[ids[node.name]], list(addresses.values()), port, limit))
     count = len(nodes)
     return (
         f"{count} of {count} nodes answered through the mesh, "
@@ -110,23 +112,25 @@ def _addresses(engine: Engine, tasks: Sequence[Task]) -> dict[str, str]:
     return found
 
 
-def _try_node(node: Node, task: Task, addresses: Sequence[str], port: int) -> None:
+def _try_node(node: Node, task: Task, addresses: Sequence[str], port: int, limit: float) -> None:
     others = min(len(addresses), HEARD_AT_LEAST)
-    together(lambda: _through_the_mesh(node, port, others), lambda: _across_the_overlay(node, task, addresses))
+    together(
+        lambda: _through_the_mesh(node, port, others, limit), lambda: _across_the_overlay(node, task, addresses, limit)
+    )
 
 
-def _through_the_mesh(node: Node, port: int, wanted: int) -> None:
+def _through_the_mesh(node: Node, port: int, wanted: int, limit: float) -> None:
     """Ask the node's own published port until `wanted` different tasks have answered."""
     # The answers go round the tasks, so twice as many questions as tasks are enough where all is well.
     urls = " ".join([f"http://{node.address}:{port}/"] * (2 * wanted))
     script = (
-        f"end=$(($(date +%s) + {ANSWER_LIMIT:g})); heard=; "
+        f"end=$(($(date +%s) + {limit:g})); heard=; "
         f'while :; do heard=$(printf "%s\\n" "$heard" "$(curl -s -m 2 {urls})" | sort -u); '
         f'n=$(printf "%s" "$heard" | grep -c .); [ "$n" -ge {wanted} ] && exit 0; '
         f'[ $(date +%s) -lt $end ] || break; sleep 0.1; done; echo "$n of {wanted} tasks answered"; exit 1'
     )
     # As long as that takes, and one more round of questions that all wait for their two seconds.
-    result = node.transport.run(script, limit=ANSWER_LIMIT + 4 * wanted + 5)
+    result = node.transport.run(script, limit=limit + 4 * wanted + 5)
     if not result.ok:
         raise LabError(
             f"the routing mesh of {node.name} does not work: port {port}: {result.stdout.strip() or 'no answer'}",
@@ -134,7 +138,7 @@ def _through_the_mesh(node: Node, port: int, wanted: int) -> None:
         )
 
 
-def _across_the_overlay(node: Node, task: Task, addresses: Sequence[str]) -> None:
+def _across_the_overlay(node: Node, task: Task, addresses: Sequence[str], limit: float) -> None:
     """Let the node's task send each other task one full-size packet."""
     script = f"for a in {' '.join(addresses)}; do ping -c 1 -W 2 -s {PACKET} $a >/dev/null 2>&1 || echo $a; done"
 
@@ -144,7 +148,7 @@ def _across_the_overlay(node: Node, task: Task, addresses: Sequence[str]) -> Non
         if lost:
             raise Pending(f"{len(lost)} of {len(addresses)} tasks cannot be reached from {node.name}: {lost[0]}")
 
-    wait_until(f"the overlay from {node.name}", probe, limit=ANSWER_LIMIT, pause=0.2)
+    wait_until(f"the overlay from {node.name}", probe, limit=limit, pause=0.2)
 
 
 def _clear(engine: Engine) -> None:

@@ -8,12 +8,15 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from labctl.concurrent import each
 from labctl.errors import LabctlError
 from labctl.lab import Context, Lab, UpOptions, find_lab
+from labctl.node import Node
 from labctl.state import drop_lab_dir
 from labctl.waiting import Pending, wait_until
 from tests.integration.verbs import LABCTL, labctl, terminal
@@ -189,6 +192,25 @@ def test_kill_and_restart(lab: Lab) -> None:
     assert labctl("restart", "w1", lab=lab.name).code == 0
     assert lab.refresh().node("w1").run("stat -c %Z /proc/1").stdout != began
     _wait_all_ready(lab)
+
+
+def test_engines_that_started_before_their_manager_know_each_other_again(lab: Lab) -> None:
+    assert labctl("kill", "@all", lab=lab.name).code == 0
+    each(lab.select("@worker"), lambda node: lab.backend.start(node))
+    for node in lab.refresh().select("@worker"):
+        # They have knocked at the manager in vain by then, and would do so again in a minute.
+        wait_until("the engine", partial(_answers, node), limit=30)
+
+    assert labctl("start", lab=lab.name).code == 0
+
+    nodes = lab.refresh().nodes
+    known = [node.expect("curl -s http://127.0.0.1:61999/clusterpeers").stdout for node in nodes]
+    assert [text.count("->") for text in known] == [len(nodes)] * len(nodes)
+
+
+def _answers(node: Node) -> None:
+    if not node.engine.answers():
+        raise Pending("no answer")
 
 
 def test_all_unknown_names_are_told_and_nothing_is_changed(lab: Lab) -> None:

@@ -1,0 +1,57 @@
+"""The engines' circle: which of each other they have heard of. Before that, no task of one reaches one of the other.
+
+An engine that starts knocks at the managers once, and next a minute later: a worker that is up before its manager
+stays alone for so long, while the swarm has it as ready. The port for diagnostics tells, and lets it knock again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from labctl.backend.daemon import DIAGNOSTIC_PORT
+from labctl.concurrent import each
+from labctl.errors import EngineRefused, WaitTimeout
+from labctl.node import Node
+from labctl.waiting import Pending, wait_until
+
+__all__ = ["meet"]
+
+LIMIT = 8.0
+WHERE = f"http://127.0.0.1:{DIAGNOSTIC_PORT}"
+PEER = re.compile(r"([0-9a-f]+) -> ([0-9a-fA-F.:]+)")
+
+
+def meet(manager: Node, nodes: Sequence[Node], note: Callable[[str], None]) -> list[Node]:
+    """Let the engines of the nodes hear of each other, and return those that after some seconds still had not."""
+    try:
+        ingress = str(manager.engine.get_json("/networks/ingress")["Id"])
+    except EngineRefused:
+        return []  # somebody has removed it: there is nothing to ask for
+    left = each(nodes, lambda node: _has_met(node, nodes, ingress, note))
+    return [node for node, met in zip(nodes, left, strict=True) if not met]
+
+
+def _has_met(node: Node, nodes: Sequence[Node], ingress: str, note: Callable[[str], None]) -> bool:
+    wanted = {other.address for other in nodes}
+
+    def look() -> None:
+        missing = wanted - _known(node, ingress)
+        if missing:
+            node.transport.run(["curl", "-s", "-m", "5", f"{WHERE}/join?members={','.join(sorted(missing))}"])
+            raise Pending(f"{node.name} has not heard of {len(missing)} of {len(nodes)} engines yet")
+
+    try:
+        wait_until(f"{node.name} hearing of the others", look, limit=LIMIT, pause=0.2, noted=note)
+    except WaitTimeout:
+        return False
+    return True
+
+
+def _known(node: Node, ingress: str) -> set[str]:
+    """The addresses of the engines that the node's own knows, and knows to be on the ingress network."""
+    said = node.transport.run(["curl", "-s", "-m", "2", f"{WHERE}/clusterpeers", f"{WHERE}/networkpeers?nid={ingress}"])
+    # An engine that was killed and is back has another id: only one that both lists name is there now.
+    listed = Counter(PEER.findall(said.stdout))
+    return {address for (_, address), times in listed.items() if times > 1}

@@ -1,0 +1,63 @@
+"""Engines that have not heard of each other are introduced."""
+
+from __future__ import annotations
+
+import pytest
+
+from labctl.lab import gossip
+from labctl.lab.gossip import WHERE, meet
+from labctl.transport import Result
+
+from ..nodes import FakeNode, fake_node
+
+ASK = f"curl -s -m 2 {WHERE}/clusterpeers '{WHERE}/networkpeers?nid=net1'"
+ALONE = "0) aa1 -> 10.0.0.1\n"
+BOTH = "0) aa1 -> 10.0.0.1\n1) bb2 -> 10.0.0.2\n"
+
+
+def listed(cluster: str, network: str) -> str:
+    """What the port for diagnostics says to both questions."""
+    return f"OK\ntotal entries: 9\n{cluster}OK\ntotal entries: 9\n{network}"
+
+
+def pair() -> tuple[FakeNode, FakeNode]:
+    manager = fake_node("manager1", address="10.0.0.1", api={"GET /networks/ingress": {"Id": "net1"}})
+    worker = fake_node("worker1", address="10.0.0.2")
+    for node in (manager, worker):
+        node.shell.answers[ASK] = listed(BOTH, BOTH)
+    return manager, worker
+
+
+def test_engines_that_know_each_other_are_left_alone() -> None:
+    manager, worker = pair()
+
+    assert meet(manager, [manager, worker], print) == []
+    assert manager.shell.commands == worker.shell.commands == [ASK]
+
+
+@pytest.mark.parametrize(
+    "seen", [listed(ALONE, ALONE), listed(BOTH, ALONE), listed(BOTH, "0) aa1 -> 10.0.0.1\n1) cc3 -> 10.0.0.2\n")]
+)
+def test_one_that_misses_another_is_led_to_it(seen: str) -> None:
+    manager, worker = pair()
+    join = f"curl -s -m 5 '{WHERE}/join?members=10.0.0.2'"
+    notes: list[str] = []
+
+    def joined(_command: str) -> Result:
+        manager.shell.answers[ASK] = listed(BOTH, BOTH)
+        return Result(join, 0, "OK")
+
+    manager.shell.answers |= {ASK: seen, join: joined}
+
+    assert meet(manager, [manager, worker], notes.append) == []
+    assert manager.shell.commands == [ASK, join, ASK]
+    assert notes == ["manager1 has not heard of 1 of 2 engines yet"]
+
+
+def test_one_that_tells_nothing_is_named_and_does_not_hold_up_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gossip, "LIMIT", 0.1)
+    manager, worker = pair()
+    join = f"curl -s -m 5 '{WHERE}/join?members=10.0.0.1,10.0.0.2'"
+    worker.shell.answers |= {ASK: Result(ASK, 7), join: Result(join, 7)}
+
+    assert meet(manager, [manager, worker], print) == [worker]
