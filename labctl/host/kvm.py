@@ -11,7 +11,7 @@ from pathlib import Path
 
 from labctl.state import state_dir, write_private
 
-__all__ = ["kvm_problem"]
+__all__ = ["kvm_boots", "kvm_problem"]
 
 DEVICE = Path("/dev/kvm")
 QEMU = "qemu-system-x86_64"
@@ -21,6 +21,7 @@ GOOD_EXIT = 33
 # A working KVM is through with the firmware and this in a fraction of a second, nested ones too. Where it took
 # longer than that, a kernel hung right after.
 LIMIT, SLOW = 10.0, 1.5
+KERNEL_LIMIT = 15.0  # seconds to the first line of a kernel, which takes less than one
 
 
 def kvm_problem() -> str:
@@ -29,6 +30,10 @@ def kvm_problem() -> str:
         return "there is no /dev/kvm: no virtualization in this processor, its firmware, or this virtual machine"
     if not os.access(DEVICE, os.R_OK | os.W_OK):
         return "/dev/kvm may not be opened by this user (`sudo usermod -aG kvm $USER`, then log in again)"
+    if not _open_to_libvirt():
+        return (
+            "/dev/kvm is not open to the user that libvirt runs machines as (`chgrp kvm /dev/kvm; chmod 660 /dev/kvm`)"
+        )
     kept, boot = state_dir() / "kvm.json", _boot()
     try:
         known = json.loads(kept.read_text())
@@ -39,6 +44,45 @@ def kvm_problem() -> str:
     problem = _try()
     write_private(kept, json.dumps({"boot": boot, "problem": problem}).encode())
     return problem
+
+
+def kvm_boots(kernel: Path) -> bool:
+    """Whether a Linux kernel says its name on KVM: a host may run a boot sector, and hang with a kernel."""
+    with tempfile.TemporaryDirectory() as folder:
+        console = Path(folder) / "console"
+        command = [
+            QEMU, "-accel", "kvm", "-m", "256", "-display", "none", "-nodefaults", "-no-reboot",
+            "-serial", f"file:{console}", "-kernel", str(kernel),
+            "-append", "console=ttyS0 earlyprintk=ttyS0 panic=-1",
+        ]  # fmt: skip
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as guest:
+            try:
+                return _speaks(console, guest)
+            finally:
+                guest.kill()
+
+
+def _speaks(console: Path, guest: subprocess.Popen[bytes]) -> bool:
+    ends = time.monotonic() + KERNEL_LIMIT
+    while time.monotonic() < ends:
+        if console.exists() and b"Linux version" in console.read_bytes():
+            return True
+        if guest.poll() is not None:
+            return False
+        time.sleep(0.1)
+    return False
+
+
+def _open_to_libvirt() -> bool:
+    """Debian's own user for machines is in the group kvm."""
+    import grp
+
+    about = DEVICE.stat()
+    try:
+        group = grp.getgrnam("kvm").gr_gid
+    except KeyError:
+        group = -1
+    return about.st_mode & 0o006 == 0o006 or (about.st_gid == group and about.st_mode & 0o060 == 0o060)
 
 
 def _try() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from labctl.backend.vagrant import Box, VagrantBackend
@@ -11,7 +12,10 @@ from labctl.backend.vagrant.pool import in_pool
 from labctl.engine import Engine
 from labctl.events import Emit, Warned
 from labctl.host import free_subnet
-from labctl.host.providers import Provider, choose_provider
+from labctl.host.kvm import kvm_boots
+from labctl.host.providers import choose_provider
+from labctl.images.box import Box as BuiltBox
+from labctl.images.box import ensure_box
 from labctl.state import labs_of_machines
 
 if TYPE_CHECKING:
@@ -32,10 +36,14 @@ def machine_maker(engine: Engine, spec: LabSpec, emit: Emit, note: Callable[[str
     if provider.notice:
         emit(Warned(provider.notice))
     has_box = known is not None and known.box is not None and bool(known.nodes)
-    box = known.box if known is not None and has_box else _box(engine, provider, emit, note)
+    built = None if has_box else ensure_box(engine, provider.name, emit, note)
+    box = _box(built) if built is not None else known.box if known is not None else None
     management = known.management if known is not None else ""
     if provider.name == "libvirt" and not management:
         management = free_subnet(engine, taken=claimed())
+    if provider.driver == "kvm" and built is not None and built.kernel and not kvm_boots(built.kernel):
+        emit(Warned("KVM is there and hangs with a kernel; machines are emulated, and slow"))
+        provider = replace(provider, driver="qemu")
     driver = EMULATED if provider.driver == "qemu" else {"driver": "kvm"} if provider.driver else {}
     return VagrantBackend(
         provider=provider.name,
@@ -54,10 +62,7 @@ def claimed() -> list[str]:
     return [subnet for known in labs for subnet in (known.subnet, known.management) if subnet]
 
 
-def _box(engine: Engine, provider: Provider, emit: Emit, note: Callable[[str], None]) -> Box:
-    from labctl.images.box import ensure_box
-
-    built = ensure_box(engine, provider.name, emit, note)
+def _box(built: BuiltBox) -> Box:
     return Box(
         name=built.name,
         url=built.file.as_uri(),

@@ -18,6 +18,11 @@ __all__ = ["Tool", "vagrant_home"]
 # ==> worker1: Booting VM...      and the continuation lines     worker1: SSH auth method: private key
 SAYS = re.compile(r"^(?:==>|   ) (?P<machine>[^:\s]+): (?P<text>.*)$")
 INSTALL = "`pip install 'labctl[vagrant]'` brings what drives Vagrant."
+# What Vagrant puts around an error: what several machines did at once, and where in its code it was.
+FRAME = re.compile(
+    r"error occurred|errors that occurred|Please report this as a bug|error executing the action|^/\S+\.rb:\d+|"
+    r"^'[^']+' machine|shown below"
+)
 MOST_WORDS = 3  # lines of Vagrant's complaint that are told: the first says what, the others seldom why
 
 
@@ -135,7 +140,7 @@ def _complaint(failed: subprocess.CalledProcessError, errors: IO[bytes]) -> str:
     """What Vagrant said when it failed, in one line."""
     errors.seek(0)
     said = errors.read().decode(errors="replace") + (failed.output or b"").decode(errors="replace")
-    words = [line.strip() for line in said.splitlines() if line.strip()]
+    words = [line.strip() for line in said.splitlines() if line.strip() and not FRAME.search(line)]
     told = [SAYS.sub(r"\g<text>", line) for line in words if not line.startswith("==>")] or words
     command = failed.cmd[1] if len(failed.cmd) > 1 else "?"
     return f"vagrant {command} failed: {' '.join(told[:MOST_WORDS]) or f'exit code {failed.returncode}'}"

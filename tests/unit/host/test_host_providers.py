@@ -99,6 +99,15 @@ def test_what_was_found_of_kvm_is_remembered(state: Path, tmp_path: Path, monkey
         return "it hung"
 
     monkeypatch.setattr(kvm, "_try", hang)
+    monkeypatch.setattr(kvm, "_open_to_libvirt", lambda: True)
 
     assert [kvm.kvm_problem(), kvm.kvm_problem()] == ["it hung", "it hung"]
     assert len(tries) == 1
+
+
+def test_a_kvm_that_libvirts_user_may_not_open_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    device = tmp_path / "kvm"
+    device.touch(mode=0o600)
+    monkeypatch.setattr(kvm, "DEVICE", device)
+
+    assert "libvirt's own user" in kvm.kvm_problem()
