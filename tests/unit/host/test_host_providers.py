@@ -110,4 +110,4 @@ def test_a_kvm_that_libvirts_user_may_not_open_is_told(tmp_path: Path, monkeypat
     device.touch(mode=0o600)
     monkeypatch.setattr(kvm, "DEVICE", device)
 
-    assert "libvirt's own user" in kvm.kvm_problem()
+    assert "not open to the user that libvirt runs machines as" in kvm.kvm_problem()
