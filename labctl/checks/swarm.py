@@ -219,7 +219,7 @@ class ServiceInSwarm:
         """
         tasks = [task for task in self.running() if task.container_id]
         if not tasks:
-            not_yet(f"no task of {self.name} runs", look=f"docker service ps {self.name}")
+            not_yet(f"no task of {self.name} runs", look=f"labctl docker -- service ps {self.name}")
         machine = self.swarm.machine(self.swarm.hostnames()[tasks[0].node_id])
         limit = seconds_left(COMMAND_LIMIT)
         outcome = machine.engine.execute(tasks[0].container_id, ["timeout", f"{limit:g}", "sh", "-c", command])
@@ -239,4 +239,4 @@ def _up_since(machine: Node, limit: float) -> float | None:
 def _must_run(swarm: Swarm, names: Sequence[str]) -> None:
     for progress in progress_of(swarm.view, names):
         if not progress.done:
-            not_yet(str(progress), look=f"docker service ps --no-trunc {progress.service}")
+            not_yet(str(progress), look=f"labctl docker -- service ps --no-trunc {progress.service}")

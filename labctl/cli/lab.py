@@ -70,7 +70,7 @@ def up(app: App, file: Path | None, also_file: Path | None, output: str, **flags
     record = bring_up(app.context, spec, UpOptions(retain=flags["retain"], verify=not flags["no_verify"]))
     if output == "json":
         print_json(status_of(app.context, record).to_dict())
-    else:
+    elif app.progress in ("auto", "plain"):
         _say_what_next(spec)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import queue
+import re
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -9,13 +12,15 @@ from labctl.errors import CommandFailed, EngineRefused, EngineUnreachable, Labct
 from labctl.events import Emit, NodeJoined, quiet
 from labctl.node import Node
 from labctl.swarm.state import SwarmNode, SwarmView
-from labctl.waiting import Pending, wait_until
+from labctl.waiting import Pending, patience, wait_until
 
 __all__ = ["Membership", "Tokens", "init", "join", "membership", "tokens", "wait_ready", "working_manager"]
 
 JOIN_PORT = 2377
 JOIN_LIMIT = 120.0  # seconds; a join that answered "will continue in the background" may take that long
 READY_LIMIT = 120.0
+DECISION_LIMIT = 3.0  # seconds that managers without a majority are given to say so
+RPC = re.compile(r"rpc error: code = \w+ desc = ")
 
 
 @dataclass(frozen=True)
@@ -96,16 +101,17 @@ def working_manager(nodes: Sequence[Node]) -> Node:
     mends: list[str | None] = []
     lost = False
     running = [node for node in nodes if node.is_running]
+    limit = _decision_limit(nodes)
     for node in sorted(running, key=lambda n: not n.is_manager):
         try:
-            node.engine.get_json("/swarm")
+            _ask_swarm(node, limit)
         except EngineRefused as refused:
             if "not a swarm manager" in refused.message or "not part of a swarm" in refused.message:
                 if node.is_manager:
                     reasons.append(f"{node.name} is not a manager of a swarm")
                 continue
             lost = lost or refused.status in (500, 503)
-            reasons.append(f"{node.name}: {refused.message}")
+            reasons.append(f"{node.name}: {RPC.sub('', refused.message)}")
         except (EngineUnreachable, NodeDown) as problem:
             # Whether a worker answers says nothing about the managers.
             if node.is_manager:
@@ -122,6 +128,37 @@ def working_manager(nodes: Sequence[Node]) -> Node:
         )
     mend = next(filter(None, mends), None) or "`labctl start` starts what is down; `labctl up` mends the lab."
     raise LabError(f"no manager answers: {said}", hint=mend)
+
+
+def _decision_limit(nodes: Sequence[Node]) -> float | None:
+    """Managers without a majority answer after 20 s only; those that have one may be about to elect a leader."""
+    managers = [node for node in nodes if node.is_manager]
+    alive = sum(node.is_running for node in managers)
+    return DECISION_LIMIT * patience() if 2 * alive <= len(managers) else None
+
+
+def _ask_swarm(node: Node, limit: float | None) -> None:
+    """Ask the node for its swarm; it must answer within the limit, or is taken for a manager that cannot decide."""
+    if limit is None:
+        node.engine.get_json("/swarm")
+        return
+    said: queue.SimpleQueue[LabctlError | None] = queue.SimpleQueue()
+
+    def ask() -> None:
+        try:
+            node.engine.get_json("/swarm")
+        except LabctlError as problem:
+            said.put(problem)
+        else:
+            said.put(None)
+
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        problem = said.get(timeout=limit)
+    except queue.Empty:
+        problem = EngineRefused(f"it reaches no majority of the managers within {limit:g} s", status=503)
+    if problem is not None:
+        raise problem
 
 
 def wait_ready(

@@ -101,7 +101,7 @@ class _Watch:
         missing = sorted(set(self.names) - {one.service for one in found})
         if missing:
             raise NotYetError(
-                f"service {missing[0]} was removed meanwhile", hint="`docker service ls` lists the others."
+                f"service {missing[0]} was removed meanwhile", hint="`labctl docker -- service ls` lists the others."
             )
         if self.noted is not None:
             self.noted(_note(found))
@@ -141,4 +141,4 @@ def _note(found: list[Progress]) -> str:
 
 
 def _hint(unfinished: list[Progress]) -> str | None:
-    return f"`docker service ps --no-trunc {unfinished[0].service}` tells more." if unfinished else None
+    return f"`labctl docker -- service ps --no-trunc {unfinished[0].service}` tells more." if unfinished else None

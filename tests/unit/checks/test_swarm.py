@@ -94,7 +94,7 @@ def test_a_stack_that_does_not_run_yet_says_why(manager: FakeNode) -> None:
         swarm_of(manager).stack("voting").must_run()
 
     assert caught.value.message == ("voting_vote: 1 of 2 tasks run; 1 pending: no suitable node (insufficient memory)")
-    assert caught.value.look == "docker service ps --no-trunc voting_vote"
+    assert caught.value.look == "labctl docker -- service ps --no-trunc voting_vote"
 
 
 def test_a_command_needs_a_task_that_runs(manager: FakeNode) -> None:

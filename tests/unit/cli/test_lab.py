@@ -281,3 +281,14 @@ def test_a_name_that_is_a_path_removes_nothing(labctl: Labctl, empty_engine: Non
 def test_where_there_are_no_labs_the_list_is_empty(labctl: Labctl, empty_engine: None) -> None:
     assert json.loads(labctl("labs", "-o", "json").out) == []
     assert labctl("labs").out.split() == ["NAME", "BACKEND", "NODES", "RUNNING", "SUBNET"]
+
+
+@pytest.mark.parametrize(("progress", "told"), [("auto", True), ("plain", True), ("json", False), ("none", False)])
+def test_what_to_do_next_is_for_people(
+    labctl: Labctl, empty_engine: None, monkeypatch: pytest.MonkeyPatch, progress: str, told: bool
+) -> None:
+    monkeypatch.setattr("labctl.lab.bring_up", lambda *_: None)
+
+    said = labctl("--progress", progress, "up")
+
+    assert ("What next" in said.err) is told

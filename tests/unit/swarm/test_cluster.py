@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -133,6 +134,32 @@ def test_managers_that_answer_and_cannot_decide_have_lost_the_quorum(worker: Fak
         cluster.working_manager([worker, lost, fake_node("manager2", state="exited")])
 
     assert "labctl start" in (caught.value.hint or "")
+
+
+def test_managers_without_a_majority_are_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "DECISION_LIMIT", 0.05)
+    answered = threading.Event()
+
+    def slow(_asked: object) -> Answer:
+        answered.wait(10)
+        return NO_LEADER
+
+    try:
+        with pytest.raises(QuorumLost, match=r"manager1: it reaches no majority .*; manager2 is exited"):
+            cluster.working_manager(
+                [fake_node("manager1", api={"GET /swarm": slow}), fake_node("manager2", state="exited")]
+            )
+    finally:
+        answered.set()
+
+
+def test_the_words_of_the_wire_are_left_out() -> None:
+    lost = fake_node("manager1", api={"GET /swarm": NO_LEADER})
+
+    with pytest.raises(QuorumLost) as caught:
+        cluster.working_manager([lost])
+
+    assert "rpc error" not in caught.value.message
 
 
 def test_managers_that_do_not_answer_have_not_lost_the_quorum() -> None:

@@ -77,7 +77,7 @@ def test_at_the_limit_the_schedulers_reason_is_told() -> None:
         "not converged after 9 s: web: 1 of 2 tasks run; 1 pending: no suitable node (insufficient memory)"
     )
     assert caught.value.exit_code == 1
-    assert caught.value.hint == "`docker service ps --no-trunc web` tells more."
+    assert caught.value.hint == "`labctl docker -- service ps --no-trunc web` tells more."
 
 
 def test_an_image_that_is_not_there_does_not_take_until_the_limit() -> None:
