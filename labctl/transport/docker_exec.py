@@ -14,7 +14,6 @@ import shlex
 import tarfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from labctl.engine import Engine
 from labctl.engine.attached import Attached
@@ -22,9 +21,7 @@ from labctl.engine.client import tar_of
 from labctl.errors import CommandFailed, EngineRefused, NodeDown, NotFoundError
 from labctl.transport.base import STREAM_LIMIT, Result, as_argv, bounded, shown
 from labctl.transport.running import STDERR, Feeder
-
-if TYPE_CHECKING:
-    from labctl.transport.terminal import Noted
+from labctl.transport.terminal import Noted
 
 __all__ = ["DockerExec"]
 
@@ -102,14 +99,21 @@ class DockerExec:
         """Run a command in the container on bytes; see Transport.stream."""
         began = time.monotonic()
         said: list[bytes] = []
-        with self._attached(bounded(command, limit)) as attached:
+        noted = Noted()
+        with self._attached(noted.starting(bounded(command, limit))) as attached:
             feeder = Feeder(attached, stdin)
-            for kind, data in attached.output():
-                if kind == STDERR:
-                    said.append(data)
-                else:
-                    yield data
-            code = attached.exit_code()
+            try:
+                for kind, data in attached.output():
+                    if kind == STDERR:
+                        said.append(data)
+                    else:
+                        yield data
+                code = attached.exit_code()
+            except (KeyboardInterrupt, GeneratorExit):
+                # Nobody reads any more, and an engine does not end what it runs for somebody who has gone.
+                attached.close()
+                self._end(noted)
+                raise
         if code != 0:
             told = b"".join(said).decode(errors="replace")
             raise CommandFailed(self._node, Result(shown(command), code, "", told, time.monotonic() - began))
@@ -127,7 +131,7 @@ class DockerExec:
 
     def interactive(self, command: Sequence[str]) -> int:
         """Give the terminal to a command in the container; see Transport.interactive."""
-        from labctl.transport.terminal import Noted, at_terminal, pipe, sit
+        from labctl.transport.terminal import at_terminal, pipe, sit
 
         if at_terminal():
             with self._attached(list(command), tty=True, env={"TERM": os.environ.get("TERM", "xterm")}) as attached:

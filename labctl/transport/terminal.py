@@ -34,7 +34,9 @@ class Noted:
 
     def ending(self) -> list[str]:
         """What ends it, with all that it started."""
-        return ["/bin/sh", "-c", 'kill -s HUP -- -"$(cat "$0")"; rm -f "$0"', self._file]
+        # `timeout` leads a group of its own, and hands on what it is sent itself.
+        script = 'led=$(cat "$0"); pkill -HUP -P "$led"; kill -s HUP -- -"$led"; rm -f "$0"'
+        return ["/bin/sh", "-c", script, self._file]
 
 
 def at_terminal() -> bool:

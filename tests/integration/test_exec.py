@@ -243,3 +243,18 @@ def test_what_cannot_be_copied_is_told_in_one_line(lab: Lab, tmp_path: Path) -> 
         assert reason in said.err
         assert len(said.err.splitlines()) <= 2
     assert not (tmp_path / "nope").exists()
+
+
+def test_a_copy_that_nobody_waits_for_any_more_ends_on_the_node_too(lab: Lab) -> None:
+    node = lab.node("worker2")
+    output = node.stream(["/bin/sh", "-c", "yes | cat"])
+    next(iter(output))
+
+    output.close()  # type: ignore[attr-defined]  # a generator
+
+    wait_until("the end of it", lambda: _gone(node.run("pgrep -x yes").ok), limit=5)
+
+
+def _gone(there: bool) -> None:
+    if there:
+        raise Pending("it runs")
