@@ -12,6 +12,7 @@ from labctl.cli import authoring
 from labctl.cli.common import App, confirm, lab_command, output_option, print_json, table
 from labctl.cli.exercise_lab import (
     begin,
+    check_junit,
     complete_exercises,
     found_exercise,
     lab_for,
@@ -119,6 +120,8 @@ def start(app: App, name: str, folders: tuple[Path, ...], output: str, **how: An
     """
     if how["junit"] and not how["auto"]:
         raise UsageError("--junit tells of checks, and only --auto runs them all", hint="Add --auto.")
+    if how["junit"]:
+        check_junit(how["junit"])
     found = found_exercise(name, folders, exercise.commands)
     lab = lab_for(app, found, ask=not how["auto"])
     if how["auto"]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "begin",
+    "check_junit",
     "complete_exercises",
     "found_exercise",
     "lab_for",
@@ -111,6 +112,15 @@ def begin(app: App, lab: Lab, found: Exercise) -> Session:
         session = Session.begin(lab, found, steps.emit, steps.note)
         steps.note("")
     return session
+
+
+def check_junit(path: Path) -> None:
+    """Raise UsageError when no report can be written there: better told before anything is played than after."""
+    try:
+        with path.open("a"):
+            pass
+    except OSError as problem:
+        raise UsageError(f"cannot write {path}: {problem.strerror}", hint="--junit takes a file's path.") from problem
 
 
 def write_junit(path: Path, report: CheckReport, found: Exercise) -> None:

@@ -74,6 +74,13 @@ def test_junit_is_for_auto(labctl: Labctl) -> None:
     assert "Add --auto." in found.err
 
 
+def test_a_report_that_cannot_be_written_is_told_before_anything_is_played(labctl: Labctl) -> None:
+    found = labctl("exercise", "voting-app", "--auto", "--junit", "nowhere/x.xml")
+
+    assert found.code == 2
+    assert "cannot write nowhere/x.xml: No such file or directory" in found.err
+
+
 def test_a_folder_without_exercises_is_told(labctl: Labctl) -> None:
     assert labctl("exercise", "list", "--path", "nowhere").code == 2
     assert labctl("exercise", "lint", ".").code == 2
