@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from labctl.cli.common import App, complete_nodes, lab_command
+from labctl.cli.completers import complete_shells
 from labctl.cli.nodes import DOCKER_VARIABLES, environment_of, reachable
 from labctl.cli.shells import SHELLS, detect, shell_named
 
@@ -24,7 +25,12 @@ COMPOSE = "COMPOSE_CONVERT_WINDOWS_PATHS"
 @click.command("env")
 @click.argument("node", required=False, shell_complete=complete_nodes)
 @click.option("-u", "--unset", is_flag=True, help="Unset the variables instead of setting them.")
-@click.option("--shell", metavar="SHELL", help=f"For which shell: {', '.join(SHELLS)}; found out where not said.")
+@click.option(
+    "--shell",
+    metavar="SHELL",
+    shell_complete=complete_shells,
+    help=f"For which shell: {', '.join(SHELLS)}; found out where not said.",
+)
 @click.option("--no-proxy", is_flag=True, help="Also keep a proxy away from the node (NO_PROXY).")
 @lab_command
 def env(app: App, node: str | None, unset: bool, shell: str | None, no_proxy: bool) -> None:

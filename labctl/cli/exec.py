@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
-from labctl.cli.common import App, complete_nodes, lab_command, output_option, print_json
+from labctl.cli.common import App, lab_command, output_option, print_json
+from labctl.cli.completers import complete_filters
 from labctl.cli.dashes import CommandBehindDashes, behind_dashes
 from labctl.errors import UsageError
 
@@ -19,7 +20,7 @@ __all__ = ["exec_"]
 
 
 @click.command("exec", cls=CommandBehindDashes)
-@click.argument("pattern", default="@all", metavar="[FILTER]", shell_complete=complete_nodes)
+@click.argument("pattern", default="@all", metavar="[FILTER]", shell_complete=complete_filters)
 @click.option("--limit", type=click.FloatRange(min=0.1), default=60.0, show_default=True, help="Seconds for each node.")
 @output_option
 @lab_command

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from labctl.cli import authoring
 from labctl.cli.common import App, confirm, lab_command, output_option, print_json, table
@@ -15,6 +16,7 @@ from labctl.cli.exercise_lab import (
     check_junit,
     complete_exercises,
     found_exercise,
+    ids_like,
     lab_for,
     last_session,
     path_option,
@@ -42,6 +44,11 @@ class ExerciseGroup(click.Group):
         if args and args[0] not in self.commands and not args[0].startswith("-"):
             return "start", self.commands["start"], args
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The verbs, and the exercises that can be started by their names alone."""
+        named = [CompletionItem(name) for name in ids_like(incomplete)]
+        return [*super().shell_complete(ctx, incomplete), *named]
 
 
 @click.group("exercise", cls=ExerciseGroup)

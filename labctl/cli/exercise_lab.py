@@ -23,6 +23,7 @@ __all__ = [
     "check_junit",
     "complete_exercises",
     "found_exercise",
+    "ids_like",
     "lab_for",
     "last_session",
     "path_option",
@@ -33,6 +34,11 @@ __all__ = [
 
 def complete_exercises(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     """Ids of exercises, for the shell."""
+    return ids_like(incomplete)
+
+
+def ids_like(incomplete: str) -> list[str]:
+    """The exercises whose ids begin like that."""
     from labctl.exercise.catalogue import entries
 
     return [entry.id for entry in entries() if entry.id.startswith(incomplete)]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from labctl.cli.common import App, complete_nodes, confirm, lab_command, output_option, print_json, table
+from labctl.cli.completers import complete_images
 from labctl.errors import LabError, NotFoundError, UsageError
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def push(app: App, name: str, as_name: str | None) -> None:
 
 
 @image.command("pull")
-@click.argument("name")
+@click.argument("name", shell_complete=complete_images)
 @click.option("--nodes", default="@all", show_default=True, shell_complete=complete_nodes, help="Which nodes.")
 @lab_command
 def pull(app: App, name: str, nodes: str) -> None:

@@ -6,7 +6,9 @@ Exit codes: 0 good; 1 not there yet; 2 usage or a bad spec; 3 the lab or the hos
 
 from __future__ import annotations
 
+import errno
 import importlib
+import io
 import os
 import sys
 from typing import Any, NoReturn
@@ -16,12 +18,13 @@ from click.shell_completion import CompletionItem
 
 from labctl import __version__
 from labctl.cli.commands import COMMANDS, SECTIONS
-from labctl.cli.common import App
+from labctl.cli.common import App, complete_labs
 from labctl.cli.signals import Ended, watch_signals
 from labctl.errors import LabctlError
 
 __all__ = ["cli", "main"]
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # pydantic looks through every installed package for plugins when it is imported; labctl uses none, and a
 # command that only lists something would wait for that longer than for its answer.
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
@@ -74,7 +77,15 @@ class LazyGroup(click.Group):
 
 @click.group(cls=LazyGroup, context_settings=SETTINGS)
 @click.version_option(__version__, "-V", "--version", prog_name="labctl", message="%(prog)s version %(version)s")
-@click.option("-l", "--lab", "lab_name", envvar="LABCTL_LAB", metavar="NAME", help="Which lab the command is about.")
+@click.option(
+    "-l",
+    "--lab",
+    "lab_name",
+    envvar="LABCTL_LAB",
+    metavar="NAME",
+    shell_complete=complete_labs,
+    help="Which lab the command is about.",
+)
 @click.option("-v", "--verbose", is_flag=True, help="Show each command as a person would type it.")
 @click.option(
     "--progress",
@@ -103,6 +114,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
 def run(arguments: list[str]) -> int:
     """Run a command and return its exit code."""
+    _degrade()
     if "_LABCTL_COMPLETE" in os.environ:
         cli.main(arguments, prog_name="labctl")
     try:
@@ -120,13 +132,30 @@ def run(arguments: list[str]) -> int:
         return _tell_usage(error)
     except (KeyboardInterrupt, EOFError, click.Abort) as end:
         return _tell_end(end)
-    except BrokenPipeError:
-        # The reader of a pipe has seen enough (`labctl ls | head -1`).
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except OSError as problem:
+        return _tell_system(problem)
     except Exception as bug:  # noqa: BLE001  the boundary: whatever is left is a bug, and is told as one
         return _tell_bug(bug)
     return result if isinstance(result, int) else 0
+
+
+def _degrade() -> None:
+    """Let a terminal that knows no ✓ see a ?, and no traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="replace")
+
+
+def _tell_system(problem: OSError) -> int:
+    """Tell apart an output that takes no more from what is a bug of ours."""
+    if not isinstance(problem, BrokenPipeError) and problem.errno not in FULL:
+        return _tell_bug(problem)
+    # Nothing shall try to write the rest when Python ends.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(problem, BrokenPipeError):
+        return 0  # the reader of a pipe has seen enough (`labctl ls | head -1`)
+    click.echo(f"labctl: the output cannot be written: {problem.strerror}", err=True)
+    return 3
 
 
 def _tell_usage(error: click.ClickException) -> int:

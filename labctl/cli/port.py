@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from labctl.cli.common import App, lab_command, output_option, print_json, table
+from labctl.cli.completers import complete_ports, complete_services
 from labctl.errors import LabctlError, NotFoundError, NotYetError, UsageError
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def add(app: App, ports: tuple[str, ...]) -> None:
 
 
 @port.command("rm")
-@click.argument("ports", nargs=-1, required=True, metavar="[HOST:]PORT[/udp]...")
+@click.argument("ports", nargs=-1, required=True, metavar="[HOST:]PORT[/udp]...", shell_complete=complete_ports)
 @lab_command
 def rm(app: App, ports: tuple[str, ...]) -> None:
     """Take ways to published ports away again: all to PORT, or only the one from HOST.
@@ -120,7 +121,7 @@ def ports(app: App, output: str) -> None:
 
 
 @click.command("open")
-@click.argument("service")
+@click.argument("service", shell_complete=complete_services)
 @click.option("--print", "print_only", is_flag=True, help="Only print where it is.")
 @lab_command
 def open_(app: App, service: str, print_only: bool) -> None:

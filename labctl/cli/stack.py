@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from labctl.cli.common import App, lab_command, output_option, print_json, table
+from labctl.cli.completers import complete_stacks
 from labctl.errors import NotFoundError
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def _open_ports(app: App, lab: Lab, view: SwarmView, name: str) -> list[str]:
 
 
 @stack.command("rm")
-@click.argument("names", nargs=-1, required=True)
+@click.argument("names", nargs=-1, required=True, shell_complete=complete_stacks)
 @click.option("--limit", type=click.FloatRange(min=0), default=90.0, show_default=True, help="How long to wait, in s.")
 @lab_command
 def rm(app: App, names: tuple[str, ...], limit: float) -> None:
@@ -132,7 +133,7 @@ def ls(app: App, output: str) -> None:
 
 
 @stack.command("services")
-@click.argument("name")
+@click.argument("name", shell_complete=complete_stacks)
 @output_option
 @lab_command
 def services(app: App, name: str, output: str) -> None:
@@ -177,7 +178,7 @@ def _services(view: SwarmView, name: str) -> list[dict[str, Any]]:
 
 
 @stack.command("ps")
-@click.argument("name")
+@click.argument("name", shell_complete=complete_stacks)
 @output_option
 @lab_command
 def ps(app: App, name: str, output: str) -> None:

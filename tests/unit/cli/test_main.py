@@ -243,6 +243,35 @@ def test_a_lab_is_described_in_one_file_only(labctl: Labctl) -> None:
     assert labctl("up", "a.yaml", "-f", "b.yaml").code == 2
 
 
+def test_a_full_disk_is_no_bug_of_labctl() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "labctl", "schema"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+            text=True,
+            timeout=60,
+        )
+
+    assert done.returncode == 3
+    assert done.stderr == "labctl: the output cannot be written: No space left on device\n"
+
+
+def test_a_terminal_that_knows_only_ascii_is_no_bug_either() -> None:
+    code = "from labctl.cli.main import run; import click; run(['--version']); print('\u2713')"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONIOENCODING": "ascii", "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=60,
+    )
+
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "?"), done.stderr
+
+
 @pytest.mark.parametrize("flag", ["-V", "--version"])
 def test_the_version_is_told(labctl: Labctl, flag: str) -> None:
     outcome = labctl(flag)
