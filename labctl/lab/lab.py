@@ -199,7 +199,8 @@ class Lab:
             self.backend.remove_node(node)
             out.add(node.name)
 
-        with lab_lock(self.name):
+        steps = Steps(self.context.emit, total=1)
+        with lab_lock(self.name), steps.step(f"Removing {', '.join(sorted(names))}"):
             try:
                 each([node for node in nodes if not node.is_manager], take)
                 for manager in [node for node in nodes if node.is_manager]:
