@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["ENGINE_PORT", "HUB", "HUB_OUTSIDE", "MIRROR", "REGISTRY", "TLS_FOLDER", "engine_config"]
+__all__ = ["DIAGNOSTIC_PORT", "ENGINE_PORT", "HUB", "HUB_OUTSIDE", "MIRROR", "REGISTRY", "TLS_FOLDER", "engine_config"]
 
 ENGINE_PORT = 2376
 REGISTRY = "registry:5000"
