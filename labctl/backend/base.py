@@ -13,7 +13,7 @@ from labctl.node import Node
 if TYPE_CHECKING:
     from labctl.spec import LabSpec, NodeSpec
 
-__all__ = ["Backend", "LabRecord", "NodePlan", "Place"]
+__all__ = ["Backend", "LabRecord", "NodePlan", "Place", "in_order"]
 
 
 @dataclass(frozen=True)
@@ -131,3 +131,8 @@ class Backend(Protocol):
     def follow(self, node: Node, *, tail: int | None = None, wait: bool = False) -> Iterator[bytes]:
         """All that the node's machine said, or its last lines; with `wait`, what it goes on to say until it is down."""
         ...
+
+
+def in_order(node: Node) -> tuple[bool, list[int]]:
+    """A sort key: managers first, then by address."""
+    return (not node.is_manager, [int(part) for part in node.address.split(".") if part])

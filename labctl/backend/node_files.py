@@ -10,14 +10,27 @@ from labctl.backend.daemon import TLS_FOLDER
 from labctl.pki import ssh_keys
 from labctl.state import lab_dir
 
-__all__ = ["NodeFiles", "authority_of", "node_files"]
+__all__ = ["Authorities", "NodeFiles", "node_files"]
 
 NodeFiles = dict[str, tuple[bytes, int]]  # path without its first slash -> content and mode
 
 
-def authority_of(lab: str) -> pki.Authority:
-    """Read the lab's CA, or make it."""
-    return pki.Authority.load_or_create(lab_dir(lab), lab)
+class Authorities:
+    """The labs' CAs, each read or made once."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, pki.Authority] = {}
+
+    def of(self, lab: str) -> pki.Authority:
+        """The lab's CA."""
+        if lab not in self._known:
+            self._known[lab] = pki.Authority.load_or_create(lab_dir(lab), lab)
+        return self._known[lab]
+
+    def prepare(self, lab: str) -> None:
+        """Make or read the lab's CA and SSH keys, ahead of its nodes."""
+        self.of(lab)
+        ssh_keys(lab)
 
 
 def node_files(authority: pki.Authority, lab: str, plan: NodePlan) -> NodeFiles:

@@ -10,14 +10,13 @@ import click
 from labctl.cli.common import App, complete_nodes, confirm, lab_command, output_option, print_json, table
 from labctl.cli.completers import complete_images
 from labctl.errors import LabError, NotFoundError, UsageError
+from labctl.spec.choices import PROVIDERS
 
 if TYPE_CHECKING:
     from labctl.images import Image, MirrorMode
     from labctl.registry import Stored
 
 __all__ = ["image"]
-
-PROVIDERS = ("libvirt", "virtualbox", "hyperv")
 
 
 @click.group("image")

@@ -10,6 +10,7 @@ import click
 
 from labctl.cli.common import App, complete_labs, complete_nodes, lab_command, output_option, print_json, table
 from labctl.errors import NotFoundError, UsageError
+from labctl.spec.choices import PROVIDERS
 
 if TYPE_CHECKING:
     from labctl.lab import LabStatus
@@ -28,9 +29,7 @@ FILES = ("lab.yaml", "lab.yml")
 @click.option("--managers", type=int, metavar="N", help="How many of them are managers, 1 to 7.")
 @click.option("--workers", type=int, metavar="N", help="How many workers, instead of --nodes.")
 @click.option("--backend", type=click.Choice(["dind", "vagrant"]), help="Containers, or virtual machines.")
-@click.option(
-    "--provider", type=click.Choice(["libvirt", "virtualbox", "hyperv"]), help="Who runs the virtual machines."
-)
+@click.option("--provider", type=click.Choice(PROVIDERS), help="Who runs the virtual machines.")
 @click.option("--subnet", metavar="CIDR", help="The nodes' network; a free one where not said.")
 @click.option("--port", "ports", multiple=True, metavar="[HOST:]PORT", help="A published port to reach on 127.0.0.1.")
 @click.option("--image", "images", multiple=True, metavar="NAME", help="An image that every node has from the start.")

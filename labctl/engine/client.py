@@ -19,7 +19,7 @@ from typing import Any, cast
 
 from labctl.engine.attached import STDERR, STDOUT, Attached
 from labctl.engine.endpoint import Endpoint
-from labctl.engine.errors import translated
+from labctl.engine.errors import keys_hint, translated
 from labctl.engine.imagecalls import ImageCalls
 from labctl.errors import EngineRefused, EngineUnreachable, HostError
 
@@ -69,8 +69,7 @@ class Engine(ImageCalls):
             if missing:
                 raise HostError(
                     f"{self.where} wants a key, and {', '.join(missing)} is not in {folder}",
-                    hint="Whoever made the lab has its keys; LABCTL_STATE names another folder. "
-                    "`labctl down` and `labctl up` make the lab anew.",
+                    hint=keys_hint(),
                 )
             tls = TLSConfig(client_cert=(str(certificate), str(key)), ca_cert=str(authority), verify=True)
         with translated(self.where):

@@ -11,16 +11,12 @@ from labctl.errors import EngineRefused, EngineUnreachable
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["translated"]
+__all__ = ["keys_hint", "translated"]
 
 ENGINE_HINT = "`labctl doctor` looks into it, `labctl doctor --fix` mends what it can."
 OF_NODE = "the engine of "
 OTHER_CA = "its certificate is not of this lab's CA"
 OTHER_KEY = "it does not take this lab's key"
-KEYS_HINT = (
-    "Whoever made the lab has its keys; LABCTL_STATE names another folder. "
-    "`labctl down` and `labctl up` make the lab anew."
-)
 # OpenSSL's reasons, as far as they tell of a lab; https://docs.openssl.org/master/man1/openssl-verification-options/
 NOT_OF_CA = (7, 18, 19, 20, 21)
 TLS_REASONS = {
@@ -32,6 +28,15 @@ TLS_REASONS = {
     "WRONG_VERSION_NUMBER": "it speaks no TLS",
     "HTTP_REQUEST": "it speaks no TLS",
 }
+
+
+def keys_hint(lab: str = "") -> str:
+    """What to do about a lab whose keys are not here."""
+    which = f" -l {lab}" if lab else ""
+    return (
+        "Whoever made the lab has its keys; LABCTL_STATE names another folder. "
+        f"`labctl down{which}` and `labctl up{which}` make the lab anew."
+    )
 
 
 @contextmanager
@@ -66,7 +71,7 @@ def translated(where: str) -> Iterator[None]:
 def _hint(where: str, reason: str) -> str:
     """The doctor looks at this host only, and no restart makes keys be those of another lab."""
     if reason in (OTHER_CA, OTHER_KEY):
-        return KEYS_HINT
+        return keys_hint()
     if not where.startswith(OF_NODE):
         return ENGINE_HINT
     return f"`labctl status` looks at the lab; `labctl restart {where.removeprefix(OF_NODE)}` starts the node anew."

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+from labctl.errors import WaitTimeout
 from labctl.state import state_dir, write_private
+from labctl.waiting import Pending, wait_until
 
 __all__ = ["kvm_boots", "kvm_problem"]
 
@@ -34,20 +38,28 @@ def kvm_problem() -> str:
         return (
             "/dev/kvm is not open to the user that libvirt runs machines as (`chgrp kvm /dev/kvm; chmod 660 /dev/kvm`)"
         )
+    return _remembered("problem", _try)
+
+
+def _remembered(what: str, find_out: Callable[[], str]) -> str:
+    """What was found out since the machine's last boot, which takes seconds; else find it out."""
     kept, boot = state_dir() / "kvm.json", _boot()
-    try:
-        known = json.loads(kept.read_text())
-        if known["boot"] == boot:
-            return str(known["problem"])
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # never tried, or by another version
-    problem = _try()
-    write_private(kept, json.dumps({"boot": boot, "problem": problem}).encode())
-    return problem
+    known: dict[str, str] = {}
+    with contextlib.suppress(OSError, ValueError):  # never tried, or by another version
+        said = json.loads(kept.read_text())
+        known = said if isinstance(said, dict) and said.get("boot") == boot else {}
+    if what not in known:
+        known |= {"boot": boot, what: find_out()}
+        write_private(kept, json.dumps(known).encode())
+    return str(known[what])
 
 
 def kvm_boots(kernel: Path) -> bool:
     """Whether a Linux kernel says its name on KVM: a host may run a boot sector, and hang with a kernel."""
+    return _remembered(f"kernel {kernel}", lambda: "yes" if _boots(kernel) else "no") == "yes"
+
+
+def _boots(kernel: Path) -> bool:
     with tempfile.TemporaryDirectory() as folder:
         console = Path(folder) / "console"
         command = [
@@ -63,14 +75,17 @@ def kvm_boots(kernel: Path) -> bool:
 
 
 def _speaks(console: Path, guest: subprocess.Popen[bytes]) -> bool:
-    ends = time.monotonic() + KERNEL_LIMIT
-    while time.monotonic() < ends:
+    def look() -> bool:
         if console.exists() and b"Linux version" in console.read_bytes():
             return True
         if guest.poll() is not None:
             return False
-        time.sleep(0.1)
-    return False
+        raise Pending("it has said nothing yet")
+
+    try:
+        return wait_until("a kernel on KVM", look, limit=KERNEL_LIMIT, pause=0.1, longest_pause=0.1)
+    except WaitTimeout:
+        return False
 
 
 def _open_to_libvirt() -> bool:

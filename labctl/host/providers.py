@@ -13,10 +13,10 @@ from pathlib import Path
 from labctl.errors import HostError, UsageError
 from labctl.host.kvm import kvm_problem
 from labctl.host.machine_facts import which
+from labctl.spec.choices import PROVIDERS
 
-__all__ = ["PROVIDERS", "Provider", "choose_provider", "find_providers", "vagrant_version"]
+__all__ = ["Provider", "choose_provider", "find_providers", "vagrant_version"]
 
-PROVIDERS = ("libvirt", "virtualbox", "hyperv")
 LIBVIRT_SOCKETS = tuple(Path(f"/var/run/libvirt/{name}") for name in ("libvirt-sock", "virtqemud-sock"))
 LIMIT = 20.0  # seconds that a tool may take to say its version; PowerShell is slow to wake
 DOCTOR = "`labctl doctor --backend vagrant` tells how to get one; `--backend dind` needs none."

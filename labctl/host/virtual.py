@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from labctl.errors import HostError, LabctlError
@@ -33,7 +33,8 @@ DAEMONS = (("virtlogd", Path("/run/virtlogd.pid")), ("libvirtd", Path("/run/libv
 
 def examine_virtual(nodes: int, *, memory_mib: int = MEMORY_MIB) -> Report:
     """Look at what virtual machines need. Never raises: what cannot be found out is a row."""
-    return Report([_vagrant(), *(_provider(one) for one in _ordered(find_providers())), _memory(nodes, memory_mib)])
+    found = sorted(find_providers(), key=lambda one: not one.usable)
+    return Report([_vagrant(), *(_provider(one, found) for one in found), _memory(nodes, memory_mib)])
 
 
 def preflight_virtual(nodes: int, *, memory_mib: int = MEMORY_MIB, running: int = 0) -> None:
@@ -68,10 +69,6 @@ def mend_virtual(report: Report, *, confirm: Callable[[str], bool], emit: Emit, 
     return examine_virtual(nodes)
 
 
-def _ordered(found: list[Provider]) -> list[Provider]:
-    return sorted(found, key=lambda one: not one.usable)
-
-
 def _vagrant() -> Row:
     version = vagrant_version()
     if version is None:
@@ -80,14 +77,14 @@ def _vagrant() -> Row:
     return Row("vagrant", "Vagrant", Verdict.GOOD, version)
 
 
-def _provider(provider: Provider) -> Row:
+def _provider(provider: Provider, found: Sequence[Provider]) -> Row:
     """One usable provider suffices: another one that is not there is no fault, except libvirt on Linux alone."""
     title = {"libvirt": "libvirt", "virtualbox": "VirtualBox", "hyperv": "Hyper-V"}[provider.name]
     if provider.usable:
         verdict = Verdict.MADE_UP_FOR if provider.notice else Verdict.GOOD
         told = f"{provider.version}, {provider.driver}" if provider.driver else provider.version
         return Row(provider.name, title, verdict, f"{told}{': ' + provider.notice if provider.notice else ''}")
-    others = any(one.usable for one in find_providers() if one.name != provider.name)
+    others = any(one.usable for one in found if one.name != provider.name)
     main = provider.name == "libvirt" and which("apt-get") is not None
     verdict = Verdict.GOOD if others or not main else Verdict.MEND
     return Row(provider.name, title, verdict, provider.problem, provider.fix or None, fixable=main and not others)

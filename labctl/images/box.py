@@ -24,10 +24,10 @@ from labctl.errors import HostError, UsageError
 from labctl.events import Emit, Noted, quiet
 from labctl.images.lock import held
 from labctl.images.progress import Note, no_note
+from labctl.spec.choices import PROVIDERS
 
-__all__ = ["CMD_LINE", "PROVIDERS", "Box", "box_digest", "boxes_dir", "ensure_box", "find_box"]
+__all__ = ["CMD_LINE", "Box", "box_digest", "boxes_dir", "ensure_box", "find_box"]
 
-PROVIDERS = ("libvirt", "virtualbox", "hyperv")
 # The last console is the one that systemd writes to. No AppArmor (a security module that is not listed): loading its
 # profiles takes an emulated processor seconds, and nodes that are containers have none either.
 CMD_LINE = (

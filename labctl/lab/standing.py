@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from labctl.backend import LabRecord
 from labctl.engine import Engine
+from labctl.engine.errors import keys_hint
 from labctl.errors import LabError, UsageError
 from labctl.node import Node
 
@@ -27,8 +28,7 @@ def refuse_unsound(record: LabRecord, nodes: Sequence[Node]) -> None:
     if missing:
         raise LabError(
             f"lab {record.name} stands, and {', '.join(missing)} of its keys {_are(missing)} not in {folder}",
-            hint="Whoever made the lab has its keys; LABCTL_STATE names another folder. "
-            f"`labctl down -l {record.name}` and `labctl up -l {record.name}` make the lab anew.",
+            hint=keys_hint(record.name),
         )
     if has_lost_network(record, nodes):
         raise LabError(

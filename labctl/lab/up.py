@@ -16,7 +16,6 @@ from labctl.errors import LabctlError, NotFoundError, UsageError
 from labctl.events import Noted, Steps, Warned
 from labctl.lab.context import LAB_MTU, Context
 from labctl.lab.form import BOOT_LIMIT, Forming
-from labctl.lab.machines import claimed
 from labctl.lab.members import label_nodes, leave_if_joined, members_of, remove_ghosts
 from labctl.lab.plan import Plan, plan_of
 from labctl.lab.standing import refuse_too_many_cpus, refuse_unsound
@@ -25,7 +24,7 @@ from labctl.mesh.ipvs import ipvs_available
 from labctl.node import Node
 from labctl.spec import LabSpec
 from labctl.spec.addresses import free_addresses, prefix_for
-from labctl.state import drop_lab_dir, lab_lock
+from labctl.state import drop_lab_dir, lab_lock, labs_of_machines
 from labctl.swarm import cluster
 from labctl.waiting import Pending, wait_until
 
@@ -123,7 +122,7 @@ class _Up:
         """The lab as it stands. Raises UsageError when it is made of something else than the spec wants."""
         holding = self.context.holding(self.spec.name)
         record = holding.find(self.spec.name)
-        if record is not None and holding.name not in ("fake", self.spec.backend):
+        if record is not None and holding.name != self.spec.backend:
             raise UsageError(
                 f"lab {self.spec.name} stands already, with the backend {holding.name}, not {self.spec.backend}",
                 hint=f"`labctl down -l {self.spec.name}` removes it; another --name makes one beside it.",
@@ -148,7 +147,7 @@ class _Up:
         if subnet is None:
             subnet = host.free_subnet(
                 self.engine,
-                taken=[*claimed(), *backend.reserved],
+                taken=[*_claimed(), *backend.reserved],
                 prefix=prefix_for(len(self.spec.all_nodes())),
                 within=backend.within or host.RANGES,
             )
@@ -291,6 +290,15 @@ class _Up:
                 backend.remove_node(node)
         except LabctlError as problem:
             self.steps.emit(Warned(f"could not take everything back: {problem.message}; `labctl down` tries again"))
+
+
+def _claimed() -> list[str]:
+    """The subnets of labs of virtual machines; where there is none, what makes them is not even read."""
+    if not labs_of_machines():
+        return []
+    from labctl.lab.machines import claimed
+
+    return claimed()
 
 
 @contextlib.contextmanager

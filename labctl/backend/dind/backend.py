@@ -8,11 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from labctl import pki
-from labctl.backend.base import LabRecord, NodePlan, Place
+from labctl.backend.base import LabRecord, NodePlan, Place, in_order
 from labctl.backend.dind.config import container_name, network_name, node_container
 from labctl.backend.dind.ports import free_port, is_port_taken
-from labctl.backend.node_files import authority_of, node_files
+from labctl.backend.node_files import Authorities, node_files
 from labctl.concurrent import each, together
 from labctl.engine import Endpoint, Engine
 from labctl.engine.client import tar_of
@@ -62,7 +61,7 @@ class DindBackend:
         self._mtu = mtu
         self._emit = emit
         self._way = transport
-        self._authorities: dict[str, pki.Authority] = {}
+        self._authorities = Authorities()
 
     def labs(self) -> list[str]:
         """The names of the labs of which a container or a network is left."""
@@ -84,7 +83,7 @@ class DindBackend:
             read_spec=lambda: _spec_of(volumes),
             subnet=network["IPAM"]["Config"][0]["Subnet"] if network else None,
             network=network["Name"] if network else None,
-            nodes=tuple(sorted(nodes, key=_in_order)),
+            nodes=tuple(sorted(nodes, key=in_order)),
         )
 
     def create_base(self, spec: LabSpec, subnet: str) -> None:
@@ -237,20 +236,14 @@ class DindBackend:
     def _files(self, spec: LabSpec, plan: NodePlan) -> dict[str, tuple[bytes, int]]:
         host = ssh_keys(spec.name).host
         return {
-            **node_files(self._authority(spec.name), spec.name, plan),
+            **node_files(self._authorities.of(spec.name), spec.name, plan),
             "etc/ssh/ssh_host_ed25519_key": (host.key, 0o600),
             "etc/ssh/ssh_host_ed25519_key.pub": (host.certificate, 0o644),
         }
 
     def prepare_keys(self, lab: str) -> None:
         """Make or read the lab's CA and SSH keys ahead of the nodes, once."""
-        self._authority(lab)
-        ssh_keys(lab)
-
-    def _authority(self, lab: str) -> pki.Authority:
-        if lab not in self._authorities:
-            self._authorities[lab] = authority_of(lab)
-        return self._authorities[lab]
+        self._authorities.prepare(lab)
 
     def _made(self, lab: str, plan: NodePlan, machine: str, port: int) -> Node:
         return self._as_node(
@@ -295,10 +288,6 @@ class DindBackend:
 
             return ssh_to(lab, name, address)
         return DockerExec(self.engine, machine, name)
-
-
-def _in_order(node: Node) -> tuple[bool, list[int]]:
-    return (not node.is_manager, [int(part) for part in node.address.split(".") if part])
 
 
 def _spec_of(volumes: Sequence[dict[str, Any]]) -> LabSpec | None:

@@ -9,13 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from labctl import pki
 from labctl.assets import asset
-from labctl.backend.base import LabRecord, NodePlan, Place
-from labctl.backend.node_files import authority_of, node_files
+from labctl.backend.base import LabRecord, NodePlan, Place, in_order
+from labctl.backend.node_files import Authorities, node_files
 from labctl.backend.vagrant.boot import Boot, console_tail
 from labctl.backend.vagrant.firstboot import engine_url, give, tell_hosts
-from labctl.backend.vagrant.labfile import Box, Machine, VmLab, folder_of
+from labctl.backend.vagrant.labfile import Box, Machine, VmLab, console_of, folder_of
 from labctl.backend.vagrant.reach import SSH_PORT, answering
 from labctl.backend.vagrant.tool import Tool, vagrant_home
 from labctl.engine import Endpoint
@@ -71,7 +70,7 @@ class VagrantBackend:
         self._note = note
         self._boot: Boot | None = None
         self._writing = threading.Lock()  # machines that are made at the same time write the same file
-        self._authorities: dict[str, pki.Authority] = {}
+        self._authorities = Authorities()
 
     def labs(self) -> list[str]:
         """The names of the labs that have a Vagrant folder."""
@@ -89,7 +88,7 @@ class VagrantBackend:
             read_spec=lambda: _spec_of(known),
             subnet=known.subnet,
             network=f"labctl-{lab}",
-            nodes=tuple(sorted((node for node in nodes if node.state != "gone"), key=_in_order)),
+            nodes=tuple(sorted((node for node in nodes if node.state != "gone"), key=in_order)),
         )
 
     def create_base(self, spec: LabSpec, subnet: str) -> None:
@@ -113,8 +112,7 @@ class VagrantBackend:
 
     def prepare_keys(self, lab: str) -> None:
         """Make or read the lab's CA and SSH keys ahead of the machines, once."""
-        self._authority(lab)
-        pki.ssh_keys(lab)
+        self._authorities.prepare(lab)
 
     def place_beside(self, lab: str, subnet: str) -> Place:
         """The registry is a container of this host's engine, published at this host's end of the network."""
@@ -153,7 +151,7 @@ class VagrantBackend:
             return self.create_node(spec, plan, emit)
         emit(NodeStarted(machine.name))
         self._answers(machine)
-        files = node_files(self._authority(lab.lab), lab.lab, plan)
+        files = node_files(self._authorities.of(lab.lab), lab.lab, plan)
         give(self._first_transport(lab, machine), machine, lab, files, user=USER)
         with self._writing:
             self._known(lab.lab).given(machine.name).save()
@@ -211,7 +209,7 @@ class VagrantBackend:
     def console(self, node: Node, *, tail: int = 50) -> str:
         """The last lines of the machine's serial console."""
         try:
-            lines = self._console(node).read_text(errors="replace").splitlines()
+            lines = console_of(node.lab, node.name).read_text(errors="replace").splitlines()
         except OSError:
             return ""
         return "\n".join(lines[-tail:])
@@ -220,20 +218,6 @@ class VagrantBackend:
         """What the machine said on its serial console."""
         text = self.console(node, tail=tail if tail is not None else 1 << 20)
         yield text.encode() + b"\n" if text else b""
-
-    # -- what only virtual machines can do
-
-    def suspend(self, lab: str, names: Sequence[str]) -> None:
-        """Write machines' memory to disk and stop them."""
-        self._tool(self._known(lab)).suspend(names)
-
-    def resume(self, lab: str, names: Sequence[str]) -> None:
-        """Let suspended machines go on."""
-        self._tool(self._known(lab)).resume(names)
-
-    def tool(self, lab: str) -> Tool:
-        """Vagrant in the lab's folder, for its snapshots."""
-        return self._tool(self._known(lab))
 
     # -- below
 
@@ -271,14 +255,6 @@ class VagrantBackend:
 
     def _tool(self, lab: VmLab) -> Tool:
         return Tool(folder_of(lab.lab), lab.provider, heard=lambda machine, text: self._note(f"{machine}: {text}"))
-
-    def _console(self, node: Node) -> Path:
-        return folder_of(node.lab) / "consoles" / f"{node.name}.log"
-
-    def _authority(self, lab: str) -> pki.Authority:
-        if lab not in self._authorities:
-            self._authorities[lab] = authority_of(lab)
-        return self._authorities[lab]
 
     def _node(self, lab: VmLab, machine: Machine, state: str) -> Node:
         role: Role = "manager" if machine.role == "manager" else "worker"
@@ -326,7 +302,3 @@ def _spec_of(lab: VmLab) -> LabSpec | None:
 
 def _as_json(spec: LabSpec) -> dict[str, object]:
     return spec.model_dump(mode="json", exclude_defaults=True)
-
-
-def _in_order(node: Node) -> tuple[bool, list[int]]:
-    return (not node.is_manager, [int(part) for part in node.address.split(".") if part])

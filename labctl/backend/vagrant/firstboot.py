@@ -13,6 +13,7 @@ __all__ = ["engine_url", "give", "hosts_file", "tell_hosts"]
 
 LIMIT = 120.0  # seconds; an emulated machine takes its time to restart an engine
 MARK = "# labctl: the machines of this lab, and what is beside them"
+HOSTS = f"sed -i '/{MARK}/,$d' /etc/hosts && cat /etc/labctl/hosts >> /etc/hosts"
 # Debian's unit says by a flag where to listen. An engine that finds `hosts` in daemon.json too does not start.
 UNIT = """[Service]
 ExecStart=
@@ -26,7 +27,8 @@ tar -x -C / -f -
 hostnamectl set-hostname {host} 2>/dev/null || hostname {host}
 install -d -m 700 -o {user} -g {user} /home/{user}/.ssh
 install -m 600 -o {user} -g {user} /etc/labctl/authorized_keys /home/{user}/.ssh/authorized_keys
-sed -i '/{mark}/,$d' /etc/hosts; sed -i '/127.0.1.1/d' /etc/hosts; cat /etc/labctl/hosts >> /etc/hosts
+sed -i '/127.0.1.1/d' /etc/hosts
+{hosts}
 if [ "$before" != "$(cat {watched} | sha256sum)" ] || ! systemctl is-active -q docker; then
   systemctl daemon-reload
   systemctl enable -q containerd docker 2>/dev/null || true
@@ -46,18 +48,14 @@ def give(transport: Transport, machine: Machine, lab: VmLab, files: NodeFiles, *
         "etc/labctl/hosts": (hosts_file(lab).encode(), 0o644),
         "etc/systemd/system/docker.service.d/labctl.conf": (UNIT.encode(), 0o644),
     }
-    script = SCRIPT.format(watched=WATCHED, host=machine.hostname, user=user, mark=MARK)
+    script = SCRIPT.format(watched=WATCHED, host=machine.hostname, user=user, hosts=HOSTS)
     _run(transport, script, tar_of(whole))
 
 
 def tell_hosts(transport: Transport, lab: VmLab) -> None:
     """Let a machine know the lab's machines by name, those that came later too."""
     files = {"etc/labctl/hosts": (hosts_file(lab).encode(), 0o644)}
-    _run(
-        transport,
-        f"tar -x -C / -f - && sed -i '/{MARK}/,$d' /etc/hosts && cat /etc/labctl/hosts >> /etc/hosts",
-        tar_of(files),
-    )
+    _run(transport, f"tar -x -C / -f - && {HOSTS}", tar_of(files))
 
 
 def hosts_file(lab: VmLab) -> str:

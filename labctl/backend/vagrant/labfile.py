@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from labctl.state import lab_path, machines_path, write_private
 if TYPE_CHECKING:
     from labctl.spec import NodeSpec
 
-__all__ = ["DEFAULT_MEMORY_MIB", "FILE", "Box", "Machine", "VmLab", "folder_of"]
+__all__ = ["DEFAULT_MEMORY_MIB", "FILE", "Box", "Machine", "VmLab", "console_of", "folder_of"]
 
 FILE = "lab.json"
 DEFAULT_MEMORY_MIB = 1024
@@ -73,7 +73,7 @@ class VmLab:
             address=address,
             memory_mib=(spec.memory_bytes or DEFAULT_MEMORY_MIB << 20) >> 20,
             cpus=max(1, round(spec.cpus or 1)),
-            console=str(folder_of(self.lab) / "consoles" / f"{spec.name}.log"),
+            console=str(console_of(self.lab, spec.name)),
         )
         return replace(self, nodes=(*(node for node in self.nodes if node.name != spec.name), made))
 
@@ -163,6 +163,6 @@ def folder_of(lab: str) -> Path:
     return machines_path(lab)
 
 
-def names_of(nodes: Sequence[Machine]) -> list[str]:
-    """The names that Vagrant knows the machines by: those of the nodes."""
-    return [node.name for node in nodes]
+def console_of(lab: str, node: str) -> Path:
+    """Where what a machine says on its serial console is written."""
+    return folder_of(lab) / "consoles" / f"{node}.log"

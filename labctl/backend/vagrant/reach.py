@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from labctl.backend.daemon import ENGINE_PORT
 from labctl.concurrent import each
 
-__all__ = ["SSH_PORT", "answering", "is_on_link"]
+__all__ = ["SSH_PORT", "answering"]
 
 SSH_PORT = 22
 LIMIT = 0.6  # seconds; a machine on this host answers in a millisecond, an emulated one in a few
@@ -28,19 +28,15 @@ def answering(addresses: Sequence[str], *, port: int = ENGINE_PORT) -> set[str]:
         except OSError:
             return ""
 
-    near = [address for address in addresses if is_on_link(address)]
+    here = _networks()
+    near = [address for address in addresses if any(ipaddress.IPv4Address(address) in network for network in here)]
     return {found for found in each(near, answers, at_once=max(1, len(near))) if found}
 
 
-def is_on_link(address: str) -> bool:
-    """Whether an interface of this host is in the address's network."""
+def _networks() -> list[ipaddress.IPv4Network]:
+    """The networks that this host has an interface in."""
     import psutil
 
-    wanted = ipaddress.IPv4Address(address)
-    for found in psutil.net_if_addrs().values():
-        for one in found:
-            if one.family == socket.AF_INET and one.netmask:
-                network = ipaddress.IPv4Network(f"{one.address}/{one.netmask}", strict=False)
-                if wanted in network and network.prefixlen > 0:
-                    return True
-    return False
+    ends = [one for found in psutil.net_if_addrs().values() for one in found if one.family == socket.AF_INET]
+    networks = [ipaddress.IPv4Network(f"{one.address}/{one.netmask}", strict=False) for one in ends if one.netmask]
+    return [network for network in networks if network.prefixlen > 0]

@@ -44,16 +44,6 @@ class Tool:
         with self._driven() as (vagrant, _):
             vagrant.halt(vm_name=_pattern(machines), force=force)
 
-    def suspend(self, machines: Sequence[str]) -> None:
-        """Write the machines' memory to disk and stop them."""
-        with self._driven() as (vagrant, _):
-            vagrant.suspend(vm_name=_pattern(machines))
-
-    def resume(self, machines: Sequence[str]) -> None:
-        """Let suspended machines go on."""
-        with self._driven() as (vagrant, _):
-            vagrant.resume(vm_name=_pattern(machines))
-
     def destroy(self, machines: Sequence[str]) -> None:
         """Remove machines with their disks; those that were never made are fine."""
         with self._driven() as (vagrant, _):
@@ -63,26 +53,6 @@ class Tool:
         """Each machine's state in Vagrant's words: running, shutoff, poweroff, saved, paused, not_created."""
         with self._driven() as (vagrant, _):
             return {found.name: str(found.state) for found in vagrant.status()}
-
-    def save(self, snapshot: str) -> None:
-        """Save all machines under a name."""
-        with self._driven() as (vagrant, _):
-            vagrant.snapshot_save(snapshot)
-
-    def restore(self, snapshot: str) -> None:
-        """Put all machines back to what was saved under the name."""
-        with self._driven() as (vagrant, _):
-            vagrant.snapshot_restore(snapshot)
-
-    def snapshots(self) -> list[str]:
-        """The names under which machines were saved."""
-        with self._driven() as (vagrant, _):
-            return sorted({name for name in vagrant.snapshot_list() if name})
-
-    def forget(self, snapshot: str) -> None:
-        """Remove a snapshot of all machines."""
-        with self._driven() as (vagrant, _):
-            vagrant.snapshot_delete(snapshot)
 
     def _follow(self, lines: Iterable[str], errors: IO[bytes]) -> None:
         for line in lines:

@@ -16,7 +16,8 @@ from labctl.assets import asset
 from labctl.engine.fake import FakeEngine
 from labctl.errors import HostError, UsageError
 from labctl.images import box, box_package
-from labctl.images.box import PROVIDERS, box_digest, ensure_box, find_box
+from labctl.images.box import box_digest, ensure_box, find_box
+from labctl.spec.choices import PROVIDERS
 
 
 @pytest.fixture(autouse=True)

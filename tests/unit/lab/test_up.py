@@ -34,6 +34,7 @@ class FakeHost(Context):
     def __init__(self, *, fail_on: tuple[str, ...] = (), cpus: int = 2) -> None:
         super().__init__(FakeEngine({"GET /info": {"NCPU": cpus}}))
         self.there = FakeBackend(fail_on=fail_on)
+        self.there.name = "dind"  # what its labs say that they are made of
         for name in ("manager1", "worker1", "worker2"):
             self.there.transports[name] = FakeTransport()
             self.there.engines[name] = FakeEngine(
