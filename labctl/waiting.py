@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 
 from labctl.errors import WaitTimeout
 
-__all__ = ["Clock", "FakeClock", "Pending", "SystemClock", "patience", "wait_until"]
+__all__ = ["Clock", "FakeClock", "Pending", "SystemClock", "patience", "stretched", "wait_until"]
 
 T = TypeVar("T")
 MOST_PATIENCE = 100.0
@@ -21,6 +21,11 @@ def patience() -> float:
         return min(max(1.0, float(os.environ.get("LABCTL_PATIENCE", "1"))), MOST_PATIENCE)
     except ValueError:
         return 1.0
+
+
+def stretched(limit: float) -> float:
+    """Return a limit, in seconds, stretched by `patience`; `wait_until` does that itself."""
+    return limit * patience()
 
 
 class Pending(Exception):
@@ -89,7 +94,7 @@ def wait_until(
     """
     clock = clock or SystemClock()
     longest = longest_pause if longest_pause is not None else pause * 5
-    limit *= patience()
+    limit = stretched(limit)
     deadline = clock.now() + limit
     last_seen = ""
     while True:

@@ -32,7 +32,7 @@ class NodeBackend(BaseBackend):
         limit = seconds_left(self.limit)
         result = self.node.run(text, limit=limit)
         if result.timed_out and result.seconds >= limit:
-            raise LabError(f"`{text}` did not end within {limit:.0f} s on {self.node.name}")
+            raise LabError(f"`{text}` did not end within {result.seconds:.0f} s on {self.node.name}")
         return self.result(result.code, text.encode(), result.stdout, result.stderr)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from labctl.checks.deadline import seconds_left
+from labctl.waiting import stretched
 
 if TYPE_CHECKING:
     from labctl.node import Node
@@ -47,7 +48,7 @@ def request(
 
     Raises NodeDown when that node is down.
     """
-    limit = seconds_left(REQUEST_LIMIT) if limit is None else limit
+    limit = seconds_left(stretched(REQUEST_LIMIT)) if limit is None else limit
     command = ["curl", "-sS", "-m", f"{limit:g}", "-w", r"\n%{http_code}"]
     if form is not None:
         command += ["--data", urlencode(form)]

@@ -19,6 +19,7 @@ from typing import IO, Any, Literal
 
 from labctl.checks.report import CheckReport, CheckResult
 from labctl.errors import LabError, NotFoundError
+from labctl.waiting import stretched
 
 __all__ = ["CheckRun", "Heard", "Listed", "Observe", "Request", "list_checks", "run_checks"]
 
@@ -176,7 +177,7 @@ class CheckRun:
 
     def _wait_for_end(self) -> None:
         while True:
-            limit = START_LIMIT + self.request.wait + CHECK_LIMIT * len(self.collected)
+            limit = self.request.wait + stretched(START_LIMIT + CHECK_LIMIT * len(self.collected))
             left = self._began + limit - time.monotonic()
             try:
                 self._process.wait(max(0.0, min(left, 1.0)))

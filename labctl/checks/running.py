@@ -19,6 +19,7 @@ import pytest
 from labctl.checks.answers import Unsatisfied, Wrong
 from labctl.checks.deadline import DeadlinePassed, deadline
 from labctl.errors import LabctlError
+from labctl.waiting import stretched
 
 if TYPE_CHECKING:
     from labctl.checks.report import Outcome
@@ -100,7 +101,7 @@ def _verdict_of(raised: BaseException, info: CheckInfo) -> Verdict:
             bare = said.startswith("assert ")
             return Verdict("wrong", "" if bare else said, said if bare else (rest[0] if rest else ""))
         case DeadlinePassed():
-            return Verdict("broken", f"the check got no answer from the lab within {CHECK_LIMIT:g} s")
+            return Verdict("broken", f"the check got no answer from the lab within {stretched(CHECK_LIMIT):g} s")
         case LabctlError():
             return Verdict("broken", raised.message, look=raised.hint or "")
         case pytest.skip.Exception():
@@ -201,7 +202,7 @@ class Running:
             message = "labctl tries this one itself, and writes to your app for it: press c when you are ready"
             return Verdict("not-yet" if self._watch else "not-run", message)
         try:
-            with deadline(CHECK_LIMIT):
+            with deadline(stretched(CHECK_LIMIT)):
                 check()
         except (KeyboardInterrupt, SystemExit, pytest.exit.Exception):
             raise

@@ -27,6 +27,7 @@ from labctl.swarm.service import progress_of
 from labctl.swarm.stack import tasks_of
 from labctl.swarm.state import Service, SwarmNode, SwarmView, Task, moment
 from labctl.transport import Result
+from labctl.waiting import stretched
 
 if TYPE_CHECKING:
     from labctl.backend import LabRecord
@@ -124,7 +125,7 @@ class Swarm:
     def http_everywhere(self, port: int, path: str = "/") -> dict[str, Answer]:
         """Ask every node that is ready for a page through the port that it publishes; the answers by node."""
         ready = [node.hostname for node in self.nodes() if node.state == "ready"]
-        via, left = self.manager, seconds_left(REQUEST_LIMIT)
+        via, left = self.manager, seconds_left(stretched(REQUEST_LIMIT))
         urls = [f"http://{self.machine(name).address}:{port}{path}" for name in ready]
         return dict(zip(ready, each(urls, lambda url: request(via, url, limit=left)), strict=True))
 
@@ -221,7 +222,7 @@ class ServiceInSwarm:
         if not tasks:
             not_yet(f"no task of {self.name} runs", look=f"labctl docker -- service ps {self.name}")
         machine = self.swarm.machine(self.swarm.hostnames()[tasks[0].node_id])
-        limit = seconds_left(COMMAND_LIMIT)
+        limit = seconds_left(stretched(COMMAND_LIMIT))
         outcome = machine.engine.execute(tasks[0].container_id, ["timeout", f"{limit:g}", "sh", "-c", command])
         return Result(command, outcome.code, outcome.stdout.decode(), outcome.stderr.decode())
 

@@ -22,6 +22,7 @@ from labctl.engine.endpoint import Endpoint
 from labctl.engine.errors import keys_hint, translated
 from labctl.engine.imagecalls import ImageCalls
 from labctl.errors import EngineRefused, EngineUnreachable, HostError
+from labctl.waiting import stretched
 
 __all__ = ["Engine", "ExecOutcome", "Json", "client_class", "tar_of"]
 
@@ -39,7 +40,7 @@ class ExecOutcome:
 
 
 class Engine(ImageCalls):
-    """One engine. `where` names it in errors."""
+    """One engine. `where` names it in errors; for `limit` seconds it may be silent, stretched by `patience`."""
 
     def __init__(self, endpoint: Endpoint, *, where: str = "the engine", limit: float = REQUEST_LIMIT) -> None:
         self.endpoint = endpoint
@@ -74,7 +75,7 @@ class Engine(ImageCalls):
             tls = TLSConfig(client_cert=(str(certificate), str(key)), ca_cert=str(authority), verify=True)
         with translated(self.where):
             return client_class()(
-                base_url=self.endpoint.url, tls=tls, timeout=self._limit, version="auto", max_pool_size=64
+                base_url=self.endpoint.url, tls=tls, timeout=stretched(self._limit), version="auto", max_pool_size=64
             )
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ from labctl.events import CheckFinished, Emit, Steps, quiet
 from labctl.exercise.model import Step
 from labctl.exercise.session import check_all, check_step, hold_step
 from labctl.exercise.stage import Stage
-from labctl.waiting import patience
+from labctl.waiting import stretched
 
 __all__ = ["SOLVE_LIMIT", "Player", "failure", "tell"]
 
@@ -31,7 +31,7 @@ class Player:
 
     stage: Stage
     emit: Emit
-    limit: float = field(default_factory=lambda: SOLVE_LIMIT * patience())
+    limit: float = field(default_factory=lambda: stretched(SOLVE_LIMIT))
     played: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     _reports: list[CheckReport] = field(default_factory=list)
@@ -74,7 +74,9 @@ class Player:
 
     def _check_end(self, steps: Steps) -> None:
         """Check all steps; solving an early one may have undone a later one, which is then solved again, once."""
-        report = self._known(check_all(self.stage, wait=min(END_LIMIT, self.limit), heard=_heard(quiet, steps)))
+        report = self._known(
+            check_all(self.stage, wait=min(stretched(END_LIMIT), self.limit), heard=_heard(quiet, steps))
+        )
         for step in self.stage.exercise.steps:
             if not report.of_step(step.id).is_done and report.outcome != "broken":
                 self._solve(step, report, steps)

@@ -23,6 +23,7 @@ from labctl.lab import Lab
 from labctl.node import Node
 from labctl.spec import PortSpec
 from labctl.transport import Result
+from labctl.waiting import stretched
 
 __all__ = ["Stage", "known_urls", "lacking", "prepare", "suggested_up"]
 
@@ -98,7 +99,7 @@ class Stage:
                 capture_output=True,
                 text=True,
                 errors="replace",
-                timeout=FENCE_LIMIT,
+                timeout=stretched(FENCE_LIMIT),
                 env=environment,
                 check=False,
             )

@@ -13,6 +13,8 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 
+from labctl.waiting import stretched
+
 __all__ = ["try_links"]
 
 LIMIT = 2.0  # seconds: loading a module takes a moment
@@ -35,7 +37,7 @@ def try_links(kinds: Sequence[str]) -> Mapping[str, bool]:
     # unshare() moves the calling thread alone: the rest of the process stays where it is.
     trial = threading.Thread(target=_try_all, args=(kinds, came), daemon=True)
     trial.start()
-    trial.join(LIMIT)
+    trial.join(stretched(LIMIT))
     return dict(came)
 
 
@@ -45,7 +47,7 @@ def _try_all(kinds: Sequence[str], came: dict[str, bool]) -> None:
         return
     try:
         with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as netlink:
-            netlink.settimeout(LIMIT)
+            netlink.settimeout(stretched(LIMIT))
             for number, kind in enumerate(kinds):
                 netlink.send(_new_link(number, kind))
                 came[kind] = _error(netlink.recv(4096)) == 0

@@ -13,6 +13,7 @@ from typing import IO, Protocol
 from labctl.errors import HostError
 from labctl.events import CommandShown, Emit
 from labctl.transport.base import Result
+from labctl.waiting import stretched
 
 __all__ = ["FakeShell", "HostShell", "Shell"]
 
@@ -57,7 +58,7 @@ class HostShell:
             raise HostError(f"cannot run {argv[0]}: {problem.strerror}") from problem
         with process:
             lines = _Reader(process.stdout, note)
-            code = _wait(process, limit)
+            code = _wait(process, stretched(limit))
             lines.join()
         return Result(shown, code, lines.text, "", time.monotonic() - began)
 

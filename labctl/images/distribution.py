@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from labctl.errors import HostError, LabctlError, LabError
+from labctl.waiting import stretched
 
 __all__ = ["MANIFEST_TYPE", "Manifest", "RegistryApi"]
 
@@ -50,7 +51,7 @@ class RegistryApi:
 
     def __init__(self, host: str, port: int, *, limit: float = LIMIT, name: str = "the registry") -> None:
         self.name = f"{name} at {host}:{port}"
-        self._connection = http.client.HTTPConnection(host, port, timeout=limit)
+        self._connection = http.client.HTTPConnection(host, port, timeout=stretched(limit))
 
     def close(self) -> None:
         """Close the connection; the next request opens another."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from labctl.errors import Abandoned, WaitTimeout
+from labctl.waiting import stretched
 
 __all__ = ["Note", "heard", "no_note", "read_size"]
 
@@ -59,6 +60,7 @@ def _listen(lines: Iterator[T]) -> queue.SimpleQueue[_Item[T]]:
 
 
 def _take(box: queue.SimpleQueue[_Item[T]], what: str, idle: float, stop: threading.Event | None) -> _Item[T]:
+    idle = stretched(idle)
     deadline = time.monotonic() + idle
     while stop is None or not stop.is_set():
         try:

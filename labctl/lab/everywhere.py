@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from labctl.concurrent import each
 from labctl.errors import LabctlError
 from labctl.node import Node
+from labctl.waiting import stretched
 
 __all__ = ["Answer", "highest", "run_everywhere"]
 
@@ -46,8 +47,8 @@ def run_everywhere(
             said = f"{problem.message}; {problem.hint}" if problem.hint else problem.message
             answer = Answer(node.name, None, "", f"{said}\n", time.monotonic() - began)
         else:
-            late = result.timed_out and result.seconds >= limit
-            note = f"ended after {limit:g} s, the limit\n" if late else ""
+            late = result.timed_out and result.seconds >= stretched(limit)
+            note = f"ended after {stretched(limit):g} s, the limit\n" if late else ""
             answer = Answer(node.name, result.code, result.stdout, result.stderr + note, result.seconds)
         heard(answer)
         return answer

@@ -16,7 +16,7 @@ from labctl.errors import Abandoned, EngineUnreachable, LabctlError, LabError, W
 from labctl.events import Emit, NodeReady
 from labctl.node import Node
 from labctl.swarm import cluster
-from labctl.waiting import Clock, Pending, wait_until
+from labctl.waiting import Clock, Pending, stretched, wait_until
 
 if TYPE_CHECKING:
     from labctl.spec import LabSpec
@@ -53,7 +53,7 @@ def wait_engine(node: Node, backend: Backend, *, limit: float = BOOT_LIMIT, cloc
         what = f"the engine of {node.name}"
         return wait_until(what, probe, limit=limit, pause=0.02, longest_pause=0.25, clock=clock)
     except WaitTimeout as timeout:
-        said = f"{node.name} did not come up within {limit:g} s; its last words: {_last_words(node, backend)}"
+        said = f"{node.name} did not come up within {timeout.limit:g} s; its last words: {_last_words(node, backend)}"
         raise LabError(said, hint=hint) from timeout
 
 
@@ -187,8 +187,9 @@ class Forming:
         return True
 
     def _wait_formed(self, node: Node) -> None:
-        if not self._formed.wait(BOOT_LIMIT * 2):
-            raise LabError(f"{node.name} waited {BOOT_LIMIT * 2:g} s for a swarm to join")
+        limit = stretched(BOOT_LIMIT * 2)
+        if not self._formed.wait(limit):
+            raise LabError(f"{node.name} waited {limit:g} s for a swarm to join")
         if self._failed.is_set():
             raise Abandoned(f"{node.name} did not join: another node failed")
 

@@ -17,7 +17,7 @@ from labctl.errors import EngineRefused, LabError
 from labctl.node import Node
 from labctl.swarm import cluster
 from labctl.swarm.state import SwarmView, Task
-from labctl.waiting import Pending, wait_until
+from labctl.waiting import Pending, stretched, wait_until
 
 __all__ = ["PROBE_IMAGE", "verify"]
 
@@ -28,6 +28,7 @@ PORT = 8080  # inside the probe
 PACKET = 1422
 CONVERGE_LIMIT = 60.0
 ANSWER_LIMIT = 20.0
+REQUEST_LIMIT = 2.0  # seconds for one page, or for one packet and its answer
 # How many of the other nodes' tasks each node must have heard through the mesh; all, in labs of up to ten.
 HEARD_AT_LEAST = 10
 
@@ -121,16 +122,17 @@ def _try_node(node: Node, task: Task, addresses: Sequence[str], port: int, limit
 
 def _through_the_mesh(node: Node, port: int, wanted: int, limit: float) -> None:
     """Ask the node's own published port until `wanted` different tasks have answered."""
+    one = stretched(REQUEST_LIMIT)
     # The answers go round the tasks, so twice as many questions as tasks are enough where all is well.
     urls = " ".join([f"http://{node.address}:{port}/"] * (2 * wanted))
     script = (
-        f"end=$(($(date +%s) + {limit:g})); heard=; "
-        f'while :; do heard=$(printf "%s\\n" "$heard" "$(curl -s -m 2 {urls})" | sort -u); '
+        f"end=$(($(date +%s) + {stretched(limit):.0f})); heard=; "
+        f'while :; do heard=$(printf "%s\\n" "$heard" "$(curl -s -m {one:g} {urls})" | sort -u); '
         f'n=$(printf "%s" "$heard" | grep -c .); [ "$n" -ge {wanted} ] && exit 0; '
         f'[ $(date +%s) -lt $end ] || break; sleep 0.1; done; echo "$n of {wanted} tasks answered"; exit 1'
     )
-    # As long as that takes, and one more round of questions that all wait for their two seconds.
-    result = node.transport.run(script, limit=limit + 4 * wanted + 5)
+    # As long as that takes, and one more round of questions that all wait in vain.
+    result = node.transport.run(script, limit=limit + 2 * wanted * REQUEST_LIMIT + 5)
     if not result.ok:
         raise LabError(
             f"the routing mesh of {node.name} does not work: port {port}: {result.stdout.strip() or 'no answer'}",
@@ -140,10 +142,11 @@ def _through_the_mesh(node: Node, port: int, wanted: int, limit: float) -> None:
 
 def _across_the_overlay(node: Node, task: Task, addresses: Sequence[str], limit: float) -> None:
     """Let the node's task send each other task one full-size packet."""
-    script = f"for a in {' '.join(addresses)}; do ping -c 1 -W 2 -s {PACKET} $a >/dev/null 2>&1 || echo $a; done"
+    ping = f"ping -c 1 -W {stretched(REQUEST_LIMIT):.0f} -s {PACKET}"
+    script = f"for a in {' '.join(addresses)}; do {ping} $a >/dev/null 2>&1 || echo $a; done"
 
     def probe() -> None:
-        outcome = node.engine.execute(task.container_id, ["timeout", "60", "sh", "-c", script])
+        outcome = node.engine.execute(task.container_id, ["timeout", f"{stretched(60):g}", "sh", "-c", script])
         lost = outcome.stdout.decode().split()
         if lost:
             raise Pending(f"{len(lost)} of {len(addresses)} tasks cannot be reached from {node.name}: {lost[0]}")

@@ -12,7 +12,7 @@ from labctl.errors import CommandFailed, EngineRefused, EngineUnreachable, Labct
 from labctl.events import Emit, NodeJoined, quiet
 from labctl.node import Node
 from labctl.swarm.state import SwarmNode, SwarmView
-from labctl.waiting import Pending, patience, wait_until
+from labctl.waiting import Pending, stretched, wait_until
 
 __all__ = ["Membership", "Tokens", "init", "join", "membership", "tokens", "wait_ready", "working_manager"]
 
@@ -134,7 +134,7 @@ def _decision_limit(nodes: Sequence[Node]) -> float | None:
     """Managers without a majority answer after 20 s only; those that have one may be about to elect a leader."""
     managers = [node for node in nodes if node.is_manager]
     alive = sum(node.is_running for node in managers)
-    return DECISION_LIMIT * patience() if 2 * alive <= len(managers) else None
+    return stretched(DECISION_LIMIT) if 2 * alive <= len(managers) else None
 
 
 def _ask_swarm(node: Node, limit: float | None) -> None:

@@ -47,8 +47,9 @@ class Transport(Protocol):
         env: Mapping[str, str] | None = None,
         hide: Sequence[str] = (),
     ) -> Result:
-        """Run a command (a string goes to the shell) for at most `limit` seconds and return how it ended.
+        """Run a command (a string goes to the shell) and return how it ended.
 
+        It is ended after `limit` seconds, stretched by `labctl.waiting.patience`.
         `hide` are the secrets in it: they are left out of `Result.shown`.
         """
         ...

@@ -22,6 +22,7 @@ from labctl.errors import CommandFailed, EngineRefused, NodeDown, NotFoundError
 from labctl.transport.base import STREAM_LIMIT, Result, as_argv, bounded, shown
 from labctl.transport.running import STDERR, Feeder
 from labctl.transport.terminal import Noted
+from labctl.waiting import stretched
 
 __all__ = ["DockerExec"]
 
@@ -48,7 +49,7 @@ class DockerExec:
     ) -> Result:
         """Run a command in the container; see Transport.run."""
         began = time.monotonic()
-        argv = bounded(as_argv(command), limit)
+        argv = bounded(as_argv(command), stretched(limit))
         if stdin is not None:
             argv = self._with_stdin(argv, stdin)
         try:

@@ -13,6 +13,7 @@ from labctl.transport.known_hosts import HostKey
 from labctl.transport.running import STDERR, STDOUT, Feeder
 from labctl.transport.ssh_command import SshCommand, as_root, shell_script
 from labctl.transport.ssh_connection import Limits, Login, connection_to
+from labctl.waiting import stretched
 
 __all__ = ["Ssh"]
 
@@ -71,6 +72,7 @@ class Ssh:
     ) -> Result:
         """Run a command on the node; see Transport.run."""
         began = time.monotonic()
+        limit = stretched(limit)
         said: dict[int, list[bytes]] = {STDOUT: [], STDERR: []}
         with self._started(bounded(as_argv(command), limit), limit, env, held=HELD) as running:
             Feeder(running, [stdin] if stdin else [])

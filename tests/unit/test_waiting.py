@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from labctl.errors import LabError, WaitTimeout
-from labctl.waiting import FakeClock, Pending, SystemClock, wait_until
+from labctl.waiting import FakeClock, Pending, SystemClock, stretched, wait_until
 
 
 def answers_after(looks: int) -> Callable[[], str]:
@@ -143,3 +143,14 @@ def test_patience_stretches_every_limit(monkeypatch: pytest.MonkeyPatch, said: s
 
 def _never() -> None:
     raise Pending("no")
+
+
+@pytest.mark.parametrize(("patience", "limit"), [("3", 30.0), ("0.1", 10.0), ("much", 10.0), ("100000", 1000.0)])
+def test_patience_stretches_a_limit_and_never_shortens_it(
+    monkeypatch: pytest.MonkeyPatch, patience: str, limit: float
+) -> None:
+    monkeypatch.setenv("LABCTL_PATIENCE", patience)
+
+    assert stretched(10.0) == limit
+    with pytest.raises(WaitTimeout, match=f"after {limit:g} s"):
+        wait_until("it", never, limit=10, clock=FakeClock())

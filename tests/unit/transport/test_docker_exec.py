@@ -7,7 +7,7 @@ import tarfile
 
 import pytest
 
-from labctl.engine.client import tar_of
+from labctl.engine.client import ExecOutcome, tar_of
 from labctl.engine.fake import FakeEngine
 from labctl.errors import EngineRefused, NodeDown, NotFoundError
 from labctl.transport import DockerExec
@@ -101,3 +101,18 @@ def test_a_folder_with_files_in_it_is_no_file_either() -> None:
 
     with pytest.raises(NotFoundError):
         transport(FakeEngine({"GET /containers/c1/archive": buffer.getvalue()})).get("/etc")
+
+
+def test_a_command_is_given_more_time_where_more_patience_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LABCTL_PATIENCE", "3")
+    engine = FakeEngine({})
+    commands: list[list[str]] = []
+
+    def execute(_container: str, command: list[str], **_more: object) -> ExecOutcome:
+        commands.append(command)
+        return ExecOutcome(0, b"", b"")
+
+    monkeypatch.setattr(engine, "execute", execute)
+    transport(engine).run(["hostname"], limit=20)
+
+    assert commands == [["timeout", "-k", "2", "60", "hostname"]]
