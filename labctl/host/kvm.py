@@ -15,7 +15,7 @@ from labctl.errors import WaitTimeout
 from labctl.state import state_dir, write_private
 from labctl.waiting import Pending, wait_until
 
-__all__ = ["kvm_boots", "kvm_problem"]
+__all__ = ["DEVICE", "is_shut_to_libvirt", "kvm_boots", "kvm_problem"]
 
 DEVICE = Path("/dev/kvm")
 QEMU = "qemu-system-x86_64"
@@ -34,10 +34,8 @@ def kvm_problem() -> str:
         return "there is no /dev/kvm: no virtualization in this processor, its firmware, or this virtual machine"
     if not os.access(DEVICE, os.R_OK | os.W_OK):
         return "/dev/kvm may not be opened by this user (`sudo usermod -aG kvm $USER`, then log in again)"
-    if not _open_to_libvirt():
-        return (
-            "/dev/kvm is not open to the user that libvirt runs machines as (`chgrp kvm /dev/kvm; chmod 660 /dev/kvm`)"
-        )
+    if is_shut_to_libvirt():
+        return "/dev/kvm is not open to the user that libvirt runs machines as"
     return _remembered("problem", _try)
 
 
@@ -88,16 +86,22 @@ def _speaks(console: Path, guest: subprocess.Popen[bytes]) -> bool:
         return False
 
 
-def _open_to_libvirt() -> bool:
-    """Debian's own user for machines is in the group kvm."""
+def is_shut_to_libvirt() -> bool:
+    """Whether there is a KVM that the user of libvirt's machines, who is in the group kvm, may not open.
+
+    Where libvirt itself may, it takes each answer of QEMU's about what it can do for outdated, and asks QEMU anew at
+    every call, a second each: virQEMUCapsIsValid in libvirt's src/qemu/qemu_capabilities.c.
+    """
     import grp
 
-    about = DEVICE.stat()
     try:
+        about = DEVICE.stat()
         group = grp.getgrnam("kvm").gr_gid
+    except FileNotFoundError:
+        return False
     except KeyError:
         group = -1
-    return about.st_mode & 0o006 == 0o006 or (about.st_gid == group and about.st_mode & 0o060 == 0o060)
+    return not (about.st_mode & 0o006 == 0o006 or (about.st_gid == group and about.st_mode & 0o060 == 0o060))
 
 
 def _try() -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from labctl.errors import HostError, LabctlError
 from labctl.events import CommandShown, Emit, Noted, Steps, Warned
 from labctl.host import apt
+from labctl.host.kvm import DEVICE, is_shut_to_libvirt
 from labctl.host.machine_facts import gather_machine, living, which
 from labctl.host.providers import Provider, find_providers, vagrant_version
 from labctl.host.report import Report, Row, Verdict
@@ -26,6 +28,7 @@ MEMORY_MIB = 1024  # of a machine where the spec says nothing
 SPARE_MIB = 512
 DISK_MIB = 1500  # what a fresh machine writes beside the box that all share
 START_LIMIT = 30.0
+OPEN_KVM = ("sh", "-c", f"chgrp kvm {DEVICE} && chmod 660 {DEVICE}")
 LOGS = Path("/var/log/labctl")
 # In this order where nothing manages services; each with the pid file that it writes.
 DAEMONS = (("virtlogd", Path("/run/virtlogd.pid")), ("libvirtd", Path("/run/libvirtd.pid")))
@@ -34,7 +37,7 @@ DAEMONS = (("virtlogd", Path("/run/virtlogd.pid")), ("libvirtd", Path("/run/libv
 def examine_virtual(nodes: int, *, memory_mib: int = MEMORY_MIB) -> Report:
     """Look at what virtual machines need. Never raises: what cannot be found out is a row."""
     found = sorted(find_providers(), key=lambda one: not one.usable)
-    return Report([_vagrant(), *(_provider(one, found) for one in found), _memory(nodes, memory_mib)])
+    return Report([_vagrant(), *(_provider(one, found) for one in found), *_kvm(), _memory(nodes, memory_mib)])
 
 
 def preflight_virtual(nodes: int, *, memory_mib: int = MEMORY_MIB, running: int = 0) -> None:
@@ -47,12 +50,12 @@ def preflight_virtual(nodes: int, *, memory_mib: int = MEMORY_MIB, running: int 
 def mend_virtual(report: Report, *, confirm: Callable[[str], bool], emit: Emit, nodes: int) -> Report:
     """Install and start what virtual machines need, where this is a Debian with root; examine again."""
     machine = gather_machine()
-    if report.good or not report.fixable:
+    if not report.fixable:
         return report
     if not machine.is_root:
         emit(Warned("this needs root: sudo labctl doctor --backend vagrant --fix"))
         return report
-    steps = Steps(emit, total=2)
+    steps = Steps(emit, total=3)
     shell = HostShell(emit)
     try:
         if any(which(program) is None for program in PROGRAMS):
@@ -61,7 +64,10 @@ def mend_virtual(report: Report, *, confirm: Callable[[str], bool], emit: Emit, 
             with steps.step("install Vagrant, libvirt and QEMU"):
                 apt.update(shell, note=steps.note)
                 apt.install(shell, PACKAGES, note=steps.note)
-        if confirm("Start libvirt?"):
+        if is_shut_to_libvirt() and confirm(f"Open {DEVICE} to the group kvm?"):
+            with steps.step("open KVM to libvirt"):
+                _typed(shell, OPEN_KVM, steps.note)
+        if not report.good and confirm("Start libvirt?"):
             with steps.step("start libvirt"):
                 _start(shell, machine.service_manager, emit, steps.note)
     except LabctlError as problem:
@@ -90,6 +96,13 @@ def _provider(provider: Provider, found: Sequence[Provider]) -> Row:
     return Row(provider.name, title, verdict, provider.problem, provider.fix or None, fixable=main and not others)
 
 
+def _kvm() -> list[Row]:
+    if not is_shut_to_libvirt() or which("libvirtd") is None:
+        return []
+    found = f"{DEVICE} is not open to libvirt's machines: they are emulated, and libvirt is slow to answer"
+    return [Row("kvm", "KVM", Verdict.MADE_UP_FOR, found, f"sudo {shlex.join(OPEN_KVM)}", fixable=True)]
+
+
 def _memory(nodes: int, memory_mib: int) -> Row:
     import psutil
 
@@ -104,9 +117,7 @@ def _memory(nodes: int, memory_mib: int) -> Row:
 
 def _start(shell: HostShell, manager: str | None, emit: Emit, note: Callable[[str], None]) -> None:
     if manager == "systemd":
-        result = shell.run(["systemctl", "enable", "--now", "virtlogd.socket", "libvirtd"], limit=60, note=note)
-        if not result.ok:
-            raise HostError(f"`{result.shown}` exited {result.code}: {result.stdout.strip()[-200:]}")
+        _typed(shell, ["systemctl", "enable", "--now", "virtlogd.socket", "libvirtd"], note)
     else:
         for daemon, pidfile in DAEMONS:
             if living(pidfile, daemon) is None:
@@ -124,6 +135,12 @@ def _start(shell: HostShell, manager: str | None, emit: Emit, note: Callable[[st
             raise Pending(found.problem)
 
     wait_until("libvirt", probe, limit=START_LIMIT, pause=0.2, noted=note)
+
+
+def _typed(shell: HostShell, command: Sequence[str], note: Callable[[str], None]) -> None:
+    result = shell.run(command, limit=60, note=note)
+    if not result.ok:
+        raise HostError(f"`{result.shown}` exited {result.code}: {result.stdout.strip()[-200:]}")
 
 
 def _spawn(command: list[str], pidfile: Path) -> None:

@@ -132,7 +132,7 @@ class VagrantBackend:
         fresh = {plan.spec.name for plan in plans}
         others = [m for m in lab.nodes if m.name not in fresh and plans]
         for machine in [m for m in others if answering([m.address])]:
-            tell_hosts(self._transport(lab, machine), lab)
+            tell_hosts(self._transport(lab, machine), machine, lab)
 
     def settle(self, *, failed: bool) -> None:
         """Wait for Vagrant's end; where machines are given up, ask it to come to one."""

@@ -6,56 +6,47 @@ from labctl.backend.daemon import ENGINE_PORT
 from labctl.backend.node_files import NodeFiles
 from labctl.backend.vagrant.labfile import Machine, VmLab
 from labctl.engine.client import tar_of
+from labctl.errors import LabError
 from labctl.spec.addresses import gateway
 from labctl.transport import Transport
+from labctl.waiting import patience
 
 __all__ = ["engine_url", "give", "hosts_file", "tell_hosts"]
 
-LIMIT = 120.0  # seconds; an emulated machine takes its time to restart an engine
+LIMIT = 300.0  # seconds; an emulated machine takes half a minute for its engine's first start, a crowded one minutes
 MARK = "# labctl: the machines of this lab, and what is beside them"
 HOSTS = f"sed -i '/{MARK}/,$d' /etc/hosts && cat /etc/labctl/hosts >> /etc/hosts"
-# Debian's unit says by a flag where to listen. An engine that finds `hosts` in daemon.json too does not start.
-UNIT = """[Service]
-ExecStart=
-ExecStart=/usr/sbin/dockerd --containerd=/run/containerd/containerd.sock
-"""
 # The engine is started again only when its configuration, its keys or its unit changed.
 SCRIPT = """
 set -e
 before=$(cat {watched} 2>/dev/null | sha256sum)
 tar -x -C / -f -
-hostnamectl set-hostname {host} 2>/dev/null || hostname {host}
+hostname {host}; echo {host} > /etc/hostname
 install -d -m 700 -o {user} -g {user} /home/{user}/.ssh
 install -m 600 -o {user} -g {user} /etc/labctl/authorized_keys /home/{user}/.ssh/authorized_keys
 sed -i '/127.0.1.1/d' /etc/hosts
 {hosts}
 if [ "$before" != "$(cat {watched} | sha256sum)" ] || ! systemctl is-active -q docker; then
-  systemctl daemon-reload
-  systemctl enable -q containerd docker 2>/dev/null || true
   systemctl restart docker
 fi
 """
-WATCHED = "/etc/docker/daemon.json /etc/labctl/tls/cert.pem /etc/systemd/system/docker.service.d/labctl.conf"
+WATCHED = "/etc/docker/daemon.json /etc/labctl/tls/cert.pem"
 
 
 def give(transport: Transport, machine: Machine, lab: VmLab, files: NodeFiles, *, user: str) -> None:
     """Make the machine that `transport` reaches a node of the lab. Run again with the same files it changes nothing.
 
-    Raises CommandFailed with what the machine said.
+    Raises LabError with what the machine said.
     """
-    whole = {
-        **files,
-        "etc/labctl/hosts": (hosts_file(lab).encode(), 0o644),
-        "etc/systemd/system/docker.service.d/labctl.conf": (UNIT.encode(), 0o644),
-    }
+    whole = {**files, "etc/labctl/hosts": (hosts_file(lab).encode(), 0o644)}
     script = SCRIPT.format(watched=WATCHED, host=machine.hostname, user=user, hosts=HOSTS)
-    _run(transport, script, tar_of(whole))
+    _run(transport, machine, script, tar_of(whole))
 
 
-def tell_hosts(transport: Transport, lab: VmLab) -> None:
+def tell_hosts(transport: Transport, machine: Machine, lab: VmLab) -> None:
     """Let a machine know the lab's machines by name, those that came later too."""
     files = {"etc/labctl/hosts": (hosts_file(lab).encode(), 0o644)}
-    _run(transport, f"tar -x -C / -f - && {HOSTS}", tar_of(files))
+    _run(transport, machine, f"tar -x -C / -f - && {HOSTS}", tar_of(files))
 
 
 def hosts_file(lab: VmLab) -> str:
@@ -68,12 +59,20 @@ def hosts_file(lab: VmLab) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _run(transport: Transport, script: str, archive: bytes) -> None:
-    from labctl.errors import CommandFailed
-
-    result = transport.run(["/bin/sh", "-c", script], limit=LIMIT, stdin=archive)
+def _run(transport: Transport, machine: Machine, script: str, archive: bytes) -> None:
+    limit = LIMIT * patience()
+    result = transport.run(["/bin/sh", "-c", script], limit=limit, stdin=archive)
+    if result.timed_out:
+        raise LabError(
+            f"{machine.name}: it boots, and had not started its engine after {limit:.0f} s",
+            hint="Is this host busy? `LABCTL_PATIENCE=3` in the environment makes every limit three times as long.",
+        )
     if not result.ok:
-        raise CommandFailed("the machine", result)
+        said = result.stderr.strip().splitlines()
+        raise LabError(
+            f"{machine.name} did not become a node: {'; '.join(said[-3:]) or f'exit code {result.code}'}",
+            hint="`labctl up --retain` keeps the machine, to look into it.",
+        )
 
 
 def engine_url(address: str) -> str:

@@ -115,11 +115,7 @@ class VmLab:
                 "initrd": box.initrd,
                 "cmd_line": box.cmd_line,
                 **self.driver,
-                **(
-                    {"management": {"name": f"labctl-{self.lab}-nat", "subnet": self.management}}
-                    if self.management
-                    else {}
-                ),
+                **self._way_in(),
             },
             "hyperv": {"switch": None},
             "nodes": [asdict(node) for node in self.nodes],

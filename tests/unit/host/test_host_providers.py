@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from labctl.errors import HostError, UsageError
+from labctl.events import quiet
 from labctl.host import kvm, providers, virtual
-from labctl.host.providers import choose_provider, find_providers
+from labctl.host.providers import Provider, choose_provider, find_providers
 from labctl.host.report import Verdict
 
 VAGRANT = {"vagrant": "Vagrant 2.3.4\n"}
@@ -22,6 +24,7 @@ def a_linux_with_a_silent_libvirt(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("platform.system", lambda: "Linux")
     monkeypatch.setattr(providers, "_libvirt_silence", lambda: "")
     monkeypatch.setattr(providers, "kvm_problem", lambda: "")
+    monkeypatch.setattr(virtual, "is_shut_to_libvirt", lambda: False)
 
 
 def says(answers: Mapping[str, str]) -> Callable[[Sequence[str]], str | None]:
@@ -99,7 +102,7 @@ def test_what_was_found_of_kvm_is_remembered(state: Path, tmp_path: Path, monkey
         return "it hung"
 
     monkeypatch.setattr(kvm, "_try", hang)
-    monkeypatch.setattr(kvm, "_open_to_libvirt", lambda: True)
+    monkeypatch.setattr(kvm, "is_shut_to_libvirt", lambda: False)
 
     assert [kvm.kvm_problem(), kvm.kvm_problem()] == ["it hung", "it hung"]
     assert len(tries) == 1
@@ -111,3 +114,31 @@ def test_a_kvm_that_libvirts_user_may_not_open_is_told(tmp_path: Path, monkeypat
     monkeypatch.setattr(kvm, "DEVICE", device)
 
     assert "not open to the user that libvirt runs machines as" in kvm.kvm_problem()
+
+
+def test_a_kvm_that_is_shut_to_libvirt_is_a_row_that_fix_opens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    device = tmp_path / "kvm"
+    device.touch(mode=0o600)
+    monkeypatch.setattr(kvm, "DEVICE", device)
+    monkeypatch.setattr(virtual, "is_shut_to_libvirt", kvm.is_shut_to_libvirt)
+    monkeypatch.setattr(virtual, "OPEN_KVM", ("chmod", "666", str(device)))
+    monkeypatch.setattr(virtual, "which", lambda program: f"/usr/bin/{program}")
+    monkeypatch.setattr(virtual, "gather_machine", lambda: SimpleNamespace(is_root=True, service_manager="systemd"))
+    monkeypatch.setattr(virtual, "find_providers", lambda: [Provider("libvirt", "9.0.0", driver="qemu")])
+    monkeypatch.setattr(virtual, "vagrant_version", lambda: "2.3.4")
+
+    report = virtual.examine_virtual(2)
+    assert report.good
+    assert report.row("kvm").verdict is Verdict.MADE_UP_FOR
+
+    asked: list[str] = []
+
+    def yes(question: str) -> bool:
+        asked.append(question)
+        return True
+
+    mended = virtual.mend_virtual(report, confirm=yes, emit=quiet, nodes=2)
+
+    assert asked == ["Open /dev/kvm to the group kvm?"]
+    assert [row.id for row in mended if row.id == "kvm"] == []
+    assert device.stat().st_mode & 0o777 == 0o666
