@@ -136,13 +136,17 @@ class SshCommand:
     @contextlib.contextmanager
     def _watched(self) -> Iterator[None]:
         """paramiko waits for some answers without a limit: close the channel when one does not come."""
-        timer = threading.Timer(self._login.limits.channel, self._channel.close)
+        timer = threading.Timer(self._login.limits.channel, self._close)
         timer.daemon = True
         timer.start()
         try:
             yield
         finally:
             timer.cancel()
+
+    def _close(self) -> None:
+        with contextlib.suppress(EOFError, OSError):  # the connection died in the meantime
+            self._channel.close()
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
