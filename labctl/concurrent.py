@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable, Iterable, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 from typing import TypeVar
 
 from labctl.errors import Abandoned, LabctlError, SeveralErrors
 
-__all__ = ["MOST_AT_ONCE", "each", "gather", "together"]
+__all__ = ["LAST_WORDS", "MOST_AT_ONCE", "Stop", "each", "gather", "together", "within"]
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -18,12 +21,76 @@ B = TypeVar("B")
 # Starting a node is mostly the engine's work, and more than this many requests only queue in it
 # (`python -m bench grow` measures it).
 MOST_AT_ONCE = max(8, 4 * (os.cpu_count() or 2))
+LAST_WORDS = 1.5  # seconds that ending what runs may take, once somebody has pressed Ctrl-C and waits
 
 
-def each(items: Iterable[A], do: Callable[[A], B], *, at_once: int = MOST_AT_ONCE) -> list[B]:
+class Stop:
+    """Ends what other threads wait for: Ctrl-C comes to the main thread alone.
+
+    A thread that is about to wait says inside `ended_by` what ends that; calling the Stop does it, in all of them.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waits: dict[int, tuple[Callable[[], object], Callable[[], object]]] = {}
+        self.called = False
+
+    @contextlib.contextmanager
+    def ended_by(self, end: Callable[[], object], cut: Callable[[], object]) -> Iterator[None]:
+        """While the block waits, `end` ends what it waits for, and `cut` lets it wait no longer, whatever `end` did.
+
+        `cut` must not wait itself. Ctrl-C in the block does both, for the waits of all.
+        """
+        with self._lock:
+            self._waits[threading.get_ident()] = end, cut
+            late = self.called
+        try:
+            if late:
+                self()
+            yield
+        except KeyboardInterrupt:
+            self()
+            raise
+        finally:
+            with self._lock:
+                self._waits.pop(threading.get_ident(), None)
+
+    def __call__(self) -> None:
+        """End all that is waited for, now and from now on; this takes LAST_WORDS at most."""
+        with self._lock:
+            self.called = True
+            waits = list(self._waits.values())
+            self._waits.clear()
+        try:
+            within(LAST_WORDS, *(end for end, _ in waits))
+        finally:
+            for _, cut in waits:
+                cut()
+
+
+def within(limit: float, *jobs: Callable[[], object]) -> None:
+    """Run the jobs at once, wait at most `limit` seconds for them, and leave alone what then still runs.
+
+    What they raise as LabctlError is dropped: this is for ending things on the way out.
+    """
+
+    def attempt(job: Callable[[], object]) -> None:
+        with contextlib.suppress(LabctlError):
+            job()
+
+    deadline = time.monotonic() + limit
+    threads = [threading.Thread(target=attempt, args=(job,), daemon=True) for job in jobs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+
+
+def each(items: Iterable[A], do: Callable[[A], B], *, at_once: int = MOST_AT_ONCE, stop: Stop | None = None) -> list[B]:
     """Call `do` for each item, at most `at_once` at a time, and return the results in order.
 
-    All calls are waited for, also when one fails, so that nothing goes on behind the caller's back.
+    All calls are waited for, also when one fails, so that nothing goes on behind the caller's back. On Ctrl-C
+    `stop`, where given, is called, so that this wait ends soon.
     Raises the one LabctlError that happened, SeveralErrors when there were more; any other exception
     (a bug, Ctrl-C) as it is.
     """
@@ -38,6 +105,8 @@ def each(items: Iterable[A], do: Callable[[A], B], *, at_once: int = MOST_AT_ONC
         except KeyboardInterrupt:
             # What has not begun shall not begin, whenever Ctrl-C came; what runs is waited for by the pool.
             pool.shutdown(wait=False, cancel_futures=True)
+            if stop is not None:
+                stop()
             raise
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from labctl.concurrent import Stop
 from labctl.engine import Endpoint, Engine
 from labctl.errors import CommandFailed, NodeDown
 from labctl.events import CommandShown, Emit, quiet
@@ -65,11 +66,12 @@ class Node:
         stdin: bytes | None = None,
         env: Mapping[str, str] | None = None,
         hide: Sequence[str] = (),
+        stop: Stop | None = None,
     ) -> Result:
-        """Run a command and return how it ended, whatever the exit code. Raises NodeDown."""
+        """Run a command and return how it ended, whatever the exit code; see Transport.run. Raises NodeDown."""
         if not self.is_running:
             raise NodeDown(self.name, self.state)
-        result = self.transport.run(command, limit=limit, stdin=stdin, env=env, hide=hide)
+        result = self.transport.run(command, limit=limit, stdin=stdin, env=env, hide=hide, stop=stop)
         self.show(CommandShown(self.name, result.shown))
         return result
 

@@ -17,6 +17,7 @@ __all__ = [
     "complete_stacks",
 ]
 
+LIMIT = 2.0  # seconds that somebody who has pressed Tab waits
 FILTERS = ("@all", "@manager", "@worker")
 
 
@@ -29,7 +30,7 @@ def complete_stacks(ctx: click.Context, _param: click.Parameter, incomplete: str
     """The lab's stacks."""
 
     def stacks(app: App) -> set[str]:
-        return {service.stack for service in app.lab().swarm().services() if service.stack}
+        return {service.stack for service in app.lab().swarm(limit=LIMIT).services() if service.stack}
 
     return _of_lab(ctx, incomplete, stacks)
 
@@ -38,7 +39,10 @@ def complete_services(ctx: click.Context, _param: click.Parameter, incomplete: s
     """The services that publish a port."""
     from labctl.edge import published
 
-    return _of_lab(ctx, incomplete, lambda app: {each.service for each in published(app.lab().manager().engine)})
+    def services(app: App) -> set[str]:
+        return {each.service for each in published(app.lab().manager(limit=LIMIT).engine)}
+
+    return _of_lab(ctx, incomplete, services)
 
 
 def complete_ports(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:

@@ -7,6 +7,7 @@ import socket
 import ssl
 import struct
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from labctl.engine.errors import translated
@@ -16,14 +17,24 @@ from labctl.waiting import Pending, wait_until
 if TYPE_CHECKING:
     from labctl.engine.client import Engine
 
-__all__ = ["STDERR", "STDOUT", "Attached"]
+__all__ = ["STDERR", "STDOUT", "Attached", "ExecOutcome"]
 
 STDOUT, STDERR = 1, 2  # what a frame's first byte says (Engine API, "Attach to a container", stream format)
 FRAME = struct.Struct(">BxxxL")
 CHUNK = 1 << 16
+CUT = 137  # the exit code of one that nobody waits for any more: it counts as killed
 # An engine keeps some keys for itself ("detach"), by default Ctrl-P, which every shell uses. This one nobody types.
 DETACH_KEYS = "ctrl-^,ctrl-@,ctrl-^"
 EXIT_LIMIT = 10.0  # seconds between the end of a command's output and the engine's word on its exit code
+
+
+@dataclass(frozen=True)
+class ExecOutcome:
+    """How a command in a container ended."""
+
+    code: int
+    stdout: bytes
+    stderr: bytes
 
 
 class Attached:
@@ -42,6 +53,7 @@ class Attached:
     ) -> None:
         self._engine = engine
         self._tty = tty
+        self._is_cut = False
         with translated(engine.where):
             created = engine.api.exec_create(
                 container,
@@ -87,6 +99,14 @@ class Attached:
         with translated(self._engine.where):
             yield from self._plain() if self._tty else self._frames()
 
+    def outcome(self) -> ExecOutcome:
+        """Wait for the command's end and return all that it wrote."""
+        said: dict[int, list[bytes]] = {STDOUT: [], STDERR: []}
+        for kind, data in self.output():
+            said[kind].append(data)
+        code = CUT if self._is_cut else self.exit_code()
+        return ExecOutcome(code, b"".join(said[STDOUT]), b"".join(said[STDERR]))
+
     def _plain(self) -> Iterator[tuple[int, bytes]]:
         while data := self._reader.read1(CHUNK):
             yield STDOUT, data
@@ -117,6 +137,12 @@ class Attached:
             return int(seen["ExitCode"])
 
         return wait_until("the command's exit code", look, limit=EXIT_LIMIT, pause=0.02)
+
+    def cut(self) -> None:
+        """Let a thread that waits for the command wait no longer; the command is not ended by that."""
+        self._is_cut = True
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Let go of the command; it is not ended by that."""

@@ -13,11 +13,10 @@ import tarfile
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, cast
 
-from labctl.engine.attached import STDERR, STDOUT, Attached
+from labctl.engine.attached import Attached, ExecOutcome
 from labctl.engine.endpoint import Endpoint
 from labctl.engine.errors import keys_hint, translated
 from labctl.engine.imagecalls import ImageCalls
@@ -28,15 +27,6 @@ __all__ = ["Engine", "ExecOutcome", "Json", "client_class", "tar_of"]
 
 Json = dict[str, Any]
 REQUEST_LIMIT = 60.0  # seconds that one answer may take
-
-
-@dataclass(frozen=True)
-class ExecOutcome:
-    """How a command in a container ended."""
-
-    code: int
-    stdout: bytes
-    stderr: bytes
 
 
 class Engine(ImageCalls):
@@ -77,6 +67,10 @@ class Engine(ImageCalls):
             return client_class()(
                 base_url=self.endpoint.url, tls=tls, timeout=stretched(self._limit), version="auto", max_pool_size=64
             )
+
+    def connect(self) -> None:
+        """Connect, unless that was done: the engine answers then."""
+        _ = self.api
 
     def close(self) -> None:
         """Close the connection, if one was made."""
@@ -180,12 +174,8 @@ class Engine(ImageCalls):
         self, container: str, command: list[str], *, env: Mapping[str, str] | None = None, user: str = ""
     ) -> ExecOutcome:
         """Run a command in a running container and wait for its end. There is no limit here: the caller sets one."""
-        said: dict[int, list[bytes]] = {STDOUT: [], STDERR: []}
         with contextlib.closing(Attached(self, container, command, stdin=False, env=env, user=user)) as attached:
-            for kind, data in attached.output():
-                said[kind].append(data)
-            code = attached.exit_code()
-        return ExecOutcome(code, b"".join(said[STDOUT]), b"".join(said[STDERR]))
+            return attached.outcome()
 
     def put(self, container: str, folder: str, archive: bytes) -> None:
         """Unpack a tar archive in a folder of the container, running or not."""

@@ -123,7 +123,7 @@ def _engine_of(node: Node) -> Engine:
 
 
 def _manager_engine_node(nodes: Sequence[Node]) -> Node:
-    return cluster.working_manager(nodes)
+    return cluster.working_manager(nodes, limit=LIMIT)
 
 
 def _manager_engine(nodes: Sequence[Node]) -> Engine:

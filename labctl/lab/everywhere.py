@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
-from labctl.concurrent import each
-from labctl.errors import LabctlError
+from labctl.concurrent import Stop, each
+from labctl.errors import Abandoned, LabctlError
 from labctl.node import Node
 from labctl.waiting import stretched
 
@@ -36,13 +36,14 @@ def run_everywhere(
 ) -> list[Answer]:
     """Run the command on all nodes at once, for at most `limit` seconds each, and return the answers in order.
 
-    `heard` gets each answer as it comes, from any thread.
+    `heard` gets each answer as it comes, from any thread. Ctrl-C ends the command on all nodes.
     """
+    stop = Stop()
 
     def ask(node: Node) -> Answer:
         began = time.monotonic()
         try:
-            result = node.run(command, limit=limit)
+            result = node.run(command, limit=limit, stop=stop)
         except LabctlError as problem:
             said = f"{problem.message}; {problem.hint}" if problem.hint else problem.message
             answer = Answer(node.name, None, "", f"{said}\n", time.monotonic() - began)
@@ -50,10 +51,12 @@ def run_everywhere(
             late = result.timed_out and result.seconds >= stretched(limit)
             note = f"ended after {stretched(limit):g} s, the limit\n" if late else ""
             answer = Answer(node.name, result.code, result.stdout, result.stderr + note, result.seconds)
+        if stop.called:
+            raise Abandoned(f"{node.name}: ended by Ctrl-C")
         heard(answer)
         return answer
 
-    return each(nodes, ask, at_once=max(1, len(nodes)))
+    return each(nodes, ask, at_once=max(1, len(nodes)), stop=stop)
 
 
 def highest(answers: Sequence[Answer]) -> int:

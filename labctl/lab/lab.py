@@ -10,7 +10,7 @@ from labctl.backend import Backend, LabRecord
 from labctl.concurrent import each
 from labctl.engine import Engine, contexts
 from labctl.errors import LabctlError, LabError, NotFoundError, UsageError
-from labctl.events import NodeReady, Steps
+from labctl.events import NodeReady, Noted, Steps
 from labctl.lab.context import Context
 from labctl.lab.form import wait_engine
 from labctl.lab.gossip import meet
@@ -126,13 +126,16 @@ class Lab:
                 )
         return [found[name] for name in names]
 
-    def manager(self) -> Node:
-        """A manager that can change the swarm. Raises QuorumLost or LabError."""
-        return cluster.working_manager(self.nodes)
+    def manager(self, *, limit: float | None = None) -> Node:
+        """A manager that can change the swarm. Raises QuorumLost or LabError.
 
-    def swarm(self) -> SwarmView:
+        Without a `limit` in seconds, managers that may be choosing a leader are waited for, and that is told.
+        """
+        return cluster.working_manager(self.nodes, limit=limit, noted=lambda text: self.context.emit(Noted(text)))
+
+    def swarm(self, *, limit: float | None = None) -> SwarmView:
         """The swarm as such a manager sees it."""
-        return SwarmView(self.manager().engine)
+        return SwarmView(self.manager(limit=limit).engine)
 
     def registry_port(self) -> int | None:
         """Where 127.0.0.1 reaches the lab's registry; None when it has none that runs."""
@@ -262,7 +265,7 @@ def _patient_manager(lab: Lab) -> Node:
 
     def look() -> Node:
         try:
-            return lab.manager()
+            return lab.manager(limit=cluster.DECISION_LIMIT)
         except LabctlError as problem:
             raise Pending(problem.message) from None
 

@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 from labctl.concurrent import each
 from labctl.lab.lab import Lab
 from labctl.node import Node
-from labctl.swarm.state import Service, SwarmNode, SwarmView, Task
+from labctl.swarm.cluster import DECISION_LIMIT
+from labctl.swarm.state import Service, SwarmNode, Task
 
 __all__ = ["Column", "Placed", "SwarmMap", "look", "map_of"]
 
@@ -52,7 +53,7 @@ class SwarmMap:
 
 def look(lab: Lab) -> SwarmMap:
     """Ask a working manager. Raises QuorumLost or LabError when there is none."""
-    view = SwarmView(lab.manager().engine)
+    view = lab.swarm(limit=DECISION_LIMIT)
     seen: dict[str, list[object]] = {}
 
     def ask(kind: str) -> None:

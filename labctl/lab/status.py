@@ -41,7 +41,7 @@ class NodeStatus:
     @property
     def is_good(self) -> bool:
         """Whether nothing is missing."""
-        return self.state == "running" and self.swarm in ("ready", "no swarm")
+        return self.state == "running" and self.swarm in ("ready", "no swarm") and self.manager != "unreachable"
 
 
 @dataclass(frozen=True)
@@ -82,11 +82,7 @@ def status_of(context: Context, record: LabRecord) -> LabStatus:
     joins = record.spec.joins if record.spec else (lambda _: True)
     nodes = tuple(_node_status(node, members.get(node.name), joins(node.name)) for node in record.nodes)
     nodes += tuple(_gone_status(node, members.get(node.name)) for node in gone)
-    problems += [
-        f"{node.name} is {node.swarm or 'not in the swarm'}: `labctl up` lets it join"
-        for node in nodes
-        if node.state == "running" and not node.is_good and members
-    ]
+    problems += [_trouble_of(node) for node in nodes if node.state == "running" and not node.is_good and members]
     extras = context.engine.containers(labels.of_lab(record.name))
     return LabStatus(
         name=record.name,
@@ -117,7 +113,7 @@ def _swarm_of(record: LabRecord, running: list[Node]) -> _Swarm:
     try:
         if not formed and not _any_member(running):
             return _Swarm("none was asked for")
-        view = SwarmView(cluster.working_manager(record.nodes).engine)
+        view = SwarmView(cluster.working_manager(record.nodes, limit=cluster.DECISION_LIMIT).engine)
         known, services = view.nodes(), len(view.services())
     except LabctlError as problem:
         told = f"{problem.message}: {problem.hint}" if problem.hint else problem.message
@@ -152,6 +148,13 @@ def _node_status(node: Node, member: SwarmNode | None, joins: bool) -> NodeStatu
         manager=manager,
         engine=member.engine_version if member else "",
     )
+
+
+def _trouble_of(node: NodeStatus) -> str:
+    """What the swarm misses in a node that runs, and what mends it."""
+    if node.manager == "unreachable":
+        return f"{node.name} does not answer the other managers: `labctl restart {node.name}`"
+    return f"{node.name} is {node.swarm or 'not in the swarm'}: `labctl up` lets it join"
 
 
 def _gone_status(node: NodeSpec, member: SwarmNode | None) -> NodeStatus:

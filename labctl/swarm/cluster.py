@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
-import queue
 import re
-import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from labctl.errors import CommandFailed, EngineRefused, EngineUnreachable, LabctlError, LabError, NodeDown, QuorumLost
+from labctl.errors import CommandFailed, EngineRefused, LabctlError, LabError, QuorumLost
 from labctl.events import Emit, NodeJoined, quiet
 from labctl.node import Node
+from labctl.swarm.asking import Asking
 from labctl.swarm.state import SwarmNode, SwarmView
 from labctl.waiting import Pending, stretched, wait_until
 
-__all__ = ["Membership", "Tokens", "init", "join", "membership", "tokens", "wait_ready", "working_manager"]
+__all__ = [
+    "DECISION_LIMIT",
+    "Membership",
+    "Tokens",
+    "init",
+    "join",
+    "membership",
+    "tokens",
+    "wait_ready",
+    "working_manager",
+]
 
 JOIN_PORT = 2377
 JOIN_LIMIT = 120.0  # seconds; a join that answered "will continue in the background" may take that long
 READY_LIMIT = 120.0
 DECISION_LIMIT = 3.0  # seconds that managers without a majority are given to say so
+ELECTION_LIMIT = 20.0  # seconds that managers with a majority may take to choose a leader, when they have lost theirs
+NEXT_AFTER = 0.5  # seconds after which a manager that is silent is no reason not to ask the next
 RPC = re.compile(r"rpc error: code = \w+ desc = ")
 
 
@@ -92,73 +104,72 @@ def _joined(node: Node) -> None:
         raise Pending(f"{seen.state}{': ' + seen.error if seen.error else ''}")
 
 
-def working_manager(nodes: Sequence[Node]) -> Node:
+def working_manager(
+    nodes: Sequence[Node], *, limit: float | None = None, noted: Callable[[str], None] | None = None
+) -> Node:
     """Return a manager that can change the swarm; the nodes made as managers are asked first.
 
-    Raises QuorumLost when managers answer and none can, LabError when none answers at all.
+    A swarm that can have a leader is given ELECTION_LIMIT seconds to choose one, and `noted` hears that this takes
+    a while; with `limit` nobody is waited for longer than that. Raises QuorumLost when managers answer and none can,
+    LabError when none answers at all.
     """
+    longest = stretched(limit or ELECTION_LIMIT)
+    soon = min(stretched(DECISION_LIMIT), longest)
+    began = time.monotonic()
+    asking = Asking()
+    running = [node for node in nodes if node.is_running]
+    for node in sorted(running, key=lambda n: not n.is_manager):
+        left = began + soon - time.monotonic()
+        if left <= 0:
+            break
+        asking.ask(node)
+        if found := asking.wait(min(stretched(NEXT_AFTER), left), for_last=True):
+            return found
+    if found := asking.wait(began + soon - time.monotonic()):
+        return found
+    # Managers choose a leader when most of them are there to vote.
+    may_elect = 2 * asking.managers_there > sum(node.is_manager for node in nodes)
+    if may_elect and longest > soon:
+        soon = longest
+        if noted is not None and not asking.is_over:
+            noted(f"no manager answers yet: they may be choosing a leader, which takes up to {ELECTION_LIMIT:g} s")
+        if found := asking.wait(began + longest - time.monotonic()):
+            return found
+    raise _no_manager(nodes, asking.problems(soon), may_elect=may_elect)
+
+
+def _no_manager(nodes: Sequence[Node], problems: Sequence[tuple[Node, LabctlError]], *, may_elect: bool) -> LabError:
+    """The error that tells why no manager can change the swarm."""
     reasons: list[str] = []
     mends: list[str | None] = []
     lost = False
-    running = [node for node in nodes if node.is_running]
-    limit = _decision_limit(nodes)
-    for node in sorted(running, key=lambda n: not n.is_manager):
-        try:
-            _ask_swarm(node, limit)
-        except EngineRefused as refused:
-            if "not a swarm manager" in refused.message or "not part of a swarm" in refused.message:
-                if node.is_manager:
-                    reasons.append(f"{node.name} is not a manager of a swarm")
-                continue
-            lost = lost or refused.status in (500, 503)
-            reasons.append(f"{node.name}: {RPC.sub('', refused.message)}")
-        except (EngineUnreachable, NodeDown) as problem:
+    for node, problem in problems:
+        if not isinstance(problem, EngineRefused):
             # Whether a worker answers says nothing about the managers.
             if node.is_manager:
                 reasons.append(problem.message)
                 mends.append(problem.hint)
+        elif "not a swarm manager" in problem.message or "not part of a swarm" in problem.message:
+            if node.is_manager:
+                reasons.append(f"{node.name} is not a manager of a swarm")
         else:
-            return node
+            lost = lost or problem.status in (500, 503)
+            reasons.append(f"{node.name}: {RPC.sub('', problem.message)}")
     down = [f"{node.name} is {node.state}" for node in nodes if node.is_manager and not node.is_running]
     said = "; ".join([*reasons, *down]) or "there is no manager"
+    mend = next(filter(None, mends), None)
     if lost:
-        raise QuorumLost(
-            f"no manager can change the swarm: {said}",
-            hint="Start the managers that are down: `labctl start`. If they are lost: `labctl down` and `labctl up`.",
-        )
-    mend = next(filter(None, mends), None) or "`labctl start` starts what is down; `labctl up` mends the lab."
-    raise LabError(f"no manager answers: {said}", hint=mend)
+        return QuorumLost(f"no manager can change the swarm: {said}", hint=mend or _quorum_mend(may_elect=may_elect))
+    return LabError(
+        f"no manager answers: {said}", hint=mend or "`labctl start` starts what is down; `labctl up` mends the lab."
+    )
 
 
-def _decision_limit(nodes: Sequence[Node]) -> float | None:
-    """Managers without a majority answer after 20 s only; those that have one may be about to elect a leader."""
-    managers = [node for node in nodes if node.is_manager]
-    alive = sum(node.is_running for node in managers)
-    return stretched(DECISION_LIMIT) if 2 * alive <= len(managers) else None
-
-
-def _ask_swarm(node: Node, limit: float | None) -> None:
-    """Ask the node for its swarm; it must answer within the limit, or is taken for a manager that cannot decide."""
-    if limit is None:
-        node.engine.get_json("/swarm")
-        return
-    said: queue.SimpleQueue[LabctlError | None] = queue.SimpleQueue()
-
-    def ask() -> None:
-        try:
-            node.engine.get_json("/swarm")
-        except LabctlError as problem:
-            said.put(problem)
-        else:
-            said.put(None)
-
-    threading.Thread(target=ask, daemon=True).start()
-    try:
-        problem = said.get(timeout=limit)
-    except queue.Empty:
-        problem = EngineRefused(f"it reaches no majority of the managers within {limit:g} s", status=503)
-    if problem is not None:
-        raise problem
+def _quorum_mend(*, may_elect: bool) -> str:
+    if may_elect:
+        slow = f"They may be choosing a leader, which takes up to {ELECTION_LIMIT:g} s."
+        return f"{slow} If none comes: `labctl restart @manager`."
+    return "Start the managers that are down: `labctl start`. If they are lost: `labctl down` and `labctl up`."
 
 
 def wait_ready(

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from labctl.concurrent import Stop
+
 __all__ = ["STREAM_LIMIT", "Result", "Transport", "Way", "as_argv", "bounded", "shown"]
 
 Way = Literal["exec", "ssh"]  # to a node that is a container; to a machine there is only SSH
@@ -46,11 +48,13 @@ class Transport(Protocol):
         stdin: bytes | None = None,
         env: Mapping[str, str] | None = None,
         hide: Sequence[str] = (),
+        stop: Stop | None = None,
     ) -> Result:
         """Run a command (a string goes to the shell) and return how it ended.
 
         It is ended after `limit` seconds, stretched by `labctl.waiting.patience`.
-        `hide` are the secrets in it: they are left out of `Result.shown`.
+        `hide` are the secrets in it: they are left out of `Result.shown`. `stop` ends it on the node before its
+        limit; without one it goes on there when nobody waits for it any more.
         """
         ...
 

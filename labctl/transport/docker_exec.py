@@ -14,9 +14,11 @@ import shlex
 import tarfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
+from labctl.concurrent import Stop
 from labctl.engine import Engine
-from labctl.engine.attached import Attached
+from labctl.engine.attached import Attached, ExecOutcome
 from labctl.engine.client import tar_of
 from labctl.errors import CommandFailed, EngineRefused, NodeDown, NotFoundError
 from labctl.transport.base import STREAM_LIMIT, Result, as_argv, bounded, shown
@@ -46,16 +48,14 @@ class DockerExec:
         stdin: bytes | None = None,
         env: Mapping[str, str] | None = None,
         hide: Sequence[str] = (),
+        stop: Stop | None = None,
     ) -> Result:
         """Run a command in the container; see Transport.run."""
         began = time.monotonic()
         argv = bounded(as_argv(command), stretched(limit))
         if stdin is not None:
             argv = self._with_stdin(argv, stdin)
-        try:
-            outcome = self._engine.execute(self._container, argv, env=env)
-        except EngineRefused as refused:
-            raise self._why(refused) from refused
+        outcome = self._outcome(argv, env, stop)
         return Result(
             shown(command, hide),
             outcome.code,
@@ -120,12 +120,21 @@ class DockerExec:
             raise CommandFailed(self._node, Result(shown(command), code, "", told, time.monotonic() - began))
         feeder.check()
 
+    def _outcome(self, argv: list[str], env: Mapping[str, str] | None, stop: Stop | None) -> ExecOutcome:
+        if stop is None:
+            with self._attached(argv, stdin=False, env=env) as attached:
+                return attached.outcome()
+        noted = Noted()
+        with (
+            self._attached(noted.starting(argv), stdin=False, env=env) as attached,
+            stop.ended_by(lambda: self._end(noted), attached.cut),
+        ):
+            return attached.outcome()
+
     @contextlib.contextmanager
-    def _attached(
-        self, argv: list[str], *, tty: bool = False, env: Mapping[str, str] | None = None
-    ) -> Iterator[Attached]:
+    def _attached(self, argv: list[str], **how: Any) -> Iterator[Attached]:
         try:
-            with contextlib.closing(Attached(self._engine, self._container, argv, tty=tty, env=env)) as attached:
+            with contextlib.closing(Attached(self._engine, self._container, argv, **how)) as attached:
                 yield attached
         except EngineRefused as refused:
             raise self._why(refused) from refused

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+from labctl.concurrent import Stop
 from labctl.errors import CommandFailed, NotFoundError
 from labctl.transport.base import STREAM_LIMIT, Result, shown
 
@@ -15,7 +17,8 @@ Answer = Result | str | Callable[[str], Result]
 class FakeTransport:
     """Answers scripted commands from a mapping of command -> answer (text means: exit 0 with that output).
 
-    `commands` lists what was run, `files` holds what was put, `streamed` what `stream` was fed.
+    `commands` lists what was run, `files` holds what was put, `streamed` what `stream` was fed, `ended` what a
+    Stop ended; an answer that is a function may wait for that.
     """
 
     def __init__(self, answers: Mapping[str, Answer] | None = None) -> None:
@@ -23,6 +26,7 @@ class FakeTransport:
         self.commands: list[str] = []
         self.files: dict[str, bytes] = {}
         self.streamed: list[bytes] = []
+        self.ended: list[str] = []
 
     def run(
         self,
@@ -32,6 +36,7 @@ class FakeTransport:
         stdin: bytes | None = None,
         env: Mapping[str, str] | None = None,
         hide: Sequence[str] = (),
+        stop: Stop | None = None,
     ) -> Result:
         """Answer as scripted; raises AssertionError for any other command."""
         text = shown(command)
@@ -41,7 +46,8 @@ class FakeTransport:
         answer = self.answers[text]
         if isinstance(answer, str):
             return Result(shown(command, hide), 0, answer)
-        return answer if isinstance(answer, Result) else answer(text)
+        with stop.ended_by(lambda: self.ended.append(text), lambda: None) if stop else contextlib.nullcontext():
+            return answer if isinstance(answer, Result) else answer(text)
 
     def put(self, content: bytes, path: str, *, mode: int = 0o644) -> None:
         """Remember the file."""

@@ -7,12 +7,14 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from labctl.concurrent import LAST_WORDS, Stop
 from labctl.errors import CommandFailed, LabError, NotFoundError
 from labctl.transport.base import KILL_AFTER, STREAM_LIMIT, Result, as_argv, bounded, shown
 from labctl.transport.known_hosts import HostKey
 from labctl.transport.running import STDERR, STDOUT, Feeder
 from labctl.transport.ssh_command import SshCommand, as_root, shell_script
 from labctl.transport.ssh_connection import Limits, Login, connection_to
+from labctl.transport.terminal import Noted
 from labctl.waiting import stretched
 
 __all__ = ["Ssh"]
@@ -69,12 +71,22 @@ class Ssh:
         stdin: bytes | None = None,
         env: Mapping[str, str] | None = None,
         hide: Sequence[str] = (),
+        stop: Stop | None = None,
     ) -> Result:
         """Run a command on the node; see Transport.run."""
         began = time.monotonic()
         limit = stretched(limit)
         said: dict[int, list[bytes]] = {STDOUT: [], STDERR: []}
-        with self._started(bounded(as_argv(command), limit), limit, env, held=HELD) as running:
+        argv = bounded(as_argv(command), limit)
+        noted = Noted()
+
+        def end() -> None:
+            self.run(noted.ending(), limit=LAST_WORDS)
+
+        with (
+            self._started(noted.starting(argv) if stop else argv, limit, env, held=HELD) as running,
+            stop.ended_by(end, running.close) if stop else contextlib.nullcontext(),
+        ):
             Feeder(running, [stdin] if stdin else [])
             for kind, data in running.output():
                 said[kind].append(data)

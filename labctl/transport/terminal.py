@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 
+from labctl.concurrent import LAST_WORDS, within
 from labctl.errors import LabctlError
 from labctl.transport.running import STDERR, Running
 
@@ -29,13 +30,16 @@ class Noted:
 
     def starting(self, command: Sequence[str]) -> list[str]:
         """What starts the command; its shell must lead a process group."""
-        script = 'echo $$ > "$0"; "$@"; code=$?; rm -f "$0"; exit $code'
+        # It keeps to itself what it has to say: that a signal ended the command, or that there is no room for the note.
+        quiet = 'exec 9>&2 2>/dev/null; echo $$ > "$0"; (exec 2>&9 9>&-; exec "$@")'
+        script = f'{quiet}; code=$?; rm -f "$0"; exit $code'
         return ["/bin/sh", "-c", script, self._file, *command]
 
     def ending(self) -> list[str]:
         """What ends it, with all that it started."""
-        # `timeout` leads a group of its own, and hands on what it is sent itself.
-        script = 'led=$(cat "$0"); pkill -HUP -P "$led"; kill -s HUP -- -"$led"; rm -f "$0"'
+        # It may be just about to begin. `timeout` leads a group of its own, and hands on what it is sent itself.
+        begun = 'for _ in 1 2 3 4 5; do [ -s "$0" ] && break; sleep 0.1; done'
+        script = f'{begun}; led=$(cat "$0") || exit; pkill -HUP -P "$led"; kill -s HUP -- -"$led"; rm -f "$0"'
         return ["/bin/sh", "-c", script, self._file]
 
 
@@ -68,7 +72,7 @@ def pipe(running: Running, end: Callable[[], None]) -> int:
         except (KeyboardInterrupt, BrokenPipeError):
             # Our end of the output goes first: an engine that cannot get rid of it tells of no command's end any more.
             running.close()
-            end()
+            within(LAST_WORDS, end)
             raise
     return running.exit_code()
 

@@ -9,8 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from labctl.concurrent import Stop
 from labctl.errors import CommandFailed, LabctlError, LabError, NotFoundError
 from labctl.transport import Transport
+from labctl.waiting import Pending, wait_until
 
 __all__ = ["TransportContract"]
 
@@ -70,6 +72,30 @@ class TransportContract:
         assert result.stdout == "begun\n"
         assert time.monotonic() - began < 20
         assert transport.run(["pgrep", "-fx", "sleep 4331"]).code == 1
+
+    @pytest.mark.parametrize("command", ["sleep 4332", "trap '' HUP; echo $(sleep 4332)"])
+    def test_a_stop_ends_a_command_and_all_that_it_started(self, transport: Transport, command: str) -> None:
+        stop = Stop()
+        with ThreadPoolExecutor(1) as pool:
+            running = pool.submit(transport.run, command, limit=60, stop=stop)
+            wait_until("its begin", lambda: self._expect(transport, "sleep 4332", there=True), limit=20)
+            began = time.monotonic()
+
+            stop()
+            running.exception(timeout=20)
+
+        assert time.monotonic() - began < 5
+        wait_until("its end", lambda: self._expect(transport, "sleep 4332", there=False), limit=20)
+        assert transport.run("ls /tmp/.labctl-pid-*").code == 2, "nothing of it stays behind"
+
+    def test_a_stop_that_is_not_called_changes_nothing(self, transport: Transport) -> None:
+        result = transport.run("cat; echo err >&2; kill -9 $$", stdin=b"in", stop=Stop())
+
+        assert (result.code, result.stdout, result.stderr) == (137, "in", "err\n")
+
+    def _expect(self, transport: Transport, command: str, *, there: bool) -> None:
+        if transport.run(["pgrep", "-fx", command]).ok is not there:
+            raise Pending(f"{command} runs: {not there}")
 
     def test_a_command_that_a_signal_ended_has_a_shells_code(self, transport: Transport) -> None:
         assert transport.run("kill -9 $$").code == 137

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from labctl.lab import Lab, UpOptions
+from labctl.lab import Context, Lab, UpOptions
 from labctl.waiting import Pending, wait_until
 from tests.integration.verbs import LABCTL, labctl, terminal
 
@@ -89,6 +89,44 @@ def test_a_node_that_is_down_is_a_row(lab: Lab) -> None:
     assert "worker2  | node worker2 is exited; `labctl start worker2`" in plain.err
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("nodes", ["w1,w2", "w1"])
+def test_ctrl_c_ends_exec_here_and_on_the_nodes(lab: Lab, nodes: str, number: int, code: int) -> None:
+    process = subprocess.Popen(
+        [*LABCTL, "exec", "-l", lab.name, nodes, "--", "sleep", "4324"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    wait_until("the command's begin", lambda: _there(lab, "sleep 4324"), limit=20)
+    began = time.monotonic()
+    process.send_signal(number)
+    said, _ = process.communicate(timeout=30)
+
+    assert time.monotonic() - began < 3
+    assert process.returncode == code
+    assert len(said.decode().splitlines()) == 1, said
+    for name in nodes.split(","):
+        _wait_gone(lab, "sleep 4324", node=name)
+
+
+def test_ctrl_c_does_not_wait_for_a_node_that_is_frozen(lab: Lab, context: Context) -> None:
+    process = subprocess.Popen([*LABCTL, "exec", "-l", lab.name, "w1,w2", "--", "sleep", "4325"])
+    wait_until("the command's begin", lambda: _there(lab, "sleep 4325"), limit=20)
+    container = f"{lab.name}-worker2"
+    context.engine.post(f"/containers/{container}/pause")
+    try:
+        began = time.monotonic()
+        process.send_signal(signal.SIGINT)
+
+        assert process.wait(30) == 130
+        assert time.monotonic() - began < 4
+        _wait_gone(lab, "sleep 4325")
+    finally:
+        context.engine.post(f"/containers/{container}/unpause")
+        lab.node("w2").run("pkill -f 'sleep 4325'")
+
+
 # -- ssh
 
 
@@ -134,9 +172,14 @@ def test_ctrl_c_ends_the_command_on_the_node_too(lab: Lab) -> None:
     _wait_gone(lab, "sleep 4322")
 
 
-def _wait_gone(lab: Lab, command: str) -> None:
+def _there(lab: Lab, command: str) -> None:
+    if not lab.node("w1").run(["pgrep", "-fx", command]).ok:
+        raise Pending(f"{command} does not run yet")
+
+
+def _wait_gone(lab: Lab, command: str, *, node: str = "w1") -> None:
     def look() -> None:
-        if lab.node("w1").run(["pgrep", "-fx", command]).ok:
+        if lab.node(node).run(["pgrep", "-fx", command]).ok:
             raise Pending(f"{command} runs")
 
     wait_until(f"{command} being ended", look, limit=20)

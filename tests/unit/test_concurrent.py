@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pytest
 
 from labctl import concurrent
-from labctl.concurrent import each, gather, together
+from labctl.concurrent import Stop, each, gather, together, within
 from labctl.errors import Abandoned, LabError, NotYetError, SeveralErrors
 
 PATIENCE = 10.0  # seconds, for threads that only a bug keeps waiting
@@ -117,9 +117,7 @@ def test_after_ctrl_c_nothing_begins_that_had_not_begun(monkeypatch: pytest.Monk
 
     def work(item: int) -> None:
         begun.append(item)
-        main = threading.main_thread().ident
-        assert main is not None
-        signal.pthread_kill(main, signal.SIGINT)
+        ctrl_c()
         assert cancelled.wait(PATIENCE)
 
     monkeypatch.setattr(concurrent, "ThreadPoolExecutor", Watched)
@@ -127,6 +125,76 @@ def test_after_ctrl_c_nothing_begins_that_had_not_begun(monkeypatch: pytest.Monk
         each(range(5), work, at_once=1)
 
     assert begun == [0]
+
+
+def ctrl_c() -> None:
+    main = threading.main_thread().ident
+    assert main is not None
+    signal.pthread_kill(main, signal.SIGINT)
+
+
+@pytest.mark.parametrize("items", [1, 3])
+def test_ctrl_c_ends_what_the_threads_wait_for(items: int) -> None:
+    stop = Stop()
+    waiting = threading.Barrier(items + 1)
+    ends: list[int] = []
+
+    def work(item: int) -> None:
+        ended = threading.Event()
+        with stop.ended_by(lambda: ends.append(item), ended.set):
+            waiting.wait(PATIENCE)
+            assert ended.wait(PATIENCE)
+
+    def press() -> None:
+        waiting.wait(PATIENCE)
+        ctrl_c()
+
+    pressing = threading.Thread(target=press)
+    pressing.start()
+    with pytest.raises(KeyboardInterrupt):
+        each(range(items), work, stop=stop)
+    pressing.join()
+
+    assert sorted(ends) == list(range(items))
+
+
+def test_what_begins_to_wait_after_a_stop_is_ended_at_once() -> None:
+    stop = Stop()
+    stop()
+    did: list[str] = []
+
+    with stop.ended_by(lambda: did.append("end"), lambda: did.append("cut")):
+        assert did == ["end", "cut"]
+
+
+def test_who_has_waited_is_not_ended_any_more() -> None:
+    stop = Stop()
+    did: list[str] = []
+    with stop.ended_by(lambda: did.append("end"), lambda: did.append("cut")):
+        pass
+
+    stop()
+
+    assert did == []
+
+
+def test_an_end_that_hangs_or_fails_does_not_keep_the_wait_going(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(concurrent, "LAST_WORDS", 0.05)
+    hangs, cut = threading.Event(), threading.Event()
+    stop = Stop()
+
+    with stop.ended_by(hangs.wait, cut.set):
+        stop()
+
+        assert cut.is_set()
+    hangs.set()
+
+
+def test_what_fails_on_the_way_out_is_not_told() -> None:
+    def fail() -> None:
+        raise LabError("the node is gone")
+
+    within(PATIENCE, fail)
 
 
 def test_an_error_that_only_follows_from_another_is_not_told() -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 import threading
+
+import pytest
 
 from labctl.lab.everywhere import Answer, highest, run_everywhere
 from labctl.transport import Result
+from labctl.waiting import Pending, wait_until
 
 from ..nodes import fake_node
 
@@ -58,6 +62,33 @@ def test_a_command_that_was_ended_at_its_limit_says_so() -> None:
     answer, *_ = run_everywhere([node], "sleep 9", limit=2, heard=lambda _: None)
 
     assert (answer.code, answer.stderr) == (124, "ended after 2 s, the limit\n")
+
+
+def test_ctrl_c_ends_the_command_on_every_node_and_nobody_is_heard_any_more() -> None:
+    nodes = [fake_node(name) for name in ("manager1", "worker1")]
+    both_run = threading.Barrier(2)
+
+    def sleep(_: str) -> Result:
+        if both_run.wait(10) == 0:
+            main = threading.main_thread().ident
+            assert main is not None
+            signal.pthread_kill(main, signal.SIGINT)
+        wait_until("the command being ended", all_ended, limit=10, pause=0.01)
+        return Result("sleep 700", 129)
+
+    def all_ended() -> None:
+        if not all(node.shell.ended for node in nodes):
+            raise Pending("it runs")
+
+    heard: list[Answer] = []
+    for node in nodes:
+        node.shell.answers["sleep 700"] = sleep
+
+    with pytest.raises(KeyboardInterrupt):
+        run_everywhere(nodes, "sleep 700", limit=700, heard=heard.append)
+
+    assert [node.shell.ended for node in nodes] == [["sleep 700"], ["sleep 700"]]
+    assert heard == []
 
 
 def test_the_exit_code_is_the_highest() -> None:

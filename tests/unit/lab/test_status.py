@@ -110,6 +110,16 @@ def test_the_role_is_the_swarms_word_after_a_promotion(manager: FakeNode, worker
     ]
 
 
+def test_a_manager_that_the_others_do_not_reach_is_a_problem_with_its_mend(manager: FakeNode, worker: FakeNode) -> None:
+    cut_off = raw_node("worker1", role="manager")
+    cut_off["ManagerStatus"]["Reachability"] = "unreachable"
+    manager.api["GET /nodes"] = [raw_node("manager1", leader=True), cut_off]
+
+    found = look(manager, worker)
+
+    assert found.problems == ("worker1 does not answer the other managers: `labctl restart worker1`",)
+
+
 def test_a_lost_quorum_is_a_problem_with_its_mend(manager: FakeNode, worker: FakeNode) -> None:
     manager.api["GET /swarm"] = EngineRefused("The swarm does not have a leader", status=500)
     worker.api["GET /swarm"] = EngineRefused("This node is not a swarm manager", status=503)
@@ -119,7 +129,7 @@ def test_a_lost_quorum_is_a_problem_with_its_mend(manager: FakeNode, worker: Fak
     assert not found.is_good
     (problem,) = found.problems
     assert "does not have a leader" in problem
-    assert "labctl start" in problem
+    assert "labctl restart" in problem
 
 
 def test_engines_that_do_not_answer_are_a_problem(manager: FakeNode) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -151,6 +152,99 @@ def test_managers_without_a_majority_are_not_waited_for(monkeypatch: pytest.Monk
             )
     finally:
         answered.set()
+
+
+@pytest.fixture
+def never() -> Iterator[Callable[[object], Answer]]:
+    """An answer that does not come while the test runs."""
+    over = threading.Event()
+
+    def wait(_asked: object) -> Answer:
+        over.wait(10)
+        return NO_LEADER
+
+    yield wait
+    over.set()
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, seconds in (("NEXT_AFTER", 0.05), ("DECISION_LIMIT", 0.2), ("ELECTION_LIMIT", 0.4)):
+        monkeypatch.setattr(cluster, name, seconds)
+
+
+@pytest.mark.usefixtures("short")
+def test_a_manager_that_is_silent_keeps_nobody_from_one_that_answers(
+    manager: FakeNode, never: Callable[[object], Answer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "DECISION_LIMIT", 10)
+    silent = fake_node("manager2", api={"GET /swarm": never})
+
+    assert cluster.working_manager([silent, manager], noted=pytest.fail) is manager
+
+
+@pytest.mark.usefixtures("short")
+def test_a_majority_that_may_choose_a_leader_is_waited_for_and_that_is_told(
+    manager: FakeNode, never: Callable[[object], Answer]
+) -> None:
+    told = threading.Event()
+
+    def elected(_asked: object) -> Answer:
+        assert told.wait(10)
+        return TOKENS
+
+    nodes = [fake_node("manager2", api={"GET /swarm": elected}), fake_node("manager3", api={"GET /swarm": never})]
+
+    assert cluster.working_manager(nodes, noted=lambda _: told.set()).name == "manager2"
+
+
+@pytest.mark.usefixtures("short")
+def test_a_majority_that_runs_and_is_silent_is_waited_for_no_longer_than_is_said(
+    never: Callable[[object], Answer],
+) -> None:
+    nodes = [fake_node(name, api={"GET /swarm": never}) for name in ("manager1", "manager2", "manager3")]
+
+    with pytest.raises(
+        QuorumLost, match=r"manager1: it reaches no majority of the managers within 0\.2 s; manager2: "
+    ) as e:
+        cluster.working_manager(nodes, limit=0.2, noted=pytest.fail)
+
+    assert "choosing a leader" in (e.value.hint or "")
+
+
+@pytest.mark.usefixtures("short")
+def test_a_majority_of_frozen_engines_chooses_no_leader_and_is_not_waited_for(
+    never: Callable[[object], Answer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "ELECTION_LIMIT", 10)
+    nodes = [fake_node(name, api={"GET /swarm": never}) for name in ("manager1", "manager2", "manager3")]
+    over = threading.Event()
+    for node in nodes[1:]:
+        monkeypatch.setattr(node.asked, "connect", lambda: over.wait(10))
+    began = time.monotonic()
+
+    with pytest.raises(QuorumLost, match=r"manager1: it reaches no majority .* the engine of manager2 gives no answer"):
+        cluster.working_manager(nodes, noted=pytest.fail)
+    over.set()
+
+    assert time.monotonic() - began < 5
+
+
+@pytest.mark.usefixtures("short")
+def test_an_engine_that_is_frozen_is_told_from_one_that_has_no_majority(monkeypatch: pytest.MonkeyPatch) -> None:
+    frozen, over = fake_node("manager1"), threading.Event()
+    monkeypatch.setattr(frozen.asked, "connect", lambda: over.wait(10))
+
+    with pytest.raises(LabError, match=r"the engine of manager1 gives no answer within 0\.2 s") as caught:
+        cluster.working_manager([frozen], limit=0.2)
+    over.set()
+
+    assert "labctl restart manager1" in (caught.value.hint or "")
+
+
+def test_what_is_no_error_of_the_lab_is_raised_as_it_is() -> None:
+    with pytest.raises(AssertionError, match="not scripted"):
+        cluster.working_manager([fake_node("manager1")])
 
 
 def test_the_words_of_the_wire_are_left_out() -> None:
