@@ -21,6 +21,8 @@ B = TypeVar("B")
 # Starting a node is mostly the engine's work, and more than this many requests only queue in it
 # (`python -m bench grow` measures it).
 MOST_AT_ONCE = max(8, 4 * (os.cpu_count() or 2))
+# Seconds. Python heeds a Ctrl-C that comes just before a wait begins only when that wait ends.
+HEED = 0.2
 LAST_WORDS = 1.5  # seconds that ending what runs may take, once somebody has pressed Ctrl-C and waits
 
 
@@ -120,7 +122,8 @@ def gather(futures: Sequence[Future[B]]) -> list[B]:
 
     An error that only follows from another one (Abandoned) is not told beside it.
     """
-    wait_for(futures)
+    while wait_for(futures, timeout=HEED).not_done:
+        pass
     failed = [error for future in futures if (error := future.exception()) is not None]
     for error in failed:
         if not isinstance(error, LabctlError):

@@ -9,6 +9,7 @@ import click
 
 from labctl.cli.common import App, confirm, lab_command
 from labctl.cli.exercise_lab import begin, complete_exercises, lab_for, path_option, write_junit
+from labctl.words import counted
 
 __all__ = ["lint", "new", "test"]
 
@@ -39,7 +40,7 @@ def test(app: App, name: str, *, junit: Path | None, yes: bool, folders: tuple[P
     finally:
         if junit is not None:
             write_junit(junit, joined(verifier.reports), found)
-    click.echo(f"{found.id} keeps the rules: {len(found.steps)} steps.", err=True)
+    click.echo(f"{found.id} keeps the rules: {counted(len(found.steps), 'step')}.", err=True)
 
 
 @click.command("lint")
@@ -55,7 +56,7 @@ def lint(folder: Path) -> None:
 
     found = read_exercise(folder)
     hold_together(found)
-    click.echo(f"{found.id}: {len(found.steps)} steps, nothing to complain of.", err=True)
+    click.echo(f"{found.id}: {counted(len(found.steps), 'step')}, nothing to complain of.", err=True)
 
 
 @click.command("new")

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from labctl.cli.common import App, lab_command
+from labctl.words import counted
 
 __all__ = ["bundle"]
 
@@ -37,7 +38,7 @@ def save(app: App, file: Path) -> None:
     steps = Steps(app.emit, total=1)
     with steps.step(f"Saving {file}"):
         made = save_bundle(file, app.context.engine, steps.emit, steps.note)
-        steps.note(f"{len(made.images)} images, {read_size(made.size)}")
+        steps.note(f"{counted(len(made.images), 'image')}, {read_size(made.size)}")
     click.echo(str(file))
 
 
@@ -56,4 +57,4 @@ def load(app: App, file: Path) -> None:
     steps = Steps(app.emit, total=1)
     with steps.step(f"Loading {file}"):
         loaded = load_bundle(file, app.context.engine, steps.emit, steps.note)
-        steps.note(f"{len(loaded.images)} images, made {loaded.created} by labctl {loaded.version}")
+        steps.note(f"{counted(len(loaded.images), 'image')}, made {loaded.created} by labctl {loaded.version}")

@@ -9,6 +9,7 @@ import click
 
 from labctl.cli.common import App, output_option, print_json
 from labctl.errors import UsageError
+from labctl.words import counted
 
 if TYPE_CHECKING:
     from labctl.host import Report, Row
@@ -115,7 +116,7 @@ def _fix_of(row: Row, asked: str) -> str:
 
 
 def _summary(report: Report, nodes: int, asked: str) -> str:
-    many = f"{nodes} node{'' if nodes == 1 else 's'}"
+    many = counted(nodes, "node")
     if report.good:
         return f"A lab of {many} can run here."
     bad = ", ".join(row.title for row in report.to_mend)

@@ -40,7 +40,7 @@ def exec_(app: App, pattern: str, limit: float, output: str) -> int:
     from labctl.lab.everywhere import highest, run_everywhere
 
     words = behind_dashes()
-    if not words:
+    if not words or not words[0].strip():
         raise UsageError("what shall be run? The command stands behind `--`", hint="labctl exec @worker -- uptime")
     nodes = app.lab().select(pattern)
     talk = _Talk(max(len(node.name) for node in nodes), quiet=output == "json")

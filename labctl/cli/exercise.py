@@ -24,6 +24,7 @@ from labctl.cli.exercise_lab import (
     write_junit,
 )
 from labctl.errors import LabctlError, UsageError
+from labctl.words import counted
 
 if TYPE_CHECKING:
     from labctl.checks.report import CheckReport
@@ -163,7 +164,10 @@ def _auto(app: App, lab: Lab, found: Exercise, junit: Path | None, output: str) 
         for name, url in session.stage.urls.items():
             click.echo(f"{name:<10} {url}")
         done = len(found.steps)
-        click.echo(f"{found.id}: {done} of {done} steps done, {len(report.results)} checks passed.", err=True)
+        click.echo(
+            f"{found.id}: {done} of {counted(done, 'step')} done, {counted(len(report.results), 'check')} passed.",
+            err=True,
+        )
     return 0
 
 

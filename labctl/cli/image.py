@@ -11,6 +11,7 @@ from labctl.cli.common import App, complete_nodes, confirm, lab_command, output_
 from labctl.cli.completers import complete_images
 from labctl.errors import LabError, NotFoundError, UsageError
 from labctl.spec.choices import PROVIDERS
+from labctl.words import counted, some
 
 if TYPE_CHECKING:
     from labctl.images import Image, MirrorMode
@@ -90,7 +91,16 @@ def ls(app: App, output: str) -> None:
     if output == "json":
         print_json({"hub": mode.upstream or None, "images": images, "registry": pushed})
         return
-    rows = [[each["name"], each["kind"], each["state"], _size(each["size"]), _some(each["names"])] for each in images]
+    rows = [
+        [
+            each["name"],
+            each["kind"],
+            each["state"],
+            _size(each["size"]),
+            some([str(one["name"]) for one in each["names"]]),
+        ]
+        for each in images
+    ]
     rows += [
         [
             each["repository"],
@@ -150,7 +160,7 @@ def pull(app: App, name: str, nodes: str) -> None:
             # The nodes may know it all the same: from before, or by a mirror of their own.
             unknown = problem
             steps.note("not one of labctl's")
-    with steps.step(f"Pulling {name} on {len(chosen)} nodes"):
+    with steps.step(f"Pulling {name} on {counted(len(chosen), 'node')}"):
         try:
             pull_image(chosen, name, steps.note)
         except LabError as problem:
@@ -173,7 +183,7 @@ def load(app: App, name: str, nodes: str) -> None:
 
     chosen = app.lab().select(nodes)
     steps = Steps(app.emit, total=1)
-    with steps.step(f"Loading {name} on {len(chosen)} nodes"):
+    with steps.step(f"Loading {name} on {counted(len(chosen), 'node')}"):
         load_image(app.context.engine, chosen, name, steps.note)
 
 
@@ -244,12 +254,13 @@ def _build_ours(app: App, names: tuple[str, ...], *, everything: bool) -> None:
             steps.note(tag)
         click.echo(tag)
     if chosen:
-        with steps.step(f"{len(chosen)} images"):
+        with steps.step(counted(len(chosen), "image")):
             tags = images.build_images(engine, chosen, steps.emit, steps.note, mode=mode)
             steps.note("")
         with steps.step("Mirror"):
             images.serve(engine, chosen, tags, steps.emit, steps.note, mode=mode)
-            steps.note(f"{sum(len(each.served(mode)) for each in chosen)} names of {len(chosen)} images")
+            served = sum(len(each.served(mode)) for each in chosen)
+            steps.note(f"{counted(served, 'name')} of {counted(len(chosen), 'image')}")
         click.echo("\n".join(tags.values()))
 
 
@@ -318,8 +329,3 @@ def _size(count: int) -> str:
     from labctl.images.progress import read_size
 
     return read_size(count) if count else "-"
-
-
-def _some(names: list[dict[str, Any]]) -> str:
-    shown = ", ".join(str(each["name"]) for each in names[:3])
-    return shown + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -11,6 +11,7 @@ import click
 from labctl.cli.common import App, complete_labs, complete_nodes, lab_command, output_option, print_json, table
 from labctl.errors import NotFoundError, UsageError
 from labctl.spec.choices import PROVIDERS
+from labctl.words import counted, some
 
 if TYPE_CHECKING:
     from labctl.lab import LabStatus
@@ -195,14 +196,18 @@ def down(app: App, everything: bool) -> None:
         one = App(name, app.verbose, app.progress)
         try:
             lab = one.lab()
-        except NotFoundError:
+        except NotFoundError as missing:
             from labctl.lab import forget
 
             forget(name or "lab")
             click.echo(f"There is no lab {name or 'lab'}: nothing to remove.", err=True)
+            if missing.nearest:
+                click.echo(
+                    f"  -> Did you mean {missing.nearest}? There is: {some(lab_names(app.context), 12)}.", err=True
+                )
             continue
         removed = lab.down()
-        click.echo(f"Lab {lab.name} is gone: {len(removed)} things removed.", err=True)
+        click.echo(f"Lab {lab.name} is gone: {counted(len(removed), 'thing')} removed.", err=True)
 
 
 @click.command("status")
@@ -245,7 +250,7 @@ def _print_status(found: LabStatus) -> None:
     ]
     click.echo(f"Lab {found.name} ({found.backend}, {found.subnet})")
     table(headings, rows)
-    click.echo(f"swarm      {found.swarm}; {found.services} service{'' if found.services == 1 else 's'}")
+    click.echo(f"swarm      {found.swarm}; {counted(found.services, 'service')}")
     click.echo(f"mesh       {found.mesh}")
     click.echo(f"registry   {found.registry}")
     click.echo(f"mirror     {found.mirror}")

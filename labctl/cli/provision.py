@@ -8,6 +8,7 @@ import click
 
 from labctl.cli.common import App, complete_nodes, lab_command, output_option, print_json, table
 from labctl.errors import UsageError
+from labctl.words import counted
 
 if TYPE_CHECKING:
     from labctl.node import Node
@@ -37,12 +38,12 @@ def provision(app: App, names: tuple[str, ...], inside: bool, output: str) -> No
     nodes = [lab.node(name) for name in names] or list(lab.nodes)
     targets = _targets(lab.name, nodes)
     steps = Steps(app.emit, total=1)
-    with steps.step(f"Provisioning {len(nodes)} nodes"):
+    with steps.step(f"Provisioning {counted(len(nodes), 'node')}"):
         if inside or not can_control():
             done = provision_inside(nodes, steps.note, digest=box_digest())
         else:
             done = run(targets, steps.note, digest=box_digest())
-        steps.note(f"{sum(recap.changed for recap in done.values())} changes")
+        steps.note(counted(sum(recap.changed for recap in done.values()), "change"))
     if output == "json":
         print_json({name: {"ok": recap.ok, "changed": recap.changed} for name, recap in done.items()})
     else:

@@ -65,6 +65,8 @@ SHELLS = {
         "unsetenv {name};",
         ":",
         "eval `{command}`",
+        # Nothing between double quotes is literal by a backslash, so each of these stands outside of them.
+        (('"', '"\\""'), ("$", '"\\$"'), ("`", '"\\`"'), ("!", '"\\!"')),
     ),
     "powershell": Shell(
         "powershell",

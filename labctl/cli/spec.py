@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from labctl.cli.common import output_option, print_json
+from labctl.words import counted
 
 __all__ = ["schema", "validate"]
 
@@ -36,7 +37,7 @@ def validate(file: Path, output: str) -> int:
         return 0
     nodes = spec.all_nodes()
     managers = sum(node.role == "manager" for node in nodes)
-    parts = [f"{managers} manager{'' if managers == 1 else 's'}", f"{len(nodes) - managers} workers"]
+    parts = [counted(managers, "manager"), counted(len(nodes) - managers, "worker")]
     click.echo(f"{file} is good: lab {spec.name}, {', '.join(parts)}, {spec.backend}")
     return 0
 

@@ -47,7 +47,8 @@ def ssh(app: App, words: tuple[str, ...]) -> int:
 def scp(app: App, *, recursive: bool, delta: bool, quiet: bool, source: str, target: str) -> None:
     """Copy files to a node, from one, or between two.
 
-    A path on a node is from its user's home, which is root's where no user is said.
+    A path on a node is from its user's home, which is root's where no user is said. Links are copied as what
+    they lead to; one that leads nowhere is left out, and told.
 
     \b
     labctl scp docker-compose.yml myvm1:~
@@ -55,9 +56,13 @@ def scp(app: App, *, recursive: bool, delta: bool, quiet: bool, source: str, tar
     labctl scp -r site/ docker@worker1:site
     labctl scp worker1:data.txt worker2:/tmp/
     """
+    from labctl.events import Warned
     from labctl.lab.copying import copy, place
 
+    def warn(text: str) -> None:
+        app.emit(Warned(text))
+
     lab = app.lab()
-    there = copy(place(lab, source), place(lab, target), recursive=recursive, delta=delta)
+    there = copy(place(lab, source), place(lab, target), recursive=recursive, delta=delta, warn=warn)
     if not quiet:
         click.echo(f"{source} -> {there}", err=True)

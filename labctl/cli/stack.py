@@ -13,6 +13,7 @@ import click
 from labctl.cli.common import App, lab_command, output_option, print_json, table
 from labctl.cli.completers import complete_stacks
 from labctl.errors import NotFoundError
+from labctl.words import counted
 
 if TYPE_CHECKING:
     from labctl.lab import Lab
@@ -68,7 +69,7 @@ def deploy_(app: App, file: Path, name: str, output: str, **flags: Any) -> None:
     if not flags["detach"]:
         with steps.step("Converging"):
             found = stacks.wait_converged(view, deployed, limit=flags["limit"], emit=steps.emit, noted=steps.note)
-            steps.note(f"{len(found)} services run")
+            steps.note(counted(len(found), "service runs", "services run"))
     urls = _open_ports(app, lab, view, name)
     if output == "json":
         print_json({"stack": name, "services": _services(view, name), "urls": urls})
@@ -229,7 +230,7 @@ def _ago(since: float) -> str:
     for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second")):
         if seconds >= size:
             count = int(seconds // size)
-            return f"{count} {unit}{'' if count == 1 else 's'} ago"
+            return f"{counted(count, unit)} ago"
     return "just now"
 
 

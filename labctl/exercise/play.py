@@ -13,6 +13,7 @@ from labctl.exercise.model import Step
 from labctl.exercise.session import check_all, check_step, hold_step
 from labctl.exercise.stage import Stage
 from labctl.waiting import stretched
+from labctl.words import counted
 
 __all__ = ["SOLVE_LIMIT", "Player", "failure", "tell"]
 
@@ -83,7 +84,7 @@ class Player:
         report = self._known(check_all(self.stage)) if not report.is_done else report
         if not report.is_done:
             raise failure(report)
-        steps.note(f"{len(report.results)} checks")
+        steps.note(counted(len(report.results), "check"))
 
     def solve(self, step: Step) -> None:
         """Solve one step, whatever its state. Errors as in `play`."""

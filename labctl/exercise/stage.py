@@ -24,6 +24,7 @@ from labctl.node import Node
 from labctl.spec import PortSpec
 from labctl.transport import Result
 from labctl.waiting import stretched
+from labctl.words import counted
 
 __all__ = ["Stage", "known_urls", "lacking", "prepare", "suggested_up"]
 
@@ -124,7 +125,7 @@ def lacking(lab: Lab, exercise: Exercise) -> str:
     if not lab.spec.registry and any(image.startswith(OWN_IMAGES) for image in exercise.front.images):
         return f"{exercise.id} uses images of labctl's own, and lab {lab.name} has no registry to get them from"
     if managers < needs.managers or others < needs.workers + needs.spare:
-        wanted = f"{needs.managers} manager{'s' * (needs.managers > 1)} and {needs.workers + needs.spare} workers"
+        wanted = f"{counted(needs.managers, 'manager')} and {counted(needs.workers + needs.spare, 'worker')}"
         return f"{exercise.id} needs {wanted}, and lab {lab.name} has {managers} and {others}"
     return ""
 

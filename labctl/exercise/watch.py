@@ -14,6 +14,7 @@ from labctl.checks.runner import CheckRun, Observe, Request
 from labctl.errors import LabError
 from labctl.exercise.model import Step
 from labctl.exercise.session import Session, check_all
+from labctl.words import counted
 
 __all__ = ["Screen", "View", "Watch"]
 
@@ -209,7 +210,7 @@ class Watch:
 
     def _ending(self, report: CheckReport) -> str:
         hints = sum(self.session.progress.hints.values())
-        told_hints = "no hint" if not hints else f"{hints} hint{'' if hints == 1 else 's'}"
+        told_hints = "no hint" if not hints else counted(hints, "hint")
         lines = [
             f"**{self.session.exercise.front.title}: done**, with {told_hints}. `labctl map` shows what you built."
         ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from labctl.host import limits
 from labctl.host.facts import Facts
 from labctl.host.report import Row, Verdict
+from labctl.words import counted
 
 __all__ = [
     "MANAGER_MEMORY",
@@ -37,10 +38,15 @@ def decide_memory(facts: Facts) -> Row:
         return Row("memory", title, Verdict.GOOD, "known when an engine answers")
     wanted = _memory_for(facts)
     if wanted == 0 or wanted + MEMORY_HEADROOM <= free:
-        told = f"{facts.nodes} idle nodes take {_gib(wanted)}" if wanted else f"all {facts.nodes} nodes run already"
+        told = (
+            f"{counted(facts.nodes, 'idle node takes', 'idle nodes take')} {_gib(wanted)}"
+            if wanted
+            else "all nodes run already"
+        )
         return Row("memory", title, Verdict.GOOD, f"{_gib(free)} free, {told}")
     fits = min(most_nodes(facts, free), _most_for_cpus(facts))
-    found = f"{facts.nodes} nodes would take {_gib(wanted)} of {_gib(free)} free, with {_gib(MEMORY_HEADROOM)} to spare"
+    nodes, spare = counted(facts.nodes, "node"), _gib(MEMORY_HEADROOM)
+    found = f"{nodes} would take {_gib(wanted)} of {_gib(free)} free, with {spare} to spare"
     where = "Docker Desktop, Settings, Resources: more memory; or " if facts.engine.is_desktop else ""
     fix = f"{where}--nodes {fits} fits" if fits else f"{where}free {_gib(wanted + MEMORY_HEADROOM - free)}"
     return Row("memory", title, Verdict.MEND, found, fix)
@@ -75,7 +81,7 @@ def decide_cpus(facts: Facts) -> Row:
     cpus, most = _cpus(facts), _most_for_cpus(facts)
     if facts.nodes <= most:
         return Row("cpus", "CPUs", Verdict.GOOD, str(cpus))
-    found = f"{facts.nodes} nodes on {cpus} would not form a swarm"
+    found = f"{counted(facts.nodes, 'node')} on {cpus} would not form a swarm"
     return Row("cpus", "CPUs", Verdict.MEND, found, f"--nodes {most} at most")
 
 
@@ -101,7 +107,7 @@ def decide_disk(facts: Facts) -> Row:
     if engine.disk_free >= wanted:
         return Row("disk", title, Verdict.GOOD, found)
     fix = f"free {_gib(wanted - engine.disk_free)} there; `docker system df` shows what takes it"
-    return Row("disk", title, Verdict.MEND, f"{found}, {facts.nodes} nodes want {_gib(wanted)}", fix)
+    return Row("disk", title, Verdict.MEND, f"{found}, and {_gib(wanted)} are wanted", fix)
 
 
 def decide_inotify(facts: Facts) -> Row:
@@ -112,8 +118,15 @@ def decide_inotify(facts: Facts) -> Row:
     changes = limits.inotify_changes(now, facts.nodes)
     found = f"{now.inotify_instances} instances"
     if not changes:
-        return Row("inotify", title, Verdict.GOOD, f"{found}, enough for {facts.nodes} nodes")
-    return Row("inotify", title, Verdict.MEND, f"{found}, too few for {facts.nodes} nodes", limits.shown(changes), True)
+        return Row("inotify", title, Verdict.GOOD, f"{found}, enough for {counted(facts.nodes, 'node')}")
+    return Row(
+        "inotify",
+        title,
+        Verdict.MEND,
+        f"{found}, too few for {counted(facts.nodes, 'node')}",
+        limits.shown(changes),
+        True,
+    )
 
 
 def decide_neighbours(facts: Facts) -> Row:
@@ -124,9 +137,14 @@ def decide_neighbours(facts: Facts) -> Row:
     changes = limits.neighbour_changes(now, facts.nodes)
     found = f"{now.gc_thresh[2]} entries, {now.neighbours} in use"
     if not changes:
-        return Row("neighbours", title, Verdict.GOOD, f"{found}, enough for {facts.nodes} nodes")
+        return Row("neighbours", title, Verdict.GOOD, f"{found}, enough for {counted(facts.nodes, 'node')}")
     return Row(
-        "neighbours", title, Verdict.MEND, f"{found}, too few for {facts.nodes} nodes", limits.shown(changes), True
+        "neighbours",
+        title,
+        Verdict.MEND,
+        f"{found}, too few for {counted(facts.nodes, 'node')}",
+        limits.shown(changes),
+        True,
     )
 
 

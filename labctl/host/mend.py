@@ -19,6 +19,7 @@ from labctl.host.limits import raise_limits
 from labctl.host.machine_facts import gather_machine, which
 from labctl.host.report import Report
 from labctl.host.shell import HostShell, Shell
+from labctl.words import counted
 
 __all__ = ["Action", "mend", "plan"]
 
@@ -147,5 +148,5 @@ def _raise(nodes: int, rows: set[str]) -> Action:
     def do(_shell: Shell, steps: Steps) -> None:
         raise_limits(nodes, steps.emit)
 
-    question = f"Raise kernel limits for {nodes} nodes, until the next boot (sysctl)?"
+    question = f"Raise kernel limits for {counted(nodes, 'node')}, until the next boot (sysctl)?"
     return Action("raise kernel limits", question, frozenset(rows), do)

@@ -16,6 +16,7 @@ from labctl.host.providers import Provider, find_providers, vagrant_version
 from labctl.host.report import Report, Row, Verdict
 from labctl.host.shell import HostShell
 from labctl.waiting import Pending, wait_until
+from labctl.words import counted
 
 __all__ = ["examine_virtual", "mend_virtual", "preflight_virtual"]
 
@@ -110,9 +111,9 @@ def _memory(nodes: int, memory_mib: int) -> Row:
     wanted = nodes * memory_mib + SPARE_MIB
     if wanted > free:
         fits = max(0, (free - SPARE_MIB) // memory_mib)
-        said = f"{nodes} machines of {memory_mib} MiB take {wanted} MiB of {free} MiB free"
+        said = f"{counted(nodes, 'machine')} of {memory_mib} MiB want {wanted} MiB, and {free} MiB are free"
         return Row("vm-memory", "memory", Verdict.MEND, said, f"--nodes {fits} fits, or less `memory` a node")
-    return Row("vm-memory", "memory", Verdict.GOOD, f"{nodes} machines of {memory_mib} MiB; {free} MiB free")
+    return Row("vm-memory", "memory", Verdict.GOOD, f"{counted(nodes, 'machine')} of {memory_mib} MiB; {free} MiB free")
 
 
 def _start(shell: HostShell, manager: str | None, emit: Emit, note: Callable[[str], None]) -> None:

@@ -25,6 +25,7 @@ from labctl.images.progress import Note, no_note
 from labctl.images.recipes import base_identity, find_built, recipe_for, sources_of
 from labctl.images.sharing import shared_beginnings
 from labctl.images.store import fill, held_names, remember_whole, whole_since
+from labctl.words import counted
 
 __all__ = ["build_images", "ensure", "ensure_all", "ensure_services", "serve"]
 
@@ -52,7 +53,7 @@ def ensure(
     images = _meant(names, chosen)
     tags = build_images(engine, [_services(), *images], emit, note, mode=chosen)
     serve(engine, images, tags, emit, note, mode=chosen)
-    note(f"{len(tags)} images are there")
+    note(f"{counted(len(tags), 'image is', 'images are')} there")
 
 
 def ensure_all(engine: Engine, emit: Emit = quiet, note: Note = no_note, *, mode: MirrorMode | None = None) -> None:
@@ -136,7 +137,7 @@ def serve(
             began = time.monotonic()
             fill(engine, mode, wanted, services=tags.get(SERVICES) or ensure_services(engine, emit, note), note=note)
             count = sum(len(references) for references in wanted.values())
-            emit(Noted(f"the mirror serves {count} more names ({time.monotonic() - began:.1f} s)"))
+            emit(Noted(f"the mirror serves {counted(count, 'more name')} ({time.monotonic() - began:.1f} s)"))
             return count
     return 0
 

@@ -15,6 +15,7 @@ from labctl.concurrent import each
 from labctl.errors import EngineRefused, WaitTimeout
 from labctl.node import Node
 from labctl.waiting import Pending, wait_until
+from labctl.words import counted
 
 __all__ = ["meet"]
 
@@ -40,7 +41,7 @@ def _has_met(node: Node, nodes: Sequence[Node], ingress: str, note: Callable[[st
         missing = wanted - _known(node, ingress)
         if missing:
             node.transport.run(["curl", "-s", "-m", "5", f"{WHERE}/join?members={','.join(sorted(missing))}"])
-            raise Pending(f"{node.name} has not heard of {len(missing)} of {len(nodes)} engines yet")
+            raise Pending(f"{node.name} has not heard of {len(missing)} of {counted(len(nodes), 'engine')} yet")
 
     try:
         wait_until(f"{node.name} hearing of the others", look, limit=LIMIT, pause=0.2, noted=note)

@@ -21,6 +21,7 @@ from labctl.node import Node
 from labctl.spec import expand, labels, select
 from labctl.state import drop_lab_dir, lab_lock, labs_of_machines
 from labctl.swarm import SwarmView, cluster
+from labctl.words import counted
 
 if TYPE_CHECKING:
     from labctl.spec import LabSpec, NodeSpec, Role
@@ -168,9 +169,9 @@ class Lab:
                     manager = _patient_manager(lab)
                     known = cluster.wait_ready(manager, names, noted=steps.note)
                     meet(manager, _serving(lab, known), steps.note)
-                    steps.note(f"{len(names)} {'node' if len(names) == 1 else 'nodes'} ready")
+                    steps.note(f"{counted(len(names), 'node')} ready")
             with steps.step("Verifying"):
-                tried = f"{len(started)} {'engine answers' if len(started) == 1 else 'engines answer'}"
+                tried = counted(len(started), "engine answers", "engines answer")
                 if names and self.spec.swarm == "formed" and self.spec.registry:
                     tried = verify_or_repair(lab, _serving(lab, known), started, steps)
                 steps.note(tried)

@@ -13,6 +13,7 @@ from labctl.node import Node
 from labctl.swarm import cluster
 from labctl.swarm.state import SwarmNode, SwarmView
 from labctl.waiting import Pending, wait_until
+from labctl.words import counted
 
 if TYPE_CHECKING:
     from labctl.spec import LabSpec
@@ -153,7 +154,7 @@ def _drain(manager: Node, view: SwarmView, member: SwarmNode) -> None:
     def drained() -> None:
         left = [task for task in view.tasks() if task.node_id == member.id and task.state == "running"]
         if left:
-            raise Pending(f"{len(left)} tasks still run on {member.hostname}")
+            raise Pending(f"{counted(len(left), 'task still runs', 'tasks still run')} on {member.hostname}")
 
     wait_until(f"{member.hostname} being drained", drained, limit=DRAIN_LIMIT, pause=0.2)
 

@@ -17,6 +17,7 @@ from labctl.node import Node
 from labctl.spec import labels
 from labctl.swarm import cluster
 from labctl.swarm.state import SwarmNode, SwarmView
+from labctl.words import counted
 
 if TYPE_CHECKING:
     from labctl.spec import NodeSpec
@@ -121,7 +122,7 @@ def _swarm_of(record: LabRecord, running: list[Node]) -> _Swarm:
     members = {m.hostname: m for m in sorted(known, key=lambda m: m.state == "ready")}
     leader = next((member.hostname for member in known if member.leader), "no leader")
     ready = sum(member.state == "ready" for member in known)
-    return _Swarm(f"{ready} of {len(known)} nodes ready, {leader} leads", members, services)
+    return _Swarm(f"{ready} of {counted(len(known), 'node')} ready, {leader} leads", members, services)
 
 
 def _lost(record: LabRecord, gone: Sequence[NodeSpec]) -> list[str]:

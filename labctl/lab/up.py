@@ -27,6 +27,7 @@ from labctl.spec.addresses import free_addresses, prefix_for
 from labctl.state import drop_lab_dir, lab_lock, labs_of_machines
 from labctl.swarm import cluster
 from labctl.waiting import Pending, wait_until
+from labctl.words import counted
 
 __all__ = ["UpOptions", "bring_up", "grow"]
 
@@ -177,7 +178,7 @@ class _Up:
                     forming.manager = self._standing_manager(stay)
                     forming.join_all()
                 forming.booted()
-                self.steps.note(f"{len(self.spec.all_nodes())} engines answer")
+                self.steps.note(counted(len(self.spec.all_nodes()), "engine answers", "engines answer"))
             if serving is not None:
                 self._registry_step(serving)
             with self.steps.step("Swarm"):
@@ -237,7 +238,7 @@ class _Up:
             remove_ghosts(manager, record.nodes, self.steps.emit)
             label_nodes(manager, members, self.spec)
             leader = next((member.hostname for member in members if member.leader), "?")
-            self.steps.note(f"{len(names)} nodes ready, {leader} leads")
+            self.steps.note(f"{counted(len(names), 'node')} ready, {leader} leads")
         else:
             self.steps.note("no swarm was asked for: the engines wait for `docker swarm init`")
         return record
@@ -256,7 +257,7 @@ class _Up:
             manager = cluster.working_manager(nodes)
             self.steps.note(verify(manager, members_of(self.spec, manager, nodes), self.steps.note))
         else:
-            self.steps.note(f"{len(nodes)} engines answer")
+            self.steps.note(counted(len(nodes), "engine answers", "engines answer"))
 
     @contextlib.contextmanager
     def _undone_on_failure(self, backend: Backend, plan: Plan, before: LabSpec | None) -> Iterator[None]:

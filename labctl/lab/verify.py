@@ -18,6 +18,7 @@ from labctl.node import Node
 from labctl.swarm import cluster
 from labctl.swarm.state import SwarmView, Task
 from labctl.waiting import Pending, stretched, wait_until
+from labctl.words import counted
 
 __all__ = ["PROBE_IMAGE", "verify"]
 
@@ -47,12 +48,13 @@ def verify(manager: Node, nodes: Sequence[Node], note: Callable[[str], None], *,
         by_node = {task.node_id: task for task in tasks}
         addresses = _addresses(engine, tasks)
         ids = dict(each(nodes, lambda node: (node.name, cluster.membership(node).node_id)))
-        note(f"asking {len(nodes)} nodes")
+        note(f"asking {counted(len(nodes), 'node')}")
         each(nodes, lambda node: _try_node(node, by_node[ids[node.name]], list(addresses.values()), port, limit))
     count = len(nodes)
+    paths = counted(count * (count - 1), "path")
     return (
-        f"{count} of {count} nodes answered through the mesh, "
-        f"{count * (count - 1)} paths of the overlay carried {PACKET + 28} bytes in one packet"
+        f"{count} of {counted(count, 'node')} answered through the mesh, "
+        f"{paths} of the overlay carried {PACKET + 28} bytes in one packet"
     )
 
 
@@ -95,7 +97,8 @@ def _converged(engine: Engine, nodes: Sequence[Node], note: Callable[[str], None
         if len({task.node_id for task in running}) >= len(nodes):
             return running
         reasons = sorted({task.reason for task in tasks if task.reason} | {t.state for t in tasks if t not in running})
-        raise Pending(f"{len(running)} of {len(nodes)} probes run; {'; '.join(reasons) or 'none is planned'}")
+        probes = counted(len(nodes), "probe runs", "probes run")
+        raise Pending(f"{len(running)} of {probes}; {'; '.join(reasons) or 'none is planned'}")
 
     return wait_until(
         "the probe running on every node", look, limit=CONVERGE_LIMIT, pause=0.05, longest_pause=0.3, noted=note
@@ -149,7 +152,9 @@ def _across_the_overlay(node: Node, task: Task, addresses: Sequence[str], limit:
         outcome = node.engine.execute(task.container_id, ["timeout", f"{stretched(60):g}", "sh", "-c", script])
         lost = outcome.stdout.decode().split()
         if lost:
-            raise Pending(f"{len(lost)} of {len(addresses)} tasks cannot be reached from {node.name}: {lost[0]}")
+            raise Pending(
+                f"{len(lost)} of {counted(len(addresses), 'task')} cannot be reached from {node.name}: {lost[0]}"
+            )
 
     wait_until(f"the overlay from {node.name}", probe, limit=limit, pause=0.2)
 

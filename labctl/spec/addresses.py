@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from itertools import islice
 
 from labctl.errors import LabError
+from labctl.words import counted
 
 __all__ = ["dynamic_range", "free_addresses", "gateway", "prefix_for", "registry_address", "room"]
 
@@ -47,7 +48,7 @@ def free_addresses(subnet: str, taken: Iterable[str], count: int) -> list[str]:
     free = list(islice((address for address in in_order if address not in used), count))
     if len(free) < count:
         raise LabError(
-            f"the lab's subnet {subnet} has no room for {count} more nodes",
+            f"the lab's subnet {subnet} has no room for {counted(count, 'more node')}",
             hint="`labctl down`, and `labctl up` with a larger --subnet.",
         )
     return free

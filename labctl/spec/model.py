@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 from labctl.errors import UsageError
 from labctl.spec.addresses import room
 from labctl.spec.names import select
+from labctl.words import counted
 
 __all__ = [
     "MAX_MANAGERS",
@@ -206,7 +207,7 @@ class LabSpec(Model):
             yield ("nodes",), f"a swarm has 1 to {MAX_MANAGERS} managers, and there are {managers}"
         wanted = len(self.all_nodes())
         if self.subnet is not None and (places := room(self.subnet)) < wanted:
-            yield ("subnet",), f"{self.subnet} has room for {places} nodes, and there are {wanted}"
+            yield ("subnet",), f"{self.subnet} has room for {counted(places, 'node')}, and there are {wanted}"
 
     def _port_problems(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
         seen: set[tuple[int, str]] = set()

@@ -18,13 +18,9 @@ class Asked:
     def __init__(self, node: Node) -> None:
         self.node = node
         self.over = False
-        self.problem: Exception | None = None
         self.connected = False
-
-    @property
-    def can_decide(self) -> bool:
-        """Whether it has answered, as only a manager of a swarm that has a leader does."""
-        return self.over and self.problem is None
+        self.can_decide = False  # only a manager of a swarm that has a leader answers
+        self.problem: LabctlError | None = None
 
     def ask(self) -> None:
         """Ask, and remember what came of it."""
@@ -32,9 +28,11 @@ class Asked:
             self.node.engine.connect()
             self.connected = True
             self.node.engine.get_json("/swarm")
-        except Exception as problem:  # noqa: BLE001  raised by whoever asked, or told
+            self.can_decide = True
+        except LabctlError as problem:
             self.problem = problem
-        self.over = True
+        finally:
+            self.over = True
 
     def silent(self, seconds: float) -> LabctlError:
         """What its silence for so long means."""
@@ -59,24 +57,23 @@ class Asking:
         self.asked.append(asked)
 
         def work() -> None:
-            asked.ask()
-            self._answers.put(asked)
+            try:
+                asked.ask()
+            finally:
+                self._answers.put(asked)
 
         threading.Thread(target=work, daemon=True).start()
 
     def wait(self, seconds: float, *, for_last: bool = False) -> Node | None:
         """Wait until one can decide, and return it; None when none can, or the time is over.
 
-        With `for_last` the wait ends with the answer of the node that was asked last, whatever it is. An error that
-        is no LabctlError is raised.
+        With `for_last` the wait ends with the answer of the node that was asked last, whatever it is.
         """
         deadline = time.monotonic() + seconds
         while True:
-            for one in self.asked:
-                if one.can_decide:
-                    return one.node
-                if one.problem is not None and not isinstance(one.problem, LabctlError):
-                    raise one.problem
+            found = next((one.node for one in self.asked if one.can_decide), None)
+            if found is not None:
+                return found
             waited_for = self.asked[-1:] if for_last else self.asked
             if all(one.over for one in waited_for):
                 return None
@@ -98,4 +95,4 @@ class Asking:
     def problems(self, seconds: float) -> list[tuple[Node, LabctlError]]:
         """Why each of them cannot decide; they were waited for that long."""
         found = [(one.node, one.problem if one.over else one.silent(seconds)) for one in self.asked]
-        return [(node, problem) for node, problem in found if isinstance(problem, LabctlError)]
+        return [(node, problem) for node, problem in found if problem is not None]

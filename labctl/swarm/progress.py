@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from labctl.swarm.state import Service, Task
+from labctl.words import counted
 
 __all__ = ["Progress", "judge", "runs_present_spec", "shortened"]
 
@@ -57,8 +58,8 @@ class Progress:
     is_job: bool = False
 
     def __str__(self) -> str:
-        verb = "ended well" if self.is_job else "run"
-        count = f"{self.service}: {self.running} of {self.wanted} tasks {verb}"
+        words = ("task ended well", "tasks ended well") if self.is_job else ("task runs", "tasks run")
+        count = f"{self.service}: {self.running} of {counted(self.wanted, *words)}"
         return f"{count}; {self.reason}" if self.reason else count
 
 

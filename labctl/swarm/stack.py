@@ -29,6 +29,7 @@ from labctl.swarm.stackfile import StackFile
 from labctl.swarm.state import Port, SwarmView, Task
 from labctl.transport import Result
 from labctl.waiting import Pending, wait_until
+from labctl.words import counted
 
 __all__ = [
     "NAMESPACE",
@@ -156,12 +157,12 @@ def remove(
 def _gone(view: SwarmView, name: str) -> None:
     services = view.services(stack=name)
     if services:
-        raise Pending(f"{len(services)} services are still there")
+        raise Pending(f"{counted(len(services), 'service is', 'services are')} still there")
     # A node that is down stops its tasks when it comes back; nobody needs to wait for that.
     alive = {node.id for node in view.nodes() if node.state == "ready"}
     running = [task for task in tasks_of(view, name) if not task.is_over and task.node_id in alive]
     if running:
-        raise Pending(f"{len(running)} tasks are still stopping")
+        raise Pending(f"{counted(len(running), 'task is', 'tasks are')} still stopping")
     left: list[str] = []
     for network in view.engine.networks([f"{NAMESPACE}={name}"]):
         try:

@@ -268,6 +268,28 @@ def test_with_delta_only_what_differs_is_sent(lab: Lab, tmp_path: Path) -> None:
     assert lab.node("w1").run("stat -c %Z '/tmp/delta/sub dir/b.bin'").stdout == before
 
 
+def test_links_that_lead_nowhere_keep_nothing_else_from_being_copied(lab: Lab, tmp_path: Path) -> None:
+    source = folder(tmp_path / "links")
+    (source / "nowhere").symlink_to("/none")
+    (source / "sub dir" / "up").symlink_to("..")
+    (source / "again").symlink_to("sub dir")
+    told = "warning: left out, for they lead to no file: nowhere, again/up, sub dir/up"
+
+    there = labctl("scp", "-r", str(source), "w1:/tmp", lab=lab.name)
+
+    assert (there.code, there.err.splitlines()[0]) == (0, told)
+    found = lab.node("w1").run("cd /tmp/links && find . -type f").stdout.splitlines()
+    assert sorted(found) == ["./a.txt", "./again/b.bin", "./sub dir/b.bin"]
+    lab.node("w1").run("ln -s /none /tmp/links/nowhere; ln -s .. '/tmp/links/sub dir/up'; ln -s self /tmp/links/self")
+    back = labctl("scp", "-r", "w1:/tmp/links", str(tmp_path / "back"), lab=lab.name)
+
+    assert back.code == 0, back.err
+    assert "left out, for they lead to no file: nowhere, self, sub dir/up" in back.err
+    assert (tmp_path / "back" / "again" / "b.bin").read_bytes() == bytes(range(256))
+    again = labctl("scp", "-r", "-d", "w1:/tmp/links/.", str(tmp_path / "back"), lab=lab.name)
+    assert again.code == 0, again.err
+
+
 def test_what_cannot_be_copied_is_told_in_one_line(lab: Lab, tmp_path: Path) -> None:
     source = folder(tmp_path / "site")
     refused = [

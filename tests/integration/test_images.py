@@ -73,7 +73,7 @@ def services(engine: Engine) -> str:
 def test_ensure_does_what_is_missing_and_then_nothing(engine: Engine, mode: MirrorMode) -> None:
     heard: list[Event] = []
     images.ensure(engine, [PROBE], heard.append, mode=mode)
-    assert [event for event in heard if isinstance(event, Noted) and "the mirror serves 1 more names" in event.text]
+    assert [event for event in heard if isinstance(event, Noted) and "the mirror serves 1 more name " in event.text]
 
     heard.clear()
     began = time.monotonic()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from labctl.cli.shells import SHELLS
 from labctl.engine import host_endpoint
 from labctl.lab import Lab, UpOptions
 from tests.integration.verbs import LABCTL, labctl
@@ -73,6 +74,23 @@ def test_a_shell_talks_to_the_node_and_stops_talking(name: str, form: int, lab: 
     printed = shell(name, f"{line}; {look}; {unset}; env | awk '/^DOCKER_[HTM]/ {{n++}} END {{print n+0}}'", lab, path)
 
     assert printed.split() == [lab.node("w1").endpoint.url, "worker1", "worker1", "manager1", "worker1", "0"]
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("bash", 'eval "$(cat {})"'),
+        ("zsh", 'eval "$(cat {})"'),
+        ("fish", "cat {} | source"),
+        ("tcsh", "eval `cat {}`"),
+    ],
+)
+def test_a_value_comes_through_as_it_is(name: str, line: str, lab: Lab, path: str, tmp_path: Path) -> None:
+    value = '/home/$USER/it\'s `a` "b" !c \\d *?'
+    said = tmp_path / "said"
+    said.write_text(SHELLS[name].setting({"LABCTL_TEST": value}, "labctl env"))
+
+    assert shell(name, f"{line.format(said)}; printenv LABCTL_TEST", lab, path) == f"{value}\n"
 
 
 @pytest.mark.skipif(shutil.which("docker") is None, reason="no Docker CLI here")

@@ -118,7 +118,7 @@ configs: {{site: {{file: conf/site}}}}
 @pytest.mark.parametrize(
     ("service", "told"),
     [
-        ("{image: 'nope/nope:1'}", "it_a: 0 of 1 tasks run; 2 attempts failed: No such image: nope/nope:1"),
+        ("{image: 'nope/nope:1'}", "it_a: 0 of 1 task runs; 2 attempts failed: No such image: nope/nope:1"),
         (
             "{image: 'IMAGE', deploy: {placement: {constraints: [node.labels.x == y]}}}",
             "1 pending: no suitable node (scheduling constraints not satisfied on 3 nodes)",
@@ -129,7 +129,7 @@ configs: {{site: {{file: conf/site}}}}
         ),
         (
             "{image: 'IMAGE', entrypoint: /bin/false, deploy: {restart_policy: {condition: none}}}",
-            "it_a: 0 of 1 tasks run; 1 failed and will not be started again: task: non-zero exit (1)",
+            "it_a: 0 of 1 task runs; 1 failed and will not be started again: task: non-zero exit (1)",
         ),
     ],
     ids=["image", "placement", "memory", "exit"],

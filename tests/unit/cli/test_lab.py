@@ -267,6 +267,19 @@ def test_a_lab_that_is_not_there_need_not_be_removed(labctl: Labctl, empty_engin
     assert "nothing to remove" in outcome.err
 
 
+def test_a_name_that_is_nearly_a_labs_is_no_error_for_down_and_is_told(
+    labctl: Labctl, empty_engine: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for place in ("labctl.lab.lab_names", "labctl.lab.lab.lab_names"):
+        monkeypatch.setattr(place, lambda _: ["demo", "workshop"])
+
+    near, far = labctl("down", "-l", "workshp"), labctl("down", "-l", "xyz")
+
+    assert (near.code, far.code) == (0, 0)
+    assert near.err.splitlines()[1] == "  -> Did you mean workshop? There is: demo, workshop."
+    assert far.err.splitlines() == ["There is no lab xyz: nothing to remove."]
+
+
 @pytest.mark.parametrize("name", ["..", "../..", "/etc", "a/b", "."])
 def test_a_name_that_is_a_path_removes_nothing(labctl: Labctl, empty_engine: None, state: Path, name: str) -> None:
     (state / "labs" / "kept").mkdir(parents=True)

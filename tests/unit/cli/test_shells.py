@@ -75,6 +75,7 @@ def test_each_shell_forgets_in_its_own_words(name: str) -> None:
     [
         ("bash", 'export P="/a \\"b\\" \\$c\\`d"'),
         ("fish", 'set -gx P "/a \\"b\\" \\$c`d";'),
+        ("tcsh", 'setenv P "/a "\\""b"\\"" "\\$"c"\\`"d";'),
         ("powershell", '$Env:P = "/a `"b`" `$c``d"'),
     ],
 )

@@ -31,6 +31,8 @@ def test_a_driver_that_labctl_does_not_know_is_refused_in_one_line(labctl: Labct
         (("create", "--xhyve-memory", "2048", "a"), "No such option '--xhyve-memory'"),
         (("exec", "@worker", "uptime"), ""),
         (("exec", "@worker"), "behind `--`"),
+        (("exec", "--", ""), "behind `--`"),
+        (("exec", "--", " ", "x"), "behind `--`"),
         (("docker",), "what shall docker do"),
         (("ls", "--filter", "colour=red"), "KEY is one of driver"),
         (("ls", "--timeout", "0"), "0 is not in the range"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +12,8 @@ from labctl.backend import FakeBackend, LabRecord
 from labctl.engine.fake import FakeEngine
 from labctl.errors import NotFoundError, UsageError
 from labctl.lab import Context, Lab
-from labctl.lab.copying import LocalPlace, copy, place, split_place
+from labctl.lab.copying import copy, place, split_place
+from labctl.lab.places import LocalPlace, NodePlace
 from labctl.transport import Result
 
 from ..nodes import FakeNode, fake_node
@@ -105,6 +108,59 @@ def test_a_folder_is_copied_whole_and_links_as_what_they_lead_to(tmp_path: Path)
     assert (tmp_path / "to" / "link").read_text() == "1"
 
 
+def test_a_link_that_leads_nowhere_or_in_a_circle_is_left_out_and_told(tmp_path: Path) -> None:
+    source = folder(tmp_path / "from")
+    (source / "nowhere").symlink_to("none")
+    (source / "itself").symlink_to("itself")
+    (source / "sub" / "up").symlink_to("..")
+    os.mkfifo(source / "sub" / "pipe")
+    (source / "twice").symlink_to("sub")
+    told: list[str] = []
+
+    copy(local(source), local(tmp_path / "to"), recursive=True, warn=told.append)
+
+    # What is in `sub` is met twice.
+    assert told == ["left out, for they lead to no file: itself, nowhere, sub/pipe and 3 more"]
+    found = sorted(path.relative_to(tmp_path / "to").as_posix() for path in (tmp_path / "to").rglob("*"))
+    assert found == ["a", "link", "sub", "sub/b", "twice", "twice/b"]
+
+
+def test_a_folder_without_strays_is_copied_in_silence(tmp_path: Path) -> None:
+    copy(local(folder(tmp_path / "from")), local(tmp_path / "to"), recursive=True, warn=pytest.fail)
+
+
+@pytest.mark.parametrize(
+    ("complaints", "names"),
+    [
+        ("", ["nowhere"]),
+        ("find: './self': Too many levels of symbolic links\n", ["nowhere", "self"]),
+        (
+            "find: File system loop detected; './a/x' is part of the same file system loop as './a'.\n",
+            ["a/x", "nowhere"],
+        ),
+    ],
+)
+def test_find_tells_what_a_node_cannot_copy(node: FakeNode, complaints: str, names: list[str]) -> None:
+    shown = (
+        "/bin/sh -c 'cd && exec \"$@\"' sh /bin/sh -c "
+        '\'cd "$1" && LC_ALL=C find -L . ! -type f ! -type d -printf "%P\\0"\' sh site'
+    )
+    node.shell.answers[shown] = Result(shown, 1 if complaints else 0, "nowhere\0", complaints)
+
+    assert NodePlace(node, "site").strays() == names
+
+
+def test_what_else_find_complains_of_is_why_nothing_is_copied(node: FakeNode) -> None:
+    shown = (
+        "/bin/sh -c 'cd && exec \"$@\"' sh /bin/sh -c "
+        '\'cd "$1" && LC_ALL=C find -L . ! -type f ! -type d -printf "%P\\0"\' sh site'
+    )
+    node.shell.answers[shown] = Result(shown, 1, "", "find: './x': Permission denied\n")
+
+    with pytest.raises(UsageError, match=r"worker1:site: './x': Permission denied"):
+        NodePlace(node, "site").strays()
+
+
 def test_a_folder_goes_into_a_folder_and_its_contents_where_a_dot_asks_for_them(tmp_path: Path) -> None:
     source = folder(tmp_path / "from")
     (tmp_path / "to").mkdir()
@@ -131,7 +187,7 @@ def test_with_delta_only_what_differs_is_written(tmp_path: Path) -> None:
 def test_what_cannot_be_meant_is_refused(tmp_path: Path) -> None:
     source = folder(tmp_path / "from")
     file = source / "a"
-    refused: list[tuple[Path | str, Path | str, dict[str, bool], str]] = [
+    refused: list[tuple[Path | str, Path | str, dict[str, Any], str]] = [
         (tmp_path / "none", tmp_path, {}, "there is no such file"),
         (source, tmp_path / "to", {}, "is a folder"),
         (file, f"{tmp_path}/none/", {}, "there is no such folder"),

@@ -242,11 +242,6 @@ def test_an_engine_that_is_frozen_is_told_from_one_that_has_no_majority(monkeypa
     assert "labctl restart manager1" in (caught.value.hint or "")
 
 
-def test_what_is_no_error_of_the_lab_is_raised_as_it_is() -> None:
-    with pytest.raises(AssertionError, match="not scripted"):
-        cluster.working_manager([fake_node("manager1")])
-
-
 def test_the_words_of_the_wire_are_left_out() -> None:
     lost = fake_node("manager1", api={"GET /swarm": NO_LEADER})
 

@@ -171,7 +171,7 @@ def test_an_image_that_is_not_there_ends_the_wait_at_its_second_attempt() -> Non
     assert not judged(one, attempts[0], again).hopeless
     found = judged(one, *attempts, again)
     assert found.hopeless
-    assert str(found) == "web: 0 of 1 tasks run; 2 attempts failed: No such image: nope:1"
+    assert str(found) == "web: 0 of 1 task runs; 2 attempts failed: No such image: nope:1"
 
 
 def test_a_container_that_does_not_start_ends_the_wait_at_its_third_attempt() -> None:

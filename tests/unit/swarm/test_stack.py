@@ -177,7 +177,7 @@ def test_a_removal_waits_for_tasks_and_networks(heard: list[Event]) -> None:
     stacks.remove(node, "web", emit=heard.append, noted=notes.append)
 
     assert heard == [Noted("Removing service web_a")]
-    assert notes == ["1 services are still there", "1 tasks are still stopping"]
+    assert notes == ["1 service is still there", "1 task is still stopping"]
     assert len(deleted) == 1, "a network that tasks held is removed when they are gone"
 
 

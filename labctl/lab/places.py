@@ -1,0 +1,290 @@
+"""A path on this machine or on a node, and what a copy needs of it."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import re
+import tarfile
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence, Set
+from dataclasses import dataclass
+from pathlib import Path
+from stat import S_ISDIR, S_ISREG
+from typing import IO, Protocol
+
+from labctl.errors import CommandFailed, UsageError
+from labctl.node import Node
+from labctl.transport.base import STREAM_LIMIT
+
+__all__ = ["LocalPlace", "NodePlace", "Place", "sum_of"]
+
+CHUNK = 1 << 16
+NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)  # what a link that leads nowhere answers
+LOOP = re.compile(
+    r"find: (?:File system loop detected; )?'(.*?)'(?:: Too many levels of symbolic links| is part of .*)"
+)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What stands at a path: `kind` is file, folder or none, `name` its last part, `mode` its permissions."""
+
+    kind: str
+    name: str = ""
+    mode: int = 0o644
+
+
+class Place(Protocol):
+    """A path on some machine."""
+
+    def __str__(self) -> str: ...
+
+    def look(self) -> Found:
+        """What stands there."""
+        ...
+
+    def below(self, name: str) -> Place:
+        """The place of that name in this folder."""
+        ...
+
+    def read(self) -> Iterator[bytes]:
+        """The file's content."""
+        ...
+
+    def write(self, content: Iterable[bytes], mode: int) -> None:
+        """Write the file, in a folder that is there."""
+        ...
+
+    def sums(self) -> dict[str, str]:
+        """The SHA-256 of each file below the folder, by its path from here."""
+        ...
+
+    def strays(self) -> Sequence[str]:
+        """What is below the folder and cannot be copied: links that lead nowhere or in a circle, sockets, pipes."""
+        ...
+
+    def pack(self, leave_out: Set[str]) -> Iterator[bytes]:
+        """A tar archive of what is below the folder, links followed, without strays and the files named."""
+        ...
+
+    def unpack(self, archive: Iterable[bytes]) -> None:
+        """Unpack such an archive in the folder, which is made where it is missing."""
+        ...
+
+
+@dataclass(frozen=True)
+class LocalPlace:
+    """A path of this machine, as it was typed: a slash at its end means something."""
+
+    typed: str
+
+    def __str__(self) -> str:
+        return self.typed
+
+    @property
+    def path(self) -> Path:
+        """The path itself."""
+        return Path(self.typed).expanduser()
+
+    def look(self) -> Found:
+        """What stands there."""
+        if not self.path.exists():
+            return Found("none")
+        kind = "folder" if self.path.is_dir() else "file"
+        return Found(kind, self.path.resolve().name, self.path.stat().st_mode & 0o777)
+
+    def below(self, name: str) -> Place:
+        """The place of that name in this folder."""
+        return LocalPlace(str(self.path / name))
+
+    def read(self) -> Iterator[bytes]:
+        """The file's content."""
+        with _told(self.path), self.path.open("rb") as file:
+            yield from _chunks(file)
+
+    def write(self, content: Iterable[bytes], mode: int) -> None:
+        """Write the file."""
+        with _told(self.path):
+            with self.path.open("wb") as file:
+                for chunk in content:
+                    file.write(chunk)
+            self.path.chmod(mode)
+
+    def sums(self) -> dict[str, str]:
+        """The SHA-256 of each file below."""
+        below = _below(self.path)
+        return {
+            name: sum_of(LocalPlace(str(path)).read()) for name, path in below if path is not None and path.is_file()
+        }
+
+    def strays(self) -> list[str]:
+        """What cannot be copied."""
+        with _told(self.path):
+            return sorted(name for name, path in _below(self.path) if path is None)
+
+    def pack(self, leave_out: Set[str]) -> Iterator[bytes]:
+        """A tar archive of what is below."""
+        with tempfile.TemporaryFile() as packed, _told(self.path):
+            with tarfile.open(fileobj=packed, mode="w", dereference=True) as archive:
+                archive.add(self.path, ".", recursive=False)
+                for name, path in _below(self.path):
+                    if path is not None and name not in leave_out:
+                        archive.add(path, f"./{name}", recursive=False)
+            packed.seek(0)
+            yield from _chunks(packed)
+
+    def unpack(self, archive: Iterable[bytes]) -> None:
+        """Unpack an archive in the folder."""
+        with tempfile.TemporaryFile() as packed, _told(self.path):
+            for chunk in archive:
+                packed.write(chunk)
+            packed.seek(0)
+            self.path.mkdir(exist_ok=True)
+            with tarfile.open(fileobj=packed) as found:
+                found.extractall(self.path, filter="data")
+
+
+@dataclass(frozen=True)
+class NodePlace:
+    """A path on a node: from the home of `user`, who is root where not said."""
+
+    node: Node
+    path: str
+    user: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.node.name}:{self.path}"
+
+    def look(self) -> Found:
+        """What stands there."""
+        script = 'test -e "$1" || exit 44; test -d "$1" && echo folder || echo file; stat -Lc %a "$1"; realpath "$1"'
+        result = self.node.run(self._argv("/bin/sh", "-c", script, "sh", self.path))
+        if result.code == 44:
+            return Found("none")
+        lines = result.stdout.splitlines()
+        if not result.ok or len(lines) != 3:
+            raise UsageError(f"{self}: {result.stderr.strip() or 'cannot be looked at'}")
+        return Found(lines[0], lines[2].rpartition("/")[2], int(lines[1], 8) & 0o777)
+
+    def below(self, name: str) -> Place:
+        """The place of that name in this folder."""
+        return NodePlace(self.node, name if self.path == "." else f"{self.path.rstrip('/')}/{name}", self.user)
+
+    def read(self) -> Iterator[bytes]:
+        """The file's content."""
+        return self._stream("cat", "--", self.path)
+
+    def write(self, content: Iterable[bytes], mode: int) -> None:
+        """Write the file."""
+        script = 'cat > "$1" && chmod "$2" "$1"'
+        _run(self._stream("/bin/sh", "-c", script, "sh", self.path, f"{mode:o}", stdin=content))
+
+    def sums(self) -> dict[str, str]:
+        """The SHA-256 of each file below."""
+        # What find complains of is told by `strays`.
+        script = 'cd "$1" && { find -L . -type f -exec sha256sum -z {} + 2>/dev/null || :; }'
+        said = b"".join(self._stream("/bin/sh", "-c", script, "sh", self.path)).decode(errors="surrogateescape")
+        pairs = (line.split("  ./", 1) for line in said.split("\0") if line)
+        return {path: sum_ for sum_, path in pairs}
+
+    def strays(self) -> list[str]:
+        """What cannot be copied."""
+        script = 'cd "$1" && LC_ALL=C find -L . ! -type f ! -type d -printf "%P\\0"'
+        result = self.node.run(self._argv("/bin/sh", "-c", script, "sh", self.path), limit=STREAM_LIMIT)
+        complaints = [(line, LOOP.fullmatch(line)) for line in result.stderr.splitlines()]
+        for line, circle in complaints:
+            if circle is None:
+                raise UsageError(f"{self}: {_reason(line)}")
+        circles = [circle[1].removeprefix("./") for _, circle in complaints if circle is not None]
+        return sorted({*filter(None, result.stdout.split("\0")), *circles})
+
+    def pack(self, leave_out: Set[str]) -> Iterator[bytes]:
+        """A tar archive of what is below."""
+        # find notices links that lead in a circle, tar does not. What is left out is told by a file: a command line
+        # has a limit.
+        names = "".join(f"./{path}\0" for path in leave_out).encode(errors="surrogateescape")
+        script = (
+            'skip=$(mktemp) && head -c "$2" > "$skip" && cd "$1" && '
+            'find -L . "(" -type f -o -type d ")" -print0 2>/dev/null | '
+            'tar -h --null --no-recursion -T - --no-wildcards --anchored -X "$skip" -cf -; '
+            'code=$?; rm -f "$skip"; exit $code'
+        )
+        return self._stream("/bin/sh", "-c", script, "sh", self.path, str(len(names)), stdin=[names])
+
+    def unpack(self, archive: Iterable[bytes]) -> None:
+        """Unpack an archive in the folder."""
+        script = 'mkdir -p "$1" && tar -C "$1" --no-same-owner -xf -'
+        _run(self._stream("/bin/sh", "-c", script, "sh", self.path, stdin=archive))
+
+    def _argv(self, *command: str) -> list[str]:
+        prefix = f"cd ~{self.user} && exec runuser -u {self.user} --" if self.user else "cd && exec"
+        return ["/bin/sh", "-c", f'{prefix} "$@"', "sh", *command]
+
+    def _stream(self, *command: str, stdin: Iterable[bytes] = ()) -> Iterator[bytes]:
+        try:
+            yield from self.node.stream(self._argv(*command), stdin=stdin)
+        except CommandFailed as failed:
+            raise UsageError(f"{self}: {_reason(failed.result.stderr)}") from failed
+
+
+def sum_of(content: Iterable[bytes]) -> str:
+    """The SHA-256 of a content."""
+    sum_ = hashlib.sha256()
+    for chunk in content:
+        sum_.update(chunk)
+    return sum_.hexdigest()
+
+
+@contextlib.contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Turn this machine's refusals into a line with the path."""
+    try:
+        yield
+    except tarfile.TarError as problem:
+        raise UsageError(f"{path}: {problem}") from problem
+    except OSError as problem:
+        raise UsageError(f"{problem.filename or path}: {problem.strerror or problem}") from problem
+
+
+def _below(folder: Path) -> Iterator[tuple[str, Path | None]]:
+    """Each path below the folder, links followed, by its name from there: folders first; None for a stray."""
+    todo = [("", folder, frozenset([_identity(folder)]))]
+    while todo:
+        above, here, around = todo.pop()
+        for path in sorted(here.iterdir()):
+            name = f"{above}{path.name}"
+            try:
+                found = path.stat()
+            except OSError as problem:
+                if problem.errno not in NOWHERE:
+                    raise
+                yield name, None
+                continue
+            if S_ISDIR(found.st_mode) and _identity(path) not in around:
+                todo.append((f"{name}/", path, around | {_identity(path)}))
+                yield name, path
+            else:
+                yield name, path if S_ISREG(found.st_mode) else None
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    found = folder.stat()
+    return found.st_dev, found.st_ino
+
+
+def _run(output: Iterator[bytes]) -> None:
+    for _ in output:
+        pass
+
+
+def _reason(stderr: str) -> str:
+    """The last line, without what says which program of ours complained."""
+    line = (stderr.strip() or "it printed nothing").splitlines()[-1]
+    return re.sub(r"^(?:sh: \d+: |cat: |tar: |find: )+", "", line)
+
+
+def _chunks(file: IO[bytes]) -> Iterator[bytes]:
+    while chunk := file.read(CHUNK):
+        yield chunk
