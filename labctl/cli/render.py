@@ -125,7 +125,8 @@ class TerminalRenderer:
                 self._console.print(sign, style=style, end=" ")
                 told = f"  {event.note}" if event.note and event.ok else ""
                 self._line(f"{event.step} {event.seconds:.1f} s{told}")
-            case events.NodeReady() | events.NodeJoined():
+            case events.NodeReady() | events.NodeJoined() if self._status is not None:
+                # Only while a step goes on: what is said after its end by a node that nobody waits for is a line.
                 self._spin(f"{self._head} … {text_of(event, verbose=False).strip()}")
             case events.Warned(text):
                 self._console.print("warning:", style="yellow", end=" ")

@@ -208,7 +208,7 @@ class NodePlace:
         script = (
             'skip=$(mktemp) && head -c "$2" > "$skip" && cd "$1" && '
             'find -L . "(" -type f -o -type d ")" -print0 2>/dev/null | '
-            'tar -h --null --no-recursion -T - --no-wildcards --anchored -X "$skip" -cf -; '
+            'tar -h --null --no-recursion --no-wildcards --anchored -X "$skip" -T - -cf -; '
             'code=$?; rm -f "$skip"; exit $code'
         )
         return self._stream("/bin/sh", "-c", script, "sh", self.path, str(len(names)), stdin=[names])

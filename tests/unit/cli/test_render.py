@@ -108,6 +108,19 @@ def test_on_a_terminal_finished_steps_stay_as_lines(capsys: pytest.CaptureFixtur
     assert kept == ["✓ Nodes 2.0 s  4 engines answer", "✗ Swarm 0.5 s", "warning: careful"]
 
 
+def test_a_node_that_comes_up_after_its_step_leaves_no_spinner_behind(capsys: pytest.CaptureFixture[str]) -> None:
+    draw = TerminalRenderer()
+    for event in (
+        events.StepStarted("Nodes", 1, 2),
+        events.StepFinished("Nodes", 1, 2, 0.4, ok=False),
+        events.NodeReady("worker1", "26.1.5"),
+    ):
+        draw(event)
+
+    kept = [line.rstrip() for line in capsys.readouterr().err.splitlines() if line.strip()]
+    assert kept == ["✗ Nodes 0.4 s", "  worker1 is up (engine 26.1.5)"]
+
+
 def test_what_is_told_is_never_taken_for_markup(capsys: pytest.CaptureFixture[str]) -> None:
     draw = TerminalRenderer()
     draw(events.Noted("[red]not red[/red] [/]"))
