@@ -59,7 +59,7 @@ class Engine(ImageCalls):
             missing = [path.name for path in (certificate, key, authority) if not path.exists()]
             if missing:
                 raise HostError(
-                    f"{self.where} wants a key, and {', '.join(missing)} is not in {folder}",
+                    f"keys are missing in {folder}: {', '.join(missing)}",
                     hint=keys_hint(),
                 )
             tls = TLSConfig(client_cert=(str(certificate), str(key)), ca_cert=str(authority), verify=True)

@@ -15,7 +15,7 @@ from labctl.lab.context import Context
 from labctl.lab.form import wait_engine
 from labctl.lab.gossip import meet
 from labctl.lab.members import leave_swarm, strike_off
-from labctl.lab.standing import gone_nodes
+from labctl.lab.standing import gone_nodes, refuse_without_keys
 from labctl.lab.verify import verify
 from labctl.node import Node
 from labctl.spec import expand, labels, select
@@ -156,6 +156,7 @@ class Lab:
 
     def start(self, nodes: Sequence[Node] = ()) -> str:
         """Start the nodes all at once, and try the lab with them. Returns what was tried."""
+        refuse_without_keys(self.name, self.nodes)
         steps = Steps(self.context.emit, total=3)
         chosen = list(nodes or self.nodes)
         with lab_lock(self.name):
@@ -190,6 +191,7 @@ class Lab:
         `gone` are those that have none any more. `force` removes one that cannot leave in order too.
         Raises UsageError when no node, or no manager, would stay.
         """
+        refuse_without_keys(self.name, self.nodes)
         names = {*(node.name for node in nodes), *gone}
         stay = [node for node in self.nodes if node.name not in names]
         if not stay:

@@ -14,7 +14,7 @@ from labctl.node import Node
 if TYPE_CHECKING:
     from labctl.spec import NodeSpec
 
-__all__ = ["gone_nodes", "has_lost_network", "refuse_too_many_cpus", "refuse_unsound"]
+__all__ = ["gone_nodes", "has_lost_network", "refuse_too_many_cpus", "refuse_unsound", "refuse_without_keys"]
 
 # What `up` would make anew where it is missing, and what the nodes that stand would then not know.
 KEYS = ("ca.pem", "ca-key.pem", "id_ed25519", "ssh_host_ed25519_key")
@@ -23,17 +23,22 @@ LEAST_CPUS = 0.01  # the engine's own limit
 
 def refuse_unsound(record: LabRecord, nodes: Sequence[Node]) -> None:
     """Raise LabError for a lab of these nodes that cannot be changed from here: its keys or its network are gone."""
-    folder = next((node.endpoint.tls for node in nodes if node.endpoint.tls is not None), None)
-    missing = [name for name in KEYS if folder is not None and not (folder / name).exists()]
-    if missing:
-        raise LabError(
-            f"lab {record.name} stands, and {', '.join(missing)} of its keys {_are(missing)} not in {folder}",
-            hint=keys_hint(record.name),
-        )
+    refuse_without_keys(record.name, nodes)
     if has_lost_network(record, nodes):
         raise LabError(
             f"the network of lab {record.name} is gone, and with it the way from node to node",
             hint=f"`labctl down -l {record.name}` and `labctl up -l {record.name}` make the lab anew.",
+        )
+
+
+def refuse_without_keys(lab: str, nodes: Sequence[Node]) -> None:
+    """Raise LabError for a lab whose keys are not here: nobody could ask its engines whether a change was well."""
+    folder = next((node.endpoint.tls for node in nodes if node.endpoint.tls is not None), None)
+    missing = [name for name in KEYS if folder is not None and not (folder / name).exists()]
+    if missing:
+        raise LabError(
+            f"lab {lab} stands, and {', '.join(missing)} of its keys {_are(missing)} not in {folder}",
+            hint=keys_hint(lab),
         )
 
 

@@ -6,6 +6,7 @@ import queue
 import threading
 import time
 
+from labctl.engine.client import client_class
 from labctl.errors import EngineRefused, EngineUnreachable, LabctlError
 from labctl.node import Node
 
@@ -18,7 +19,7 @@ class Asked:
     def __init__(self, node: Node) -> None:
         self.node = node
         self.over = False
-        self.connected = False
+        self._connected = False
         self.can_decide = False  # only a manager of a swarm that has a leader answers
         self.problem: LabctlError | None = None
 
@@ -26,7 +27,7 @@ class Asked:
         """Ask, and remember what came of it."""
         try:
             self.node.engine.connect()
-            self.connected = True
+            self._connected = True
             self.node.engine.get_json("/swarm")
             self.can_decide = True
         except LabctlError as problem:
@@ -36,7 +37,7 @@ class Asked:
 
     def silent(self, seconds: float) -> LabctlError:
         """What its silence for so long means."""
-        if self.connected:
+        if self._connected:
             return EngineRefused(f"it reaches no majority of the managers within {seconds:g} s", status=503)
         return EngineUnreachable(
             f"the engine of {self.node.name} gives no answer within {seconds:g} s",
@@ -48,6 +49,7 @@ class Asking:
     """The nodes that were asked so far, and the wait for their answers."""
 
     def __init__(self) -> None:
+        client_class()  # its import shall not be taken for an engine's silence
         self.asked: list[Asked] = []
         self._answers: queue.SimpleQueue[Asked] = queue.SimpleQueue()
 
@@ -86,11 +88,6 @@ class Asking:
     def is_over(self) -> bool:
         """Whether all have answered."""
         return all(one.over for one in self.asked)
-
-    @property
-    def managers_there(self) -> int:
-        """How many of those that were made as managers have an engine that answers."""
-        return sum(one.node.is_manager and one.connected for one in self.asked)
 
     def problems(self, seconds: float) -> list[tuple[Node, LabctlError]]:
         """Why each of them cannot decide; they were waited for that long."""

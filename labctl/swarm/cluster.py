@@ -128,11 +128,11 @@ def working_manager(
     if found := asking.wait(began + soon - time.monotonic()):
         return found
     # Managers choose a leader when most of them are there to vote.
-    may_elect = 2 * asking.managers_there > sum(node.is_manager for node in nodes)
+    may_elect = 2 * sum(node.is_manager for node in running) > sum(node.is_manager for node in nodes)
     if may_elect and longest > soon:
         soon = longest
         if noted is not None and not asking.is_over:
-            noted(f"no manager answers yet: they may be choosing a leader, which takes up to {ELECTION_LIMIT:g} s")
+            noted(f"no manager answers yet: they may be choosing a leader, and have {ELECTION_LIMIT:g} s for it")
         if found := asking.wait(began + longest - time.monotonic()):
             return found
     raise _no_manager(nodes, asking.problems(soon), may_elect=may_elect)
@@ -156,7 +156,7 @@ def _no_manager(nodes: Sequence[Node], problems: Sequence[tuple[Node, LabctlErro
             lost = lost or problem.status in (500, 503)
             reasons.append(f"{node.name}: {RPC.sub('', problem.message)}")
     down = [f"{node.name} is {node.state}" for node in nodes if node.is_manager and not node.is_running]
-    said = "; ".join([*reasons, *down]) or "there is no manager"
+    said = "; ".join(dict.fromkeys([*reasons, *down])) or "there is no manager"
     mend = next(filter(None, mends), None)
     if lost:
         return QuorumLost(f"no manager can change the swarm: {said}", hint=mend or _quorum_mend(may_elect=may_elect))

@@ -122,8 +122,10 @@ class DockerExec:
 
     def _outcome(self, argv: list[str], env: Mapping[str, str] | None, stop: Stop | None) -> ExecOutcome:
         if stop is None:
-            with self._attached(argv, stdin=False, env=env) as attached:
-                return attached.outcome()
+            try:
+                return self._engine.execute(self._container, argv, env=env)
+            except EngineRefused as refused:
+                raise self._why(refused) from refused
         noted = Noted()
         with (
             self._attached(noted.starting(argv), stdin=False, env=env) as attached,

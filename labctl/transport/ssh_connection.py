@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from labctl.engine.errors import keys_hint
 from labctl.errors import HostError, LabError, NodeDown
 from labctl.transport.known_hosts import HostKey, KnownHosts, entry_name
 
@@ -272,7 +273,7 @@ def _user_key(login: Login) -> paramiko.PKey:
     except (OSError, ValueError, TypeError, paramiko.SSHException) as problem:
         raise LabError(
             f"the SSH key {login.key} cannot be read: {_reason(problem)}",
-            hint="`labctl down` and `labctl up` make the lab, and its keys, anew.",
+            hint=keys_hint(),
         ) from problem
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from labctl.backend import FakeBackend, LabRecord
+from labctl.engine import Endpoint
 from labctl.engine.fake import Answer, Asked, FakeEngine
 from labctl.errors import LabError, NotFoundError, UsageError
 from labctl.lab import Context, Lab, find_lab, lab_names
@@ -183,3 +185,14 @@ def test_a_node_that_is_gone_is_taken_out_of_the_spec_and_off_the_swarms_list(
     found = lab.backend.find("demo")
     assert found is not None and found.spec is not None
     assert [node.name for node in found.spec.all_nodes()] == ["manager1", "worker1"]
+
+
+def test_a_lab_whose_keys_are_not_here_is_neither_started_nor_made_smaller(tmp_path: Path) -> None:
+    def elsewhere(name: str) -> Node:
+        return replace(fake_node(name, state="exited"), endpoint=Endpoint("tcp://127.0.0.1:1", tmp_path / "none"))
+
+    lab = lab_of(elsewhere("manager1"), elsewhere("worker1"))
+
+    for change in (lab.start, lambda: lab.remove_nodes([lab.node("worker1")], force=True)):
+        with pytest.raises(LabError, match=r"lab demo stands, and ca\.pem, .* of its keys are not in"):
+            change()
