@@ -9,18 +9,26 @@ from typing import Protocol, TypeVar
 
 from labctl.errors import WaitTimeout
 
-__all__ = ["Clock", "FakeClock", "Pending", "SystemClock", "patience", "stretched", "wait_until"]
+__all__ = ["Clock", "FakeClock", "Pending", "SystemClock", "allow_for", "patience", "stretched", "wait_until"]
 
 T = TypeVar("T")
 MOST_PATIENCE = 100.0
 
+_slowness = 1.0
+
 
 def patience() -> float:
-    """By how much every limit is stretched: `$LABCTL_PATIENCE`, for machines that are emulated or very busy; else 1."""
+    """By how much every limit is stretched: `$LABCTL_PATIENCE` where it is said, else what `allow_for` was told."""
     try:
-        return min(max(1.0, float(os.environ.get("LABCTL_PATIENCE", "1"))), MOST_PATIENCE)
-    except ValueError:
-        return 1.0
+        return min(max(1.0, float(os.environ["LABCTL_PATIENCE"])), MOST_PATIENCE)
+    except (KeyError, ValueError):
+        return _slowness
+
+
+def allow_for(slowness: float) -> None:
+    """Stretch every limit of this process from now on, for a lab whose machines are that many times slower."""
+    global _slowness  # a limit belongs to no object, and a slow lab concerns them all
+    _slowness = min(max(1.0, slowness), MOST_PATIENCE)
 
 
 def stretched(limit: float) -> float:

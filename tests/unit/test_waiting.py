@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from labctl.errors import LabError, WaitTimeout
-from labctl.waiting import FakeClock, Pending, SystemClock, stretched, wait_until
+from labctl.waiting import FakeClock, Pending, SystemClock, allow_for, stretched, wait_until
 
 
 def answers_after(looks: int) -> Callable[[], str]:
@@ -154,3 +154,16 @@ def test_patience_stretches_a_limit_and_never_shortens_it(
     assert stretched(10.0) == limit
     with pytest.raises(WaitTimeout, match=f"after {limit:g} s"):
         wait_until("it", never, limit=10, clock=FakeClock())
+
+
+def test_a_slow_lab_is_allowed_for_unless_somebody_said_how_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LABCTL_PATIENCE", raising=False)
+    try:
+        allow_for(3)
+        assert stretched(10) == 30
+        monkeypatch.setenv("LABCTL_PATIENCE", "1")
+        assert stretched(10) == 10
+    finally:
+        allow_for(1)
+    monkeypatch.delenv("LABCTL_PATIENCE")
+    assert stretched(10) == 10

@@ -25,7 +25,7 @@ from labctl.spec.addresses import gateway
 from labctl.state import lab_dir, lab_path, labs_of_machines
 from labctl.transport.known_hosts import KnownHosts, entry_name
 from labctl.transport.ssh import Ssh
-from labctl.waiting import Pending, wait_until
+from labctl.waiting import Pending, allow_for, wait_until
 
 if TYPE_CHECKING:
     from labctl.spec import LabSpec, Role
@@ -35,6 +35,7 @@ __all__ = ["VagrantBackend"]
 USER = "vagrant"
 # Vagrant gives up at its own boot_timeout (600 s in the Vagrantfile) and says why; this is a little more.
 BOOT_LIMIT = 660.0
+EMULATION = 3.0  # how much slower than a container an emulated machine is at most of what a lab waits for
 FIRST_LOGIN = 60.0  # seconds that a machine which takes connections may refuse a login, while it makes its keys
 # Vagrant's words for what a machine does, in ours.
 STATES = {"running": "running", "saved": "paused", "paused": "paused", "suspended": "paused", "not_created": "gone"}
@@ -81,6 +82,8 @@ class VagrantBackend:
         known = VmLab.load(lab)
         if known is None:
             return None
+        if known.is_emulated:
+            allow_for(EMULATION)
         states = self._states(known)
         nodes = [self._node(known, machine, states[machine.name]) for machine in known.nodes]
         return LabRecord(
@@ -104,7 +107,10 @@ class VagrantBackend:
         (folder / "consoles").mkdir(parents=True, exist_ok=True)
         shutil.copyfile(asset("Vagrantfile"), folder / "Vagrantfile")
         lab = known or VmLab(spec.name, self._provider, subnet, management=self._management)
-        replace(lab, spec=_as_json(spec), box=lab.box or self._box, driver=lab.driver or self._driver).save()
+        lab = replace(lab, spec=_as_json(spec), box=lab.box or self._box, driver=lab.driver or self._driver)
+        lab.save()
+        if lab.is_emulated:
+            allow_for(EMULATION)
 
     def remember(self, spec: LabSpec) -> None:
         """Note the spec in the lab's folder."""

@@ -85,6 +85,11 @@ class VmLab:
         """The lab without a machine."""
         return replace(self, nodes=tuple(node for node in self.nodes if node.name != name))
 
+    @property
+    def is_emulated(self) -> bool:
+        """Whether the machines have no processor of the host's own."""
+        return self.driver.get("driver") == "qemu"
+
     def machine(self, name: str) -> Machine | None:
         """The machine of a node."""
         return next((node for node in self.nodes if node.name == name), None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from labctl.backend.vagrant.tool import Tool
 from labctl.errors import HostError, LabError
 from labctl.spec import LabSpec, NodeSpec
 from labctl.state import lab_dir, labs_of_machines
+from labctl.waiting import allow_for, stretched
 
 SUBNET = "192.168.57.0/24"
 
@@ -54,6 +56,20 @@ def vagrant_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -
 def test_a_lab_is_read_as_it_was_written(lab: VmLab) -> None:
     assert VmLab.load("demo") == lab
     assert labs_of_machines() == ["demo"]
+
+
+@pytest.mark.parametrize(("driver", "factor"), [("qemu", 3), ("kvm", 1)])
+def test_emulated_machines_are_given_more_time(
+    lab: VmLab, driver: str, factor: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vagrant_that(tmp_path, monkeypatch, "exit 1")
+    monkeypatch.delenv("LABCTL_PATIENCE", raising=False)
+    replace(lab, driver={"driver": driver}, nodes=()).save()
+    try:
+        assert VagrantBackend().find("demo") is not None
+        assert stretched(10) == 10 * factor
+    finally:
+        allow_for(1)
 
 
 def test_the_vagrantfile_is_told_all_it_needs(lab: VmLab) -> None:
