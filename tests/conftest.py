@@ -34,13 +34,15 @@ def own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def ctrl_c_is_heard() -> None:
+def signals_are_heard() -> None:
     """Let the commands that tests start be interrupted.
 
-    A shell starts what runs in its background with Ctrl-C ignored, and every child inherits that.
+    A shell starts what runs in its background with Ctrl-C ignored, nohup with SIGHUP, and every child inherits that.
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")
