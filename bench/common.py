@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import docker
@@ -58,10 +59,10 @@ def remove_labelled(value: str) -> float:
     return time.monotonic() - began
 
 
-def timed(command: Sequence[str]) -> float:
+def timed(command: Sequence[str], *, cwd: Path | None = None) -> float:
     """Run a command that must succeed and return its seconds, from the shell's point of view."""
     began = time.monotonic()
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
     took = time.monotonic() - began
     if done.returncode != 0:
         raise SystemExit(f"{' '.join(command)} exited {done.returncode}:\n{done.stdout}\n{done.stderr}")

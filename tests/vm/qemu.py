@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import IO
 
 from labctl.images.box import Box
 
@@ -42,11 +43,11 @@ class Machine:
             time.sleep(0.2)
         raise AssertionError(f"no SSH banner within {limit:.0f} s; the console's end: {self.said()[-2000:]}")
 
-    def run(self, script: str, limit: float = 180.0) -> str:
+    def run(self, script: str, limit: float = 180.0, stdin: int | IO[bytes] = subprocess.DEVNULL) -> str:
         """Run a script as root, which must end well; returns what it printed."""
         command = ["ssh", "-i", str(self.key), "-p", str(self.port), "-o", "BatchMode=yes", "-o", "LogLevel=ERROR"]
         command += ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "root@127.0.0.1", script]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=limit)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=limit, stdin=stdin)
         assert done.returncode == 0, f"{script}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
@@ -68,7 +69,7 @@ def direct_boot(box: Box, public_key: str) -> list[str]:
 
 @contextlib.contextmanager
 def booted(
-    disk: Path, folder: Path, *words: str, key: Path, interface: str = "virtio", memory: int = 1024
+    disk: Path, folder: Path, *words: str, key: Path, interface: str = "virtio", memory: int = 1024, processors: int = 1
 ) -> Iterator[Machine]:
     """Start a machine from an overlay over the disk, and end it afterwards."""
     with socket.socket() as probe:
@@ -76,7 +77,8 @@ def booted(
         port = probe.getsockname()[1]
     console = folder / "console.log"
     command: Sequence[str] = [
-        "qemu-system-x86_64", "-accel", "tcg", "-cpu", "qemu64", "-m", str(memory), "-display", "none", "-nodefaults",
+        "qemu-system-x86_64", "-accel", "tcg", "-cpu", "qemu64", "-m", str(memory), "-smp", str(processors),
+        "-display", "none", "-nodefaults",
         "-serial", f"file:{console}", "-drive", f"file={overlay(disk, folder)},if={interface},cache=unsafe",
         "-netdev", f"user,id=net0,hostfwd=tcp:127.0.0.1:{port}-:22", "-device", "virtio-net-pci,netdev=net0",
         "-device", "virtio-rng-pci", *words,

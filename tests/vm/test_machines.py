@@ -17,6 +17,8 @@ import pytest
 from labctl.engine import host_endpoint
 from labctl.lab import Lab, find_lab, open_context
 from labctl.state import lab_path, machines_path
+from labctl.transport import Transport
+from tests.contract.transport_contract import TransportContract
 
 pytestmark = [
     pytest.mark.vm,
@@ -210,3 +212,11 @@ def test_another_provider_or_backend_is_refused(lab: Lab) -> None:
 def test_the_hosts_engine_is_this_machines() -> None:
     """The registry beside the machines needs one."""
     assert host_endpoint().url
+
+
+class TestTransport(TransportContract):
+    """What a command on a machine may count on: the same as on a container."""
+
+    @pytest.fixture
+    def transport(self, lab: Lab) -> Transport:
+        return lab.node("worker1").transport
