@@ -92,11 +92,13 @@ def _converged(engine: Engine, nodes: Sequence[Node], note: Callable[[str], None
     view = SwarmView(engine)
 
     def look() -> list[Task]:
-        tasks = view.tasks([NAME], running=True)
-        running = [task for task in tasks if task.state == "running"]
+        # With those that were given up: one that fails is replaced at once, and the reason goes with it.
+        tasks = view.tasks([NAME])
+        running = [task for task in tasks if task.desired == task.state == "running"]
         if len({task.node_id for task in running}) >= len(nodes):
             return running
-        reasons = sorted({task.reason for task in tasks if task.reason} | {t.state for t in tasks if t not in running})
+        waiting = {task.state for task in tasks if task.desired == "running" and task not in running}
+        reasons = [*sorted(waiting), *sorted({task.reason for task in tasks if task.reason})]
         probes = counted(len(nodes), "probe runs", "probes run")
         raise Pending(f"{len(running)} of {probes}; {'; '.join(reasons) or 'none is planned'}")
 

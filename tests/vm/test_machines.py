@@ -6,7 +6,6 @@ import json
 import secrets
 import shutil
 import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -16,24 +15,17 @@ import pytest
 
 from labctl.engine import host_endpoint
 from labctl.lab import Lab, find_lab, open_context
-from labctl.state import lab_path, machines_path
+from labctl.state import machines_path
 from labctl.transport import Transport
 from tests.contract.transport_contract import TransportContract
+from tests.vm.typed import UP_LIMIT, left_of, run, virsh
 
 pytestmark = [
     pytest.mark.vm,
     pytest.mark.timeout(900),
     pytest.mark.skipif(shutil.which("vagrant") is None, reason="needs Vagrant: labctl doctor --backend vagrant --fix"),
 ]
-LABCTL = str(Path(sys.executable).with_name("labctl"))
-UP_LIMIT = 900  # seconds; two emulated machines on two busy cores
-
 Labctl = Callable[..., subprocess.CompletedProcess[str]]
-
-
-def run(*words: str, limit: float = 300) -> subprocess.CompletedProcess[str]:
-    """Type a command, and return how it ended."""
-    return subprocess.run([LABCTL, *words], capture_output=True, text=True, check=False, timeout=limit)
 
 
 @pytest.fixture(scope="module")
@@ -54,9 +46,7 @@ def lab(name: str) -> Iterator[Lab]:
     finally:
         gone = run("down", "-l", name)
         assert gone.returncode == 0, gone.stderr
-        assert not lab_path(name).exists()
-        assert name not in virsh("list", "--all", "--name") + virsh("net-list", "--all", "--name")
-        assert name not in subprocess.run(["docker", "ps", "-a"], capture_output=True, text=True, check=True).stdout
+        assert not left_of(name)
 
 
 @pytest.fixture(scope="module")
@@ -67,11 +57,6 @@ def labctl(lab: Lab) -> Labctl:
         return run(*words[:1], "-l", lab.name, *words[1:], limit=limit)
 
     return call
-
-
-def virsh(*words: str) -> str:
-    """Ask libvirt, beside Vagrant."""
-    return subprocess.run(["virsh", "-c", "qemu:///system", *words], capture_output=True, text=True, check=True).stdout
 
 
 def test_the_swarm_is_formed_on_the_labs_own_network(lab: Lab) -> None:

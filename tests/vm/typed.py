@@ -1,0 +1,40 @@
+"""labctl and virsh, typed as a user types them, and what a lab of machines may not leave behind."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from labctl.state import lab_path
+
+__all__ = ["LABCTL", "UP_LIMIT", "left_of", "run", "virsh"]
+
+LABCTL = str(Path(sys.executable).with_name("labctl"))
+UP_LIMIT = 900  # seconds; two emulated machines on two busy cores
+
+
+def run(*words: str, limit: float = 300, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Type a command, and return how it ended."""
+    env = os.environ | environment
+    done = subprocess.run([LABCTL, *words], capture_output=True, text=True, check=False, timeout=limit, env=env)
+    assert "Traceback" not in done.stderr, done.stderr
+    return done
+
+
+def virsh(*words: str) -> str:
+    """Ask libvirt, beside Vagrant."""
+    return subprocess.run(["virsh", "-c", "qemu:///system", *words], capture_output=True, text=True, check=True).stdout
+
+
+def left_of(name: str) -> str:
+    """What is left of a lab that is to be gone; empty for nothing."""
+    there = {
+        "machines": virsh("list", "--all", "--name"),
+        "networks": virsh("net-list", "--all", "--name"),
+        "disks": virsh("vol-list", "default"),
+        "containers": subprocess.run(["docker", "ps", "-a"], capture_output=True, text=True, check=True).stdout,
+    }
+    left = [f"{what}: {said}" for what, said in there.items() if name in said]
+    return "\n".join([*left, *([str(lab_path(name))] if lab_path(name).exists() else [])])
