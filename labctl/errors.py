@@ -139,7 +139,8 @@ class NodeDown(LabError):
     """The node is not running."""
 
     def __init__(self, node: str, state: str) -> None:
-        super().__init__(f"node {node} is {state}", hint=f"`labctl start {node}` starts it again.")
+        verb, does = ("resume", "lets it go on") if state == "paused" else ("start", "starts it again")
+        super().__init__(f"node {node} is {state}", hint=f"`labctl {verb} {node}` {does}.")
         self.node = node
 
 

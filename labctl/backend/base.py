@@ -13,7 +13,7 @@ from labctl.node import Node
 if TYPE_CHECKING:
     from labctl.spec import LabSpec, NodeSpec
 
-__all__ = ["Backend", "LabRecord", "NodePlan", "Place", "in_order"]
+__all__ = ["Backend", "LabRecord", "NodePlan", "Place", "Snapshot", "in_order"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,15 @@ class LabRecord:
     def spec(self) -> LabSpec | None:
         """What the lab shall be; None when its label is gone or unreadable."""
         return self.read_spec()
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What a lab's machines were at one moment, their memory included. `taken` is in seconds since 1970."""
+
+    name: str
+    taken: float
+    nodes: tuple[str, ...]
 
 
 class Backend(Protocol):
@@ -105,7 +114,7 @@ class Backend(Protocol):
         ...
 
     def start(self, node: Node) -> Node:
-        """Start a node that is stopped, and return it as it now is."""
+        """Start a node that is stopped, or let one that is suspended go on, and return it as it now is."""
         ...
 
     def stop(self, node: Node, *, grace: int = 10) -> None:
@@ -116,8 +125,35 @@ class Backend(Protocol):
         """Pull the plug."""
         ...
 
+    def suspend(self, node: Node) -> None:
+        """Let a node that runs stand still, with all that runs on it."""
+        ...
+
+    def resume(self, node: Node) -> Node:
+        """Let a node that is suspended go on, its clock right, and return it as it now is."""
+        ...
+
+    def snapshots(self, lab: str) -> list[Snapshot]:
+        """The lab's snapshots, oldest first. Raises UsageError, as all on snapshots, where there can be none."""
+        ...
+
+    def save_snapshot(self, lab: str, name: str) -> None:
+        """Keep what the lab's machines, all of them suspended, are now. One that fails half-way leaves nothing."""
+        ...
+
+    def restore_snapshot(self, lab: str, name: str) -> None:
+        """Let the lab's machines be what they were: all of them, or none where one has no such snapshot.
+
+        They are suspended then, as they were saved, or run already, where the provider has them run.
+        """
+        ...
+
+    def delete_snapshot(self, lab: str, name: str) -> None:
+        """Forget a snapshot; one that is gone is fine."""
+        ...
+
     def remove_node(self, node: Node) -> None:
-        """Remove a node with its disk."""
+        """Remove a node with its disk, and what of it is in snapshots."""
         ...
 
     def destroy(self, lab: str, nodes: Sequence[Node]) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from labctl.backend.base import LabRecord, NodePlan, Place
+from labctl.backend.base import LabRecord, NodePlan, Place, Snapshot
 from labctl.engine import Endpoint
 from labctl.engine.fake import FakeEngine
 from labctl.errors import LabError
@@ -38,6 +38,7 @@ class FakeBackend:
         self._specs: dict[str, LabSpec] = {}
         self._subnets: dict[str, str] = {}
         self._nodes: dict[str, dict[str, Node]] = {}
+        self._snapshots: dict[str, list[Snapshot]] = {}
         self.transports: dict[str, FakeTransport] = {}
         self.engines: dict[str, FakeEngine] = {}
 
@@ -114,6 +115,34 @@ class FakeBackend:
         """Let the node be down."""
         self._set(node, "exited")
 
+    def suspend(self, node: Node) -> None:
+        """Let a node that runs be suspended."""
+        if self.look(node).is_running:
+            self._set(node, "paused")
+
+    def resume(self, node: Node) -> Node:
+        """Let a node that is suspended run."""
+        return self._set(node, "running") if self.look(node).state == "paused" else self.look(node)
+
+    def snapshots(self, lab: str) -> list[Snapshot]:
+        """What was saved, in that order."""
+        return list(self._snapshots.get(lab, ()))
+
+    def save_snapshot(self, lab: str, name: str) -> None:
+        """Note which nodes there are, one second after the one before."""
+        known = self._snapshots.setdefault(lab, [])
+        known.append(Snapshot(name, float(len(known)), tuple(self._nodes[lab])))
+
+    def restore_snapshot(self, lab: str, name: str) -> None:
+        """Let the nodes of then be suspended."""
+        kept = next(known for known in self.snapshots(lab) if known.name == name)
+        for node in kept.nodes:
+            self._set(self._nodes[lab][node], "paused")
+
+    def delete_snapshot(self, lab: str, name: str) -> None:
+        """Forget it."""
+        self._snapshots[lab] = [known for known in self.snapshots(lab) if known.name != name]
+
     def remove_node(self, node: Node) -> None:
         """Forget the node."""
         self._nodes.get(node.lab, {}).pop(node.name, None)
@@ -126,6 +155,7 @@ class FakeBackend:
         if self._subnets.pop(lab, None):
             removed.append(f"labctl-{lab}")
         self._specs.pop(lab, None)
+        self._snapshots.pop(lab, None)
         return removed
 
     def console(self, node: Node, *, tail: int = 50) -> str:

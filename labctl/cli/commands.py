@@ -5,9 +5,9 @@ from __future__ import annotations
 __all__ = ["COMMANDS", "SECTIONS"]
 
 SECTIONS: dict[str, tuple[str, ...]] = {
-    "The lab": ("up", "down", "status", "map", "verify", "stop", "start", "labs"),
+    "The lab": ("up", "down", "status", "map", "verify", "stop", "start", "suspend", "resume", "labs"),
     "Things in the lab": (
-        "exercise", "stack", "node", "provision", "image", "registry", "port", "ports", "open", "logs",
+        "exercise", "stack", "node", "provision", "snapshot", "image", "registry", "port", "ports", "open", "logs",
     ),
     "Commands on nodes": ("exec", "ssh", "scp", "docker"),
     "Machines, in docker-machine's words": (
@@ -24,11 +24,14 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "verify": ("lab", "verify_", "Try the lab: the mesh, the overlay, the registry."),
     "stop": ("machine", "stop", "Stop the lab, or the nodes named."),
     "start": ("machine", "start", "Start the lab, or the nodes named."),
+    "suspend": ("suspend", "suspend", "Let the lab, or the nodes named, stand still."),
+    "resume": ("suspend", "resume", "Let suspended nodes go on."),
     "labs": ("lab", "labs", "List all labs of this machine."),
     "exercise": ("exercise", "exercise", "Do an exercise, or list, check and test them."),
     "stack": ("stack", "stack", "Deploy a stack file and wait until it has converged."),
     "node": ("node", "node", "Add a node to the lab, or take one out in order."),
     "provision": ("provision", "provision", "Make machines what a node is, by the playbook."),
+    "snapshot": ("snapshot", "snapshot", "Keep what a lab of virtual machines is, and go back."),
     "image": ("image", "image", "Build, push, list and pull images."),
     "registry": ("registry", "registry", "The lab's registry and its mirror of Docker Hub."),
     "port": ("port", "port", "Reach a published port on this host's 127.0.0.1."),

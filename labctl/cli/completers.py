@@ -14,6 +14,7 @@ __all__ = [
     "complete_ports",
     "complete_services",
     "complete_shells",
+    "complete_snapshots",
     "complete_stacks",
 ]
 
@@ -54,6 +55,16 @@ def complete_ports(ctx: click.Context, _param: click.Parameter, incomplete: str)
         return {f"{way.target}/udp" if way.protocol == "udp" else str(way.target) for way in ways}
 
     return _of_lab(ctx, incomplete, ports)
+
+
+def complete_snapshots(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """The lab's snapshots."""
+
+    def snapshots(app: App) -> set[str]:
+        lab = app.lab()
+        return {one.name for one in lab.backend.snapshots(lab.name)}
+
+    return _of_lab(ctx, incomplete, snapshots)
 
 
 def complete_images(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:

@@ -136,6 +136,16 @@ class Engine(ImageCalls):
         with translated(self.where):
             self.api.kill(container, signal)
 
+    def pause(self, container: str) -> None:
+        """Freeze all that runs in a container."""
+        with translated(self.where):
+            self.api.pause(container)
+
+    def unpause(self, container: str) -> None:
+        """Let what runs in a frozen container go on."""
+        with translated(self.where):
+            self.api.unpause(container)
+
     def remove(self, container: str) -> None:
         """Remove a container, running or not, with its anonymous volumes; one that is gone is fine."""
         try:

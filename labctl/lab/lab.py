@@ -8,28 +8,22 @@ from typing import TYPE_CHECKING
 
 from labctl.backend import Backend, LabRecord
 from labctl.concurrent import each
-from labctl.engine import Engine, contexts
-from labctl.errors import LabctlError, LabError, NotFoundError, UsageError
-from labctl.events import NodeReady, Noted, Steps
+from labctl.engine import contexts
+from labctl.errors import LabError, NotFoundError, UsageError
+from labctl.events import Noted, Steps
 from labctl.lab.context import Context
-from labctl.lab.form import wait_engine
-from labctl.lab.gossip import meet
 from labctl.lab.members import leave_swarm, strike_off
 from labctl.lab.standing import gone_nodes, refuse_without_keys
-from labctl.lab.verify import verify
+from labctl.lab.waking import WAKE_STEPS, in_state, wake
 from labctl.node import Node
 from labctl.spec import expand, labels, select
 from labctl.state import drop_lab_dir, lab_lock, labs_of_machines
 from labctl.swarm import SwarmView, cluster
-from labctl.words import counted
 
 if TYPE_CHECKING:
     from labctl.spec import LabSpec, NodeSpec, Role
-    from labctl.swarm import SwarmNode
 
 __all__ = ["Lab", "find_lab", "forget", "lab_names"]
-
-FIRST_LIMIT = 6.0  # seconds that the overlay may take to come back before a repair is tried
 
 
 def lab_names(context: Context) -> list[str]:
@@ -155,28 +149,36 @@ class Lab:
             each(nodes, self.backend.kill)
 
     def start(self, nodes: Sequence[Node] = ()) -> str:
-        """Start the nodes all at once, and try the lab with them. Returns what was tried."""
+        """Start the nodes all at once, and try the lab with them. Returns what was tried.
+
+        Those that are suspended go on where they were.
+        """
         refuse_without_keys(self.name, self.nodes)
-        steps = Steps(self.context.emit, total=3)
-        chosen = list(nodes or self.nodes)
         with lab_lock(self.name):
-            with steps.step("Nodes"):
-                self._start_services()
-                started = each(chosen, lambda node: self._start(node, steps))
-            with steps.step("Swarm"):
-                names = [node.name for node in started if self.spec.joins(node.name)]
-                lab = self.refresh()
-                if names:
-                    manager = _patient_manager(lab)
-                    known = cluster.wait_ready(manager, names, noted=steps.note)
-                    meet(manager, _serving(lab, known), steps.note)
-                    steps.note(f"{counted(len(names), 'node')} ready")
-            with steps.step("Verifying"):
-                tried = counted(len(started), "engine answers", "engines answer")
-                if names and self.spec.swarm == "formed" and self.spec.registry:
-                    tried = verify_or_repair(lab, _serving(lab, known), started, steps)
-                steps.note(tried)
-        return tried
+            return wake(self, nodes or self.nodes, Steps(self.context.emit, total=WAKE_STEPS), self.backend.start)
+
+    def suspend(self, nodes: Sequence[Node] = ()) -> list[Node]:
+        """Let the nodes stand still with all that runs on them, all of the lab where none is named.
+
+        Returns those that ran. Raises LabError for one that is down.
+        """
+        with lab_lock(self.name):
+            chosen = in_state(nodes or self.nodes, "running", also="paused")
+            each(chosen, self.backend.suspend)
+        return chosen
+
+    def resume(self, nodes: Sequence[Node] = ()) -> list[Node]:
+        """Let suspended nodes go on, all of the lab where none is named, and try the lab with them.
+
+        Returns those that were suspended. Raises LabError for one that is down, which cannot go on.
+        """
+        refuse_without_keys(self.name, self.nodes)
+        with lab_lock(self.name):
+            suspended = [node for node in self.nodes if node.state == "paused"]
+            chosen = in_state(nodes or suspended or self.nodes, "paused", also="running")
+            if chosen:
+                wake(self, chosen, Steps(self.context.emit, total=WAKE_STEPS), self.backend.resume)
+        return chosen
 
     def down(self) -> list[str]:
         """Remove all of the lab and return the names of what was removed."""
@@ -219,60 +221,6 @@ class Lab:
                 left = [spec for spec in self.spec.all_nodes() if spec.name not in out]
                 self.backend.remember(_with_nodes(self.spec, left))
                 contexts.create(self.name, stay[0].endpoint)
-
-    def _start(self, node: Node, steps: Steps) -> Node:
-        steps.note(f"{node.name} boots")
-        started = self.backend.start(node)
-        steps.emit(NodeReady(node.name, wait_engine(started, self.backend)))
-        return started
-
-    def _start_services(self) -> None:
-        engine: Engine = self.context.engine
-        kinds = ("registry", "hub", "edge")
-        for found in engine.containers(labels.of_lab(self.name)):
-            if found["Labels"].get(labels.KIND) in kinds and found["State"] != "running":
-                engine.start(found["Id"])
-
-
-def verify_or_repair(lab: Lab, running: Sequence[Node], started: Sequence[Node], steps: Steps) -> str:
-    """Try the lab; where the overlay did not come back, start the engines of the nodes just started over, once.
-
-    Nodes that start all at once may end with a task whose address no node's DNS knows (measured on engine
-    26.1.5, and moby#34039): a new task heals that.
-    """
-    try:
-        return verify(lab.manager(), running, steps.note, limit=FIRST_LIMIT)
-    except LabctlError as problem:
-        steps.note(f"repairing: {problem.message.splitlines()[0]}")
-        each(started, lambda node: _restart_engine(node, lab))
-        manager = _patient_manager(lab.refresh())
-        cluster.wait_ready(manager, [node.name for node in running], noted=steps.note)
-        meet(manager, running, steps.note)
-        return verify(manager, running, steps.note) + " (after a repair)"
-
-
-def _serving(lab: Lab, known: Sequence[SwarmNode]) -> list[Node]:
-    """The running nodes that the swarm gives tasks to; one that is drained cannot be tried, and need not be."""
-    able = {member.hostname for member in known if member.state == "ready" and member.availability == "active"}
-    return [node for node in lab.nodes if node.is_running and node.name in able]
-
-
-def _restart_engine(node: Node, lab: Lab) -> None:
-    node.run("pkill -TERM -x dockerd", limit=30)
-    wait_engine(node, lab.backend)
-
-
-def _patient_manager(lab: Lab) -> Node:
-    """A manager that can change the swarm: after a start of all, the election takes a few seconds."""
-    from labctl.waiting import Pending, wait_until
-
-    def look() -> Node:
-        try:
-            return lab.manager(limit=cluster.DECISION_LIMIT)
-        except LabctlError as problem:
-            raise Pending(problem.message) from None
-
-    return wait_until("the managers agreeing on a leader", look, limit=60, pause=0.2)
 
 
 def _with_nodes(spec: LabSpec, nodes: Sequence[NodeSpec]) -> LabSpec:

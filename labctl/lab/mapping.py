@@ -28,7 +28,7 @@ class Placed:
 
 @dataclass(frozen=True)
 class Column:
-    """A node. `state` is the swarm's word (ready, down), the machine's where the swarm does not know the node."""
+    """A node. `state` is the swarm's word (ready, down), the machine's where that is paused or in no swarm."""
 
     name: str
     role: str
@@ -76,7 +76,9 @@ def map_of(
     shown = [task for task in tasks if task.service_id in known and _matters(task, known[task.service_id])]
     for task in sorted(shown, key=lambda task: (known[task.service_id].name, task.state != "running", task.slot)):
         placed.setdefault(task.node_id, []).append(_placed(task, known[task.service_id], hosts))
-    columns = [_column(member, tuple(placed.get(member.id, ()))) for member in members]
+    # The swarm takes seconds to miss a node that is suspended.
+    suspended = {node.name for node in machines if node.state == "paused"}
+    columns = [_column(member, member.hostname in suspended, tuple(placed.get(member.id, ()))) for member in members]
     named = {member.hostname for member in members}
     columns += [
         Column(node.name, node.role, False, "no swarm" if node.is_running else node.state, "", ())
@@ -99,5 +101,6 @@ def _placed(task: Task, service: Service, hosts: Mapping[str, str]) -> Placed:
     return Placed(f"{service.name}.{which}", service.name, task.state, task.desired, task.reason, image)
 
 
-def _column(member: SwarmNode, tasks: tuple[Placed, ...]) -> Column:
-    return Column(member.hostname, member.role, member.leader, member.state, member.availability, tasks)
+def _column(member: SwarmNode, suspended: bool, tasks: tuple[Placed, ...]) -> Column:
+    state = "paused" if suspended else member.state
+    return Column(member.hostname, member.role, member.leader, state, member.availability, tasks)

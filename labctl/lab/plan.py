@@ -43,11 +43,15 @@ class Plan:
     def lines(self) -> list[str]:
         """The plan as a person reads it, one line each."""
         made = [f"create  {node.name} ({node.role})" for node in self.create]
-        started = [f"start   {node.name} ({node.role}), which is {node.state}" for node in self.start]
+        started = [f"{_verb(node)} {node.name} ({node.role}), which is {node.state}" for node in self.start]
         kept = [f"keep    {node.name} ({node.role})" for node in self.keep]
         extra = [f"keep    {node.name} ({node.role}), which the spec does not name" for node in self.extra]
         head = f"{'create' if self.is_new else 'keep  '}  lab {self.spec.name} ({self.spec.backend})"
         return [head, *made, *started, *kept, *extra]
+
+
+def _verb(node: Node) -> str:
+    return "resume " if node.state == "paused" else "start  "
 
 
 def plan_of(spec: LabSpec, record: LabRecord | None) -> Plan:

@@ -76,7 +76,7 @@ def status_of(context: Context, record: LabRecord) -> LabStatus:
     running = [node for node in record.nodes if node.is_running]
     gone = gone_nodes(record)
     problems = _lost(record, gone)
-    problems += [f"{n.name} is {n.state}: `labctl start {n.name}`" for n in record.nodes if not n.is_running]
+    problems += [_mend_of(node) for node in record.nodes if not node.is_running]
     swarm = _swarm_of(record, running)
     problems += swarm.problems
     members = swarm.members
@@ -130,6 +130,11 @@ def _lost(record: LabRecord, gone: Sequence[NodeSpec]) -> list[str]:
     mend = f"`labctl down -l {record.name}` and `labctl up -l {record.name}` make the lab anew"
     network = [f"the lab's network is gone: {mend}"] if has_lost_network(record, record.nodes) else []
     return [*network, *(f"{node.name} is gone: `labctl up` makes it anew" for node in gone)]
+
+
+def _mend_of(node: Node) -> str:
+    verb = "resume" if node.state == "paused" else "start"
+    return f"{node.name} is {node.state}: `labctl {verb} {node.name}`"
 
 
 def _any_member(nodes: list[Node]) -> bool:

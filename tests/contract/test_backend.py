@@ -9,6 +9,7 @@ import pytest
 from labctl import host
 from labctl.backend import Backend, DindBackend, FakeBackend, NodePlan
 from labctl.backend.daemon import engine_config
+from labctl.errors import UsageError
 from labctl.events import Event, NodeStarted
 from labctl.lab import Context
 from labctl.spec import LabSpec
@@ -99,6 +100,80 @@ def test_stop_kill_and_start(backend: Backend, lab_name: str, subnet: str) -> No
     killed = backend.find(lab_name)
     assert killed is not None and not killed.nodes[0].is_running
     backend.kill(again)  # twice is fine
+
+
+def test_suspend_and_resume(backend: Backend, lab_name: str, subnet: str) -> None:
+    spec = LabSpec(name=lab_name, workers=0)
+    backend.prepare_keys(lab_name)
+    backend.create_base(spec, subnet)
+    node = backend.create_node(spec, plans(spec, subnet)[0], lambda _: None)
+
+    backend.suspend(node)
+    assert state(backend, lab_name) == "paused"
+    backend.suspend(node)  # twice is fine
+
+    again = backend.resume(node)
+    assert again.is_running
+    assert (again.address, again.endpoint) == (node.address, node.endpoint)
+    assert backend.resume(again).is_running  # twice is fine
+    assert state(backend, lab_name) == "running"
+
+
+@pytest.mark.parametrize("end", ["start", "stop", "kill", "remove_node"])
+def test_a_node_that_is_suspended_is_started_stopped_killed_and_removed(
+    backend: Backend, lab_name: str, subnet: str, end: str
+) -> None:
+    spec = LabSpec(name=lab_name, workers=0)
+    backend.prepare_keys(lab_name)
+    backend.create_base(spec, subnet)
+    node = backend.create_node(spec, plans(spec, subnet)[0], lambda _: None)
+    backend.suspend(node)
+
+    getattr(backend, end)(backend.look(node))
+
+    assert state(backend, lab_name) == {"start": "running", "remove_node": "gone"}.get(end, "exited")
+
+
+def test_one_that_is_down_is_not_suspended(backend: Backend, lab_name: str, subnet: str) -> None:
+    spec = LabSpec(name=lab_name, workers=0)
+    backend.prepare_keys(lab_name)
+    backend.create_base(spec, subnet)
+    node = backend.create_node(spec, plans(spec, subnet)[0], lambda _: None)
+    backend.kill(node)
+
+    backend.suspend(node)
+
+    assert state(backend, lab_name) == "exited"
+    assert not backend.resume(node).is_running, "what is down has nothing to go on with"
+
+
+def test_snapshots_are_of_the_whole_lab_or_refused_in_one_line(backend: Backend, lab_name: str, subnet: str) -> None:
+    spec = LabSpec(name=lab_name, workers=0)
+    backend.prepare_keys(lab_name)
+    backend.create_base(spec, subnet)
+    node = backend.create_node(spec, plans(spec, subnet)[0], lambda _: None)
+    if isinstance(backend, DindBackend):
+        for call in (backend.save_snapshot, backend.restore_snapshot, backend.delete_snapshot):
+            with pytest.raises(UsageError, match="made of containers, which have no snapshots"):
+                call(lab_name, "fresh")
+        return
+    backend.suspend(node)
+    backend.save_snapshot(lab_name, "fresh")
+    backend.kill(node)
+
+    backend.restore_snapshot(lab_name, "fresh")
+
+    assert state(backend, lab_name) == "paused"
+    assert [(known.name, known.nodes) for known in backend.snapshots(lab_name)] == [("fresh", ("manager1",))]
+    backend.delete_snapshot(lab_name, "fresh")
+    backend.delete_snapshot(lab_name, "fresh")  # twice is fine
+    assert backend.snapshots(lab_name) == []
+
+
+def state(backend: Backend, lab: str) -> str:
+    """The state of the lab's only node."""
+    record = backend.find(lab)
+    return record.nodes[0].state if record and record.nodes else "gone"
 
 
 def test_a_removed_node_is_gone_and_the_others_stay(backend: Backend, lab_name: str, subnet: str) -> None:

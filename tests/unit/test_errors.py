@@ -110,6 +110,10 @@ def test_a_node_that_is_down_comes_with_the_command_that_starts_it() -> None:
     assert "labctl start worker1" in (error.hint or "")
 
 
+def test_a_node_that_is_suspended_comes_with_the_command_that_lets_it_go_on() -> None:
+    assert NodeDown("worker1", "paused").hint == "`labctl resume worker1` lets it go on."
+
+
 def test_a_timeout_tells_what_was_last_seen() -> None:
     assert WaitTimeout("the leader", 2.5, "no leader").message == (
         "gave up on the leader after 2.5 s; last seen: no leader"

@@ -8,14 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from labctl.backend.base import LabRecord, NodePlan, Place, in_order
+from labctl.backend.base import LabRecord, NodePlan, Place, Snapshot, in_order
 from labctl.backend.dind.config import container_name, network_name, node_container
 from labctl.backend.dind.ports import free_port, is_port_taken
 from labctl.backend.node_files import Authorities, node_files
 from labctl.concurrent import each, together
 from labctl.engine import Endpoint, Engine
 from labctl.engine.client import tar_of
-from labctl.errors import EngineRefused, LabError, SpecError
+from labctl.errors import EngineRefused, LabError, SpecError, UsageError
 from labctl.events import Emit, NodeRemoved, NodeStarted, quiet
 from labctl.node import Node
 from labctl.pki import ssh_keys
@@ -155,7 +155,10 @@ class DindBackend:
         return replace(node, state=found["State"]["Status"] if found else "gone")
 
     def start(self, node: Node) -> Node:
-        """Start a node's container; one that runs is fine."""
+        """Start a node's container, or let it go on; one that runs is fine."""
+        found = self.look(node)
+        if found.state == "paused":
+            return self.resume(found)
         self.engine.start(node.machine)
         return self.look(node)
 
@@ -165,8 +168,35 @@ class DindBackend:
 
     def kill(self, node: Node) -> None:
         """Kill a node's container; one that is down is fine."""
-        if self.look(node).is_running:
+        if self.look(node).state in ("running", "paused"):
             self.engine.kill(node.machine)
+
+    def suspend(self, node: Node) -> None:
+        """Freeze a node's container; one that is frozen, or down, is fine."""
+        if self.look(node).is_running:
+            self.engine.pause(node.machine)
+
+    def resume(self, node: Node) -> Node:
+        """Let a node's container go on; its clock is the host's."""
+        if self.look(node).state == "paused":
+            self.engine.unpause(node.machine)
+        return self.look(node)
+
+    def snapshots(self, lab: str) -> list[Snapshot]:
+        """Raise UsageError: the engine keeps no state of a container that it could go back to."""
+        raise _no_snapshots(lab)
+
+    def save_snapshot(self, lab: str, name: str) -> None:
+        """Raise UsageError."""
+        raise _no_snapshots(lab)
+
+    def restore_snapshot(self, lab: str, name: str) -> None:
+        """Raise UsageError."""
+        raise _no_snapshots(lab)
+
+    def delete_snapshot(self, lab: str, name: str) -> None:
+        """Raise UsageError."""
+        raise _no_snapshots(lab)
 
     def remove_node(self, node: Node) -> None:
         """Remove a node's container and its volume."""
@@ -288,6 +318,15 @@ class DindBackend:
 
             return ssh_to(lab, name, address)
         return DockerExec(self.engine, machine, name)
+
+
+def _no_snapshots(lab: str) -> UsageError:
+    """A node's disk is a volume, and neither it nor the memory of a container can be kept and put back."""
+    return UsageError(
+        f"lab {lab} is made of containers, which have no snapshots",
+        hint=f"`labctl down -l {lab}` and `labctl up -l {lab}` make it anew in seconds; a lab of virtual machines "
+        "(`labctl up --backend vagrant`) has them.",
+    )
 
 
 def _spec_of(volumes: Sequence[dict[str, Any]]) -> LabSpec | None:

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labctl.assets import asset
-from labctl.backend.base import LabRecord, NodePlan, Place, in_order
+from labctl.backend.base import LabRecord, NodePlan, Place, Snapshot, in_order
 from labctl.backend.node_files import Authorities, node_files
+from labctl.backend.vagrant import snapshots
 from labctl.backend.vagrant.boot import Boot, console_tail
+from labctl.backend.vagrant.clock import set_clock
 from labctl.backend.vagrant.firstboot import engine_url, give, tell_hosts
 from labctl.backend.vagrant.labfile import Box, Machine, VmLab, console_of, folder_of
 from labctl.backend.vagrant.reach import SSH_PORT, answering
@@ -130,7 +132,8 @@ class VagrantBackend:
         for plan in plans:
             lab = lab.with_node(plan.spec, plan.address)
         lab.save()
-        names = [*(plan.spec.name for plan in plans), *(node.name for node in starts)]
+        down = [node.name for node in starts if node.state != "paused"]  # those that are suspended go on by `resume`
+        names = [*(plan.spec.name for plan in plans), *down]
         if names:
             for machine in lab.nodes:  # else it is libvirt's, and nobody else may read it
                 Path(machine.console).touch()
@@ -172,7 +175,9 @@ class VagrantBackend:
         return replace(node, state=self._states(replace(lab, nodes=(machine,)))[node.name])
 
     def start(self, node: Node) -> Node:
-        """Start a node's machine; one that runs is fine."""
+        """Start a node's machine, or let it go on; one that runs is fine."""
+        if node.state == "paused":
+            return self.resume(node)
         lab = self._known(node.lab)
         machine = lab.machine(node.name)
         if machine is None:
@@ -189,6 +194,47 @@ class VagrantBackend:
     def kill(self, node: Node) -> None:
         """Pull a machine's plug; one that is down is fine."""
         self._tool(self._known(node.lab)).halt([node.name], force=True)
+
+    def suspend(self, node: Node) -> None:
+        """Let a node's machine stand still; its memory stays taken."""
+        self._tool(self._known(node.lab)).suspend([node.name])
+
+    def resume(self, node: Node) -> Node:
+        """Let a node's machine go on, and set its clock, which stood still too."""
+        lab = self._known(node.lab)
+        machine = lab.machine(node.name)
+        if machine is None:
+            raise NodeDown(node.name, "gone")
+        boot = Boot(folder_of(lab.lab), lab.provider, [node.name], self._note, resume=True)
+        try:
+            self._answers(machine, boot)
+            transport = self._transport(lab, machine)
+            transport.close()  # what was said before is forgotten in a machine that was put back
+            set_clock(transport, node.name)  # Vagrant itself may wait for what comes with it
+            boot.wait()
+        except BaseException:
+            boot.abort()
+            raise
+        return self._node(lab, machine, "running")
+
+    def snapshots(self, lab: str) -> list[Snapshot]:
+        """Those that were made whole, as the lab's folder tells; Vagrant would take seconds."""
+        return list(self._known(lab).snapshots)
+
+    def save_snapshot(self, lab: str, name: str) -> None:
+        """Keep what all of the lab's machines are."""
+        known = self._known(lab)
+        snapshots.save(known, self._tool(known), name)
+
+    def restore_snapshot(self, lab: str, name: str) -> None:
+        """Put all of the lab's machines back."""
+        known = self._known(lab)
+        snapshots.restore(known, self._tool(known), name)
+
+    def delete_snapshot(self, lab: str, name: str) -> None:
+        """Delete what Vagrant has of a snapshot."""
+        known = self._known(lab)
+        snapshots.delete(known, self._tool(known), name)
 
     def remove_node(self, node: Node) -> None:
         """Remove a node's machine and its disk; one that is gone is fine."""
@@ -227,16 +273,17 @@ class VagrantBackend:
 
     # -- below
 
-    def _answers(self, machine: Machine) -> None:
-        """Wait until the machine takes SSH connections on the lab's network."""
+    def _answers(self, machine: Machine, boot: Boot | None = None) -> None:
+        """Wait until the machine takes SSH connections on the lab's network, as long as `boot` goes on, or ours."""
+        boot = boot or self._boot
 
         def look() -> None:
             if answering([machine.address], port=SSH_PORT):
                 return
-            if self._boot is not None:
-                self._boot.check()
+            if boot is not None:
+                boot.check()
             said = console_tail(Path(machine.console))
-            waits_for = self._boot.said(machine.name) if self._boot is not None else "it boots"
+            waits_for = boot.said(machine.name) if boot is not None else "it boots"
             raise Pending(f"{machine.name}: {waits_for}; its console: {said or 'nothing yet'}")
 
         wait_until(f"{machine.name} answering", look, limit=BOOT_LIMIT, pause=0.3, longest_pause=1.0, noted=self._note)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from labctl.backend.vagrant.tool import Tool
+from labctl.backend.vagrant.tool import Tool, pattern_of
 from labctl.errors import LabctlError
 
 __all__ = ["Boot", "console_tail"]
@@ -20,14 +20,26 @@ TAIL = 4096  # bytes of a console that are read for its last line
 
 
 class Boot:
-    """A `vagrant up` of several machines that runs in the background. `note` hears each step of each of them."""
+    """A `vagrant up` of several machines that runs in the background. `note` hears each step of each of them.
 
-    def __init__(self, folder: Path, provider: str, machines: Sequence[str], note: Callable[[str], None]) -> None:
+    With `resume` it is a `vagrant resume`.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        provider: str,
+        machines: Sequence[str],
+        note: Callable[[str], None],
+        *,
+        resume: bool = False,
+    ) -> None:
         self._note = note
         self._said: dict[str, str] = {}
+        self._word = pattern_of(machines)
         tool = Tool(folder, provider, heard=self._hear)
         pool = ThreadPoolExecutor(1, "labctl-vagrant")
-        self._running: Future[None] = pool.submit(tool.up, list(machines))
+        self._running: Future[None] = pool.submit(tool.resume if resume else tool.up, list(machines))
         pool.shutdown(wait=False)
 
     def check(self) -> None:
@@ -45,7 +57,8 @@ class Boot:
 
         for child in psutil.Process().children():
             with contextlib.suppress(psutil.Error):
-                if "vagrant" in " ".join(child.cmdline()) and not self._running.done():
+                words = child.cmdline()
+                if "vagrant" in " ".join(words) and self._word in words and not self._running.done():
                     child.send_signal(signal.SIGINT)
         with contextlib.suppress(LabctlError, TimeoutError):
             self._running.result(timeout=ABORT_LIMIT)

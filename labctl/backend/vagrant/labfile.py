@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from labctl.backend.base import Snapshot
 from labctl.errors import LabError
 from labctl.spec.addresses import gateway
 from labctl.state import lab_path, machines_path, write_private
@@ -62,6 +63,7 @@ class VmLab:
     spec: Mapping[str, Any] = field(default_factory=dict)
     driver: Mapping[str, Any] = field(default_factory=dict)  # the libvirt section: driver, cpu_mode, cpu_model, ...
     nodes: tuple[Machine, ...] = ()
+    snapshots: tuple[Snapshot, ...] = ()  # those that are whole
 
     def with_node(self, spec: NodeSpec, address: str) -> VmLab:
         """The lab with one machine more, or with that machine as the spec now has it."""
@@ -124,6 +126,7 @@ class VmLab:
             },
             "hyperv": {"switch": None},
             "nodes": [asdict(node) for node in self.nodes],
+            "snapshots": [asdict(snapshot) for snapshot in self.snapshots],
         }
 
     def _way_in(self) -> dict[str, Any]:
@@ -149,6 +152,9 @@ class VmLab:
                 spec=said["spec"],
                 driver=said["libvirt"],
                 nodes=tuple(Machine(**node) for node in said["nodes"]),
+                snapshots=tuple(
+                    Snapshot(one["name"], one["taken"], tuple(one["nodes"])) for one in said.get("snapshots", ())
+                ),
             )
         except FileNotFoundError:
             return None

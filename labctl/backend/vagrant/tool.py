@@ -13,7 +13,7 @@ from typing import IO, Any
 
 from labctl.errors import HostError, LabError
 
-__all__ = ["Tool", "vagrant_home"]
+__all__ = ["Tool", "pattern_of", "vagrant_home"]
 
 # ==> worker1: Booting VM...      and the continuation lines     worker1: SSH auth method: private key
 SAYS = re.compile(r"^(?:==>|   ) (?P<machine>[^:\s]+): (?P<text>.*)$")
@@ -23,6 +23,7 @@ FRAME = re.compile(
     r"error occurred|errors that occurred|Please report this as a bug|error executing the action|^/\S+\.rb:\d+|"
     r"^'[^']+' machine|shown below"
 )
+NO_SNAPSHOTS = "provider doesn't support snapshots"
 MOST_WORDS = 3  # lines of Vagrant's complaint that are told: the first says what, the others seldom why
 
 
@@ -37,17 +38,57 @@ class Tool:
     def up(self, machines: Sequence[str]) -> None:
         """Make or start the machines. Raises LabError with what Vagrant said."""
         with self._driven() as (vagrant, errors):
-            self._follow(vagrant.up(vm_name=_pattern(machines), provider=self._provider, stream_output=True), errors)
+            self._follow(vagrant.up(vm_name=pattern_of(machines), provider=self._provider, stream_output=True), errors)
 
     def halt(self, machines: Sequence[str], *, force: bool = False) -> None:
         """Shut machines down in order, or pull their plugs; those that are down are fine."""
         with self._driven() as (vagrant, _):
-            vagrant.halt(vm_name=_pattern(machines), force=force)
+            vagrant.halt(vm_name=pattern_of(machines), force=force)
+
+    def suspend(self, machines: Sequence[str]) -> None:
+        """Let machines stand still; those that are down, or do so already, are fine."""
+        with self._driven() as (vagrant, _):
+            vagrant.suspend(vm_name=pattern_of(machines))
+
+    def resume(self, machines: Sequence[str]) -> None:
+        """Let machines go on; those that run are fine. Returns when Vagrant has logged in."""
+        with self._driven() as (vagrant, _):
+            vagrant.resume(vm_name=pattern_of(machines))
+
+    # python-vagrant's own calls name no machine, and what it reads of a list is not whose.
+
+    def save_snapshot(self, machines: Sequence[str], name: str) -> None:
+        """Keep what the machines are, one after the other; what is left of an older one of that name goes."""
+        self._snapshot("save", "--force", pattern_of(machines), name)
+
+    def restore_snapshot(self, machines: Sequence[str], name: str) -> None:
+        """Put the machines back, one after the other; libvirt leaves those suspended that were."""
+        self._snapshot("restore", pattern_of(machines), name)
+
+    def delete_snapshot(self, machines: Sequence[str], name: str) -> None:
+        """Forget a snapshot that all of these machines have."""
+        self._snapshot("delete", pattern_of(machines), name)
+
+    def snapshots(self) -> Mapping[str, Sequence[str]]:
+        """The names of each machine's snapshots; machines without any are left out."""
+        found: dict[str, list[str]] = {}
+        with self._driven() as (vagrant, _):
+            said = str(vagrant._run_vagrant_command(["snapshot", "list", "--machine-readable"]))
+        for line in said.splitlines():
+            _time, machine, kind, *rest = [*line.split(",", 4), "", "", ""]
+            # A name is a detail without its machine before it; the talk where there is none has it.
+            if kind == "ui" and rest[0] == "detail" and not SAYS.match(rest[1]):
+                found.setdefault(machine, []).append(rest[1])
+        return found
+
+    def _snapshot(self, *words: str) -> None:
+        with self._driven() as (vagrant, _):
+            vagrant._call_vagrant_command(["snapshot", *words])
 
     def destroy(self, machines: Sequence[str]) -> None:
         """Remove machines with their disks; those that were never made are fine."""
         with self._driven() as (vagrant, _):
-            vagrant.destroy(vm_name=_pattern(machines))
+            vagrant.destroy(vm_name=pattern_of(machines))
 
     def states(self) -> Mapping[str, str]:
         """Each machine's state in Vagrant's words: running, shutoff, poweroff, saved, paused, not_created."""
@@ -82,10 +123,14 @@ class Tool:
                     problem
                 )
             except subprocess.CalledProcessError as failed:
-                raise LabError(_complaint(failed, errors)) from failed
+                complaint = _complaint(failed, errors)
+                if NO_SNAPSHOTS in complaint:
+                    what = f"machines of {self._provider} have no snapshots"
+                    raise HostError(what, hint="libvirt's, VirtualBox's and Hyper-V's have them.") from failed
+                raise LabError(complaint) from failed
 
 
-def _pattern(machines: Sequence[str]) -> str:
+def pattern_of(machines: Sequence[str]) -> str:
     """Name several machines in one word, which spares a start of Vagrant for each of them."""
     if len(machines) == 1:
         return machines[0]

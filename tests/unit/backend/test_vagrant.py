@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import json
+import re
 import stat
+import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from labctl.backend import Snapshot
+from labctl.backend.vagrant import snapshots
 from labctl.backend.vagrant.backend import VagrantBackend
 from labctl.backend.vagrant.boot import Boot, console_tail
+from labctl.backend.vagrant.clock import set_clock
 from labctl.backend.vagrant.firstboot import hosts_file
 from labctl.backend.vagrant.labfile import Box, VmLab, folder_of
 from labctl.backend.vagrant.tool import Tool
 from labctl.errors import HostError, LabError
 from labctl.spec import LabSpec, NodeSpec
 from labctl.state import lab_dir, labs_of_machines
+from labctl.transport import FakeTransport, Result
 from labctl.waiting import allow_for, stretched
 
 SUBNET = "192.168.57.0/24"
@@ -169,3 +176,138 @@ def test_a_hanging_machines_last_word_is_found(tmp_path: Path) -> None:
 
     assert console_tail(console) == "[ 2.0] Kernel panic - not syncing"
     assert console_tail(tmp_path / "none") == ""
+
+
+# -- stand still, and snapshots
+
+
+def test_machines_stand_still_and_go_on_in_one_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = vagrant_that(tmp_path, monkeypatch, "exit 0")
+    tool = Tool(tmp_path, "libvirt")
+
+    tool.suspend(["manager1", "worker1"])
+    tool.resume(["worker1"])
+
+    assert words.read_text().splitlines() == ["suspend /^(manager1|worker1)$/", "resume worker1"]
+
+
+BOTH = "/^(manager1|worker1)$/"
+LIST = """case "$*" in *list*)
+echo '1,manager1,metadata,provider,libvirt'; echo '1,manager1,ui,output,==> manager1: '
+echo '1,manager1,ui,detail,fresh'; echo '1,manager1,ui,detail,later'
+WORKER
+esac
+"""
+WITHOUT = "echo '1,worker1,ui,output,==> worker1: None'; echo '1,worker1,ui,detail,    worker1: You can take one'"
+WITH = "echo '1,worker1,ui,detail,fresh'"
+FRESH = Snapshot("fresh", 1.0, ("manager1", "worker1"))
+
+
+def test_each_machines_snapshots_are_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    vagrant_that(tmp_path, monkeypatch, LIST.replace("WORKER", WITHOUT))
+
+    assert Tool(tmp_path, "libvirt").snapshots() == {"manager1": ["fresh", "later"]}
+
+
+def test_a_snapshot_is_written_down_once_it_is_whole(
+    lab: VmLab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = vagrant_that(tmp_path, monkeypatch, "exit 0")
+
+    snapshots.save(lab, Tool(tmp_path, "libvirt"), "fresh")
+
+    assert words.read_text().splitlines() == [f"snapshot save --force {BOTH} fresh"]
+    (made,) = VagrantBackend().snapshots("demo")
+    assert (made.name, made.nodes) == ("fresh", ("manager1", "worker1"))
+    assert made.taken > 1e9
+
+
+def test_what_is_half_saved_is_removed(lab: VmLab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = LIST.replace("WORKER", WITHOUT) + 'case "$*" in *save*) echo "No space." >&2; exit 1;; esac'
+    words = vagrant_that(tmp_path, monkeypatch, said)
+
+    with pytest.raises(LabError, match=r"vagrant snapshot failed: No space\."):
+        snapshots.save(lab, Tool(tmp_path, "libvirt"), "fresh")
+
+    assert words.read_text().splitlines()[-1] == "snapshot delete manager1 fresh"
+    assert VagrantBackend().snapshots("demo") == []
+
+
+def test_a_snapshot_that_is_not_whole_any_more_is_not_put_back(
+    lab: VmLab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = vagrant_that(tmp_path, monkeypatch, LIST.replace("WORKER", WITHOUT))
+
+    with pytest.raises(LabError, match="snapshot fresh has nothing of worker1 any more") as caught:
+        snapshots.restore(replace(lab, snapshots=(FRESH,)), Tool(tmp_path, "libvirt"), "fresh")
+
+    assert "labctl snapshot rm fresh" in (caught.value.hint or "")
+    assert words.read_text().splitlines() == ["snapshot list --machine-readable"]
+
+
+def test_ctrl_c_does_not_leave_some_machines_put_back_and_others_not(
+    lab: VmLab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    press = (
+        f'case "$*" in *restore*) [ -e {tmp_path}/pressed ] || {{ touch {tmp_path}/pressed; kill -INT $PPID; }};; esac'
+    )
+    words = vagrant_that(tmp_path, monkeypatch, LIST.replace("WORKER", WITH) + press)
+
+    with pytest.raises(KeyboardInterrupt):
+        snapshots.restore(replace(lab, snapshots=(FRESH,)), Tool(tmp_path, "libvirt"), "fresh")
+
+    assert words.read_text().splitlines()[1:] == [f"snapshot restore {BOTH} fresh"] * 2
+
+
+def test_what_is_left_of_a_snapshot_is_removed_and_then_struck_off(
+    lab: VmLab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace(lab, snapshots=(FRESH,)).save()
+    words = vagrant_that(tmp_path, monkeypatch, LIST.replace("WORKER", WITHOUT))
+
+    VagrantBackend().delete_snapshot("demo", "fresh")
+    assert words.read_text().splitlines()[1:] == ["snapshot delete manager1 fresh"]
+    assert VagrantBackend().snapshots("demo") == []
+
+
+def test_a_provider_without_snapshots_is_told_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    vagrant_that(tmp_path, monkeypatch, """echo "This provider doesn't support snapshots." >&2; exit 1""")
+
+    with pytest.raises(HostError, match="machines of parallels have no snapshots"):
+        Tool(tmp_path, "parallels").save_snapshot(["w1"], "fresh")
+
+
+def test_a_lab_that_was_written_before_there_were_snapshots_is_read(lab: VmLab) -> None:
+    path = folder_of("demo") / "lab.json"
+    said = json.loads(path.read_text())
+    del said["snapshots"]
+    path.write_text(json.dumps(said))
+
+    assert VmLab.load("demo") == lab
+
+
+class Clock(FakeTransport):
+    """Answers every command, with `code`."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__()
+        self.code = code
+
+    def run(self, command: str | Sequence[str], **_: object) -> Result:
+        self.commands.append(" ".join(command))
+        return Result("date", self.code, stderr="date: not permitted\n")
+
+
+def test_a_machines_clock_is_set_to_this_hosts() -> None:
+    transport = Clock(0)
+    before = time.time()
+
+    set_clock(transport, "worker1")
+
+    found = re.search(r"date -u -s @([0-9.]+) ", transport.commands[0])
+    assert found is not None and before - 0.01 <= float(found[1]) <= time.time()
+
+
+def test_a_clock_that_cannot_be_set_is_told() -> None:
+    with pytest.raises(LabError, match="worker1 goes on, and its clock could not be set: date: not permitted"):
+        set_clock(Clock(1), "worker1")

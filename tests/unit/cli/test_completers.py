@@ -13,6 +13,7 @@ from labctl.cli.completers import (
     complete_ports,
     complete_services,
     complete_shells,
+    complete_snapshots,
     complete_stacks,
 )
 from labctl.cli.exercise import exercise
@@ -22,7 +23,7 @@ CTX, PARAM = click.Context(click.Command("x")), click.Option(["-x"])
 Complete = Callable[[click.Context, click.Parameter, str], list[str]]
 
 
-@pytest.mark.parametrize("complete", [complete_stacks, complete_services, complete_ports])
+@pytest.mark.parametrize("complete", [complete_stacks, complete_services, complete_ports, complete_snapshots])
 def test_where_no_engine_answers_nothing_is_offered(complete: Complete) -> None:
     assert complete(CTX, PARAM, "") == []
 

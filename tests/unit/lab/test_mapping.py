@@ -33,6 +33,12 @@ def test_nodes_are_columns_with_role_state_and_availability() -> None:
     ]
 
 
+def test_a_node_that_is_suspended_is_told_as_that_before_the_swarm_misses_it() -> None:
+    machines = [fake_node("manager1"), fake_node("worker1", state="paused")]
+
+    assert [column.state for column in map_of("lab", machines, MEMBERS, [], []).nodes] == ["ready", "paused"]
+
+
 def test_tasks_stand_under_their_node_by_service_and_state() -> None:
     swarm = mapped(
         raw_task("t1", service="id-web", slot=2),

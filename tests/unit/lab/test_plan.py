@@ -54,6 +54,13 @@ def test_a_node_that_is_down_is_started() -> None:
     assert names(plan.create) == []
 
 
+def test_a_node_that_is_suspended_goes_on() -> None:
+    plan = plan_of(SPEC, lab(fake_node("manager1"), fake_node("worker1", state="paused")))
+
+    assert names(plan.start) == ["worker1"]
+    assert "resume  worker1 (worker), which is paused" in plan.lines()
+
+
 def test_a_node_that_was_half_made_is_made_anew() -> None:
     plan = plan_of(SPEC, lab(fake_node("manager1"), fake_node("worker1", state="created")))
 

@@ -67,6 +67,13 @@ def test_a_node_that_is_down_is_a_problem_with_its_mend(manager: FakeNode) -> No
     assert found.swarm == "1 of 2 nodes ready, manager1 leads"
 
 
+def test_a_node_that_is_suspended_is_a_problem_with_its_mend(manager: FakeNode) -> None:
+    found = look(manager, fake_node("worker1", state="paused"))
+
+    assert found.problems == ("worker1 is paused: `labctl resume worker1`",)
+    assert [node.state for node in found.nodes] == ["running", "paused"]
+
+
 def test_a_node_that_was_removed_behind_labctls_back_is_a_problem_with_its_mend(manager: FakeNode) -> None:
     manager.api["GET /nodes"] = [raw_node("manager1", leader=True), raw_node("worker1", state="down")]
 

@@ -1,0 +1,117 @@
+"""Nodes that were down or suspended, until the lab serves with them again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from labctl.concurrent import each
+from labctl.errors import LabctlError, LabError
+from labctl.events import NodeReady, Steps
+from labctl.lab.form import wait_engine
+from labctl.lab.gossip import meet
+from labctl.lab.verify import verify
+from labctl.node import Node
+from labctl.spec import labels
+from labctl.swarm import cluster
+from labctl.waiting import Pending, wait_until
+from labctl.words import counted
+
+if TYPE_CHECKING:
+    from labctl.lab.lab import Lab
+    from labctl.swarm import SwarmNode
+
+__all__ = ["WAKE_STEPS", "in_state", "wake"]
+
+WAKE_STEPS = 3  # how many steps `wake` does
+FIRST_LIMIT = 6.0  # seconds that the overlay may take to come back before a repair is tried
+BESIDE = ("registry", "hub", "edge")  # what stands beside the nodes and must run too
+
+
+def in_state(nodes: Sequence[Node], state: str, *, also: str) -> list[Node]:
+    """Return the nodes that are in the state; those that are in the other one are fine already.
+
+    Raises LabError for a node that is in neither.
+    """
+    for node in nodes:
+        if node.state not in (state, also):
+            raise LabError(f"{node.name} is {node.state}, not {state}", hint=f"`labctl start {node.name}` starts it.")
+    return [node for node in nodes if node.state == state]
+
+
+def wake(lab: Lab, nodes: Sequence[Node], steps: Steps, begin: Callable[[Node], Node]) -> str:
+    """Start the nodes, or let them go on, by `begin`, all at once, and try the lab with them. Returns what was tried.
+
+    The caller holds the lab. Three steps: nodes, swarm, verifying.
+    """
+
+    def boot(node: Node) -> Node:
+        steps.note(f"{node.name} {'goes on' if node.state == 'paused' else 'boots'}")
+        started = begin(node)
+        steps.emit(NodeReady(node.name, wait_engine(started, lab.backend)))
+        return started
+
+    with steps.step("Nodes"):
+        _start_beside(lab)
+        started = each(nodes, boot)
+    with steps.step("Swarm"):
+        names = [node.name for node in started if lab.spec.joins(node.name)]
+        lab = lab.refresh()
+        if names:
+            manager = _patient_manager(lab)
+            known = cluster.wait_ready(manager, names, noted=steps.note)
+            meet(manager, _serving(lab, known), steps.note)
+            steps.note(f"{counted(len(names), 'node')} ready")
+    with steps.step("Verifying"):
+        tried = counted(len(started), "engine answers", "engines answer")
+        if names and lab.spec.swarm == "formed" and lab.spec.registry:
+            tried = _verify_or_repair(lab, _serving(lab, known), started, steps)
+        steps.note(tried)
+    return tried
+
+
+def _start_beside(lab: Lab) -> None:
+    engine = lab.context.engine
+    for found in engine.containers(labels.of_lab(lab.name)):
+        if found["Labels"].get(labels.KIND) in BESIDE and found["State"] != "running":
+            engine.start(found["Id"])
+
+
+def _verify_or_repair(lab: Lab, running: Sequence[Node], started: Sequence[Node], steps: Steps) -> str:
+    """Try the lab; where the overlay did not come back, start the engines of the nodes just started over, once.
+
+    Nodes that start all at once may end with a task whose address no node's DNS knows (measured on engine
+    26.1.5, and moby#34039): a new task heals that.
+    """
+    try:
+        return verify(lab.manager(), running, steps.note, limit=FIRST_LIMIT)
+    except LabctlError as problem:
+        steps.note(f"repairing: {problem.message.splitlines()[0]}")
+        each(started, lambda node: _restart_engine(node, lab))
+        manager = _patient_manager(lab.refresh())
+        cluster.wait_ready(manager, [node.name for node in running], noted=steps.note)
+        meet(manager, running, steps.note)
+        return verify(manager, running, steps.note) + " (after a repair)"
+
+
+def _serving(lab: Lab, known: Sequence[SwarmNode]) -> list[Node]:
+    """The running nodes that the swarm gives tasks to; one that is drained cannot be tried, and need not be."""
+    able = {member.hostname for member in known if member.state == "ready" and member.availability == "active"}
+    return [node for node in lab.nodes if node.is_running and node.name in able]
+
+
+def _restart_engine(node: Node, lab: Lab) -> None:
+    node.run("pkill -TERM -x dockerd", limit=30)
+    wait_engine(node, lab.backend)
+
+
+def _patient_manager(lab: Lab) -> Node:
+    """A manager that can change the swarm: after a start of all, the election takes a few seconds."""
+
+    def look() -> Node:
+        try:
+            return lab.manager(limit=cluster.DECISION_LIMIT)
+        except LabctlError as problem:
+            raise Pending(problem.message) from None
+
+    return wait_until("the managers agreeing on a leader", look, limit=60, pause=0.2)
