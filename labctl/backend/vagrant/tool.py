@@ -13,7 +13,7 @@ from typing import IO, Any
 
 from labctl.errors import HostError, LabError
 
-__all__ = ["Tool", "vagrant_home"]
+__all__ = ["Tool", "insecure_key", "vagrant_home"]
 
 # ==> worker1: Booting VM...      and the continuation lines     worker1: SSH auth method: private key
 SAYS = re.compile(r"^(?:==>|   ) (?P<machine>[^:\s]+): (?P<text>.*)$")
@@ -53,6 +53,12 @@ class Tool:
         """Each machine's state in Vagrant's words: running, shutoff, poweroff, saved, paused, not_created."""
         with self._driven() as (vagrant, _):
             return {found.name: str(found.state) for found in vagrant.status()}
+
+    def way_in(self, machine: str) -> tuple[str, int]:
+        """The address and port by which Vagrant comes into a machine that runs. Raises LabError when there is none."""
+        with self._driven() as (vagrant, _):
+            said = vagrant.conf(vm_name=machine)
+        return str(said["HostName"]), int(said["Port"])
 
     def _follow(self, lines: Iterable[str], errors: IO[bytes]) -> None:
         for line in lines:
@@ -95,6 +101,11 @@ def _pattern(machines: Sequence[str]) -> str:
 def vagrant_home() -> Path:
     """Where Vagrant keeps its boxes, and the key that opens each of them for the first time."""
     return Path(os.environ.get("VAGRANT_HOME", "~/.vagrant.d")).expanduser()
+
+
+def insecure_key() -> Path:
+    """The well-known key that opens a box for the first time."""
+    return vagrant_home() / "insecure_private_key"
 
 
 def _environment() -> dict[str, str]:
