@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["DIAGNOSTIC_PORT", "ENGINE_PORT", "HUB", "HUB_OUTSIDE", "MIRROR", "REGISTRY", "TLS_FOLDER", "engine_config"]
+__all__ = [
+    "DIAGNOSTIC_PORT",
+    "ENGINE_PORT",
+    "HUB",
+    "HUB_OUTSIDE",
+    "MIRROR",
+    "REGISTRY",
+    "TLS_FOLDER",
+    "engine_config",
+    "fitted",
+]
 
 ENGINE_PORT = 2376
 REGISTRY = "registry:5000"
@@ -15,6 +26,8 @@ HUB_OUTSIDE = "hub:5002"  # the same for virtual machines, which find all three 
 TLS_FOLDER = "/etc/labctl/tls"
 # Loopback only: the mesh agent reads the engine's networkdb there. Above the ports that a service may be given.
 DIAGNOSTIC_PORT = 61999
+# An engine does not start with a key that it does not know. Since which version it knows these of ours:
+SINCE = {"default-network-opts": (24, 0)}
 
 
 def engine_config(
@@ -52,3 +65,16 @@ def engine_config(
             ours = config.get(key)
             config[key] = [*ours, *value] if isinstance(ours, list) and isinstance(value, list) else value
     return config
+
+
+def fitted(config: Mapping[str, Any], version: str) -> tuple[dict[str, Any], list[str]]:
+    """Return daemon.json for an engine of this version, and the keys that it is too old for, which are left out.
+
+    A version that cannot be read is taken for a new one.
+    """
+    found = re.search(r"(\d+)\.(\d+)", version)
+    if found is None:
+        return dict(config), []
+    has = (int(found[1]), int(found[2]))
+    too_new = [key for key in config if has < SINCE.get(key, (0, 0))]
+    return {key: value for key, value in config.items() if key not in too_new}, too_new

@@ -31,6 +31,7 @@ FILES = ("lab.yaml", "lab.yml")
 @click.option("--workers", type=int, metavar="N", help="How many workers, instead of --nodes.")
 @click.option("--backend", type=click.Choice(["dind", "vagrant"]), help="Containers, or virtual machines.")
 @click.option("--provider", type=click.Choice(PROVIDERS), help="Who runs the virtual machines.")
+@click.option("--box", metavar="NAME", help="A Vagrant box of Debian to make nodes of; labctl's own where not said.")
 @click.option("--subnet", metavar="CIDR", help="The nodes' network; a free one where not said.")
 @click.option("--port", "ports", multiple=True, metavar="[HOST:]PORT", help="A published port to reach on 127.0.0.1.")
 @click.option("--image", "images", multiple=True, metavar="NAME", help="An image that every node has from the start.")
@@ -53,6 +54,7 @@ def up(app: App, file: Path | None, also_file: Path | None, output: str, **flags
     \b
     labctl up --nodes 4                        one manager, three workers
     labctl up --managers 3 --workers 2 --port 8080
+    labctl up --backend vagrant --box debian/bookworm64
     labctl up lab.yaml --dry-run
     """
     from labctl.lab import UpOptions, bring_up, plan_of, status_of
@@ -113,7 +115,7 @@ def merged(standing: LabSpec, given: Mapping[str, Any]) -> dict[str, Any]:
 
 def _given(app: App, flags: dict[str, Any]) -> dict[str, Any]:
     """The flags that were given, as keys of the spec."""
-    given: dict[str, Any] = {key: flags[key] for key in ("backend", "provider", "subnet") if flags.get(key)}
+    given: dict[str, Any] = {key: flags[key] for key in ("backend", "provider", "box", "subnet") if flags.get(key)}
     name = flags["name"] or app.lab_name
     if name:
         given["name"] = name

@@ -52,8 +52,8 @@ def provision(app: App, names: tuple[str, ...], inside: bool, output: str) -> No
 
 def _targets(lab: str, nodes: list[Node]) -> list[Target]:
     """How Ansible reaches the nodes. Raises UsageError for a lab of containers, whose image is prepared."""
-    from labctl.backend.vagrant.labfile import VmLab, folder_of
-    from labctl.provision import Target
+    from labctl.backend.vagrant.labfile import VmLab
+    from labctl.lab.provisioning import target_of
     from labctl.state import lab_path
 
     if VmLab.load(lab) is None:
@@ -61,13 +61,4 @@ def _targets(lab: str, nodes: list[Node]) -> list[Target]:
             f"the nodes of lab {lab} are containers, and their image has all that a node needs",
             hint="`labctl image build node` makes that image; `labctl up --backend vagrant` makes machines.",
         )
-    return [
-        Target(
-            name=node.name,
-            address=node.address,
-            user="vagrant",
-            key=lab_path(lab) / "id_ed25519",
-            known_hosts=folder_of(lab) / "known_hosts",
-        )
-        for node in nodes
-    ]
+    return [target_of(node, lab_path(lab) / "id_ed25519") for node in nodes]

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from labctl.engine import Engine
-from labctl.errors import EngineRefused, LabctlError, WaitTimeout
+from labctl.errors import EngineRefused, HostError, LabctlError, WaitTimeout
 from labctl.events import Emit, Noted, quiet
-from labctl.images.debootstrap import make_base
+from labctl.images.debootstrap import make_base, requirements
 from labctl.images.lock import held
 from labctl.images.mode import MirrorMode, mirror_mode
 from labctl.images.progress import Note, heard, no_note
 from labctl.images.recipes import BASE
 
-__all__ = ["ensure_base"]
+__all__ = ["base_problem", "ensure_base"]
 
 PULL_TRIES = 2
 PULL_IDLE = 30.0  # seconds without a word after which a pull is given up
@@ -34,6 +34,17 @@ def ensure_base(engine: Engine, emit: Emit = quiet, note: Note = no_note, *, mod
             make_base(engine, BASE, note)
             emit(Noted(f"{BASE} was made of Debian's packages"))
     return True
+
+
+def base_problem(engine: Engine, *, mode: MirrorMode | None = None) -> str:
+    """Return why this machine cannot come by the base image; "" where it has it, or can. Nothing is fetched."""
+    if engine.image(BASE) is not None or (mode or mirror_mode()).upstream:
+        return ""
+    try:
+        requirements()
+    except HostError as problem:
+        return problem.message
+    return ""
 
 
 def _pulled(engine: Engine, note: Note) -> bool:

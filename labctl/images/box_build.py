@@ -24,7 +24,7 @@ from labctl.images.upload import ByteStream
 from labctl.spec import labels
 from labctl.transport import DockerExec
 
-__all__ = ["DISK_MIB", "build_disk", "convert_disk"]
+__all__ = ["DISK_MIB", "build_disk", "convert_disk", "disk_of"]
 
 DISK_MIB = 20 << 10  # what a node sees; on the host it takes what is written
 MARK = "box"  # the label of containers that work on one
@@ -39,8 +39,13 @@ def build_disk(engine: Engine, folder: Path, *, cmd_line: str, digest: str, note
     Raises HostError with the failing line of playbooks/box/Dockerfile, the failing task, or the tool's words.
     """
     ensure_base(engine, note=note)
-    tools = _image(engine, "boxtools", "box/tools.Dockerfile", note)
     root = _image(engine, "boxroot", "box/Dockerfile", note)
+    return disk_of(engine, root, folder, cmd_line=cmd_line, digest=digest, note=note)
+
+
+def disk_of(engine: Engine, root: str, folder: Path, *, cmd_line: str, digest: str, note: Note) -> dict[str, str]:
+    """Make the same of any image that has a kernel and an init. Raises HostError with the tool's words."""
+    tools = _image(engine, "boxtools", "box/tools.Dockerfile", note)
     with _tools(engine, tools) as container:
         note("unpacking the root file system")
         with _container(engine, root, ["true"]) as source:

@@ -23,7 +23,7 @@ from labctl.images.building import is_download_failure, is_no_space
 from labctl.images.progress import Note, heard
 from labctl.spec import labels
 
-__all__ = ["SUITE", "debian_mirror", "make_base"]
+__all__ = ["SUITE", "debian_mirror", "make_base", "requirements"]
 
 SUITE = "trixie"
 DEFAULT_MIRROR = "http://deb.debian.org/debian"
@@ -60,12 +60,12 @@ CHANGES = (
 )
 
 
-def make_base(engine: Engine, tag: str, note: Note) -> None:
-    """Make the image `tag`. Raises HostError with what is missing, or what the mirror said."""
-    keyring = _requirements()
+def make_base(engine: Engine, tag: str, note: Note, *, suite: str = SUITE) -> None:
+    """Make the image `tag` of a release of Debian. Raises HostError with what is missing, or what the mirror said."""
+    keyring = requirements()
     _sweep()
     with _workplace() as folder:
-        root = _bootstrapped(folder, keyring, note)
+        root = _bootstrapped(folder, keyring, suite, note)
         _strip(root)
         note("importing the base image")
         _import(engine, root, tag)
@@ -84,10 +84,10 @@ def debian_mirror(etc: Path = Path("/etc/apt")) -> str:
     return DEFAULT_MIRROR
 
 
-def _requirements() -> Path:
-    """Find out what is missing before anything is fetched; returns the keyring."""
+def requirements() -> Path:
+    """Find out what is missing before anything is fetched; returns the keyring. Raises HostError."""
     why = "the base image is not here and Docker Hub is out of reach, so it must be made of Debian's packages"
-    if os.geteuid() != 0:
+    if not hasattr(os, "geteuid") or os.geteuid() != 0:
         raise HostError(
             f"{why}, which takes root", hint="`sudo labctl image build base` does it; `labctl bundle load FILE` too."
         )
@@ -143,14 +143,14 @@ def _workplace() -> Iterator[Path]:
     )
 
 
-def _bootstrapped(folder: Path, keyring: Path, note: Note) -> Path:
+def _bootstrapped(folder: Path, keyring: Path, suite: str, note: Note) -> Path:
     mirror = debian_mirror()
     cache = folder / "packages"
     cache.mkdir()
     for attempt in range(1, TRIES + 1):
         root = folder / f"root{attempt}"
         command = ["unshare", "--mount", "--propagation", "private", "debootstrap", "--variant=minbase"]
-        command += [f"--keyring={keyring}", "--force-check-gpg", f"--cache-dir={cache}", SUITE, str(root), mirror]
+        command += [f"--keyring={keyring}", "--force-check-gpg", f"--cache-dir={cache}", suite, str(root), mirror]
         code, said = _run(command, note)
         if code == 0:
             shutil.rmtree(cache, ignore_errors=True)
@@ -163,7 +163,7 @@ def _bootstrapped(folder: Path, keyring: Path, note: Note) -> Path:
                 hint="Make room there, or let TMPDIR name another folder.",
             )
         if not is_download_failure(text) or attempt == TRIES:
-            raise HostError(f"debootstrap of {SUITE} from {mirror} failed: {_reason(said)}", hint=_hint(text))
+            raise HostError(f"debootstrap of {suite} from {mirror} failed: {_reason(said)}", hint=_hint(text))
         note(f"a download from {mirror} failed; trying again")
     raise AssertionError("unreachable")
 

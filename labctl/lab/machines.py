@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labctl.backend.vagrant import Box, VagrantBackend
 from labctl.backend.vagrant.labfile import VmLab
 from labctl.backend.vagrant.pool import in_pool
 from labctl.engine import Engine
+from labctl.errors import UsageError
 from labctl.events import Emit, Warned
 from labctl.host import free_subnet
 from labctl.host.kvm import kvm_boots
 from labctl.host.providers import choose_provider
+from labctl.images.base import base_problem
 from labctl.images.box import Box as BuiltBox
-from labctl.images.box import ensure_box
+from labctl.images.box import ensure_box, find_box
+from labctl.lab.provisioning import provisioner
 from labctl.state import labs_of_machines
 
 if TYPE_CHECKING:
@@ -25,23 +30,30 @@ __all__ = ["claimed", "machine_maker"]
 
 # VirtualBox 6.1.28 and later give host-only addresses in here alone, unless /etc/vbox/networks.conf says more.
 VIRTUALBOX_RANGES = ("192.168.56.0/21",)
+# Do on libvirt what Hyper-V makes necessary: one card, and the node's address pinned inside. For trying that.
+PIN = "LABCTL_PIN_ADDRESSES"
+# Boxes of a plain Debian, for those who cannot make labctl's.
+STOCK = {"libvirt": "debian/bookworm64", "virtualbox": "debian/bookworm64", "hyperv": "generic/debian12"}
 # Emulation knows no host processor to pass through; this one is what every emulator has.
 EMULATED = {"driver": "qemu", "cpu_mode": "custom", "cpu_model": "qemu64"}
 
 
 def machine_maker(engine: Engine, spec: LabSpec, emit: Emit, note: Callable[[str], None]) -> VagrantBackend:
-    """Find the provider and build the box where it is missing. Raises HostError when one of them cannot be had."""
+    """Find the provider, and choose the box: the lab's own, the one that was asked for, labctl's (built where it is
+    missing), or a stock one where this host cannot build.
+
+    Raises HostError when the provider or the box cannot be had, UsageError when the lab's machines are of another box.
+    """
     known = VmLab.load(spec.name)
     provider = choose_provider(spec.provider or (known.provider if known else None))
     if provider.notice:
         emit(Warned(provider.notice))
-    has_box = known is not None and known.box is not None and bool(known.nodes)
-    built = None if has_box else ensure_box(engine, provider.name, emit, note)
-    box = _box(built) if built is not None else known.box if known is not None else None
+    box = _standing_box(spec, known) or _chosen_box(engine, spec, provider.name, emit, note)
     management = known.management if known is not None else ""
     if provider.name == "libvirt" and not management:
         management = free_subnet(engine, taken=claimed())
-    if provider.driver == "kvm" and built is not None and built.kernel and not kvm_boots(built.kernel):
+    kernel = _a_kernel(provider.name) if provider.driver == "kvm" else None
+    if kernel is not None and not kvm_boots(kernel):
         emit(Warned("KVM is there and hangs with a kernel; machines are emulated, and slow"))
         provider = replace(provider, driver="qemu")
     driver = EMULATED if provider.driver == "qemu" else {"driver": "kvm"} if provider.driver else {}
@@ -51,6 +63,8 @@ def machine_maker(engine: Engine, spec: LabSpec, emit: Emit, note: Callable[[str
         driver=driver,
         within=VIRTUALBOX_RANGES if provider.name == "virtualbox" else (),
         management=management,
+        pinned=provider.name == "hyperv" or os.environ.get(PIN) == "1",
+        provision=provisioner(note),
         emit=emit,
         note=note,
     )
@@ -60,6 +74,41 @@ def claimed() -> list[str]:
     """The subnets of the labs of virtual machines, those that are down too: no route of this machine shows them."""
     labs = [known for name in labs_of_machines() if (known := VmLab.load(name)) is not None]
     return [subnet for known in labs for subnet in (known.subnet, known.management) if subnet]
+
+
+def _standing_box(spec: LabSpec, known: VmLab | None) -> Box | None:
+    """The box that the lab's machines are copies of; None where there are none."""
+    if known is None or known.box is None or not known.nodes:
+        return None
+    if spec.box is not None and spec.box != known.box.name:
+        raise UsageError(
+            f"the machines of lab {spec.name} are copies of the box {known.box.name}, not of {spec.box}",
+            hint=f"Leave --box out, or remove them first: `labctl down -l {spec.name}`.",
+        )
+    return known.box
+
+
+def _chosen_box(engine: Engine, spec: LabSpec, provider: str, emit: Emit, note: Callable[[str], None]) -> Box:
+    if spec.box is not None:
+        return Box(spec.box, is_prepared=False)
+    if find_box(provider) is None and (problem := base_problem(engine)):
+        stock = STOCK[provider]
+        emit(
+            Warned(
+                f"labctl's box cannot be made here ({problem}); {stock} is taken and provisioned, which takes longer"
+            )
+        )
+        return Box(stock, is_prepared=False)
+    return _box(ensure_box(engine, provider, emit, note))
+
+
+def _a_kernel(provider: str) -> Path | None:
+    """A kernel to try KVM with: the one of labctl's box, else one of this host's."""
+    built = find_box(provider)
+    if built is not None and built.kernel is not None:
+        return built.kernel
+    own = sorted(path for path in Path("/boot").glob("vmlinuz-*") if os.access(path, os.R_OK))
+    return own[-1] if own else None
 
 
 def _box(built: BuiltBox) -> Box:

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,8 +43,9 @@ cd {INSIDE}
 command -v ansible-playbook >/dev/null || {{
   echo 'TASK [Ansible]'
   export DEBIAN_FRONTEND=noninteractive
-  apt-get -o Acquire::Retries=5 -o DPkg::Lock::Timeout=120 update -q
-  apt-get -o Acquire::Retries=5 -o DPkg::Lock::Timeout=120 install -q -y --no-install-recommends \\
+  # A machine that just booted may be at its own daily work; nothing makes apt wait for that lock.
+  for try in 1 2 3 4 5 6; do apt-get -o Acquire::Retries=5 update -q && break; sleep 10; done
+  apt-get -o Acquire::Retries=5 -o DPkg::Lock::Timeout=300 install -q -y --no-install-recommends \\
     ansible-core python3-apt
 }}
 export LC_ALL=C.UTF-8 ANSIBLE_NOCOLOR=1 ANSIBLE_CONFIG={INSIDE}/playbooks/ansible.cfg ANSIBLE_HOME={INSIDE}/home
@@ -80,12 +82,13 @@ def provision(
     files: Mapping[str, NodeFiles] | None = None,
     digest: str = "",
     patience: int = 300,
+    stop: threading.Event | None = None,
 ) -> dict[str, Recap]:
     """Run the playbook on all machines at once; returns what it did on each.
 
     `files` are those that make each a node of its lab, by its name; `digest` is what it is marked with; `patience`
-    is for how many seconds a machine that does not answer is asked again. Raises
-    HostError where Ansible cannot run, LabError with the machine and the task that failed.
+    is for how many seconds a machine that does not answer is asked again; `stop` ends it. Raises HostError where
+    Ansible cannot run, LabError with the machine and the task that failed, Abandoned when it was stopped.
     """
     program = _program()
     if os.name == "nt" or program is None:
@@ -101,12 +104,17 @@ def provision(
         command = [program, "-i", str(inventory), "-e", f"labctl_digest={digest} labctl_patience={patience}"]
         command.append(str(asset("playbooks") / "node.yml"))
         log = PlayLog()
-        code = _run(command, _environment(folder), log, note)
+        code = _run(command, _environment(folder), log, note, stop)
     return _finished(log, code)
 
 
 def provision_inside(
-    nodes: Sequence[Node], note: Note = no_note, *, files: Mapping[str, NodeFiles] | None = None, digest: str = ""
+    nodes: Sequence[Node],
+    note: Note = no_note,
+    *,
+    files: Mapping[str, NodeFiles] | None = None,
+    digest: str = "",
+    stop: threading.Event | None = None,
 ) -> dict[str, Recap]:
     """Run the playbook in each machine itself, all at once; as `provision`. Ansible is installed there first."""
 
@@ -118,7 +126,8 @@ def provision_inside(
             for _ in node.stream(["tar", "-x", "-C", INSIDE, "-f", "-"], stdin=[archive]):
                 pass
             argv = ["/bin/sh", "-c", INSIDE_SCRIPT, "sh", node.name, "-e", f"labctl_digest={digest}"]
-            for line in _lines(node.stream(argv)):
+            lines = _lines(node.stream(argv))
+            for line in heard(lines, f"the playbook in {node.name}", idle=IDLE, stop=stop):
                 _tell(log, line, note)
         except CommandFailed as failed:
             if not log.failures:
@@ -184,7 +193,9 @@ def _environment(folder: Path) -> dict[str, str]:
     return {**kept, **own}
 
 
-def _run(command: Sequence[str], environment: Mapping[str, str], log: PlayLog, note: Note) -> int:
+def _run(
+    command: Sequence[str], environment: Mapping[str, str], log: PlayLog, note: Note, stop: threading.Event | None
+) -> int:
     """Run Ansible in a process group of its own, which ends with us."""
     with subprocess.Popen(
         list(command),
@@ -198,7 +209,7 @@ def _run(command: Sequence[str], environment: Mapping[str, str], log: PlayLog, n
     ) as process:
         assert process.stdout is not None
         try:
-            for line in heard(iter(process.stdout), "the playbook", idle=IDLE):
+            for line in heard(iter(process.stdout), "the playbook", idle=IDLE, stop=stop):
                 _tell(log, line, note)
             return process.wait(timeout=60)
         except BaseException:

@@ -47,6 +47,7 @@ TAKEN_NAMES = ("hub", "localhost", "registry")
 LEAST_MEMORY = 128 << 20
 PRIVATE = tuple(ipaddress.IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
 SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)\s*([kmgt]?)i?b?", re.IGNORECASE | re.ASCII)
+BOX = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?")
 # The host's own engine owns these; a spec that sets them would cut labctl off from its nodes.
 OURS_IN_ENGINE = ("hosts", "tls", "tlsverify", "tlscacert", "tlscert", "tlskey", "data-root", "containerd", "pidfile")
 
@@ -153,6 +154,11 @@ class LabSpec(Model):
     provider: Provider | None = Field(
         None, description="who runs virtual machines: libvirt, virtualbox or hyperv; found out where not said"
     )
+    box: str | None = Field(
+        None,
+        description="a Vagrant box of Debian 12 or 13 that the playbook makes nodes of, for example debian/bookworm64; "
+        "labctl's own where not said",
+    )
     managers: Annotated[int, Field(ge=1, le=MAX_MANAGERS, description="how many managers, 1 to 7")] = 1
     workers: Annotated[int, Field(ge=0, le=MAX_NODES, description="how many workers")] = 3
     nodes: tuple[NodeSpec, ...] = Field(
@@ -176,6 +182,13 @@ class LabSpec(Model):
     def _check_name(cls, value: str) -> str:
         return _name(value, LONGEST_LAB_NAME)
 
+    @field_validator("box")
+    @classmethod
+    def _check_box(cls, value: str | None) -> str | None:
+        if value is not None and not BOX.fullmatch(value):
+            raise ValueError(f"{value!r} is no name of a box: debian/bookworm64; `vagrant box list` shows those here")
+        return value
+
     @field_validator("subnet")
     @classmethod
     def _check_subnet(cls, value: str | None) -> str | None:
@@ -191,10 +204,14 @@ class LabSpec(Model):
 
     @model_validator(mode="after")
     def _check_whole(self) -> Self:
-        problems = [*self._node_problems(), *self._port_problems(), *self._label_problems()]
+        problems = [*self._box_problems(), *self._node_problems(), *self._port_problems(), *self._label_problems()]
         if problems:
             raise Contradictions(problems)
         return self
+
+    def _box_problems(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
+        if self.box is not None and self.backend != "vagrant":
+            yield ("box",), f"{self.box} is for virtual machines, and the backend is {self.backend}, not vagrant"
 
     def _node_problems(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
         seen: set[str] = set()

@@ -15,10 +15,13 @@ from labctl.backend.node_files import Authorities, node_files
 from labctl.backend.vagrant import snapshots
 from labctl.backend.vagrant.boot import Boot, console_tail
 from labctl.backend.vagrant.clock import set_clock
-from labctl.backend.vagrant.firstboot import engine_url, give, tell_hosts
-from labctl.backend.vagrant.labfile import Box, Machine, VmLab, console_of, folder_of
+from labctl.backend.vagrant.firstboot import Provision, engine_url, fit, give, tell_hosts
+from labctl.backend.vagrant.hostend import lay, lift
+from labctl.backend.vagrant.labfile import USER, Box, Machine, VmLab, console_of, folder_of
+from labctl.backend.vagrant.login import first_login, login
+from labctl.backend.vagrant.pin import pin
 from labctl.backend.vagrant.reach import SSH_PORT, answering
-from labctl.backend.vagrant.tool import Tool, vagrant_home
+from labctl.backend.vagrant.tool import Tool, insecure_key
 from labctl.engine import Endpoint
 from labctl.errors import LabctlError, LabError, NodeDown
 from labctl.events import Emit, NodeRemoved, NodeStarted, quiet
@@ -34,11 +37,9 @@ if TYPE_CHECKING:
 
 __all__ = ["VagrantBackend"]
 
-USER = "vagrant"
 # Vagrant gives up at its own boot_timeout (600 s in the Vagrantfile) and says why; this is a little more.
 BOOT_LIMIT = 660.0
 EMULATION = 3.0  # how much slower than a container an emulated machine is at most of what a lab waits for
-FIRST_LOGIN = 60.0  # seconds that a machine which takes connections may refuse a login, while it makes its keys
 # Vagrant's words for what a machine does, in ours.
 STATES = {"running": "running", "saved": "paused", "paused": "paused", "suspended": "paused", "not_created": "gone"}
 
@@ -46,7 +47,8 @@ STATES = {"running": "running", "saved": "paused", "paused": "paused", "suspende
 class VagrantBackend:
     """Nodes as virtual machines. `box`, `provider` and `driver` (libvirt's settings) are for making them.
 
-    `management` is the subnet of Vagrant's own way into libvirt's machines.
+    `management` is the subnet of Vagrant's own way into libvirt's machines. `provision` makes nodes' machines of a box
+    that is not prepared. With `pinned` the provider ignores addresses, and they are set inside the machines.
     """
 
     name = "vagrant"
@@ -60,6 +62,8 @@ class VagrantBackend:
         driver: Mapping[str, object] | None = None,
         within: Sequence[str] = (),
         management: str = "",
+        pinned: bool = False,
+        provision: Provision | None = None,
         emit: Emit = quiet,
         note: Callable[[str], None] = lambda _: None,
     ) -> None:
@@ -67,12 +71,15 @@ class VagrantBackend:
         self._box = box
         self._driver = dict(driver or {})
         self._management = management
+        self._pinned = pinned
+        self._provision = provision
         self.within = within
         self.reserved: Sequence[str] = (management,) if management else ()
         self._emit = emit
         self._note = note
         self._boot: Boot | None = None
         self._writing = threading.Lock()  # machines that are made at the same time write the same file
+        self._given_up = threading.Event()
         self._authorities = Authorities()
 
     def labs(self) -> list[str]:
@@ -108,8 +115,8 @@ class VagrantBackend:
         folder = folder_of(spec.name)
         (folder / "consoles").mkdir(parents=True, exist_ok=True)
         shutil.copyfile(asset("Vagrantfile"), folder / "Vagrantfile")
-        lab = known or VmLab(spec.name, self._provider, subnet, management=self._management)
-        lab = replace(lab, spec=_as_json(spec), box=lab.box or self._box, driver=lab.driver or self._driver)
+        lab = known or VmLab(spec.name, self._provider, subnet, management=self._management, pinned=self._pinned)
+        lab = replace(lab, spec=_as_json(spec), box=self._box or lab.box, driver=lab.driver or self._driver)
         lab.save()
         if lab.is_emulated:
             allow_for(EMULATION)
@@ -133,6 +140,8 @@ class VagrantBackend:
             lab = lab.with_node(plan.spec, plan.address)
         lab.save()
         down = [node.name for node in starts if node.state != "paused"]  # those that are suspended go on by `resume`
+        if lab.pinned and lab.provider == "hyperv":  # its switch is there before the machines are
+            lay(lab)
         names = [*(plan.spec.name for plan in plans), *down]
         if names:
             for machine in lab.nodes:  # else it is libvirt's, and nobody else may read it
@@ -141,10 +150,12 @@ class VagrantBackend:
         fresh = {plan.spec.name for plan in plans}
         others = [m for m in lab.nodes if m.name not in fresh and plans]
         for machine in [m for m in others if answering([m.address])]:
-            tell_hosts(self._transport(lab, machine), machine, lab)
+            tell_hosts(login(lab, machine), machine, lab)
 
     def settle(self, *, failed: bool) -> None:
         """Wait for Vagrant's end; where machines are given up, ask it to come to one."""
+        if failed:
+            self._given_up.set()
         boot, self._boot = self._boot, None
         if boot is not None and failed:
             boot.abort()
@@ -159,9 +170,17 @@ class VagrantBackend:
             self.expect(spec, [plan])
             return self.create_node(spec, plan, emit)
         emit(NodeStarted(machine.name))
+        is_prepared = lab.box is None or lab.box.is_prepared
+        if self._boot is not None and (lab.pinned or not is_prepared):
+            self._boot.wait()  # it tells the address, and it sets up the network that we would come by
+        if lab.pinned:
+            self._pin(lab, machine)
         self._answers(machine)
+        transport = first_login(lab, machine)
+        if not is_prepared:
+            plan = self._provisioned(lab, machine, plan, transport)
         files = node_files(self._authorities.of(lab.lab), lab.lab, plan)
-        give(self._first_transport(lab, machine), machine, lab, files, user=USER)
+        give(transport, machine, lab, files, user=USER)
         with self._writing:
             self._known(lab.lab).given(machine.name).save()
         return self._node(lab, machine, "running")
@@ -184,6 +203,8 @@ class VagrantBackend:
             raise NodeDown(node.name, "gone")
         if self._boot is None:
             self._tool(lab).up([node.name])
+        if lab.pinned:  # this host may have been started anew
+            lay(lab)
         self._answers(machine)
         return self._node(lab, machine, "running")
 
@@ -208,7 +229,7 @@ class VagrantBackend:
         boot = Boot(folder_of(lab.lab), lab.provider, [node.name], self._note, resume=True)
         try:
             self._answers(machine, boot)
-            transport = self._transport(lab, machine)
+            transport = login(lab, machine)
             transport.close()  # what was said before is forgotten in a machine that was put back
             set_clock(transport, node.name)  # Vagrant itself may wait for what comes with it
             boot.wait()
@@ -255,6 +276,8 @@ class VagrantBackend:
             self._tool(known).destroy(names)
         for name in names:
             self._emit(NodeRemoved(f"{lab}-{name}"))
+        if known.pinned:
+            lift(known)
         shutil.rmtree(folder_of(lab), ignore_errors=True)
         return [*(f"{lab}-{name}" for name in names), f"labctl-{lab}"]
 
@@ -288,6 +311,25 @@ class VagrantBackend:
 
         wait_until(f"{machine.name} answering", look, limit=BOOT_LIMIT, pause=0.3, longest_pause=1.0, noted=self._note)
 
+    def _pin(self, lab: VmLab, machine: Machine) -> None:
+        """Let a machine have its node's address: it is found where Vagrant finds it."""
+        address, port = self._tool(lab).way_in(machine.name)
+        self._note(f"{machine.name}: found at {address}, takes {machine.address}")
+        lay(lab)
+        transport = first_login(lab, machine, at=address, port=port)
+        try:
+            pin(transport, machine, lab, address)
+        finally:
+            transport.close()
+
+    def _provisioned(self, lab: VmLab, machine: Machine, plan: NodePlan, transport: Ssh) -> NodePlan:
+        """Let a machine of somebody else's box become what one of ours is; returns the plan that fits its engine."""
+        if self._provision is None:
+            raise LabError(f"{machine.name} is a bare machine", hint="`labctl up` makes it a node.")
+        node = replace(self._node(lab, machine, "running"), transport=transport)
+        self._provision(node, insecure_key(), self._given_up)
+        return fit(transport, plan, self._note)
+
     def _states(self, lab: VmLab) -> dict[str, str]:
         """A machine that takes connections runs; of the others Vagrant is asked, which takes seconds."""
         alive = answering([machine.address for machine in lab.nodes])
@@ -318,29 +360,9 @@ class VagrantBackend:
             address=machine.address,
             state=state,
             endpoint=Endpoint(engine_url(machine.address), lab_path(lab.lab)),
-            transport=self._transport(lab, machine),
+            transport=login(lab, machine),
             machine=machine.machine,
             show=self._emit,
-        )
-
-    def _transport(self, lab: VmLab, machine: Machine) -> Ssh:
-        return self._ssh(lab, machine, lab_path(lab.lab) / "id_ed25519")
-
-    def _first_transport(self, lab: VmLab, machine: Machine) -> Ssh:
-        """The way in at the first boot: by the box's well-known key, and the host key is written down."""
-        transport = self._ssh(lab, machine, vagrant_home() / "insecure_private_key", patience=FIRST_LOGIN)
-        transport.pin()
-        return transport
-
-    def _ssh(self, lab: VmLab, machine: Machine, key: Path, *, patience: float = 0.0) -> Ssh:
-        return Ssh(
-            machine.address,
-            node=machine.name,
-            user=USER,
-            key=key,
-            known_hosts=folder_of(lab.lab) / "known_hosts",
-            sudo=True,
-            patience=patience,
         )
 
 

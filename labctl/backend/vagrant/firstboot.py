@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
-from labctl.backend.daemon import ENGINE_PORT
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from labctl.backend.base import NodePlan
+from labctl.backend.daemon import ENGINE_PORT, fitted
 from labctl.backend.node_files import NodeFiles
 from labctl.backend.vagrant.labfile import Machine, VmLab
 from labctl.engine.client import tar_of
 from labctl.errors import LabError
+from labctl.node import Node
 from labctl.spec.addresses import gateway
 from labctl.transport import Transport
 from labctl.waiting import patience
 
-__all__ = ["engine_url", "give", "hosts_file", "tell_hosts"]
+__all__ = ["Provision", "engine_url", "fit", "give", "hosts_file", "tell_hosts"]
+
+# Makes what a copy of labctl's own box is of a node's machine; the key is the one that opens it. Once the event is set,
+# nobody wants it any more.
+Provision = Callable[[Node, Path, threading.Event], None]
 
 LIMIT = 300.0  # seconds; an emulated machine takes half a minute for its engine's first start, a crowded one minutes
 MARK = "# labctl: the machines of this lab, and what is beside them"
 HOSTS = f"sed -i '/{MARK}/,$d' /etc/hosts && cat /etc/labctl/hosts >> /etc/hosts"
 # The engine is started again only when its configuration, its keys or its unit changed.
-SCRIPT = """
+SCRIPT = r"""
 set -e
 before=$(cat {watched} 2>/dev/null | sha256sum)
 tar -x -C / -f -
 hostname {host}; echo {host} > /etc/hostname
 install -d -m 700 -o {user} -g {user} /home/{user}/.ssh
 install -m 600 -o {user} -g {user} /etc/labctl/authorized_keys /home/{user}/.ssh/authorized_keys
-sed -i '/127.0.1.1/d' /etc/hosts
+sed -i '/^127\.0\.[1-9]\.1[[:space:]]/d' /etc/hosts
 {hosts}
 if [ "$before" != "$(cat {watched} | sha256sum)" ] || ! systemctl is-active -q docker; then
   systemctl restart docker
@@ -41,6 +52,15 @@ def give(transport: Transport, machine: Machine, lab: VmLab, files: NodeFiles, *
     whole = {**files, "etc/labctl/hosts": (hosts_file(lab).encode(), 0o644)}
     script = SCRIPT.format(watched=WATCHED, host=machine.hostname, user=user, hosts=HOSTS)
     _run(transport, machine, script, tar_of(whole))
+
+
+def fit(transport: Transport, plan: NodePlan, note: Callable[[str], None]) -> NodePlan:
+    """Make the plan one for the engine that the machine has, which is its release's own."""
+    said = transport.run(["dockerd", "--version"], limit=LIMIT).stdout
+    config, left_out = fitted(plan.engine_config, said)
+    for key in left_out:
+        note(f"{plan.spec.name}: its engine ({said.strip()}) does not know {key}, which is left out")
+    return replace(plan, engine_config=config)
 
 
 def tell_hosts(transport: Transport, machine: Machine, lab: VmLab) -> None:

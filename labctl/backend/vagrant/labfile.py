@@ -17,15 +17,19 @@ from labctl.state import lab_path, machines_path, write_private
 if TYPE_CHECKING:
     from labctl.spec import NodeSpec
 
-__all__ = ["DEFAULT_MEMORY_MIB", "FILE", "Box", "Machine", "VmLab", "console_of", "folder_of"]
+__all__ = ["DEFAULT_MEMORY_MIB", "FILE", "USER", "Box", "Machine", "VmLab", "console_of", "folder_of"]
 
 FILE = "lab.json"
+USER = "vagrant"  # whom every box lets in
 DEFAULT_MEMORY_MIB = 1024
 
 
 @dataclass(frozen=True)
 class Box:
-    """What machines are made from. Kernel and the like are only for providers that boot a kernel directly."""
+    """What machines are made from. Kernel and the like are only for providers that boot a kernel directly.
+
+    One that is not prepared is somebody else's: its machines boot by their own disk, and are provisioned.
+    """
 
     name: str
     url: str | None = None
@@ -64,6 +68,8 @@ class VmLab:
     driver: Mapping[str, Any] = field(default_factory=dict)  # the libvirt section: driver, cpu_mode, cpu_model, ...
     nodes: tuple[Machine, ...] = ()
     snapshots: tuple[Snapshot, ...] = ()  # those that are whole
+    pinned: bool = False  # whether the provider ignores addresses, and labctl pins them inside the machines
+    switch: str | None = None  # Hyper-V's
 
     def with_node(self, spec: NodeSpec, address: str) -> VmLab:
         """The lab with one machine more, or with that machine as the spec now has it."""
@@ -115,8 +121,9 @@ class VmLab:
                 "netmask": str(network.netmask),
                 "gateway": gateway(self.subnet),
                 "bridge": None,
+                "pinned": self.pinned,
             },
-            "ssh": {"user": "vagrant", "private_key": keys[0], "insert_key": False},
+            "ssh": {"user": USER, "private_key": keys[0], "insert_key": False},
             "libvirt": {
                 "kernel": box.kernel,
                 "initrd": box.initrd,
@@ -124,15 +131,20 @@ class VmLab:
                 **self.driver,
                 **self._way_in(),
             },
-            "hyperv": {"switch": None},
+            "hyperv": {"switch": self.switch},
             "nodes": [asdict(node) for node in self.nodes],
             "snapshots": [asdict(snapshot) for snapshot in self.snapshots],
         }
 
+    @property
+    def way_in_network(self) -> str:
+        """What libvirt calls the network by which Vagrant comes in."""
+        return f"labctl-{self.lab}-nat"
+
     def _way_in(self) -> dict[str, Any]:
         if not self.management:
             return {}
-        return {"management": {"name": f"labctl-{self.lab}-nat", "subnet": self.management}}
+        return {"management": {"name": self.way_in_network, "subnet": self.management}}
 
     @classmethod
     def load(cls, lab: str) -> VmLab | None:
@@ -148,6 +160,8 @@ class VmLab:
                 provider=said["provider"],
                 subnet=said["network"]["subnet"],
                 management=management,
+                pinned=said["network"].get("pinned", False),
+                switch=said.get("hyperv", {}).get("switch"),
                 box=Box(box["name"], box["url"], box["version"], box["prepared"], **direct),
                 spec=said["spec"],
                 driver=said["libvirt"],

@@ -13,7 +13,7 @@ from typing import IO, Any
 
 from labctl.errors import HostError, LabError
 
-__all__ = ["Tool", "pattern_of", "vagrant_home"]
+__all__ = ["Tool", "insecure_key", "pattern_of", "vagrant_home"]
 
 # ==> worker1: Booting VM...      and the continuation lines     worker1: SSH auth method: private key
 SAYS = re.compile(r"^(?:==>|   ) (?P<machine>[^:\s]+): (?P<text>.*)$")
@@ -95,6 +95,12 @@ class Tool:
         with self._driven() as (vagrant, _):
             return {found.name: str(found.state) for found in vagrant.status()}
 
+    def way_in(self, machine: str) -> tuple[str, int]:
+        """The address and port by which Vagrant comes into a machine that runs. Raises LabError when there is none."""
+        with self._driven() as (vagrant, _):
+            said = vagrant.conf(vm_name=machine)
+        return str(said["HostName"]), int(said["Port"])
+
     def _follow(self, lines: Iterable[str], errors: IO[bytes]) -> None:
         for line in lines:
             found = SAYS.match(line.rstrip())
@@ -140,6 +146,11 @@ def pattern_of(machines: Sequence[str]) -> str:
 def vagrant_home() -> Path:
     """Where Vagrant keeps its boxes, and the key that opens each of them for the first time."""
     return Path(os.environ.get("VAGRANT_HOME", "~/.vagrant.d")).expanduser()
+
+
+def insecure_key() -> Path:
+    """The well-known key that opens a box for the first time."""
+    return vagrant_home() / "insecure_private_key"
 
 
 def _environment() -> dict[str, str]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from labctl.backend.daemon import ENGINE_PORT, engine_config
+import pytest
+
+from labctl.backend.daemon import ENGINE_PORT, engine_config, fitted
 
 
 def config(**given: Any) -> dict[str, Any]:
@@ -79,3 +81,20 @@ def test_the_specs_own_lists_stay_as_they_were() -> None:
     config(options=options, node_options={"labels": ["c=d"]})
 
     assert options == {"labels": ["a=b"]}
+
+
+@pytest.mark.parametrize(
+    ("version", "left_out"),
+    [
+        ("Docker version 20.10.24+dfsg1, build 297e128", ["default-network-opts"]),
+        ("Docker version 23.0.6, build 9dbdbd4", ["default-network-opts"]),
+        ("Docker version 24.0.0, build 98fdcd7", []),
+        ("Docker version 26.1.5+dfsg1, build a72d7cd", []),
+        ("", []),
+    ],
+)
+def test_an_older_engine_is_not_told_what_it_does_not_know(version: str, left_out: list[str]) -> None:
+    made, keys = fitted(config(), version)
+
+    assert keys == left_out
+    assert set(config()) - set(made) == set(left_out)

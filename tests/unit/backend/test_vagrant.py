@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 
 from labctl.backend import Snapshot
+from labctl.backend.base import NodePlan
 from labctl.backend.vagrant import snapshots
 from labctl.backend.vagrant.backend import VagrantBackend
 from labctl.backend.vagrant.boot import Boot, console_tail
 from labctl.backend.vagrant.clock import set_clock
-from labctl.backend.vagrant.firstboot import hosts_file
+from labctl.backend.vagrant.firstboot import fit, hosts_file
 from labctl.backend.vagrant.labfile import Box, VmLab, folder_of
 from labctl.backend.vagrant.tool import Tool
 from labctl.errors import HostError, LabError
@@ -311,3 +312,34 @@ def test_a_machines_clock_is_set_to_this_hosts() -> None:
 def test_a_clock_that_cannot_be_set_is_told() -> None:
     with pytest.raises(LabError, match="worker1 goes on, and its clock could not be set: date: not permitted"):
         set_clock(Clock(1), "worker1")
+
+
+# -- boxes that labctl did not make
+
+
+def test_the_plan_is_made_one_for_the_engine_that_the_machine_has() -> None:
+    told: list[str] = []
+    transport = FakeTransport({"dockerd --version": "Docker version 20.10.24+dfsg1, build 297e128\n"})
+    plan = NodePlan(NodeSpec(name="worker1"), "10.8.0.12", {"mtu": 1500, "default-network-opts": {}})
+
+    assert fit(transport, plan, told.append).engine_config == {"mtu": 1500}
+    assert told == [
+        "worker1: its engine (Docker version 20.10.24+dfsg1, build 297e128) does not know default-network-opts, "
+        "which is left out"
+    ]
+
+
+def test_vagrant_tells_by_which_address_it_comes_into_a_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = vagrant_that(tmp_path, monkeypatch, "echo 'Host w1'; echo '  HostName 172.20.8.9'; echo '  Port 22'")
+
+    assert Tool(tmp_path, "hyperv").way_in("w1") == ("172.20.8.9", 22)
+    assert words.read_text() == "ssh-config w1\n"
+
+
+def test_whether_addresses_are_pinned_is_written_down_and_read_back(lab: VmLab) -> None:
+    replace(lab, pinned=True, switch="mine").save()
+
+    known = VmLab.load("demo")
+    assert known is not None and (known.pinned, known.switch) == (True, "mine")

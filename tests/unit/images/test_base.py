@@ -12,8 +12,8 @@ from labctl.engine import Engine
 from labctl.engine.fake import FakeEngine
 from labctl.errors import EngineRefused
 from labctl.events import Event, Noted
-from labctl.images import base
-from labctl.images.base import ensure_base
+from labctl.images import base, debootstrap
+from labctl.images.base import base_problem, ensure_base
 from labctl.images.ensure import _is_current
 from labctl.images.mode import MirrorMode
 from labctl.images.recipes import sources_of
@@ -90,3 +90,25 @@ def test_what_the_store_holds_is_compared_with_what_lies_in_the_folder_now(tmp_p
     assert not _is_current(f"labctl-vote-2:{sources}-b1", tmp_path, "b1")
     assert not _is_current("labctl-gone:1-b1", tmp_path, "b1")
     assert not _is_current("", tmp_path, "b1")
+
+
+@pytest.mark.parametrize(
+    ("engine", "mode", "user", "says"),
+    [
+        (PullingEngine(there=True), NO_HUB, 1000, ""),
+        (PullingEngine(), HUB, 1000, ""),
+        (PullingEngine(), NO_HUB, 0, ""),
+        (PullingEngine(), NO_HUB, 1000, "takes root"),
+    ],
+)
+def test_whether_it_can_be_had_is_known_before_anything_is_fetched(
+    monkeypatch: pytest.MonkeyPatch, engine: PullingEngine, mode: MirrorMode, user: int, says: str
+) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: user)
+    monkeypatch.setattr("shutil.which", lambda program: f"/usr/bin/{program}")
+    monkeypatch.setattr(debootstrap, "KEYRINGS", (Path("/"),))
+
+    problem = base_problem(engine, mode=mode)
+
+    assert bool(problem) == bool(says) and says in problem
+    assert engine.pulls == 0

@@ -6,12 +6,15 @@ import io
 import json
 import subprocess
 import tarfile
+import threading
+import time
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from labctl.assets import asset
-from labctl.errors import HostError, LabError
+from labctl.errors import Abandoned, HostError, LabError
 from labctl.provision import Target, can_control, inventory_of, provision
 from labctl.provision import ansible as module
 
@@ -79,9 +82,28 @@ def test_a_machine_that_is_not_there_is_told_by_its_name(tmp_path: Path) -> None
     assert told[0] == "Wait for the machine"
 
 
+def test_every_setting_of_a_node_is_named() -> None:
+    top = asset("playbooks")
+    named = YAML(typ="safe").load((top / "vars/packages.yml").read_text())["labctl_settings"]
+    folder = top / "files/node"
+
+    assert sorted(named) == sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
 def test_only_the_playbook_goes_into_a_machine() -> None:
     with tarfile.open(fileobj=io.BytesIO(module._archive({"etc/hosts": (b"", 0o644)}))) as archive:
         names = archive.getnames()
 
     assert {"playbooks/node.yml", "playbooks/tasks/system.yml", "files/etc/hosts"} <= set(names)
     assert not [name for name in names if name.startswith("playbooks/box/")]
+
+
+@pytest.mark.skipif(not can_control(), reason="Ansible is not installed")
+def test_a_run_that_nobody_wants_any_more_ends_at_once(tmp_path: Path) -> None:
+    nobody = Target("w1", "127.0.0.1", "vagrant", tmp_path / "key", tmp_path / "known_hosts", port=1)
+    stop = threading.Event()
+    began = time.monotonic()
+
+    with pytest.raises(Abandoned):
+        provision([nobody], lambda _: stop.set(), patience=60, stop=stop)
+    assert time.monotonic() - began < 30

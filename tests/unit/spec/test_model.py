@@ -277,3 +277,19 @@ def test_all_contradictions_are_told_at_once() -> None:
 @given(names)
 def test_any_name_of_a_lab_can_be_given_as_a_flag(name: str) -> None:
     assert read_mapping({"name": name}).name == name
+
+
+@pytest.mark.parametrize("box", ["debian/bookworm64", "mine", "generic/debian12"])
+def test_a_box_is_named_as_vagrant_names_it(box: str) -> None:
+    assert LabSpec(backend="vagrant", box=box).box == box
+
+
+@pytest.mark.parametrize("box", ["", "a b", "-f", "a/b/c", "https://example.com/a.box", "../x"])
+def test_what_is_no_name_of_a_box_is_refused(box: str) -> None:
+    with pytest.raises(ValidationError, match="is no name of a box"):
+        LabSpec(backend="vagrant", box=box)
+
+
+def test_a_box_is_for_machines_alone() -> None:
+    with pytest.raises(ValidationError, match="the backend is dind, not vagrant"):
+        LabSpec(box="debian/bookworm64")
