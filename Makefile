@@ -10,6 +10,8 @@ REPORTS := reports
 NODES ?= 4
 test: NODES = 30
 PYTEST := $(BIN)/python -m pytest --durations=5 --durations-min=5
+# Where a boot takes minutes, five without a word are no reason to show where the tests are.
+LONG := -o faulthandler_timeout=1800
 COVER := --cov=labctl --cov-append --cov-report=
 
 .PHONY: help setup engine machines shells demo test test-unit test-contract test-integration test-vm test-vm-core coverage lint format docs bench clean
@@ -54,7 +56,7 @@ test-unit: setup
 	$(PYTEST) tests/unit $(COVER) --junit-xml=$(REPORTS)/unit.xml
 
 test-contract: setup
-	$(PYTEST) tests/contract $(COVER) --junit-xml=$(REPORTS)/contract.xml
+	$(PYTEST) tests/contract -m 'not vm' $(COVER) --junit-xml=$(REPORTS)/contract.xml
 
 test-integration: setup
 	$(PYTEST) tests/integration --reruns 1 -rR $(COVER) --junit-xml=$(REPORTS)/integration.xml
@@ -63,10 +65,10 @@ machines: engine  ## Vagrant and libvirt, with emulation where KVM runs nothing
 	$(BIN)/labctl doctor --backend vagrant --nodes 2 --fix --yes
 
 test-vm: machines  ## the lab as virtual machines, all of it: on two cores without KVM the better part of an hour
-	$(PYTEST) tests/vm -rs $(COVER) --junit-xml=$(REPORTS)/vm.xml
+	$(PYTEST) tests/vm tests/contract -m vm -rs $(LONG) $(COVER) --junit-xml=$(REPORTS)/vm.xml
 
 test-vm-core: machines  ## one boot of two machines, and what is told of them
-	$(PYTEST) tests/vm -m 'not slow' -rs $(COVER) --junit-xml=$(REPORTS)/vm-core.xml
+	$(PYTEST) tests/vm -m 'not slow' -rs $(LONG) $(COVER) --junit-xml=$(REPORTS)/vm-core.xml
 
 coverage: setup
 	@$(BIN)/python -m coverage combine --quiet 2>/dev/null; $(BIN)/python -m coverage report --format=total 2>/dev/null \

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 
 import pytest
@@ -9,32 +10,45 @@ import pytest
 from labctl import host
 from labctl.backend import Backend, DindBackend, FakeBackend, NodePlan
 from labctl.backend.daemon import engine_config
+from labctl.concurrent import each
 from labctl.errors import UsageError
-from labctl.events import Event, NodeStarted
+from labctl.events import Emit, Event, NodeStarted, quiet
 from labctl.lab import Context
+from labctl.lab.machines import claimed
+from labctl.node import Node
 from labctl.spec import LabSpec
 from labctl.spec.addresses import free_addresses
 
+MACHINES = pytest.mark.skipif(
+    shutil.which("vagrant") is None, reason="needs Vagrant: labctl doctor --backend vagrant --fix"
+)
+BACKENDS = [
+    "fake",
+    pytest.param("dind", marks=pytest.mark.lab),
+    pytest.param("vagrant", marks=[pytest.mark.vm, pytest.mark.slow, pytest.mark.timeout(1200), MACHINES]),
+]
 
-@pytest.fixture(params=["fake", pytest.param("dind", marks=pytest.mark.lab)])
+
+@pytest.fixture(params=BACKENDS)
 def backend(request: pytest.FixtureRequest, lab_name: str) -> Iterator[Backend]:
     """Each backend in turn; whatever a test leaves is removed."""
-    made: Backend
+    found: Backend
     if request.param == "fake":
-        made = FakeBackend()
+        found = FakeBackend()
     else:
         context: Context = request.getfixturevalue("context")
-        made = context.maker(LabSpec())
-    yield made
-    made.destroy(lab_name, ())
+        found = context.maker(LabSpec(name=lab_name, backend=request.param))
+    yield found
+    found.destroy(lab_name, ())
 
 
 @pytest.fixture
 def subnet(request: pytest.FixtureRequest, backend: Backend) -> str:
     """A subnet that is free where the backend's nodes will be."""
-    if isinstance(backend, DindBackend):
-        return host.free_subnet(backend.engine, prefix=24)
-    return "172.30.9.0/24"
+    if isinstance(backend, FakeBackend):
+        return "172.30.9.0/24"
+    engine = request.getfixturevalue("context").engine
+    return host.free_subnet(engine, taken=[*claimed(), *backend.reserved], prefix=24)
 
 
 def plans(spec: LabSpec, subnet: str) -> list[NodePlan]:
@@ -42,6 +56,15 @@ def plans(spec: LabSpec, subnet: str) -> list[NodePlan]:
     config = engine_config(mtu=1500, uplink_mtu=1500, registry=False, mesh=False, options={}, node_options={})
     addresses = free_addresses(subnet, (), len(spec.all_nodes()))
     return [NodePlan(node, address, config) for node, address in zip(spec.all_nodes(), addresses, strict=True)]
+
+
+def made(backend: Backend, spec: LabSpec, subnet: str, emit: Emit = quiet) -> list[Node]:
+    """Make the nodes as a lab does: all are expected, made at once, and waited for."""
+    wanted = plans(spec, subnet)
+    backend.expect(spec, wanted)
+    nodes = each(wanted, lambda plan: backend.create_node(spec, plan, emit))
+    backend.settle(failed=False)
+    return nodes
 
 
 def test_a_lab_that_was_never_made_is_not_found(backend: Backend, lab_name: str) -> None:
@@ -55,8 +78,7 @@ def test_a_lab_is_found_again_as_it_was_made(backend: Backend, lab_name: str, su
     heard: list[Event] = []
     backend.prepare_keys(lab_name)
     backend.create_base(spec, subnet)
-    for plan in plans(spec, subnet):
-        backend.create_node(spec, plan, heard.append)
+    made(backend, spec, subnet, heard.append)
 
     record = backend.find(lab_name)
 
@@ -84,7 +106,7 @@ def test_stop_kill_and_start(backend: Backend, lab_name: str, subnet: str) -> No
     spec = LabSpec(name=lab_name, workers=0)
     backend.prepare_keys(lab_name)
     backend.create_base(spec, subnet)
-    node = backend.create_node(spec, plans(spec, subnet)[0], lambda _: None)
+    (node,) = made(backend, spec, subnet)
 
     backend.stop(node)
     stopped = backend.find(lab_name)
@@ -106,7 +128,7 @@ def test_suspend_and_resume(backend: Backend, lab_name: str, subnet: str) -> Non
     spec = LabSpec(name=lab_name, workers=0)
     backend.prepare_keys(lab_name)
     backend.create_base(spec, subnet)
-    node = backend.create_node(spec, plans(spec, subnet)[0], lambda _: None)
+    (node,) = made(backend, spec, subnet)
 
     backend.suspend(node)
     assert state(backend, lab_name) == "paused"
@@ -126,7 +148,7 @@ def test_a_node_that_is_suspended_is_started_stopped_killed_and_removed(
     spec = LabSpec(name=lab_name, workers=0)
     backend.prepare_keys(lab_name)
     backend.create_base(spec, subnet)
-    node = backend.create_node(spec, plans(spec, subnet)[0], lambda _: None)
+    (node,) = made(backend, spec, subnet)
     backend.suspend(node)
 
     getattr(backend, end)(backend.look(node))
@@ -138,7 +160,7 @@ def test_one_that_is_down_is_not_suspended(backend: Backend, lab_name: str, subn
     spec = LabSpec(name=lab_name, workers=0)
     backend.prepare_keys(lab_name)
     backend.create_base(spec, subnet)
-    node = backend.create_node(spec, plans(spec, subnet)[0], lambda _: None)
+    (node,) = made(backend, spec, subnet)
     backend.kill(node)
 
     backend.suspend(node)
@@ -151,7 +173,7 @@ def test_snapshots_are_of_the_whole_lab_or_refused_in_one_line(backend: Backend,
     spec = LabSpec(name=lab_name, workers=0)
     backend.prepare_keys(lab_name)
     backend.create_base(spec, subnet)
-    node = backend.create_node(spec, plans(spec, subnet)[0], lambda _: None)
+    (node,) = made(backend, spec, subnet)
     if isinstance(backend, DindBackend):
         for call in (backend.save_snapshot, backend.restore_snapshot, backend.delete_snapshot):
             with pytest.raises(UsageError, match="made of containers, which have no snapshots"):
@@ -180,7 +202,7 @@ def test_a_removed_node_is_gone_and_the_others_stay(backend: Backend, lab_name: 
     spec = LabSpec(name=lab_name, workers=1)
     backend.prepare_keys(lab_name)
     backend.create_base(spec, subnet)
-    first, second = [backend.create_node(spec, plan, lambda _: None) for plan in plans(spec, subnet)]
+    first, second = made(backend, spec, subnet)
 
     backend.remove_node(second)
     backend.remove_node(second)  # twice is fine
@@ -194,7 +216,7 @@ def test_destroy_leaves_nothing_and_may_be_called_twice(backend: Backend, lab_na
     spec = LabSpec(name=lab_name, workers=0)
     backend.prepare_keys(lab_name)
     backend.create_base(spec, subnet)
-    backend.create_node(spec, plans(spec, subnet)[0], lambda _: None)
+    made(backend, spec, subnet)
 
     removed = backend.destroy(lab_name, ())
 

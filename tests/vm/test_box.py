@@ -17,6 +17,7 @@ from tests.vm.qemu import OVMF, Machine, booted, direct_boot
 
 pytestmark = [
     pytest.mark.vm,
+    pytest.mark.slow,
     pytest.mark.timeout(1800),
     pytest.mark.skipif(
         shutil.which("qemu-system-x86_64") is None, reason="needs QEMU: apt-get install qemu-system-x86"

@@ -15,7 +15,7 @@ from labctl.node import Node
 from labctl.provision import provision_inside
 from labctl.transport import DockerExec
 
-pytestmark = [pytest.mark.vm, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.vm, pytest.mark.slow, pytest.mark.timeout(1800)]
 FILES = {
     "etc/docker/daemon.json": (b"{}\n", 0o644),
     "etc/labctl/tls/key.pem": (b"no key\n", 0o600),
