@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable
 from typing import NamedTuple, NoReturn
@@ -14,6 +13,7 @@ from .netns import INGRESS, CommandError, Namespace, scan
 from .networkdb import DecodeError, Endpoint, NetworkDBError, Table, Tables, decode_endpoint
 from .pace import Pace
 from .plumber import Plumber
+from .saying import say
 from .status import STATUS_FILE, MeshStatus, Mode
 
 __all__ = ["Agent"]
@@ -24,7 +24,6 @@ SETTLING = 5.0
 WHILE_SETTLING = 0.2  # seconds until what failed is tried again, then and later
 AFTER_ERROR = 1.0
 RELOAD_EVERY = 10.0  # seconds between two requests to the engine to open its diagnostic port
-log = logging.getLogger("mesh")
 
 
 class Topology(NamedTuple):
@@ -88,7 +87,7 @@ class Agent:
     def run(self) -> NoReturn:
         """Follow the swarm for ever."""
         if self._bell.why_deaf:
-            log.warning("gossip cannot be heard (%s): looking more often instead", self._bell.why_deaf)
+            say(f"gossip cannot be heard ({self._bell.why_deaf}): looking more often instead")
         while True:
             self.step(time.monotonic())
             now = time.monotonic()
@@ -130,7 +129,9 @@ class Agent:
         topology = self._topology
         if topology is None or not topology.complete:
             topology = self._topology = self._discover()
-        self._pace.looked(now, found=self._read_tables(topology, now))
+        found = self._read_tables(topology, now)
+        serving = any(one.service_id for demand in self._demands.values() for one in demand.endpoints)
+        self._pace.looked(now, found=found, serving=serving)
         problems = []
         for namespace, network in topology.networks.items():
             try:
@@ -195,28 +196,26 @@ class Agent:
         self._engine.overlays()
         if now - self._reloaded >= RELOAD_EVERY and self._reload():
             self._reloaded = now
-            log.info("asked the engine to read its configuration, for its network diagnostic port")
+            say("asked the engine to read its configuration, for its network diagnostic port")
 
     def _balance(self, namespace: Namespace, network: Network, now: float) -> None:
         _, rules, addresses = self._demands[network.identity]
         if self._plumber.balance(namespace, rules, addresses, now):
-            log.info(
-                "%s: %d VIPs, %d ports, %d tasks serve",
-                *(network.name, len(rules.vips), len(rules.ports), len(rules.serving())),
-            )
+            counts = f"{len(rules.vips)} VIPs, {len(rules.ports)} ports, {len(rules.serving())} tasks"
+            say(f"{network.name}: {counts} serve")
 
     def _divert(self, topology: Topology) -> list[str]:
         """Let the node send its published ports to ingress. Returns what is missing for that."""
         ingress = topology.ingress()
         if ingress is None:
             if self._plumber.undivert():
-                log.info("node: nothing to publish")
+                say("node: nothing to publish")
             return []
         if not topology.sandbox:
             return ["ingress is not connected to the node yet"]
         ports = frozenset(self._demands[ingress.identity].rules.ports)
         if self._plumber.divert(Uplink(topology.sandbox, topology.subnet, ports)):
-            log.info("node: %d published ports", len(ports))
+            say(f"node: {len(ports)} published ports")
         return []
 
     def _report(self, problem: str | None, *, settling: bool = False) -> None:
@@ -242,15 +241,15 @@ class Agent:
         if new == old and wall - old.updated < HEARTBEAT:
             return
         if error != old.error:
-            log.log(logging.WARNING if error else logging.INFO, "%s", error or "all is well again")
+            say(error or "all is well again")
         elif new.pending and new.pending != old.pending:
-            log.info("not yet: %s", new.pending)
+            say(f"not yet: {new.pending}")
         self._status = new._replace(updated=wall)
         try:
             self._status.save(self._status_file)
         except OSError as failure:
             # A full disk is no reason to stop serving.
-            log.warning("the status cannot be written: %s", failure)
+            say(f"the status cannot be written: {failure}")
 
 
 def demand(table: Table) -> Demand:
@@ -260,6 +259,6 @@ def demand(table: Table) -> Demand:
         try:
             endpoints.append(decode_endpoint(record))
         except DecodeError as error:
-            log.warning("endpoint %s left out: %s", key[:12], error)
+            say(f"endpoint {key[:12]} left out: {error}")
     addresses = frozenset(endpoint.address for endpoint in endpoints)
     return Demand(tuple(endpoints), rules_for(endpoints), addresses)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from .httpget import Connection, HttpError
@@ -85,7 +84,7 @@ class LocalEngine:
 def diagnostic_port(config_file: str = CONFIG_FILE) -> int:
     """Return the loopback port on which the engine is told to show its networkdb; 2000 where it is not told."""
     try:
-        return int(json.loads(Path(config_file).read_text())["network-diagnostic-port"])
+        return int(json.loads(_text(config_file))["network-diagnostic-port"])
     except (OSError, ValueError, KeyError, TypeError):
         return USUAL_DIAGNOSTIC_PORT
 
@@ -97,10 +96,15 @@ def reload_engine(pid_file: str = PID_FILE) -> bool:
     the signal would end it.
     """
     try:
-        pid = int(Path(pid_file).read_text())
-        if Path(f"/proc/{pid}/comm").read_text().strip() != "dockerd":
+        pid = int(_text(pid_file))
+        if _text(f"/proc/{pid}/comm").strip() != "dockerd":
             return False
         os.kill(pid, signal.SIGHUP)
     except (OSError, ValueError):
         return False
     return True
+
+
+def _text(path: str) -> str:
+    with open(path) as file:
+        return file.read()

@@ -6,7 +6,6 @@ import ipaddress
 import os
 import subprocess
 from collections.abc import Iterable
-from pathlib import Path
 from typing import NamedTuple, Protocol
 
 __all__ = [
@@ -60,7 +59,7 @@ def scan(folder: str = FOLDER) -> tuple[Namespace, ...]:
     """Return the load-balancer namespaces there are now, in order of name."""
     found = []
     try:
-        device = Path(folder).stat().st_dev
+        device = os.stat(folder).st_dev
         with os.scandir(folder) as entries:
             for entry in entries:
                 if entry.name != INGRESS and not entry.name.startswith(BALANCER_PREFIX):
@@ -147,8 +146,9 @@ def listed_addresses(listing: str) -> list[ipaddress.IPv4Interface]:
 
 def set_route_localnet(bridge: str) -> None:
     """Let connections to the node's loopback address go out over `bridge`. Raises CommandError."""
-    setting = Path(f"/proc/sys/net/ipv4/conf/{bridge}/route_localnet")
+    setting = f"/proc/sys/net/ipv4/conf/{bridge}/route_localnet"
     try:
-        setting.write_text("1")
+        with open(setting, "w") as file:
+            file.write("1")
     except OSError as error:
         raise CommandError(f"{setting} cannot be set: {error.strerror}") from error

@@ -8,6 +8,8 @@ __all__ = ["Pace"]
 # a long storm of gossip about other things (many nodes joining) costs little.
 BUSY_EVERY = 0.1
 STORM_EVERY = 0.3
+# Where no task is yet, none can be left too late: looks in a storm (a lab that is being made) grow rarer still.
+SLOWER = 1.2
 BUSY_FOR = 1.2
 # The gossip bell makes this a safety net; without the bell it is all there is.
 QUIET_EVERY = 0.9
@@ -36,12 +38,15 @@ class Pace:
         """Do not look again before `until`: something failed."""
         self._not_before = until
 
-    def looked(self, now: float, *, found: bool) -> None:
-        """The networkdb was read at `now`; `found` tells whether it had changed."""
+    def looked(self, now: float, *, found: bool, serving: bool = True) -> None:
+        """The networkdb was read at `now`; `found` tells whether it had changed, `serving` whether it has tasks."""
         self._looked = now
-        self._busy_every = BUSY_EVERY if found else min(2 * self._busy_every, STORM_EVERY)
         if found:
-            self._stirred = now
+            self._busy_every, self._stirred = BUSY_EVERY, now
+        elif serving or self._busy_every < STORM_EVERY:
+            self._busy_every = min(2 * self._busy_every, STORM_EVERY)
+        else:
+            self._busy_every = min(SLOWER * self._busy_every, self._quiet_every)
 
     def next_look(self, now: float) -> float:
         """Return when to read the networkdb next."""

@@ -2,36 +2,45 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Collection
 
 from .conntrack import FlowJanitor, forget_now
 from .model import Rules, Stale, Uplink, stale_flows
 from .netns import INGRESS, CommandError, Namespace, Run, address_within, prepare, run, set_route_localnet, set_vips
 from .nft import BRIDGE, FORWARD_CHAIN, balancer_script, forward_script, node_script
+from .saying import say
 
 __all__ = ["Plumber"]
 
 # The engine's chain for rules of others: looked at first, and left alone when the engine restarts.
 USER_CHAIN = "DOCKER-USER"
 NO_UPLINK = Uplink("", "", frozenset())
-log = logging.getLogger("mesh")
 
 
 class Plumber:
     """Applies rules to namespaces and to the node, and remembers what is in force.
 
     What cannot be applied is not remembered, so that the next call tries it again. What an earlier agent
-    left in the kernel is taken over: the first script replaces it whole.
+    left in the kernel is taken over: the first script replaces it whole. With `first` there was none, and what
+    serves nothing yet is not touched.
     """
 
-    def __init__(self, run: Run = run, *, allow_localhost: Callable[[str], None] = set_route_localnet) -> None:
+    def __init__(
+        self,
+        run: Run = run,
+        *,
+        allow_localhost: Callable[[str], None] = set_route_localnet,
+        first: bool = False,
+    ) -> None:
         self._run = run
+        self._first = first
         self._allow_localhost = allow_localhost
         self.applied: dict[Namespace, Rules] = {}
         self.janitor = FlowJanitor(run)
         self._addresses: dict[Namespace, frozenset[str]] = {}
-        self._uplink: Uplink | None = None  # unknown: an earlier agent may have left one
+        self._prepared: set[Namespace] = set()
+        # None is unknown: an earlier agent may have left one.
+        self._uplink: Uplink | None = NO_UPLINK if first else None
         self._forwards = False
 
     def balance(self, namespace: Namespace, rules: Rules, addresses: Collection[str], now: float) -> bool:
@@ -93,16 +102,21 @@ class Plumber:
         for gone in [namespace for namespace in self.applied if namespace not in namespaces]:
             del self.applied[gone]
             del self._addresses[gone]
+            self._prepared.discard(gone)
             if gone.name == INGRESS:
                 # The engine left the swarm or was started again: what it did to the node may be undone.
                 self._uplink = None
 
     def _replace(self, namespace: Namespace, old: Rules | None, rules: Rules) -> None:
-        if old is None:
+        untouched = namespace not in self._prepared
+        if untouched and self._first and not rules.vips and not rules.ports:
+            return
+        if untouched:
             prepare(self._run, namespace)
+            self._prepared.add(namespace)
         # The rules first: a VIP that is answered for must lead somewhere.
         self._run("nft", "-f", "-", inside=namespace, script=balancer_script(rules))
-        if old is None or old.vips.keys() != rules.vips.keys():
+        if untouched or old is None or old.vips.keys() != rules.vips.keys():
             set_vips(self._run, namespace, rules.vips)
 
     def _let_forward(self, sandbox: str) -> None:
@@ -120,4 +134,4 @@ class Plumber:
                 self._run("iptables", "-w", "5", *action)
             except CommandError as error:
                 # Someone flushed it before.
-                log.info("nothing to take back: %s", error)
+                say(f"nothing to take back: {error}")

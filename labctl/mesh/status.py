@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+import os
 from typing import Any, NamedTuple
 
 __all__ = ["FRESH", "STATUS_FILE", "MeshStatus", "Mode"]
@@ -60,16 +60,16 @@ class MeshStatus(NamedTuple):
 
     def save(self, path: str = STATUS_FILE) -> None:
         """Replace the status file in one step, so that a reader never sees half of it."""
-        target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        beside = target.with_name(target.name + ".new")
-        beside.write_text(self.to_json())
-        beside.replace(target)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(f"{path}.new", "w") as beside:
+            beside.write(self.to_json())
+        os.replace(f"{path}.new", path)
 
     @classmethod
     def load(cls, path: str = STATUS_FILE) -> MeshStatus | None:
         """Read the status file, or return None where there is none that can be read."""
         try:
-            return cls.from_json(Path(path).read_text())
+            with open(path) as file:
+                return cls.from_json(file.read())
         except (OSError, ValueError):
             return None

@@ -77,3 +77,13 @@ def test_it_wakes_for_other_business() -> None:
     pace.looked(100.0, found=False)
     assert pace.nap(100.0, other=100.05) == pytest.approx(0.05)
     assert pace.nap(100.0, other=99.0) == 0.0
+
+
+def test_a_storm_where_no_task_is_wears_off_further_and_is_still_followed_within_a_second() -> None:
+    pace = Pace(deaf=False)
+    for tick in range(100):
+        pace.stir(100 + tick / 10)
+        pace.looked(100 + tick / 10, found=False, serving=False)
+    assert pace.next_look(110.0) - 109.9 == pytest.approx(QUIET_EVERY)
+    pace.looked(111.0, found=True)
+    assert pace.next_look(111.0) == pytest.approx(111.0 + BUSY_EVERY)

@@ -17,8 +17,8 @@ BORNE = "7: eth0    inet 10.0.1.7/24 brd 10.0.1.255 scope global eth0\\       va
 VIP = "7: eth0    inet 10.0.1.2/32 scope global eth0\\       valid_lft forever preferred_lft forever\n"
 
 
-def make(run: FakeRun) -> Plumber:
-    return Plumber(run, allow_localhost=lambda bridge: None)
+def make(run: FakeRun, *, first: bool = False) -> Plumber:
+    return Plumber(run, allow_localhost=lambda bridge: None, first=first)
 
 
 def apply(plumber: Plumber, *numbers: int, leaving: tuple[int, ...] = (), now: float = 0.0) -> bool:
@@ -167,3 +167,19 @@ def test_a_node_that_never_was_in_a_swarm_is_hardly_touched() -> None:
     run = FakeRun()
     make(run).undivert()
     assert [command[0] for _, command, _ in run.calls] == ["nft"]
+
+
+def test_the_first_agent_of_a_node_touches_nothing_before_there_is_a_task() -> None:
+    run = FakeRun(answers={"ip": [BORNE]})
+    plumber = make(run, first=True)
+    plumber.balance(LB, NO_RULES, frozenset({"10.0.1.7"}), 0.0)
+    plumber.undivert()
+    assert run.calls == []
+    assert apply(plumber, 3)
+    assert [command[0] for _, command, _ in run.calls][:4] == ["sysctl", "nft", "ip", "ip"]
+
+
+def test_an_agent_that_is_not_the_first_empties_what_it_found() -> None:
+    run = FakeRun(answers={"ip": [BORNE]})
+    make(run).balance(LB, NO_RULES, frozenset(), 0.0)
+    assert [command[0] for _, command, _ in run.calls] == ["sysctl", "nft", "ip"]
