@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import os
 import subprocess
 import sys
 import time
@@ -15,12 +16,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bench import floor, route
-from bench.common import engine, median, timed
+from bench.common import LABEL, engine, median, timed
+from bench.cpu import spending
 from labctl import images
 from labctl.engine import Engine, host_endpoint
 
 LABCTL = str(Path(sys.executable).with_name("labctl"))
-LAB = "bench"
+LAB = os.environ.get("BENCH_LAB", "bench")
 
 
 def main() -> None:
@@ -86,22 +88,34 @@ def part_up(given: argparse.Namespace) -> None:
 
 
 def part_grow(given: argparse.Namespace) -> None:
-    """Many nodes: what each one more costs, for the floor and for labctl."""
-    image = node_image()
-    print("\n### What a node more costs\n\n| nodes | floor, s | labctl, s | ratio |\n|---|---|---|---|")
-    took: dict[int, tuple[float, float]] = {}
-    for size in given.sizes:
-        timed([LABCTL, "doctor", "--fix", "--yes", "--nodes", str(size)])
-        base = floor.up(size, image)
-        floor.down()
-        ours = labctl_up(size, "--no-verify")
-        labctl_down()
-        took[size] = (base, ours)
-        print(f"| {size} | {base:.1f} | {ours:.1f} | {ours / base:.2f} |", flush=True)
-    sizes = sorted(took)
-    for small, large in itertools.pairwise(sizes):
-        more = [(took[large][i] - took[small][i]) / (large - small) for i in (0, 1)]
-        print(f"\nFrom {small} to {large}: {more[0]:.3f} s a node for the floor, {more[1]:.3f} s for labctl.")
+    """Many nodes: what each one more costs, for the floor and for labctl, in seconds and in processor time."""
+    image, client = node_image(), engine()
+    print(
+        "\n### What a node more costs\n\n"
+        "| nodes | floor, s | labctl, s | ratio | floor, CPU s | labctl, CPU s | ratio |\n|---|---|---|---|---|---|---|"
+    )
+    took: dict[int, list[list[float]]] = {}
+    for _ in range(given.runs):
+        for size in given.sizes:
+            timed([LABCTL, "doctor", "--fix", "--yes", "--nodes", str(size)])
+            with spending(client, f"{LABEL}=floor") as floors:
+                base = floor.up(size, image)
+            floor.down()
+            with spending(client, f"labctl.lab={LAB}") as own:
+                ours = labctl_up(size, "--no-verify")
+            labctl_down()
+            took.setdefault(size, []).append([base, ours, floors.total, own.total])
+            print(f"| {size} | {_pairs(took[size][-1])} |", flush=True)
+            print(f"<!-- CPU of {size}: floor {floors}, labctl {own} -->", flush=True)
+    middle = {size: [median(column) for column in zip(*rows, strict=True)] for size, rows in took.items()}
+    for small, large in itertools.pairwise(sorted(middle)):
+        more = [(after - before) / (large - small) for before, after in zip(middle[small], middle[large], strict=True)]
+        print(f"\nA node more, from {small} to {large}: {_pairs(more)}")
+
+
+def _pairs(values: Sequence[float]) -> str:
+    """Floor, labctl and their ratio, in seconds; the same in processor time."""
+    return " | ".join(f"{base:.3g} | {ours:.3g} | {ours / base:.2f}" for base, ours in (values[:2], values[2:]))
 
 
 def part_down(given: argparse.Namespace) -> None:
@@ -125,6 +139,8 @@ def part_instant(given: argparse.Namespace) -> None:
         "labctl --help": [LABCTL, "--help"],
         "docker ps": ["docker", "ps"],
         "labctl status": [LABCTL, "status", "--lab", LAB],
+        "labctl ls": [LABCTL, "ls", "--lab", LAB],
+        "labctl ssh worker1 true": [LABCTL, "ssh", "--lab", LAB, "worker1", "true"],
     }
     seconds: dict[str, list[float]] = {name: [] for name in commands}
     for _ in range(given.runs * 4):
