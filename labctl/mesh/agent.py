@@ -91,7 +91,12 @@ class Agent:
         while True:
             self.step(time.monotonic())
             now = time.monotonic()
-            if self._bell.wait(self._pace.nap(now, other=self._plumber.janitor.next_due())):
+            nap = self._pace.nap(now, other=self._plumber.janitor.next_due())
+            if self._pace.is_busy(now):
+                # It looks soon in any case: a storm of gossip shall not wake it at every packet.
+                time.sleep(nap)
+                nap = 0.0
+            if self._bell.wait(nap):
                 self._pace.stir(time.monotonic())
 
     def step(self, now: float) -> None:

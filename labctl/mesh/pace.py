@@ -34,6 +34,10 @@ class Pace:
             self._busy_every = BUSY_EVERY
         self._stirred = now
 
+    def is_busy(self, now: float) -> bool:
+        """Tell whether it looks often now, whatever else is heard."""
+        return now < self._stirred + BUSY_FOR
+
     def put_off(self, until: float) -> None:
         """Do not look again before `until`: something failed."""
         self._not_before = until
@@ -50,8 +54,7 @@ class Pace:
 
     def next_look(self, now: float) -> float:
         """Return when to read the networkdb next."""
-        busy = now < self._stirred + BUSY_FOR
-        return max(self._looked + (self._busy_every if busy else self._quiet_every), self._not_before)
+        return max(self._looked + (self._busy_every if self.is_busy(now) else self._quiet_every), self._not_before)
 
     def nap(self, now: float, *, other: float | None = None) -> float:
         """Return for how many seconds there is nothing to do; `other` is when something else is due."""

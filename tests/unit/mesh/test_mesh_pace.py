@@ -87,3 +87,11 @@ def test_a_storm_where_no_task_is_wears_off_further_and_is_still_followed_within
     assert pace.next_look(110.0) - 109.9 == pytest.approx(QUIET_EVERY)
     pace.looked(111.0, found=True)
     assert pace.next_look(111.0) == pytest.approx(111.0 + BUSY_EVERY)
+
+
+def test_it_is_busy_for_a_while_after_it_was_stirred() -> None:
+    pace = Pace(deaf=False)
+    assert not pace.is_busy(100.0)
+    pace.stir(100.0)
+    assert pace.is_busy(100.0 + BUSY_FOR / 2)
+    assert not pace.is_busy(100.0 + BUSY_FOR)
