@@ -39,12 +39,15 @@ Answer = (
     dict[str, Any] | list[Any] | str | bytes | None | EngineRefused | EngineUnreachable | Callable[[Asked], "Answer"]
 )
 
+PING = "/_ping"
+
 
 class FakeEngine(Engine):
     """Answers from `script`, a mapping of "GET /nodes" -> answer; `asked` lists what was asked.
 
     An answer is the API's JSON, text or bytes as they are, None for an empty body, an error of ours for the
-    engine's refusal (with its status) or its silence, or a function of the request that returns one of these.
+    engine's refusal (with its status) or its silence, or a function of the request that returns one of these. What
+    is answered to a ping are its headers.
     """
 
     def __init__(self, script: Mapping[str, Answer] | None = None, *, where: str = "the engine") -> None:
@@ -93,8 +96,12 @@ def _adapter(engine: FakeEngine) -> Any:
 
     class Script(BaseAdapter):
         def send(self, request: requests.PreparedRequest, *_args: Any, **_kwargs: Any) -> requests.Response:
-            status, body = _as_http(engine.answer(_asked(request)))
+            asked = _asked(request)
+            answer = engine.answer(asked)
             response = requests.Response()
+            if asked.path == PING and isinstance(answer, Mapping):
+                response.headers.update(answer)
+            status, body = _as_http(answer)
             response.status_code = status
             response.url = str(request.url)
             response.request = request

@@ -41,7 +41,7 @@ def wait_engine(node: Node, backend: Backend, *, limit: float = BOOT_LIMIT, cloc
         nonlocal asked
         asked += 1
         try:
-            return str(node.engine.version()["Version"])
+            return node.engine.ping()
         except EngineUnreachable as problem:
             # Now and then: whether the machine is there at all. A dead one need not be waited for.
             if asked % 10 == 0 and not backend.look(node).is_running:
@@ -86,12 +86,14 @@ class Forming:
     _formed: threading.Event = field(default_factory=threading.Event)
     _failed: threading.Event = field(default_factory=threading.Event)
     _tokens: cluster.Tokens | None = None
+    _new: frozenset[str] = frozenset()  # made now: in no swarm yet
     _boots: list[Future[Node]] = field(default_factory=list)
     _members: list[Future[Node]] = field(default_factory=list)
     _fetches: list[Future[None]] = field(default_factory=list)
 
     def boot(self, plans: Sequence[NodePlan], starts: Sequence[Node]) -> None:
         """Begin: make the planned nodes, start the stopped ones. Managers go first."""
+        self._new = frozenset(plan.spec.name for plan in plans)
         for plan in sorted(plans, key=lambda p: p.spec.role != "manager"):
             self._boots.append(self._pool.submit(self._guard, partial(self._make, plan)))
         for node in starts:
@@ -159,7 +161,7 @@ class Forming:
 
     def _member(self, boot: Future[Node]) -> Node:
         node = boot.result()
-        if not self.spec.joins(node.name) or cluster.membership(node).state in ("active", "pending"):
+        if not self.spec.joins(node.name) or (node.name not in self._new and _is_member(node)):
             return node
         if self.manager is None and node.is_manager and self._claims_init(node):
             cluster.init(node, self.emit)
@@ -192,6 +194,10 @@ class Forming:
             raise LabError(f"{node.name} waited {limit:g} s for a swarm to join")
         if self._failed.is_set():
             raise Abandoned(f"{node.name} did not join: another node failed")
+
+
+def _is_member(node: Node) -> bool:
+    return cluster.membership(node).state in ("active", "pending")
 
 
 def _done(node: Node) -> Future[Node]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from labctl.concurrent import each
@@ -24,18 +25,23 @@ DRAIN_LIMIT = 60.0
 CHANGE_LIMIT = 30.0  # seconds that a change of a member may be refused because another is under way
 
 
-def remove_ghosts(manager: Node, nodes: Sequence[Node], emit: Emit) -> None:
+def remove_ghosts(manager: Node, nodes: Sequence[Node], emit: Emit, *, joined: Collection[str] = ()) -> None:
     """Remove members that no machine of the lab stands behind any more. `nodes` are all machines, running or not.
 
     A node that was made anew joins under a new id, and its old one stays in the list for ever, as ready for
     the first seconds and as down from then on (moby#24106). So it is the ids that are compared: those that the
-    running nodes' own engines tell. A node that is stopped keeps its place.
+    running nodes' own engines tell. A node that is stopped keeps its place. Nobody is asked when all members are of
+    nodes that are known to have `joined`, and each is in the list once.
     """
+    stopped = {node.name for node in nodes if not node.is_running}
+    members = [member for member in SwarmView(manager.engine).nodes() if member.hostname not in stopped]
+    listed = Counter(member.hostname for member in members)
+    if all(times == 1 and name in joined for name, times in listed.items()):
+        return
     running = [node for node in nodes if node.is_running]
     alive = set(each(running, lambda node: cluster.membership(node).node_id))
-    stopped = {node.name for node in nodes if not node.is_running}
-    for member in SwarmView(manager.engine).nodes():
-        if member.id in alive or member.hostname in stopped:
+    for member in members:
+        if member.id in alive:
             continue
         if member.role == "manager":
             manager.run(["docker", "node", "demote", member.id])

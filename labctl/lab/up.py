@@ -235,7 +235,7 @@ class _Up:
             manager = forming.manager or cluster.working_manager(record.nodes)
             names = [node.name for node in record.nodes if node.is_running and self.spec.joins(node.name)]
             members = cluster.wait_ready(manager, names, noted=self.steps.note)
-            remove_ghosts(manager, record.nodes, self.steps.emit)
+            remove_ghosts(manager, record.nodes, self.steps.emit, joined=names)
             label_nodes(manager, members, self.spec)
             leader = next((member.hostname for member in members if member.leader), "?")
             self.steps.note(f"{counted(len(names), 'node')} ready, {leader} leads")

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import settings
 
 from labctl.events import Event
+from labctl.waiting import allow_for
 
 from .tiny_engine import Reply, Server
 
@@ -19,6 +20,13 @@ from .tiny_engine import Reply, Server
 settings.register_profile("same", max_examples=50, derandomize=True, deadline=None, database=None)
 settings.register_profile("explore", max_examples=5000, deadline=None, database=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
+
+
+@pytest.fixture(autouse=True)
+def _no_slow_lab() -> Iterator[None]:
+    """A test that met an emulated lab leaves the others their limits."""
+    yield
+    allow_for(1)
 
 
 @pytest.fixture

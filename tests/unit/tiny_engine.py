@@ -25,7 +25,11 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     def __init__(self, socket: Path, replies: Mapping[str, Reply]) -> None:
         super().__init__(str(socket), Handler)
         self.url = f"unix://{socket}"
-        self.replies = {"GET /version": lambda handler: handler.send(200, VERSION), **replies}
+        usual: dict[str, Reply] = {
+            "GET /version": lambda handler: handler.send(200, VERSION),
+            "GET /_ping": Handler.pong,
+        }
+        self.replies = usual | dict(replies)
         threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
 
     def stop(self) -> None:
@@ -48,6 +52,15 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
+
+    def pong(self) -> None:
+        """Answer a ping."""
+        self.send_response(200)
+        self.send_header("Api-Version", VERSION["ApiVersion"])
+        self.send_header("Server", f"Docker/{VERSION['Version']} (linux)")
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"OK")
 
     def stream(self, *chunks: bytes, whole: bool = True) -> None:
         """Answer in chunks; without `whole` the connection is cut before the last one."""

@@ -53,7 +53,7 @@ def test_an_engine_that_does_not_answer_is_known_not_to(tmp_path: Path) -> None:
 
 
 def test_an_engine_that_only_refuses_does_not_answer(serve: Serve) -> None:
-    assert not serve({"GET /version": lambda handler: handler.send(503, {"message": "starting"})}).answers()
+    assert not serve({"GET /_ping": lambda handler: handler.send(503, {"message": "starting"})}).answers()
 
 
 def test_no_proxy_of_the_environment_comes_between(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,7 +240,7 @@ def test_an_engine_that_hangs_holds_up_no_other(serve: Serve) -> None:
         asked.set()
         over.wait(20)
 
-    hanging = serve({"GET /version": hang})
+    hanging = serve({"GET /_ping": hang})
     other = serve({"GET /info": lambda handler: handler.send(200, {"Name": "other"})})
     threading.Thread(target=hanging.answers, daemon=True).start()  # it is given two seconds
     assert asked.wait(10)

@@ -21,7 +21,7 @@ from labctl.waiting import FakeClock
 from ..nodes import fake_node, raw_info
 
 TOKENS = {"JoinTokens": {"Worker": "TOKEN-w", "Manager": "TOKEN-m"}}
-VERSION = {"Version": "26.1.5"}
+VERSION = {"Server": "Docker/26.1.5 (linux)"}
 
 
 class Host:
@@ -45,7 +45,7 @@ class Host:
 
         self.backend.engines[name] = FakeEngine(
             {
-                "GET /version": VERSION,
+                "GET /_ping": VERSION,
                 "GET /info": lambda _: raw_info(self.state.get(name, "inactive")),
                 "GET /swarm": TOKENS,
             },
@@ -217,13 +217,13 @@ def test_a_swarm_that_cannot_be_made_is_the_error_that_is_told(heard: list[Event
 def test_an_engine_is_waited_for_until_it_answers() -> None:
     silent = EngineUnreachable("connection refused")
     answers: Iterator[Answer] = iter([silent, silent, VERSION])
-    node = fake_node("worker1", api={"GET /version": lambda _: next(answers)})
+    node = fake_node("worker1", api={"GET /_ping": lambda _: next(answers)})
 
     assert wait_engine(node, FakeBackend(), clock=FakeClock()) == "26.1.5"
 
 
 def test_an_engine_that_refuses_is_not_waited_for() -> None:
-    node = fake_node("worker1", api={"GET /version": EngineRefused("no", status=500)})
+    node = fake_node("worker1", api={"GET /_ping": EngineRefused("no", status=500)})
 
     with pytest.raises(EngineRefused):
         wait_engine(node, FakeBackend(), clock=FakeClock())
@@ -241,7 +241,7 @@ class Talking(FakeBackend):
 def silent_node(backend: FakeBackend, state: str) -> Node:
     host = Host(LabSpec(name="demo", workers=0))
     node = backend.create_node(host.spec, host.plans[0])
-    backend.engines["manager1"].script["GET /version"] = EngineUnreachable("connection refused")
+    backend.engines["manager1"].script["GET /_ping"] = EngineUnreachable("connection refused")
     if state != "running":
         backend.stop(node)
     return node

@@ -69,6 +69,25 @@ def test_the_old_self_of_a_node_that_was_made_anew_is_removed_even_while_it_look
     assert manager.shell.commands == ["docker node rm --force old"]
 
 
+def test_nobody_is_asked_where_each_member_is_a_node_that_joined(heard: list[Event]) -> None:
+    manager = manager_of(raw_node("manager1"), raw_node("worker1"), raw_node("worker2", state="down"))
+    silent, down = fake_node("worker1"), worker("worker2", state="exited")
+
+    remove_ghosts(manager, [manager, silent, down], heard.append, joined=["manager1", "worker1"])
+
+    assert manager.shell.commands == []
+
+
+def test_a_member_that_did_not_join_or_is_listed_twice_is_looked_into(heard: list[Event]) -> None:
+    old, stranger = raw_node("worker1", id_="old"), raw_node("worker2", id_="left")
+    manager = manager_of(raw_node("manager1"), raw_node("worker1"), old, stranger)
+    nodes = [manager, worker(), worker("worker2", swarm="inactive")]
+
+    remove_ghosts(manager, nodes, heard.append, joined=["manager1", "worker1"])
+
+    assert manager.shell.commands == ["docker node rm --force old", "docker node rm --force left"]
+
+
 def test_a_ghost_that_was_a_manager_is_demoted_first(heard: list[Event]) -> None:
     manager = manager_of(raw_node("manager1"), raw_node("manager2", id_="old", state="down"))
 

@@ -38,7 +38,11 @@ class FakeHost(Context):
         for name in ("manager1", "worker1", "worker2"):
             self.there.transports[name] = FakeTransport()
             self.there.engines[name] = FakeEngine(
-                {"GET /version": {"Version": "26.1.5"}, "GET /info": raw_info("inactive"), "POST /images/create": pull},
+                {
+                    "GET /_ping": {"Server": "Docker/26.1.5 (linux)"},
+                    "GET /info": raw_info("inactive"),
+                    "POST /images/create": pull,
+                },
                 where=f"the engine of {name}",
             )
 

@@ -34,5 +34,5 @@ def lab_in_memory(backend: FakeBackend | None = None, *, workers: int = 1) -> La
     backend.create_base(spec, "10.0.0.0/24")
     for number, node in enumerate(spec.all_nodes(), start=11):
         backend.create_node(spec, NodePlan(node, f"10.0.0.{number}", {}))
-        backend.engines[node.name].script["GET /version"] = {"Version": "26.1.5"}
+        backend.engines[node.name].script["GET /_ping"] = {"Server": "Docker/26.1.5 (linux)"}
     return find_lab(FakeContext(FakeEngine({"GET /containers/json": []}), made=backend), "demo")
