@@ -27,6 +27,8 @@ __all__ = [
     "write_private",
 ]
 
+ROOM = "Make room there, or let LABCTL_STATE name another folder."
+LONGEST_NAME, LONGEST_SHOWN = 200, 40  # letters; file systems take 255 bytes, and a lock's name is longer
 LOCK_LIMIT = 600.0  # seconds: longer than any `up` that still makes progress
 
 
@@ -34,7 +36,7 @@ def state_dir() -> Path:
     """Return labctl's folder, made with mode 0700 where it is missing."""
     chosen = os.environ.get("LABCTL_STATE")
     if chosen:
-        path = Path(chosen).expanduser()
+        path = Path(chosen).expanduser().absolute()  # it is told to shells that go elsewhere
     else:
         import platformdirs
 
@@ -85,7 +87,7 @@ def write_private(path: Path, content: bytes) -> None:
             Path(fresh).unlink()
             raise
     except OSError as problem:
-        raise HostError(f"cannot write {path}: {problem.strerror}") from problem
+        raise HostError(f"cannot write {path}: {problem.strerror}", hint=ROOM) from problem
 
 
 @contextmanager
@@ -109,8 +111,9 @@ def lab_lock(lab: str, *, wait: float = LOCK_LIMIT) -> Iterator[None]:
 
 def _file_name(lab: str) -> str:
     """What is typed behind `-l` becomes part of a path, and `down` removes what stands there."""
-    if not lab or lab in (".", "..") or set(lab) & {"/", "\\", "\0"}:
-        raise UsageError(f"{lab!r} is no lab's name", hint="`labctl labs` lists the labs that there are.")
+    if not lab or lab in (".", "..") or len(lab) > LONGEST_NAME or set(lab) & {"/", "\\", "\0"}:
+        shown = lab if len(lab) <= LONGEST_NAME else f"{lab[:LONGEST_SHOWN]}…"
+        raise UsageError(f"{shown!r} is no lab's name", hint="`labctl labs` lists the labs that there are.")
     return lab
 
 

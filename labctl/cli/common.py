@@ -12,25 +12,40 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from labctl.cli.hints import note_lab
 from labctl.errors import UsageError
 
 if TYPE_CHECKING:
     from labctl.events import Emit
     from labctl.lab import Context, Lab
 
-__all__ = ["App", "complete_labs", "complete_nodes", "confirm", "lab_command", "output_option", "print_json", "table"]
+__all__ = [
+    "App",
+    "complete_labs",
+    "complete_nodes",
+    "confirm",
+    "is_ambient",
+    "lab_command",
+    "output_option",
+    "print_json",
+    "table",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 @dataclass
 class App:
-    """What a command is given: the lab's name, if one was said, and how much shall be told."""
+    """What a command is given: the lab's name, if one was said, and how much shall be told.
+
+    `lab_is_ambient` says that the name is the environment's: what is typed is stronger.
+    """
 
     lab_name: str | None = None
     verbose: bool = False
     progress: str = "auto"
     transport: str | None = None
+    lab_is_ambient: bool = False
 
     @cached_property
     def emit(self) -> Emit:
@@ -77,8 +92,13 @@ def lab_command(function: F) -> F:
     @click.option("-v", "--verbose", is_flag=True, help="Show each command as a person would type it.")
     def wrapped(*args: Any, lab_name: str | None, transport: str | None, verbose: bool, **kwargs: Any) -> Any:
         above = click.get_current_context().find_object(App) or App()
-        app = App(lab_name or above.lab_name, verbose or above.verbose, above.progress, transport or above.transport)
-        return function(app, *args, **kwargs)
+        name, ambient = lab_name, is_ambient("lab_name")
+        if lab_name is None or (ambient and above.lab_name is not None):
+            name, ambient = above.lab_name, above.lab_is_ambient
+        if name is not None and not ambient:
+            note_lab(name)
+        loud, way = verbose or above.verbose, transport or above.transport
+        return function(App(name, loud, above.progress, way, ambient), *args, **kwargs)
 
     wrapped.__name__ = function.__name__
     wrapped.__doc__ = function.__doc__
@@ -86,6 +106,11 @@ def lab_command(function: F) -> F:
     params = getattr(function, "__click_params__", [])
     wrapped.__click_params__ = [*params, *getattr(wrapped, "__click_params__", [])]  # type: ignore[attr-defined]  # click's own protocol
     return cast(F, wrapped)
+
+
+def is_ambient(parameter: str) -> bool:
+    """Whether what an option of this command says was not typed, but is in the environment."""
+    return click.get_current_context().get_parameter_source(parameter) is click.core.ParameterSource.ENVIRONMENT
 
 
 def output_option(function: F) -> F:

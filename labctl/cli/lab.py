@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from labctl.cli.common import App, complete_labs, complete_nodes, lab_command, output_option, print_json, table
+from labctl.cli.hints import named_lab, note_lab, with_lab
 from labctl.errors import NotFoundError, UsageError
 from labctl.spec.choices import PROVIDERS
 from labctl.words import counted, some
@@ -62,6 +63,8 @@ def up(app: App, file: Path | None, also_file: Path | None, output: str, **flags
     if file is not None and also_file is not None:
         raise UsageError(f"{file} and {also_file}: a lab is described in one file")
     spec = spec_from(app, file or also_file, flags)
+    if flags["name"]:
+        note_lab(spec.name)
     if flags["dry_run"]:
         plan = plan_of(spec, app.context.holding(spec.name).find(spec.name))
         if output == "json":
@@ -84,7 +87,8 @@ def spec_from(app: App, file: Path | None, flags: dict[str, Any]) -> LabSpec:
     if file is None:
         file = next((Path(name) for name in FILES if Path(name).is_file()), None)
     if file is not None:
-        return read_file(Path("/dev/stdin") if str(file) == "-" else file, given)
+        usual = {"name": given.pop("name")} if app.lab_is_ambient and not flags["name"] and "name" in given else {}
+        return read_file(Path("/dev/stdin") if str(file) == "-" else file, given, usual=usual)
     wanted = read_mapping(given)
     record = app.context.holding(wanted.name).find(wanted.name)
     if record is None or record.spec is None:
@@ -99,6 +103,7 @@ def merged(standing: LabSpec, given: Mapping[str, Any]) -> dict[str, Any]:
     whole = standing.model_dump(mode="json", exclude_defaults=True)
     if {"managers", "workers"} & set(given):
         whole.pop("nodes", None)
+        given = _with_bare_nodes(standing, given)
     for key, value in given.items():
         if isinstance(value, dict):
             whole[key] = {**whole.get(key, {}), **value}
@@ -113,11 +118,27 @@ def merged(standing: LabSpec, given: Mapping[str, Any]) -> dict[str, Any]:
     return whole
 
 
+def _with_bare_nodes(standing: LabSpec, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What is counted is the swarm: engines that somebody made beside it stay as they are."""
+    from labctl.spec import read_mapping
+
+    bare = [node for node in standing.nodes if node.swarm == "bare"]
+    if not bare:
+        return given
+    counts = {key: given[key] for key in ("managers", "workers") if key in given}
+    nodes = [*read_mapping({"name": standing.name, **counts}).all_nodes(), *bare]
+    others = {key: value for key, value in given.items() if key not in counts}
+    return {**others, "nodes": [node.model_dump(mode="json", exclude_defaults=True) for node in nodes]}
+
+
 def _given(app: App, flags: dict[str, Any]) -> dict[str, Any]:
-    """The flags that were given, as keys of the spec."""
+    """The flags that were given, as keys of the spec. Raises UsageError for an empty name."""
     given: dict[str, Any] = {key: flags[key] for key in ("backend", "provider", "box", "subnet") if flags.get(key)}
-    name = flags["name"] or app.lab_name
-    if name:
+    if flags["name"] == "":
+        raise UsageError(
+            "--name is empty", hint="Is a variable of your shell not set? Leave it out for a lab called lab."
+        )
+    if name := flags["name"] or app.lab_name:
         given["name"] = name
     given |= _counts(flags["nodes"], flags["managers"], flags["workers"])
     given |= {key: list(flags[key]) for key in ("ports", "images") if flags[key]}
@@ -164,7 +185,7 @@ def option_pair(pair: str) -> tuple[str, Any]:
     import json
 
     key, equals, value = pair.partition("=")
-    if not equals:
+    if not equals or not key.strip():
         raise UsageError(f"--engine-opt {pair}: expected KEY=VALUE, for example log-level=debug")
     try:
         return key, json.loads(value)
@@ -258,7 +279,7 @@ def _print_status(found: LabStatus) -> None:
     click.echo(f"mirror     {found.mirror}")
     for port in found.ports:
         click.echo(f"port       {port}")
-    for problem in found.problems:
+    for problem in (with_lab(one, named_lab(click.get_current_context())) for one in found.problems):
         click.echo(f"problem    {problem}")
 
 

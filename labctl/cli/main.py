@@ -18,7 +18,8 @@ from click.shell_completion import CompletionItem
 
 from labctl import __version__
 from labctl.cli.commands import COMMANDS, SECTIONS
-from labctl.cli.common import App, complete_labs
+from labctl.cli.common import App, complete_labs, is_ambient
+from labctl.cli.hints import named_lab, with_lab
 from labctl.cli.signals import Ended, watch_signals
 from labctl.errors import LabctlError
 
@@ -103,7 +104,7 @@ def cli(ctx: click.Context, lab_name: str | None, verbose: bool, progress: str) 
     labctl exercise voting-app   a guided tutorial on them
     labctl down                  and nothing is left
     """
-    ctx.obj = App(lab_name, verbose, progress)
+    ctx.obj = App(lab_name, verbose, progress, lab_is_ambient=is_ambient("lab_name"))
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
@@ -117,12 +118,13 @@ def run(arguments: list[str]) -> int:
     _degrade()
     if "_LABCTL_COMPLETE" in os.environ:
         cli.main(arguments, prog_name="labctl")
+    context: click.Context | None = None
     try:
         # Not click's own main(), which makes an error of a closed pipe and leaves no word in it to us.
         with cli.make_context("labctl", list(arguments)) as context:
             result = cli.invoke(context)
     except LabctlError as error:
-        return _tell(error)
+        return _tell(error, named_lab(context))
     except click.exceptions.Exit as exit_:
         return exit_.exit_code
     except click.exceptions.NoArgsIsHelpError as error:
@@ -167,10 +169,10 @@ def _tell_usage(error: click.ClickException) -> int:
     return 2
 
 
-def _tell(error: LabctlError) -> int:
-    click.echo(f"labctl: {error.message}", err=True)
+def _tell(error: LabctlError, lab: str | None) -> int:
+    click.echo(f"labctl: {with_lab(error.message, lab)}", err=True)
     if error.hint:
-        click.echo(f"  -> {error.hint}", err=True)
+        click.echo(f"  -> {with_lab(error.hint, lab)}", err=True)
     return error.exit_code
 
 

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGHUP end a command as Ctrl-C does: what was begun is taken back first."""
+"""Ctrl-C, SIGTERM and SIGHUP end a command: what was begun is taken back first, and that is not cut short at once."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from types import FrameType
 __all__ = ["Ended", "watch_signals"]
 
 ECHO = 1.0  # seconds; `timeout` and a closing terminal send the same signal twice
+# Seconds in which who presses Ctrl-C again is told what goes on; later it is meant, and leaves what is left to `down`.
+PRESSED = 5.0
+AGAIN = b"\nstill taking back what was begun; Ctrl-C in some seconds leaves the rest to `labctl down`\n"
 
 
 class Ended(KeyboardInterrupt):
@@ -31,26 +34,52 @@ class Ended(KeyboardInterrupt):
 
 
 def watch_signals() -> None:
-    """Raise Ended at the first SIGTERM or SIGHUP; a later one ends the process at once.
+    """Raise KeyboardInterrupt at the first Ctrl-C, Ended at the first SIGTERM or SIGHUP; a late one ends the process.
 
     One that whoever started the command has set to be ignored stays so (`nohup`).
     """
-    first: list[float] = []
-
-    def heed(number: int, _frame: FrameType | None) -> None:
-        now = time.monotonic()
-        if not first:
-            first.append(now)
-            _leave_dead_terminal()
-            raise Ended(number)
-        if now - first[0] > ECHO:
-            os.write(2, f"{Ended(number)}: `labctl down` removes what is left\n".encode())
-            os._exit(Ended(number).exit_code)
-
+    watch = _Watch()
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, watch.press)
     for name in ("SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is signal.SIG_DFL:
-            signal.signal(number, heed)
+            signal.signal(number, watch.heed)
+
+
+class _Watch:
+    """What came so far: the first signal ends the command, and those close behind it are the same wish."""
+
+    def __init__(self) -> None:
+        self._first = 0.0
+        self._told = False
+
+    def press(self, _number: int, _frame: FrameType | None) -> None:
+        """Hear Ctrl-C."""
+        if self._is_first():
+            raise KeyboardInterrupt
+        if self._is_late(PRESSED):
+            os.write(2, b"interrupted: `labctl down` removes what is left\n")
+            os._exit(130)
+        if not self._told:
+            self._told = True
+            os.write(2, AGAIN)
+
+    def heed(self, number: int, _frame: FrameType | None) -> None:
+        """Hear SIGTERM or SIGHUP."""
+        if self._is_first():
+            _leave_dead_terminal()
+            raise Ended(number)
+        if self._is_late(ECHO):
+            os.write(2, f"{Ended(number)}: `labctl down` removes what is left\n".encode())
+            os._exit(Ended(number).exit_code)
+
+    def _is_first(self) -> bool:
+        first, self._first = not self._first, self._first or time.monotonic()
+        return first
+
+    def _is_late(self, after: float) -> bool:
+        return time.monotonic() - self._first > after
 
 
 def _leave_dead_terminal() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from labctl.errors import LabctlError, UsageError
+from labctl.errors import HostError, LabctlError, UsageError
 from labctl.export.redaction import Redactor
 
 __all__ = ["COLLECT_LIMIT", "Collector", "write_archive"]
@@ -101,8 +102,10 @@ def _plain(answer: Any) -> Any:
 
 def _write(file: Path, texts: dict[str, str]) -> None:
     folder = file.name.removesuffix(".gz").removesuffix(".tar").removesuffix(".tgz")
+    begun = False
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        begun = True
         with os.fdopen(descriptor, "wb") as raw, tarfile.open(fileobj=raw, mode="w:gz") as archive:
             for path, text in sorted(texts.items()):
                 content = text.encode(errors="replace")
@@ -110,4 +113,11 @@ def _write(file: Path, texts: dict[str, str]) -> None:
                 entry.size, entry.mode, entry.mtime = len(content), 0o600, int(time.time())
                 archive.addfile(entry, io.BytesIO(content))
     except OSError as problem:
+        if begun and file.is_file():
+            file.unlink()
+        if problem.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise HostError(
+                f"cannot write {file}: {problem.strerror}; nothing of it was kept",
+                hint="`-o FILE` names another place.",
+            ) from problem
         raise UsageError(f"cannot write {file}: {problem.strerror}") from problem

@@ -7,6 +7,7 @@ import os
 import platform
 import shutil
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from labctl.state import state_dir
 
 __all__ = ["gather_machine", "is_root", "living", "read_os_release", "service_manager", "which"]
 
+TRIED_BYTES = 256 << 10  # what the keys and notes of some labs take
 OPTIONAL_TOOLS = ("docker", "ssh", "scp", "curl", "debootstrap", "modprobe")
 # Where root's programs are on systems that leave these folders out of a user's PATH.
 _MORE_PATH = ("/usr/local/sbin", "/usr/sbin", "/sbin")
@@ -121,4 +123,10 @@ def _state_error() -> str:
         folder = state_dir()
     except HostError as problem:
         return problem.message
-    return "" if os.access(folder, os.W_OK) else f"{folder} cannot be written"
+    try:
+        # More than one block: a full disk takes an empty file, and small ones too for a while.
+        with tempfile.TemporaryFile(dir=folder) as tried:
+            tried.write(bytes(TRIED_BYTES))
+    except OSError as problem:
+        return f"{folder} cannot be written: {problem.strerror}"
+    return ""

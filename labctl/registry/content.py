@@ -67,8 +67,9 @@ def push(engine: Engine, lab: str, name: str, as_name: str = "", note: Note = no
 
     Returns what nodes can now pull. Raises NotFoundError with the nearest image of this host.
     """
-    _require(engine, name)
     target = inside(as_name or name)
+    parse(name)  # before the engine is asked for something that has no name
+    _require(engine, name)
     # An engine's archive calls images by their tags, whatever was asked for.
     tag = parse(name).familiar if "@" not in name else name
     with contextlib.closing(open_registry(engine, lab)) as api:

@@ -189,6 +189,14 @@ class LabSpec(Model):
             raise ValueError(f"{value!r} is no name of a box: debian/bookworm64; `vagrant box list` shows those here")
         return value
 
+    @field_validator("images")
+    @classmethod
+    def _check_images(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for image in value:
+            if not image or any(letter.isspace() for letter in image):
+                raise ValueError(f"{image!r} is no image's name: nginx, nginx:1.27, group/web:2")
+        return value
+
     @field_validator("subnet")
     @classmethod
     def _check_subnet(cls, value: str | None) -> str | None:

@@ -59,11 +59,16 @@ def read_mapping(given: Mapping[str, Any], *, source: str = "the flags") -> LabS
     return _spec_of(given, _Origin(source), ())
 
 
-def read_file(path: Path, overrides: Mapping[str, Any] | None = None) -> LabSpec:
-    """Read a lab.yaml; `overrides` (from flags) win. Raises SpecError with all problems and their lines."""
+def read_file(
+    path: Path, overrides: Mapping[str, Any] | None = None, *, usual: Mapping[str, Any] | None = None
+) -> LabSpec:
+    """Read a lab.yaml; `overrides` (from flags) win over it, and it over what is `usual`.
+
+    Raises SpecError with all problems and their lines.
+    """
     document = _parsed(_text_of(path), path)
     flags = dict(overrides or {})
-    merged = {**document.value, **flags}
+    merged = {**(usual or {}), **document.value, **flags}
     if {"managers", "workers"} & set(flags):
         merged.pop("nodes", None)
     twice = [f"{path}:{again.line}: {again.problem}" for again in document.twice]

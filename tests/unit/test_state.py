@@ -38,6 +38,15 @@ def test_a_tilde_in_the_environment_is_the_home(monkeypatch: pytest.MonkeyPatch,
     assert state_dir() == tmp_path / "labs"
 
 
+def test_a_folder_that_is_told_from_here_is_the_same_from_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LABCTL_STATE", "labs")
+
+    assert state_dir() == tmp_path / "labs"
+
+
 def test_folders_are_for_their_user_alone(state: Path) -> None:
     folder = lab_dir("demo")
 

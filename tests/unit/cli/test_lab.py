@@ -257,7 +257,7 @@ def test_a_lab_that_is_not_there_is_told_with_the_way_to_one(labctl: Labctl, emp
 
     assert outcome.code == 2
     assert outcome.err.splitlines()[0] == "labctl: no lab named 'demo': there is no lab at all"
-    assert "`labctl up` makes one" in outcome.err
+    assert "`labctl -l demo up` makes one" in outcome.err
 
 
 def test_a_lab_that_is_not_there_need_not_be_removed(labctl: Labctl, empty_engine: None) -> None:
@@ -305,3 +305,64 @@ def test_what_to_do_next_is_for_people(
     said = labctl("--progress", progress, "up")
 
     assert ("What next" in said.err) is told
+
+
+def test_an_engine_that_somebody_made_beside_the_swarm_stays_as_it_is() -> None:
+    nodes = [{"name": "manager1", "role": "manager"}, {"name": "worker1"}, {"name": "mine", "swarm": "bare"}]
+    made = LabSpec.model_validate({"name": "demo", "nodes": nodes})
+    marks = {labels.LAB: "demo", labels.SPEC: made.model_dump_json(exclude_defaults=True)}
+    standing = app([{"Name": "v", "Labels": marks}])
+
+    found = spec_from(standing, None, NOTHING | {"name": "demo", "nodes": 3})
+
+    assert [node.name for node in found.all_nodes()] == ["manager1", "worker1", "worker2", "mine"]
+    assert [found.joins(node.name) for node in found.all_nodes()] == [True, True, True, False]
+
+
+def test_the_environments_lab_is_weaker_than_the_file() -> None:
+    Path("lab.yaml").write_text("name: here\n")
+    ambient = app(lab_name="there")
+    ambient.lab_is_ambient = True
+
+    assert spec_from(ambient, None, NOTHING).name == "here"
+    assert spec_from(app(lab_name="there"), None, NOTHING).name == "there"
+
+
+@pytest.mark.parametrize(
+    "words", [("-l", "typed", "status"), ("status", "-l", "typed"), ("-l", "other", "status", "-l", "typed")]
+)
+def test_the_lab_that_is_typed_is_meant_and_not_the_environments(
+    labctl: Labctl, empty_engine: None, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("LABCTL_LAB", "ambient")
+
+    assert "no lab named 'typed'" in labctl(*words).err
+
+
+def test_the_environments_lab_is_meant_where_none_is_typed(
+    labctl: Labctl, empty_engine: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LABCTL_LAB", "ambient")
+
+    assert "no lab named 'ambient'" in labctl("status").err
+
+
+@pytest.mark.parametrize("verb", ["status", "down"])
+def test_a_name_too_long_for_any_file_is_refused(labctl: Labctl, empty_engine: None, verb: str) -> None:
+    outcome = labctl("-l", "a" * 300, verb)
+
+    assert outcome.code == 2
+    assert "is no lab's name" in outcome.err
+
+
+@pytest.mark.parametrize("image", ["", "A B"])
+def test_what_can_be_no_image_is_refused_before_anything_is_made(labctl: Labctl, image: str) -> None:
+    outcome = labctl("up", "--image", image, "--dry-run")
+
+    assert outcome.code == 2
+    assert "is no image's name" in outcome.err
+
+
+@pytest.mark.parametrize("words", [("up", "--name", ""), ("up", "--engine-opt", "=1")])
+def test_what_is_empty_is_refused(labctl: Labctl, words: tuple[str, ...]) -> None:
+    assert labctl(*words, "--dry-run").code == 2

@@ -352,3 +352,23 @@ def test_an_engine_that_does_not_answer_is_told_once(labctl: Labctl) -> None:
 
 def test_the_tree_of_commands_can_be_documented() -> None:
     assert set(main_module.command_tree()["commands"]) == set(COMMANDS)
+
+
+def test_ctrl_c_pressed_again_does_not_cut_short_what_is_taken_back(tmp_path: Path) -> None:
+    undone = tmp_path / "undone"
+    process = in_the_middle(
+        "try: begin(); time.sleep(30)\n"
+        f"finally: print(flush=True); time.sleep(1); pathlib.Path({str(undone)!r}).touch()"
+    )
+
+    process.send_signal(signal.SIGINT)
+    assert process.stdout is not None
+    process.stdout.readline()
+    for _ in range(3):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.1)
+    _, said = process.communicate(timeout=20)
+
+    assert process.returncode == 130
+    assert undone.exists()
+    assert said.count("still taking back what was begun") == 1

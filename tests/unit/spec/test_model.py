@@ -39,7 +39,7 @@ specs = st.builds(
     subnet=st.sampled_from([None, "10.0.0.0/24", "192.168.7.0/26"]),
     swarm=st.sampled_from(["formed", "empty"]),
     ports=st.lists(ports, max_size=3, unique_by=lambda port: (port.host, port.protocol)).map(tuple),
-    images=st.lists(st.text(max_size=5), max_size=2).map(tuple),
+    images=st.lists(st.from_regex("[a-z0-9/:.]{1,8}", fullmatch=True), max_size=2).map(tuple),
     engine=st.sampled_from([{}, {"log-level": "debug"}, {"labels": ["a=b"]}]),
     node_labels=st.dictionaries(st.just("@manager"), labels, max_size=1),
 )

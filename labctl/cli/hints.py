@@ -1,0 +1,42 @@
+"""Commands that labctl tells people to type: they name the lab where it was named to labctl."""
+
+from __future__ import annotations
+
+import re
+
+import click
+
+from labctl.cli.commands import SECTIONS
+
+__all__ = ["named_lab", "note_lab", "with_lab"]
+
+META = "labctl.lab"
+# Of these, what is not about one lab.
+OTHERS = {"labs", "create"}
+WORDS = [word for title, words in SECTIONS.items() if title != "The tool" for word in words if word not in OTHERS]
+# Commands are told in `backticks`, or behind "look:" to the line's end.
+COMMAND = re.compile(rf"(?P<before>`|look:\s+)labctl (?P<rest>(?:{'|'.join(WORDS)})\b[^`\n]*)")
+SAYS_LAB = re.compile(r"(^|\s)(-l|--lab|--name)(\s|=)")
+
+
+def note_lab(name: str) -> None:
+    """Remember the lab that this command was told to be about."""
+    click.get_current_context().find_root().meta[META] = name
+
+
+def named_lab(context: click.Context | None) -> str | None:
+    """The lab that the command was told to be about; None where it was left to labctl."""
+    return None if context is None else context.find_root().meta.get(META)
+
+
+def with_lab(text: str, lab: str | None) -> str:
+    """Return the text with the lab in each command that wants to know it and does not say it."""
+    if lab is None:
+        return text
+
+    def named(found: re.Match[str]) -> str:
+        rest = found["rest"]
+        which = "" if SAYS_LAB.search(rest.partition(" -- ")[0]) else f"-l {lab} "
+        return f"{found['before']}labctl {which}{rest}"
+
+    return COMMAND.sub(named, text)
