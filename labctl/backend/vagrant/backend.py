@@ -13,12 +13,12 @@ from labctl.assets import asset
 from labctl.backend.base import LabRecord, NodePlan, Place, Snapshot, in_order
 from labctl.backend.node_files import Authorities, node_files
 from labctl.backend.vagrant import snapshots
-from labctl.backend.vagrant.boot import Boot, console_tail
-from labctl.backend.vagrant.clock import set_clock
+from labctl.backend.vagrant.boot import Boot, wait_answering
 from labctl.backend.vagrant.firstboot import engine_url, give, tell_hosts
 from labctl.backend.vagrant.labfile import Box, Machine, VmLab, console_of, folder_of
 from labctl.backend.vagrant.reach import SSH_PORT, answering
 from labctl.backend.vagrant.tool import Tool, vagrant_home
+from labctl.backend.vagrant.waking import wake
 from labctl.engine import Endpoint
 from labctl.errors import LabctlError, LabError, NodeDown
 from labctl.events import Emit, NodeRemoved, NodeStarted, quiet
@@ -27,7 +27,6 @@ from labctl.spec.addresses import gateway
 from labctl.state import lab_dir, lab_path, labs_of_machines
 from labctl.transport.known_hosts import KnownHosts, entry_name
 from labctl.transport.ssh import Ssh
-from labctl.waiting import Pending, wait_until
 
 if TYPE_CHECKING:
     from labctl.spec import LabSpec, Role
@@ -35,8 +34,6 @@ if TYPE_CHECKING:
 __all__ = ["VagrantBackend"]
 
 USER = "vagrant"
-# Vagrant gives up at its own boot_timeout (600 s in the Vagrantfile) and says why; this is a little more.
-BOOT_LIMIT = 660.0
 FIRST_LOGIN = 60.0  # seconds that a machine which takes connections may refuse a login, while it makes its keys
 # Vagrant's words for what a machine does, in ours.
 STATES = {"running": "running", "saved": "paused", "paused": "paused", "suspended": "paused", "not_created": "gone"}
@@ -153,7 +150,7 @@ class VagrantBackend:
             self.expect(spec, [plan])
             return self.create_node(spec, plan, emit)
         emit(NodeStarted(machine.name))
-        self._answers(machine)
+        wait_answering(machine, self._boot, self._note)
         files = node_files(self._authorities.of(lab.lab), lab.lab, plan)
         give(self._first_transport(lab, machine), machine, lab, files, user=USER)
         with self._writing:
@@ -178,15 +175,17 @@ class VagrantBackend:
             raise NodeDown(node.name, "gone")
         if self._boot is None:
             self._tool(lab).up([node.name])
-        self._answers(machine)
+        wait_answering(machine, self._boot, self._note)
         return self._node(lab, machine, "running")
 
     def stop(self, node: Node, *, grace: int = 10) -> None:
         """Shut a node's machine down in order. The provider's own limit (60 s) takes the place of `grace`."""
+        self._awake(node)
         self._tool(self._known(node.lab)).halt([node.name])
 
     def kill(self, node: Node) -> None:
         """Pull a machine's plug; one that is down is fine."""
+        self._awake(node)
         self._tool(self._known(node.lab)).halt([node.name], force=True)
 
     def suspend(self, node: Node) -> None:
@@ -199,16 +198,7 @@ class VagrantBackend:
         machine = lab.machine(node.name)
         if machine is None:
             raise NodeDown(node.name, "gone")
-        boot = Boot(folder_of(lab.lab), lab.provider, [node.name], self._note, resume=True)
-        try:
-            self._answers(machine, boot)
-            transport = self._transport(lab, machine)
-            transport.close()  # what was said before is forgotten in a machine that was put back
-            set_clock(transport, node.name)  # Vagrant itself may wait for what comes with it
-            boot.wait()
-        except BaseException:
-            boot.abort()
-            raise
+        wake(lab, machine, self._transport(lab, machine), self._note)
         return self._node(lab, machine, "running")
 
     def snapshots(self, lab: str) -> list[Snapshot]:
@@ -219,6 +209,11 @@ class VagrantBackend:
         """Keep what all of the lab's machines are."""
         known = self._known(lab)
         snapshots.save(known, self._tool(known), name)
+
+    def check_snapshot(self, lab: str, name: str) -> None:
+        """Ask Vagrant whether each machine still has its part. Raises LabError where one has not."""
+        known = self._known(lab)
+        snapshots.check(known, self._tool(known), name)
 
     def restore_snapshot(self, lab: str, name: str) -> None:
         """Put all of the lab's machines back."""
@@ -267,20 +262,10 @@ class VagrantBackend:
 
     # -- below
 
-    def _answers(self, machine: Machine, boot: Boot | None = None) -> None:
-        """Wait until the machine takes SSH connections on the lab's network, as long as `boot` goes on, or ours."""
-        boot = boot or self._boot
-
-        def look() -> None:
-            if answering([machine.address], port=SSH_PORT):
-                return
-            if boot is not None:
-                boot.check()
-            said = console_tail(Path(machine.console))
-            waits_for = boot.said(machine.name) if boot is not None else "it boots"
-            raise Pending(f"{machine.name}: {waits_for}; its console: {said or 'nothing yet'}")
-
-        wait_until(f"{machine.name} answering", look, limit=BOOT_LIMIT, pause=0.3, longest_pause=1.0, noted=self._note)
+    def _awake(self, node: Node) -> None:
+        """Vagrant leaves one that it cannot find after an hour's sleep (see `wake`) running when it shall halt it."""
+        if node.state == "paused":
+            self.resume(node)
 
     def _states(self, lab: VmLab) -> dict[str, str]:
         """A machine that takes connections runs; of the others Vagrant is asked, which takes seconds."""
