@@ -141,8 +141,12 @@ class Backend(Protocol):
         """Keep what the lab's machines, all of them suspended, are now. One that fails half-way leaves nothing."""
         ...
 
+    def check_snapshot(self, lab: str, name: str) -> None:
+        """Raise LabError for a snapshot of which a machine's part is gone: it cannot be restored any more."""
+        ...
+
     def restore_snapshot(self, lab: str, name: str) -> None:
-        """Let the lab's machines be what they were: all of them, or none where one has no such snapshot.
+        """Let the lab's machines, none of which runs, be what they were: all of them, on Ctrl-C too.
 
         They are suspended then, as they were saved, or run already, where the provider has them run.
         """

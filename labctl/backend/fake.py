@@ -133,6 +133,9 @@ class FakeBackend:
         known = self._snapshots.setdefault(lab, [])
         known.append(Snapshot(name, float(len(known)), tuple(self._nodes[lab])))
 
+    def check_snapshot(self, lab: str, name: str) -> None:
+        """It is whole."""
+
     def restore_snapshot(self, lab: str, name: str) -> None:
         """Let the nodes of then be suspended."""
         kept = next(known for known in self.snapshots(lab) if known.name == name)

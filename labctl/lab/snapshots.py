@@ -13,7 +13,7 @@ from dataclasses import replace
 from labctl.backend import Snapshot
 from labctl.concurrent import each
 from labctl.errors import LabError, NotFoundError, UsageError
-from labctl.events import Steps
+from labctl.events import Noted, Steps
 from labctl.lab.lab import Lab
 from labctl.lab.standing import refuse_without_keys
 from labctl.lab.waking import WAKE_STEPS, wake
@@ -69,6 +69,7 @@ def restore(lab: Lab, name: str) -> None:
     refuse_without_keys(lab.name, lab.nodes)
     with lab_lock(lab.name):
         _refuse_other_nodes(lab, find(lab, name))
+        lab.backend.check_snapshot(lab.name, name)
         running = [node for node in lab.nodes if node.is_running]
         steps = Steps(lab.context.emit, total=2 + WAKE_STEPS)
         try:
@@ -77,8 +78,12 @@ def restore(lab: Lab, name: str) -> None:
         except BaseException:
             each(running, lab.backend.resume)
             raise
-        with steps.step(f"Restoring {name}"):
-            lab.backend.restore_snapshot(lab.name, name)
+        try:
+            with steps.step(f"Restoring {name}"):
+                lab.backend.restore_snapshot(lab.name, name)
+        except KeyboardInterrupt:
+            steps.emit(Noted(f"lab {lab.name} is put back, and suspended: `labctl resume` lets it go on"))
+            raise
         lab = lab.refresh()
         wake(lab, lab.nodes, steps, lab.backend.resume)
 

@@ -15,6 +15,7 @@ import pytest
 
 from labctl.engine import host_endpoint
 from labctl.lab import Lab, find_lab, open_context
+from labctl.node import Node
 from labctl.state import machines_path
 from labctl.transport import Transport
 from tests.contract.transport_contract import TransportContract
@@ -54,7 +55,8 @@ def labctl(lab: Lab) -> Labctl:
     """Type a command at the lab."""
 
     def call(*words: str, limit: float = 300) -> subprocess.CompletedProcess[str]:
-        return run(*words[:1], "-l", lab.name, *words[1:], limit=limit)
+        verbs = 2 if words[0] == "snapshot" else 1
+        return run(*words[:verbs], "-l", lab.name, *words[verbs:], limit=limit)
 
     return call
 
@@ -182,6 +184,60 @@ def test_a_machine_killed_from_outside_is_told_and_started(labctl: Labctl, lab: 
     started = labctl("start", "worker1", limit=UP_LIMIT)
     assert started.returncode == 0, started.stderr
     assert labctl("status").returncode == 0
+
+
+@pytest.mark.slow
+def test_a_lab_stands_still_and_goes_on_with_its_clocks_right(labctl: Labctl, lab: Lab) -> None:
+    boots = [node.expect("cat /proc/sys/kernel/random/boot_id").stdout for node in lab.nodes]
+
+    assert labctl("suspend").returncode == 0
+    down = labctl("status")
+    assert down.returncode == 3
+    assert "worker1 is paused: `labctl resume worker1`" in down.stdout + down.stderr
+    time.sleep(20)  # clocks that stand still are behind by so much
+    drop_leases(lab)
+    resumed = labctl("resume", limit=UP_LIMIT)
+
+    assert resumed.returncode == 0, resumed.stderr
+    assert labctl("status").returncode == 0
+    assert [node.expect("cat /proc/sys/kernel/random/boot_id").stdout for node in lab.nodes] == boots
+    assert all(behind(node) < 5 for node in lab.nodes)
+
+
+@pytest.mark.slow
+def test_a_lab_is_put_back_to_what_it_was(labctl: Labctl, lab: Lab) -> None:
+    manager, worker = lab.node("manager1"), lab.node("worker1")
+    worker.expect("echo then > /root/mark")
+    saved = labctl("snapshot", "save", "then", limit=UP_LIMIT)
+    assert saved.returncode == 0, saved.stderr
+    assert [one["name"] for one in json.loads(labctl("snapshot", "ls", "-o", "json").stdout)] == ["then"]
+    assert labctl("snapshot", "save", "then").returncode == 2
+
+    worker.expect("echo now > /root/mark")
+    manager.expect("docker config create now /etc/hostname")
+    assert labctl("snapshot", "restore", "then").returncode == 2, "nobody was asked"
+    restored = labctl("snapshot", "restore", "-y", "then", limit=UP_LIMIT)
+
+    assert restored.returncode == 0, restored.stderr
+    assert labctl("status").returncode == 0
+    again = lab.refresh()
+    assert again.node("worker1").expect("cat /root/mark").stdout == "then\n"
+    assert again.manager().expect("docker config ls -q").stdout == ""
+    assert all(behind(node) < 5 for node in again.nodes)
+    assert again.manager().expect("docker service create --quiet --name web labctl/probe:1", limit=180).ok
+    again.manager().expect("docker service rm web")
+    # The snapshot stays: that `down` removes it with the machines is seen at the end.
+
+
+def behind(node: Node) -> float:
+    """How many seconds a machine's clock is behind this host's, or before it."""
+    return abs(time.time() - float(node.expect("date +%s.%N").stdout))
+
+
+def drop_leases(lab: Lab) -> None:
+    """Let libvirt forget the addresses that it gave, as it does when a machine stands still for an hour."""
+    bridge = next(word for word in virsh("net-info", f"labctl-{lab.name}-nat").split() if word.startswith("virbr"))
+    Path(f"/var/lib/libvirt/dnsmasq/{bridge}.status").write_text("[]")
 
 
 def test_another_provider_or_backend_is_refused(lab: Lab) -> None:

@@ -190,6 +190,10 @@ class DindBackend:
         """Raise UsageError."""
         raise _no_snapshots(lab)
 
+    def check_snapshot(self, lab: str, name: str) -> None:
+        """Raise UsageError."""
+        raise _no_snapshots(lab)
+
     def restore_snapshot(self, lab: str, name: str) -> None:
         """Raise UsageError."""
         raise _no_snapshots(lab)

@@ -13,8 +13,7 @@ from labctl.assets import asset
 from labctl.backend.base import LabRecord, NodePlan, Place, Snapshot, in_order
 from labctl.backend.node_files import Authorities, node_files
 from labctl.backend.vagrant import snapshots
-from labctl.backend.vagrant.boot import Boot, console_tail
-from labctl.backend.vagrant.clock import set_clock
+from labctl.backend.vagrant.boot import Boot, wait_answering
 from labctl.backend.vagrant.firstboot import Provision, engine_url, fit, give, tell_hosts
 from labctl.backend.vagrant.hostend import lay, lift
 from labctl.backend.vagrant.labfile import USER, Box, Machine, VmLab, console_of, folder_of
@@ -22,6 +21,7 @@ from labctl.backend.vagrant.login import first_login, login
 from labctl.backend.vagrant.pin import pin
 from labctl.backend.vagrant.reach import SSH_PORT, answering
 from labctl.backend.vagrant.tool import Tool, insecure_key
+from labctl.backend.vagrant.waking import wake
 from labctl.engine import Endpoint
 from labctl.errors import LabctlError, LabError, NodeDown
 from labctl.events import Emit, NodeRemoved, NodeStarted, quiet
@@ -30,15 +30,13 @@ from labctl.spec.addresses import gateway
 from labctl.state import lab_dir, lab_path, labs_of_machines
 from labctl.transport.known_hosts import KnownHosts, entry_name
 from labctl.transport.ssh import Ssh
-from labctl.waiting import Pending, allow_for, wait_until
+from labctl.waiting import allow_for
 
 if TYPE_CHECKING:
     from labctl.spec import LabSpec, Role
 
 __all__ = ["VagrantBackend"]
 
-# Vagrant gives up at its own boot_timeout (600 s in the Vagrantfile) and says why; this is a little more.
-BOOT_LIMIT = 660.0
 EMULATION = 3.0  # how much slower than a container an emulated machine is at most of what a lab waits for
 # Vagrant's words for what a machine does, in ours.
 STATES = {"running": "running", "saved": "paused", "paused": "paused", "suspended": "paused", "not_created": "gone"}
@@ -175,7 +173,7 @@ class VagrantBackend:
             self._boot.wait()  # it tells the address, and it sets up the network that we would come by
         if lab.pinned:
             self._pin(lab, machine)
-        self._answers(machine)
+        wait_answering(machine, self._boot, self._note)
         transport = first_login(lab, machine)
         if not is_prepared:
             plan = self._provisioned(lab, machine, plan, transport)
@@ -205,15 +203,17 @@ class VagrantBackend:
             self._tool(lab).up([node.name])
         if lab.pinned:  # this host may have been started anew
             lay(lab)
-        self._answers(machine)
+        wait_answering(machine, self._boot, self._note)
         return self._node(lab, machine, "running")
 
     def stop(self, node: Node, *, grace: int = 10) -> None:
         """Shut a node's machine down in order. The provider's own limit (60 s) takes the place of `grace`."""
+        self._awake(node)
         self._tool(self._known(node.lab)).halt([node.name])
 
     def kill(self, node: Node) -> None:
         """Pull a machine's plug; one that is down is fine."""
+        self._awake(node)
         self._tool(self._known(node.lab)).halt([node.name], force=True)
 
     def suspend(self, node: Node) -> None:
@@ -226,16 +226,7 @@ class VagrantBackend:
         machine = lab.machine(node.name)
         if machine is None:
             raise NodeDown(node.name, "gone")
-        boot = Boot(folder_of(lab.lab), lab.provider, [node.name], self._note, resume=True)
-        try:
-            self._answers(machine, boot)
-            transport = login(lab, machine)
-            transport.close()  # what was said before is forgotten in a machine that was put back
-            set_clock(transport, node.name)  # Vagrant itself may wait for what comes with it
-            boot.wait()
-        except BaseException:
-            boot.abort()
-            raise
+        wake(lab, machine, login(lab, machine), self._note)
         return self._node(lab, machine, "running")
 
     def snapshots(self, lab: str) -> list[Snapshot]:
@@ -246,6 +237,11 @@ class VagrantBackend:
         """Keep what all of the lab's machines are."""
         known = self._known(lab)
         snapshots.save(known, self._tool(known), name)
+
+    def check_snapshot(self, lab: str, name: str) -> None:
+        """Ask Vagrant whether each machine still has its part. Raises LabError where one has not."""
+        known = self._known(lab)
+        snapshots.check(known, self._tool(known), name)
 
     def restore_snapshot(self, lab: str, name: str) -> None:
         """Put all of the lab's machines back."""
@@ -296,20 +292,10 @@ class VagrantBackend:
 
     # -- below
 
-    def _answers(self, machine: Machine, boot: Boot | None = None) -> None:
-        """Wait until the machine takes SSH connections on the lab's network, as long as `boot` goes on, or ours."""
-        boot = boot or self._boot
-
-        def look() -> None:
-            if answering([machine.address], port=SSH_PORT):
-                return
-            if boot is not None:
-                boot.check()
-            said = console_tail(Path(machine.console))
-            waits_for = boot.said(machine.name) if boot is not None else "it boots"
-            raise Pending(f"{machine.name}: {waits_for}; its console: {said or 'nothing yet'}")
-
-        wait_until(f"{machine.name} answering", look, limit=BOOT_LIMIT, pause=0.3, longest_pause=1.0, noted=self._note)
+    def _awake(self, node: Node) -> None:
+        """Vagrant leaves one that it cannot find after an hour's sleep (see `wake`) running when it shall halt it."""
+        if node.state == "paused":
+            self.resume(node)
 
     def _pin(self, lab: VmLab, machine: Machine) -> None:
         """Let a machine have its node's address: it is found where Vagrant finds it."""

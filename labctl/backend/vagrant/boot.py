@@ -9,12 +9,17 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
+from labctl.backend.vagrant.labfile import Machine
+from labctl.backend.vagrant.reach import SSH_PORT, answering
 from labctl.backend.vagrant.tool import Tool, pattern_of
 from labctl.errors import LabctlError
+from labctl.waiting import Pending, wait_until
 
-__all__ = ["Boot", "console_tail"]
+__all__ = ["Boot", "console_tail", "wait_answering"]
 
 COLOURS = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b[()][AB0]")  # what a console says to a terminal
+# Vagrant gives up at its own boot_timeout (600 s in the Vagrantfile) and says why; this is a little more.
+BOOT_LIMIT = 660.0
 ABORT_LIMIT = 90.0  # seconds that Vagrant has for its tidying up
 TAIL = 4096  # bytes of a console that are read for its last line
 
@@ -70,6 +75,24 @@ class Boot:
     def _hear(self, machine: str, text: str) -> None:
         self._said[machine] = text
         self._note(f"{machine}: {text.rstrip('.')}")
+
+
+def wait_answering(machine: Machine, boot: Boot | None, note: Callable[[str], None]) -> None:
+    """Wait until the machine takes SSH connections on the lab's network.
+
+    `boot` is what it is on its way by; raises what makes that give up.
+    """
+
+    def look() -> None:
+        if answering([machine.address], port=SSH_PORT):
+            return
+        if boot is not None:
+            boot.check()
+        said = console_tail(Path(machine.console))
+        waits_for = boot.said(machine.name) if boot is not None else "it boots"
+        raise Pending(f"{machine.name}: {waits_for}; its console: {said or 'nothing yet'}")
+
+    wait_until(f"{machine.name} answering", look, limit=BOOT_LIMIT, pause=0.3, longest_pause=1.0, noted=note)
 
 
 def console_tail(path: Path) -> str:

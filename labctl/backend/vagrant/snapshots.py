@@ -14,7 +14,7 @@ from labctl.backend.vagrant.tool import Tool
 from labctl.concurrent import gather
 from labctl.errors import LabctlError, LabError
 
-__all__ = ["delete", "restore", "save"]
+__all__ = ["check", "delete", "restore", "save"]
 
 
 def save(lab: VmLab, tool: Tool, name: str) -> None:
@@ -29,12 +29,9 @@ def save(lab: VmLab, tool: Tool, name: str) -> None:
     replace(lab, snapshots=(*lab.snapshots, Snapshot(name, time.time(), tuple(machines)))).save()
 
 
-def restore(lab: VmLab, tool: Tool, name: str) -> None:
-    """Put every machine back. Raises LabError, with nothing changed, when one of them has no such snapshot any more.
-
-    Ctrl-C does not leave some of them back and others not: managers of two different times are no swarm.
-    """
-    wanted = next((known.nodes for known in lab.snapshots if known.name == name), ())
+def check(lab: VmLab, tool: Tool, name: str) -> None:
+    """Raise LabError when a machine has no such snapshot any more."""
+    wanted = _machines_of(lab, name)
     there = tool.snapshots()
     missing = [node for node in wanted if name not in there.get(node, ())]
     if missing or not wanted:
@@ -42,17 +39,32 @@ def restore(lab: VmLab, tool: Tool, name: str) -> None:
             f"snapshot {name} has nothing of {', '.join(missing) or lab.lab} any more",
             hint=f"It cannot be restored; `labctl snapshot rm {name}` removes the rest of it.",
         )
+
+
+def restore(lab: VmLab, tool: Tool, name: str) -> None:
+    """Put every machine back. Raises LabError with what Vagrant said.
+
+    Ctrl-C does not leave some of them back and others not: managers of two different times are no swarm.
+    """
+    machines = _machines_of(lab, name)
     try:
-        _to_its_end(lambda: tool.restore_snapshot(wanted, name))
+        _to_its_end(lambda: tool.restore_snapshot(machines, name))
     except KeyboardInterrupt:
-        tool.restore_snapshot(wanted, name)
+        tool.restore_snapshot(machines, name)
         raise
+    except LabError as problem:
+        mend = f"Some machines may be put back and others not, and all are suspended: `labctl snapshot restore {name}`."
+        raise LabError(problem.message, hint=mend) from problem
 
 
 def delete(lab: VmLab, tool: Tool, name: str) -> None:
     """Delete the snapshot of every machine that has it, and only then strike it off, so that it can be done again."""
     _delete_all(tool, name)
     replace(lab, snapshots=tuple(known for known in lab.snapshots if known.name != name)).save()
+
+
+def _machines_of(lab: VmLab, name: str) -> tuple[str, ...]:
+    return next((known.nodes for known in lab.snapshots if known.name == name), ())
 
 
 def _delete_all(tool: Tool, name: str) -> None:

@@ -17,10 +17,10 @@ from labctl.backend.base import NodePlan
 from labctl.backend.vagrant import snapshots
 from labctl.backend.vagrant.backend import VagrantBackend
 from labctl.backend.vagrant.boot import Boot, console_tail
-from labctl.backend.vagrant.clock import set_clock
 from labctl.backend.vagrant.firstboot import fit, hosts_file
 from labctl.backend.vagrant.labfile import Box, VmLab, folder_of
 from labctl.backend.vagrant.tool import Tool
+from labctl.backend.vagrant.waking import set_clock
 from labctl.errors import HostError, LabError
 from labctl.spec import LabSpec, NodeSpec
 from labctl.state import lab_dir, labs_of_machines
@@ -232,16 +232,26 @@ def test_what_is_half_saved_is_removed(lab: VmLab, tmp_path: Path, monkeypatch: 
     assert VagrantBackend().snapshots("demo") == []
 
 
-def test_a_snapshot_that_is_not_whole_any_more_is_not_put_back(
+def test_a_snapshot_that_is_not_whole_any_more_is_told(
     lab: VmLab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = vagrant_that(tmp_path, monkeypatch, LIST.replace("WORKER", WITHOUT))
 
     with pytest.raises(LabError, match="snapshot fresh has nothing of worker1 any more") as caught:
-        snapshots.restore(replace(lab, snapshots=(FRESH,)), Tool(tmp_path, "libvirt"), "fresh")
+        snapshots.check(replace(lab, snapshots=(FRESH,)), Tool(tmp_path, "libvirt"), "fresh")
 
     assert "labctl snapshot rm fresh" in (caught.value.hint or "")
     assert words.read_text().splitlines() == ["snapshot list --machine-readable"]
+
+
+def test_a_lab_that_is_put_back_in_part_is_told_as_that(
+    lab: VmLab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vagrant_that(tmp_path, monkeypatch, 'echo "No space." >&2; exit 1')
+
+    with pytest.raises(LabError, match=r"vagrant snapshot failed: No space\.") as caught:
+        snapshots.restore(replace(lab, snapshots=(FRESH,)), Tool(tmp_path, "libvirt"), "fresh")
+    assert "`labctl snapshot restore fresh`" in (caught.value.hint or "")
 
 
 def test_ctrl_c_does_not_leave_some_machines_put_back_and_others_not(
@@ -255,7 +265,7 @@ def test_ctrl_c_does_not_leave_some_machines_put_back_and_others_not(
     with pytest.raises(KeyboardInterrupt):
         snapshots.restore(replace(lab, snapshots=(FRESH,)), Tool(tmp_path, "libvirt"), "fresh")
 
-    assert words.read_text().splitlines()[1:] == [f"snapshot restore {BOTH} fresh"] * 2
+    assert words.read_text().splitlines() == [f"snapshot restore {BOTH} fresh"] * 2
 
 
 def test_what_is_left_of_a_snapshot_is_removed_and_then_struck_off(

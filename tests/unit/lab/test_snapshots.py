@@ -6,6 +6,7 @@ import pytest
 
 from labctl.backend import FakeBackend
 from labctl.errors import LabError, NotFoundError, UsageError
+from labctl.events import Event, Noted
 from labctl.lab import Lab, snapshots
 from labctl.node import Node
 
@@ -21,6 +22,7 @@ class Noting(FakeBackend):
         super().__init__()
         self.asked: list[str] = []
         self.fails: BaseException | None = None
+        self.is_torn = False
 
     def suspend(self, node: Node) -> None:
         self.asked.append(f"suspend {node.name}")
@@ -36,6 +38,11 @@ class Noting(FakeBackend):
         if self.fails:
             raise self.fails
         super().save_snapshot(lab, name)
+
+    def check_snapshot(self, lab: str, name: str) -> None:
+        self.asked.append(f"check {name}")
+        if self.is_torn:
+            raise LabError("nothing of worker1 any more")
 
     def restore_snapshot(self, lab: str, name: str) -> None:
         assert not any(node.is_running for node in self._nodes[lab].values())
@@ -93,8 +100,8 @@ def test_all_machines_are_put_back_together_those_that_are_down_too(lab: Lab, ba
 
     snapshots.restore(lab.refresh(), "fresh")
 
-    assert backend.asked[:2] == ["suspend manager1", "restore fresh"]
-    assert sorted(backend.asked[2:]) == ["resume manager1", "resume worker1"]
+    assert backend.asked[:3] == ["check fresh", "suspend manager1", "restore fresh"]
+    assert sorted(backend.asked[3:]) == ["resume manager1", "resume worker1"]
     assert states(lab) == ["running", "running"]
 
 
@@ -118,6 +125,28 @@ def test_a_lab_that_could_not_be_put_back_stands_still(lab: Lab, backend: Noting
         snapshots.restore(lab, "fresh")
 
     assert states(lab) == ["paused", "paused"]
+
+
+def test_one_that_is_not_whole_any_more_is_refused_before_anything_stands_still(lab: Lab, backend: Noting) -> None:
+    snapshots.save(lab, "fresh")
+    backend.is_torn = True
+
+    with pytest.raises(LabError, match="nothing of worker1 any more"):
+        snapshots.restore(lab, "fresh")
+
+    assert states(lab) == ["running", "running"]
+
+
+def test_ctrl_c_while_a_lab_is_put_back_says_how_it_stands(lab: Lab, backend: Noting) -> None:
+    heard: list[Event] = []
+    lab.context.emit = heard.append
+    snapshots.save(lab, "fresh")
+    backend.fails = KeyboardInterrupt()
+
+    with pytest.raises(KeyboardInterrupt):
+        snapshots.restore(lab, "fresh")
+
+    assert heard[-1] == Noted("lab demo is put back, and suspended: `labctl resume` lets it go on")
 
 
 @pytest.mark.parametrize("name", ["", " ", "-x", ".x", "a/b", "a b", "a,b", "grün", "x" * 64, "a\nb"])
