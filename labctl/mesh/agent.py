@@ -30,13 +30,11 @@ class Topology(NamedTuple):
     """Which network each namespace balances, and how the node reaches ingress."""
 
     networks: dict[Namespace, Network]
-    sandbox: str = ""  # ingress's address on the bridge; empty while it is not connected
-    subnet: str = ""
-    complete: bool = True  # the engine knows a network for every namespace, and has connected ingress
+    complete: bool = True  # the engine knows a network for every namespace
 
-    def ingress(self) -> Network | None:
-        """Return the ingress network, if this node has it."""
-        return next((network for network in self.networks.values() if network.is_ingress), None)
+    def ingress(self) -> tuple[Namespace, Network] | None:
+        """Return the ingress namespace and its network, if this node has them."""
+        return next((found for found in self.networks.items() if found[1].is_ingress), None)
 
 
 class Demand(NamedTuple):
@@ -71,6 +69,8 @@ class Agent:
         self._pace = Pace(deaf=bool(bell.why_deaf))
         self._seen: tuple[Namespace, ...] = ()
         self._topology: Topology | None = None
+        # The ingress namespace, and its address on the bridge and the bridge's subnet.
+        self._uplink: tuple[Namespace, str, str] | None = None
         self._tables: dict[str, Table] = {}
         self._demands: dict[str, Demand] = {}
         self._reloaded = float("-inf")
@@ -125,7 +125,7 @@ class Agent:
         """See whether namespaces came or went since the last glance."""
         seen = self._scan()
         if seen != self._seen:
-            self._seen, self._topology = seen, None
+            self._seen, self._topology, self._uplink = seen, None, None
             self._plumber.keep_only(seen)
             self._pace.stir(now)
 
@@ -163,13 +163,7 @@ class Agent:
                 if network.is_ingress == is_ingress and network.identity.startswith(namespace.network_prefix()):
                     networks[namespace] = network
         # A namespace may outlive its network for a moment, or for good: it shall not hold up the others.
-        complete = len(networks) == len(self._seen)
-        ingress = next((namespace for namespace in networks if namespace.name == INGRESS), None)
-        if ingress is None:
-            return Topology(networks, complete=complete)
-        subnet = self._engine.gateway_subnet()
-        sandbox = self._plumber.ingress_address(ingress, subnet)
-        return Topology(networks, sandbox, subnet, complete=complete and bool(sandbox))
+        return Topology(networks, complete=len(networks) == len(self._seen))
 
     def _read_tables(self, topology: Topology, now: float) -> bool:
         """Read the endpoints of all networks, and tell whether they changed.
@@ -211,15 +205,21 @@ class Agent:
 
     def _divert(self, topology: Topology) -> list[str]:
         """Let the node send its published ports to ingress. Returns what is missing for that."""
-        ingress = topology.ingress()
-        if ingress is None:
+        found = topology.ingress()
+        ports = frozenset(self._demands[found[1].identity].rules.ports) if found else frozenset()
+        if found is None or not ports:
             if self._plumber.undivert():
                 say("node: nothing to publish")
             return []
-        if not topology.sandbox:
-            return ["ingress is not connected to the node yet"]
-        ports = frozenset(self._demands[ingress.identity].rules.ports)
-        if self._plumber.divert(Uplink(topology.sandbox, topology.subnet, ports)):
+        uplink = self._uplink
+        if uplink is None or uplink[0] != found[0]:
+            # Asked only now: most nodes of a lab that is being made have nothing to divert.
+            subnet = self._engine.gateway_subnet()
+            uplink = found[0], self._plumber.ingress_address(found[0], subnet), subnet
+            if not uplink[1]:
+                return ["ingress is not connected to the node yet"]
+            self._uplink = uplink
+        if self._plumber.divert(Uplink(uplink[1], uplink[2], ports)):
             say(f"node: {len(ports)} published ports")
         return []
 

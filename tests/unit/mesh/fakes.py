@@ -55,7 +55,7 @@ def namespace(name: str, *, inode: int = 1) -> Namespace:
 class FakeRun:
     """Writes down the programs that it was asked to run.
 
-    `answers` are what a program prints (or how it fails) the first times; `failing` ones fail each time.
+    `answers` are what a command or a program prints (or how it fails) the first times; `failing` ones fail each time.
     """
 
     calls: list[tuple[str, tuple[str, ...], str]] = field(default_factory=list)
@@ -66,7 +66,7 @@ class FakeRun:
         self.calls.append((inside.name if inside else "node", command, script or ""))
         if command[0] in self.failing:
             raise CommandError(self.failing[command[0]])
-        left = self.answers.get(command[0], [])
+        left = self.answers.get(" ".join(command)) or self.answers.get(command[0], [])
         answer = left.pop(0) if left else ""
         if isinstance(answer, CommandError):
             raise answer

@@ -21,6 +21,9 @@ HTTP = Port("tcp", 80, 8080)
 CONNECTED = "3: eth0    inet 10.0.0.3/24 scope global eth0\n5: eth1    inet 172.18.0.2/16 scope global eth1\n"
 
 
+SHOW = "ip -o -4 addr show"
+
+
 @dataclass
 class Scene:
     """A node in a swarm with one service, and its agent."""
@@ -28,7 +31,7 @@ class Scene:
     status_file: str
     engine: FakeEngine = field(default_factory=lambda: FakeEngine([INGRESS, NET1]))
     tables: FakeTables = field(default_factory=FakeTables)
-    run: FakeRun = field(default_factory=lambda: FakeRun(answers={"ip": [CONNECTED]}))
+    run: FakeRun = field(default_factory=lambda: FakeRun(answers={SHOW: [CONNECTED]}))
     seen: tuple[Namespace, ...] = (IN_INGRESS, IN_NET1)
     reloads: int = 0
 
@@ -98,7 +101,7 @@ def test_a_network_that_came_is_served(scene: Scene) -> None:
     scene.agent.step(100.0)
     assert scene.status().networks == 1
     scene.seen = (IN_INGRESS, IN_NET1)
-    scene.run.answers["ip"] = [CONNECTED]
+    scene.run.answers[SHOW] = [CONNECTED]
     scene.agent.step(101.0)
     assert scene.run.of("nft", "lb_net1abcde")
 
@@ -161,7 +164,7 @@ def test_one_network_that_fails_does_not_hold_up_the_others(scene: Scene) -> Non
 
 def test_a_namespace_without_a_network_does_not_hold_up_the_others(scene: Scene) -> None:
     scene.seen = (IN_INGRESS, namespace("lb_orphan"), IN_NET1)
-    scene.run.answers["ip"] = [CONNECTED] * 9
+    scene.run.answers[SHOW] = [CONNECTED] * 9
     scene.agent.step(100.0)
     assert scene.run.of("nft", "lb_net1abcde")
     assert scene.run.of("nft", "lb_orphan") == []
@@ -169,11 +172,11 @@ def test_a_namespace_without_a_network_does_not_hold_up_the_others(scene: Scene)
 
 
 def test_it_waits_for_ingress_to_be_connected(scene: Scene) -> None:
-    scene.run.answers["ip"] = ["3: eth0    inet 10.0.0.3/24 scope global eth0\n"]
+    scene.run.answers[SHOW] = ["3: eth0    inet 10.0.0.3/24 scope global eth0\n"]
     scene.agent.step(100.0)
     assert "ingress is not connected" in (scene.status().pending or "")
     assert scene.run.of("nft", "lb_net1abcde")
-    scene.run.answers["ip"] = [CONNECTED]
+    scene.run.answers[SHOW] = [CONNECTED]
     scene.agent.step(101.0)
     assert scene.status().pending is None
 
@@ -190,3 +193,21 @@ def test_a_status_that_cannot_be_written_does_not_stop_it(tmp_path: Path) -> Non
     scene = Scene(str(tmp_path / "file" / "mesh.json"))
     scene.agent.step(100.0)
     assert scene.run.of("nft", "ingress_sbox")
+
+
+def test_a_node_on_which_nothing_is_published_is_not_asked_how_it_reaches_ingress(scene: Scene) -> None:
+    scene.serve()
+    scene.run.answers.clear()
+    scene.agent.step(100.0)
+    assert ("ingress_sbox", tuple(SHOW.split()), "") not in scene.run.calls
+    assert (scene.status().mode, scene.status().pending) == (Mode.NAT, None)
+
+
+def test_what_is_published_no_more_is_diverted_no_more(scene: Scene) -> None:
+    scene.agent.step(100.0)
+    scene.serve()
+    scene.agent.step(101.0)
+    assert scene.run.of("nft", "node")[-1] == "table ip labctl_mesh\ndelete table ip labctl_mesh\n"
+    scene.serve(3)
+    scene.agent.step(102.0)
+    assert "dnat to 172.18.0.2" in scene.run.of("nft", "node")[-1]
