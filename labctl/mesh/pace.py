@@ -8,8 +8,9 @@ __all__ = ["Pace"]
 # a long storm of gossip about other things (many nodes joining) costs little.
 BUSY_EVERY = 0.1
 STORM_EVERY = 0.3
-# Where no task is yet, none can be left too late: looks in a storm (a lab that is being made) grow rarer still.
-SLOWER = 1.2
+# Where no task is yet, none can be left too late: looks in a long storm (many nodes joining) grow rarer still. Slowly:
+# a small lab's first task comes after a second or two, and is waited for.
+SLOWER = 1.05
 BUSY_FOR = 1.2
 # The gossip bell makes this a safety net; without the bell it is all there is.
 QUIET_EVERY = 0.9
