@@ -22,6 +22,7 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("vagrant") is None, reason="needs Vagrant: labctl doctor --backend vagrant --fix"),
 ]
 UP_LIMIT = 1800  # seconds; an emulated machine fetches and unpacks an engine
+PATIENCE = "3"  # a stock Debian, with all its services, on one emulated processor
 TASKS = ("Install the engine and its tools", "Give the node its settings", "Start the engine and sshd with the machine")
 
 
@@ -35,7 +36,11 @@ class Told:
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """One machine of a stock box, made by the command that a user types; gone at the end, with all it left."""
     name = f"st{secrets.token_hex(2)}"
-    with stock_box(open_context().engine, tmp_path_factory.mktemp("stock")) as box:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        stock_box(open_context().engine, tmp_path_factory.mktemp("stock")) as box,
+    ):
+        patch.setenv("LABCTL_PATIENCE", PATIENCE)
         words = ("--backend", "vagrant", "--provider", "libvirt", "--box", box)
         done = run("up", "--name", name, "--nodes", "1", *words, limit=UP_LIMIT)
         Told.text = done.stderr
