@@ -26,8 +26,9 @@ ROOT = f"labctl-test/{SUITE}:stock"
 NAME = f"labctl-test/{SUITE}"
 KEYS = "files/box/home/vagrant/.ssh"
 CMD_LINE = "root=LABEL=labctl rw net.ifnames=0 console=tty0 console=ttyS0,115200"
-# What libvirt calls its copy of the box.
-VOLUME = f"{NAME.replace('/', '-VAGRANTSLASH-')}_vagrant_box_image_0_box.img"
+# What libvirt calls its copies of the box, and something with their time behind it.
+VOLUMES = f"{NAME.replace('/', '-VAGRANTSLASH-')}_vagrant_box_image_"
+VIRSH = ["virsh", "-q", "-c", "qemu:///system"]
 
 
 @contextlib.contextmanager
@@ -45,8 +46,10 @@ def stock_box(engine: Engine, folder: Path) -> Iterator[str]:
         yield NAME
     finally:
         _vagrant("box", "remove", "--force", "--all", "--provider", "libvirt", NAME)
-        virsh = ["virsh", "-q", "-c", "qemu:///system", "vol-delete", VOLUME, "--pool", "default"]
-        subprocess.run(virsh, capture_output=True, check=False, timeout=60)
+        listed = subprocess.run([*VIRSH, "vol-list", "default"], capture_output=True, text=True, check=True, timeout=60)
+        for line in listed.stdout.splitlines():
+            if (volume := line.strip().partition(" ")[0]).startswith(VOLUMES):
+                subprocess.run([*VIRSH, "vol-delete", volume, "--pool", "default"], check=True, timeout=60)
 
 
 def _root(engine: Engine) -> None:
