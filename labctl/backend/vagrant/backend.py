@@ -224,9 +224,9 @@ class VagrantBackend:
             self._tool(known).destroy(names)
         for name in names:
             self._emit(NodeRemoved(f"{lab}-{name}"))
+        shutil.rmtree(folder_of(lab), ignore_errors=True)
         if known.pinned:
             lift(known)
-        shutil.rmtree(folder_of(lab), ignore_errors=True)
         return [*(f"{lab}-{name}" for name in names), f"labctl-{lab}"]
 
     def console(self, node: Node, *, tail: int = 50) -> str:
