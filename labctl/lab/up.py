@@ -80,6 +80,8 @@ class _Up:
             if record is not None:
                 refuse_unsound(record, plan.whole)
             self._warn(plan)
+            if self.spec.subnet and (record is None or record.subnet is None):
+                host.refuse_overlap(self.spec.subnet, self.engine)
             if plan.create:
                 self._preflight(plan)
         with steps.step("Images"):
