@@ -179,7 +179,7 @@ def test_a_machine_killed_from_outside_is_told_and_started(labctl: Labctl, lab: 
 
     down = labctl("status")
     assert down.returncode == 3
-    assert "worker1 is exited: `labctl start worker1`" in down.stdout + down.stderr
+    assert f"worker1 is exited: `labctl -l {lab.name} start worker1`" in down.stdout + down.stderr
 
     started = labctl("start", "worker1", limit=UP_LIMIT)
     assert started.returncode == 0, started.stderr
@@ -193,7 +193,7 @@ def test_a_lab_stands_still_and_goes_on_with_its_clocks_right(labctl: Labctl, la
     assert labctl("suspend").returncode == 0
     down = labctl("status")
     assert down.returncode == 3
-    assert "worker1 is paused: `labctl resume worker1`" in down.stdout + down.stderr
+    assert f"worker1 is paused: `labctl -l {lab.name} resume worker1`" in down.stdout + down.stderr
     time.sleep(20)  # clocks that stand still are behind by so much
     drop_leases(lab)
     resumed = labctl("resume", limit=UP_LIMIT)
