@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 __all__ = ["VagrantBackend"]
 
 USER = "vagrant"
-FIRST_LOGIN = 60.0  # seconds that a machine which takes connections may refuse a login, while it makes its keys
+# Seconds that a machine which takes connections may refuse a login: while it makes its keys, or goes on all at once.
+FIRST_LOGIN = 60.0
 # Vagrant's words for what a machine does, in ours.
 STATES = {"running": "running", "saved": "paused", "paused": "paused", "suspended": "paused", "not_created": "gone"}
 
@@ -198,7 +199,8 @@ class VagrantBackend:
         machine = lab.machine(node.name)
         if machine is None:
             raise NodeDown(node.name, "gone")
-        wake(lab, machine, self._transport(lab, machine), self._note)
+        key = lab_path(lab.lab) / "id_ed25519"
+        wake(lab, machine, self._ssh(lab, machine, key, patience=FIRST_LOGIN), self._note)
         return self._node(lab, machine, "running")
 
     def snapshots(self, lab: str) -> list[Snapshot]:
