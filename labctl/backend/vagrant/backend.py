@@ -17,7 +17,7 @@ from labctl.backend.vagrant.boot import Boot, wait_answering
 from labctl.backend.vagrant.firstboot import Provision, engine_url, fit, give, tell_hosts
 from labctl.backend.vagrant.hostend import lay, lift
 from labctl.backend.vagrant.labfile import USER, Box, Machine, VmLab, console_of, folder_of
-from labctl.backend.vagrant.login import first_login, login
+from labctl.backend.vagrant.login import FIRST_LOGIN, first_login, login
 from labctl.backend.vagrant.pin import pin
 from labctl.backend.vagrant.reach import SSH_PORT, answering
 from labctl.backend.vagrant.tool import Tool, insecure_key
@@ -226,7 +226,7 @@ class VagrantBackend:
         machine = lab.machine(node.name)
         if machine is None:
             raise NodeDown(node.name, "gone")
-        wake(lab, machine, login(lab, machine), self._note)
+        wake(lab, machine, login(lab, machine, patience=FIRST_LOGIN), self._note)
         return self._node(lab, machine, "running")
 
     def snapshots(self, lab: str) -> list[Snapshot]:

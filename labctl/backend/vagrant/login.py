@@ -11,14 +11,15 @@ from labctl.state import lab_path
 from labctl.transport.known_hosts import entry_name
 from labctl.transport.ssh import Ssh
 
-__all__ = ["first_login", "login"]
+__all__ = ["FIRST_LOGIN", "first_login", "login"]
 
-FIRST_LOGIN = 60.0  # seconds that a machine which takes connections may refuse a login, while it makes its keys
+# Seconds that a machine which takes connections may refuse a login: while it makes its keys, or goes on all at once.
+FIRST_LOGIN = 60.0
 
 
-def login(lab: VmLab, machine: Machine) -> Ssh:
-    """The way in to a machine that is a node."""
-    return _ssh(lab, machine, lab_path(lab.lab) / "id_ed25519")
+def login(lab: VmLab, machine: Machine, *, patience: float = 0.0) -> Ssh:
+    """The way in to a machine that is a node; for `patience` seconds it may take connections and no login."""
+    return _ssh(lab, machine, lab_path(lab.lab) / "id_ed25519", patience=patience)
 
 
 def first_login(lab: VmLab, machine: Machine, *, at: str = "", port: int = SSH_PORT) -> Ssh:
