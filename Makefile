@@ -65,10 +65,10 @@ machines: engine  ## Vagrant and libvirt, with emulation where KVM runs nothing
 	$(BIN)/labctl doctor --backend vagrant --nodes 2 --fix --yes
 
 test-vm: machines  ## the lab as virtual machines, all of it: on two cores without KVM the better part of an hour
-	$(PYTEST) tests/vm tests/contract -m vm -rs $(LONG) $(COVER) --junit-xml=$(REPORTS)/vm.xml
+	$(PYTEST) tests/vm tests/contract -m vm --reruns 1 -rsR $(LONG) $(COVER) --junit-xml=$(REPORTS)/vm.xml
 
 test-vm-core: machines  ## one boot of two machines, and what is told of them
-	$(PYTEST) tests/vm -m 'not slow' -rs $(LONG) $(COVER) --junit-xml=$(REPORTS)/vm-core.xml
+	$(PYTEST) tests/vm -m 'not slow' --reruns 1 -rsR $(LONG) $(COVER) --junit-xml=$(REPORTS)/vm-core.xml
 
 coverage: setup
 	@$(BIN)/python -m coverage combine --quiet 2>/dev/null; $(BIN)/python -m coverage report --format=total 2>/dev/null \
