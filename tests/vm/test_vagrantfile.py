@@ -178,6 +178,7 @@ def test_libvirt(folder: Path) -> None:
             "libvirt__host_ip": "192.168.57.1",
             "libvirt__dhcp_enabled": False,
             "libvirt__forward_mode": "route",
+            "auto_config": True,
         }
     ]
     own = found["provider"]
@@ -210,6 +211,15 @@ def test_libvirt_boots_a_kernel_directly(folder: Path) -> None:
     }
     assert own["storage_pool_name"] == "fast"
     assert (own["driver"], own["cpu_mode"], own["cpu_model"]) == ("kvm", "host-passthrough", "")
+
+
+def test_a_prepared_box_is_told_its_address_with_its_kernel(folder: Path) -> None:
+    direct = {"kernel": "/k", "initrd": "/i", "cmd_line": "root=/dev/vda"}
+    box = {"name": "labctl-1", "url": None, "version": None, "prepared": True}
+    found = machines(folder, "libvirt", lab(folder, "libvirt", libvirt=direct, box=box))["worker1"]
+
+    assert own_network(found)[0]["auto_config"] is False
+    assert found["provider"]["cmd_line"] == "root=/dev/vda labctl.eth1=192.168.57.12/24"
 
 
 def test_libvirt_joins_a_bridge_of_the_host(folder: Path) -> None:
