@@ -155,7 +155,7 @@ class _Up:
                 within=backend.within or host.RANGES,
             )
         elif record is None or record.subnet is None:
-            host.refuse_overlap(subnet, self.engine)
+            host.refuse_overlap(subnet, self.engine)  # again: building images may have taken minutes
         backend.create_base(self.spec, subnet)
         self.steps.note(subnet)
         return subnet

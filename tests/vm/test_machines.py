@@ -19,7 +19,7 @@ from labctl.node import Node
 from labctl.state import machines_path
 from labctl.transport import Transport
 from tests.contract.transport_contract import TransportContract
-from tests.vm.typed import UP_LIMIT, left_of, run, virsh
+from tests.vm.typed import UP_LIMIT, brought_up, run, virsh
 
 pytestmark = [
     pytest.mark.vm,
@@ -37,17 +37,8 @@ def name() -> str:
 @pytest.fixture(scope="module")
 def lab(name: str) -> Iterator[Lab]:
     """Two machines in one swarm, made by the command that a user types; gone at the end, with all they left."""
-    began = time.monotonic()
-    done = run("up", "--name", name, "--nodes", "2", "--backend", "vagrant", "--provider", "libvirt", limit=UP_LIMIT)
-    print(done.stderr)
-    print(f"up took {time.monotonic() - began:.0f} s")
-    try:
-        assert done.returncode == 0, done.stderr[-2000:]
+    with brought_up(name, "--nodes", "2"):
         yield find_lab(open_context(), name)
-    finally:
-        gone = run("down", "-l", name)
-        assert gone.returncode == 0, gone.stderr
-        assert not left_of(name)
 
 
 @pytest.fixture(scope="module")

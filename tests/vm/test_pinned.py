@@ -6,14 +6,13 @@ import json
 import os
 import secrets
 import shutil
-import subprocess
 from collections.abc import Iterator
 
 import pytest
 
 from labctl.lab import Lab, find_lab, open_context
-from labctl.state import lab_path, machines_path
-from tests.vm.typed import LABCTL, run, virsh
+from labctl.state import machines_path
+from tests.vm.typed import brought_up, run, virsh
 
 pytestmark = [
     pytest.mark.vm,
@@ -30,20 +29,8 @@ def lab() -> Iterator[Lab]:
     """One machine with one card, whose address Vagrant is not told."""
     name = f"pi{secrets.token_hex(2)}"
     # No registry: it is published at this host's end of the network, which libvirt has no sooner than its machine.
-    words = ("--nodes", "1", "--backend", "vagrant", "--provider", "libvirt", "--no-registry")
-    done = subprocess.run(
-        [LABCTL, "up", "--name", name, *words],
-        env={**os.environ, "LABCTL_PIN_ADDRESSES": "1"}, capture_output=True, text=True, check=False, timeout=UP_LIMIT,
-    )  # fmt: skip
-    print(done.stderr)
-    try:
-        assert done.returncode == 0, done.stderr[-2000:]
+    with brought_up(name, "--nodes", "1", "--no-registry", limit=UP_LIMIT, LABCTL_PIN_ADDRESSES="1"):
         yield find_lab(open_context(), name)
-    finally:
-        gone = run("down", "-l", name)
-        assert gone.returncode == 0, gone.stderr
-        assert not lab_path(name).exists()
-        assert name not in virsh("list", "--all", "--name") + virsh("net-list", "--all", "--name")
 
 
 def test_the_machine_has_one_card_and_two_addresses(lab: Lab) -> None:

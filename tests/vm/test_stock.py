@@ -11,9 +11,9 @@ import pytest
 
 from labctl.images.box import box_digest
 from labctl.lab import Lab, find_lab, open_context
-from labctl.state import lab_path, machines_path
+from labctl.state import machines_path
 from tests.vm.stock import stock_box
-from tests.vm.typed import run, virsh
+from tests.vm.typed import brought_up, run, virsh
 
 pytestmark = [
     pytest.mark.vm,
@@ -41,18 +41,9 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         stock_box(open_context().engine, tmp_path_factory.mktemp("stock")) as box,
     ):
         patch.setenv("LABCTL_PATIENCE", PATIENCE)
-        words = ("--backend", "vagrant", "--provider", "libvirt", "--box", box)
-        done = run("up", "--name", name, "--nodes", "1", *words, limit=UP_LIMIT)
-        Told.text = done.stderr
-        print(done.stderr)
-        try:
-            assert done.returncode == 0, done.stderr[-2000:]
+        with brought_up(name, "--nodes", "1", "--box", box, limit=UP_LIMIT) as said:
+            Told.text = said
             yield find_lab(open_context(), name)
-        finally:
-            gone = run("down", "-l", name)
-            assert gone.returncode == 0, gone.stderr
-            assert not lab_path(name).exists()
-            assert name not in virsh("list", "--all", "--name") + virsh("net-list", "--all", "--name")
 
 
 def test_it_is_a_node_of_a_swarm(lab: Lab) -> None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from labctl.state import lab_path
 
-__all__ = ["LABCTL", "UP_LIMIT", "left_of", "run", "virsh"]
+__all__ = ["LABCTL", "UP_LIMIT", "brought_up", "left_of", "run", "virsh"]
 
 LABCTL = str(Path(sys.executable).with_name("labctl"))
 UP_LIMIT = 900  # seconds; two emulated machines on two busy cores
@@ -21,6 +24,24 @@ def run(*words: str, limit: float = 300, **environment: str) -> subprocess.Compl
     done = subprocess.run([LABCTL, *words], capture_output=True, text=True, check=False, timeout=limit, env=env)
     assert "Traceback" not in done.stderr, done.stderr
     return done
+
+
+@contextmanager
+def brought_up(name: str, *words: str, limit: float = UP_LIMIT, **environment: str) -> Iterator[str]:
+    """A lab of libvirt's machines by the command that a user types; yields what it said. Nothing is left at the end."""
+    began = time.monotonic()
+    done = run(
+        "up", "--name", name, "--backend", "vagrant", "--provider", "libvirt", *words, limit=limit, **environment
+    )
+    print(done.stderr)
+    print(f"up took {time.monotonic() - began:.0f} s")
+    try:
+        assert done.returncode == 0, done.stderr[-2000:]
+        yield done.stderr
+    finally:
+        gone = run("down", "-l", name)
+        assert gone.returncode == 0, gone.stderr
+        assert not left_of(name)
 
 
 def virsh(*words: str) -> str:
