@@ -89,6 +89,10 @@ class Backend(Protocol):
         """Note the spec, in the place of an older one, where `find` reads it."""
         ...
 
+    def check_engine_config(self, lab: str, config: Mapping[str, object]) -> None:
+        """Raise UsageError for a daemon.json that the nodes' engine does not take, where one can be asked ahead."""
+        ...
+
     def prepare_keys(self, lab: str) -> None:
         """Make or read the lab's keys ahead of its nodes, once."""
         ...

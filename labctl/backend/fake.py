@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -63,6 +63,9 @@ class FakeBackend:
     def remember(self, spec: LabSpec) -> None:
         """Note the spec."""
         self._specs[spec.name] = spec
+
+    def check_engine_config(self, lab: str, config: Mapping[str, object]) -> None:
+        """Every configuration is good."""
 
     def prepare_keys(self, lab: str) -> None:
         """There are none."""

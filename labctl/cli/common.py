@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
@@ -24,6 +25,7 @@ __all__ = [
     "complete_labs",
     "complete_nodes",
     "confirm",
+    "file_or_stdin",
     "is_ambient",
     "lab_command",
     "output_option",
@@ -95,6 +97,8 @@ def lab_command(function: F) -> F:
         name, ambient = lab_name, is_ambient("lab_name")
         if lab_name is None or (ambient and above.lab_name is not None):
             name, ambient = above.lab_name, above.lab_is_ambient
+        if name == "":
+            raise UsageError("-l is empty", hint="Is a variable of your shell not set? `labctl labs` lists the labs.")
         if name is not None and not ambient:
             note_lab(name)
         loud, way = verbose or above.verbose, transport or above.transport
@@ -123,6 +127,11 @@ def output_option(function: F) -> F:
         show_default=True,
         help="A table for people, or JSON.",
     )(function)
+
+
+def file_or_stdin(file: Path) -> Path:
+    """Return the file that is meant: `-` is what comes on stdin."""
+    return Path("/dev/stdin") if str(file) == "-" else file
 
 
 def print_json(value: object) -> None:

@@ -42,6 +42,11 @@ def exec_(app: App, pattern: str, limit: float, output: str) -> int:
     words = behind_dashes()
     if not words or not words[0].strip():
         raise UsageError("what shall be run? The command stands behind `--`", hint="labctl exec @worker -- uptime")
+    if words[0].startswith("-"):
+        raise UsageError(
+            f"{words[0]} stands behind `--`, where the nodes' own command begins",
+            hint="labctl's own flags come before it: labctl exec -l NAME @worker -- uptime",
+        )
     nodes = app.lab().select(pattern)
     talk = _Talk(max(len(node.name) for node in nodes), quiet=output == "json")
     answers = run_everywhere(nodes, words[0] if len(words) == 1 else list(words), limit=limit, heard=talk)

@@ -23,6 +23,7 @@ from labctl.cli.exercise_lab import (
     which_option,
     write_junit,
 )
+from labctl.cli.hints import lesson_with_lab
 from labctl.errors import LabctlError, UsageError
 from labctl.words import counted
 
@@ -230,7 +231,8 @@ def _go_on(session: Session) -> None:
         click.echo("All steps are done.", err=True)
         return
     session.go_to(following)
-    click.echo(f"Step done. Next: {following.title}; `labctl exercise {session.exercise.id}` shows it.", err=True)
+    how = lesson_with_lab(f"`labctl exercise {session.exercise.id}` shows it.")
+    click.echo(f"Step done. Next: {following.title}; {how}", err=True)
 
 
 def _print_report(report: CheckReport) -> None:
@@ -247,10 +249,10 @@ def _print_step(session: Session, step: Step) -> None:
     found = session.exercise
     number = found.number(step)
     if number == 1 and found.intro:
-        click.echo(f"{session.stage.fill(found.intro)}\n")
+        click.echo(f"{lesson_with_lab(session.stage.fill(found.intro))}\n")
     click.echo(f"## {number} of {len(found.steps)}: {step.title}\n")
-    click.echo(session.stage.fill(step.text))
-    click.echo("\n`labctl exercise check` checks the step, `hint` and `solve` help.", err=True)
+    click.echo(lesson_with_lab(session.stage.fill(step.text)))
+    click.echo(lesson_with_lab("\n`labctl exercise check` checks the step, `hint` and `solve` help."), err=True)
 
 
 @exercise.command("hint")
@@ -269,7 +271,7 @@ def hint(app: App, step: str | None, name: str | None) -> None:
     if found is None:
         click.echo(f"{chosen.title} has no hints; `labctl exercise solve --show` shows what solves it.")
         return
-    click.echo(f"Hint {found.number} of {found.total}: {found.text}")
+    click.echo(lesson_with_lab(f"Hint {found.number} of {found.total}: {found.text}"))
 
 
 @exercise.command("solve")
@@ -290,7 +292,7 @@ def solve(app: App, step: str | None, *, show: bool, name: str | None) -> int:
     chosen = session.exercise.step(step) if step else session.current
     if show:
         for fence in chosen.played:
-            click.echo(f"# on {fence.node}\n{session.stage.fill(fence.code)}")
+            click.echo(f"# on {fence.node}\n{lesson_with_lab(session.stage.fill(fence.code))}")
         return 0
     player = Player(begin(app, session.stage.lab, session.exercise).stage, app.emit)
     player.solve(chosen)

@@ -82,7 +82,7 @@ def lab_for(app: App, found: Exercise, *, ask: bool) -> Lab:
     except NotFoundError as nothing:
         if app.lab_name is not None and nothing.nearest is not None:
             raise
-        missing = "there is no lab yet"
+        missing = "there is no lab yet" if app.lab_name is None else f"there is no lab named {app.lab_name}"
     if lab is not None and not missing:
         return lab
     command = suggested_up(found, app.lab_name)

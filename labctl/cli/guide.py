@@ -16,6 +16,8 @@ from rich.live import Live
 from rich.markdown import Markdown
 from rich.text import Text
 
+from labctl.cli.hints import lesson_with_lab
+
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -59,7 +61,7 @@ class TerminalScreen:
     def show(self, markdown: str) -> None:
         """Show text that stays, above the live part. Code keeps its lines whole, so that it can be copied."""
         say = self._live.console.print
-        for number, part in enumerate(CODE.split(markdown)):
+        for number, part in enumerate(CODE.split(lesson_with_lab(markdown))):
             if number % 2:
                 say(Text(indent(part.rstrip("\n"), "    "), style="cyan"), soft_wrap=True)
                 say()

@@ -8,14 +8,17 @@ import click
 
 from labctl.cli.commands import SECTIONS
 
-__all__ = ["named_lab", "note_lab", "with_lab"]
+__all__ = ["lesson_with_lab", "named_lab", "note_lab", "with_lab"]
 
 META = "labctl.lab"
 # Of these, what is not about one lab.
 OTHERS = {"labs", "create"}
 WORDS = [word for title, words in SECTIONS.items() if title != "The tool" for word in words if word not in OTHERS]
 # Commands are told in `backticks`, or behind "look:" to the line's end.
-COMMAND = re.compile(rf"(?P<before>`|look:\s+)labctl (?P<rest>(?:{'|'.join(WORDS)})\b[^`\n]*)")
+REST = rf"labctl (?P<rest>(?:{'|'.join(WORDS)})\b[^`\n]*)"
+COMMAND = re.compile(rf"(?P<before>`|look:\s+){REST}")
+# A lesson's commands also stand in lines of their own.
+LINE = re.compile(rf"(?P<before>^[ \t]*(?:\$ )?){REST}", re.MULTILINE)
 SAYS_LAB = re.compile(r"(^|\s)(-l|--lab|--name)(\s|=)")
 
 
@@ -29,7 +32,13 @@ def named_lab(context: click.Context | None) -> str | None:
     return None if context is None else context.find_root().meta.get(META)
 
 
-def with_lab(text: str, lab: str | None) -> str:
+def lesson_with_lab(text: str) -> str:
+    """Return a lesson's text with the lab that this command was told of in each of labctl's commands."""
+    lab = named_lab(click.get_current_context(silent=True))
+    return with_lab(with_lab(text, lab), lab, commands=LINE)
+
+
+def with_lab(text: str, lab: str | None, *, commands: re.Pattern[str] = COMMAND) -> str:
     """Return the text with the lab in each command that wants to know it and does not say it."""
     if lab is None:
         return text
@@ -39,4 +48,4 @@ def with_lab(text: str, lab: str | None) -> str:
         which = "" if SAYS_LAB.search(rest.partition(" -- ")[0]) else f"-l {lab} "
         return f"{found['before']}labctl {which}{rest}"
 
-    return COMMAND.sub(named, text)
+    return commands.sub(named, text)

@@ -164,8 +164,18 @@ def pull(app: App, name: str, nodes: str) -> None:
         try:
             pull_image(chosen, name, steps.note)
         except LabError as problem:
-            raise unknown or problem from None
+            raise _pushed_instead(app, name) or unknown or problem from None
         steps.note("")
+
+
+def _pushed_instead(app: App, name: str) -> NotFoundError | None:
+    """What to say where the lab's registry has the image: nodes know it by the registry's name."""
+    from labctl.registry import inside
+
+    there = next((each.name for each in _catalog(app) if each.name == inside(name).familiar), None)
+    if there is None:
+        return None
+    return NotFoundError("image", name, None, hint=f"The lab's registry has it: `labctl image pull {there}`.")
 
 
 @image.command("load")

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from labctl.cli.common import App, complete_labs, complete_nodes, lab_command, output_option, print_json, table
+from labctl.cli.common import (
+    App,
+    complete_labs,
+    complete_nodes,
+    file_or_stdin,
+    lab_command,
+    output_option,
+    print_json,
+    table,
+)
 from labctl.cli.hints import named_lab, note_lab, with_lab
 from labctl.errors import NotFoundError, UsageError
 from labctl.spec.choices import PROVIDERS
@@ -33,6 +42,8 @@ FILES = ("lab.yaml", "lab.yml")
 @click.option("--backend", type=click.Choice(["dind", "vagrant"]), help="Containers, or virtual machines.")
 @click.option("--provider", type=click.Choice(PROVIDERS), help="Who runs the virtual machines.")
 @click.option("--box", metavar="NAME", help="A Vagrant box of Debian to make nodes of; labctl's own where not said.")
+@click.option("--cpus", type=float, metavar="N", help="How many CPUs each node may use.")
+@click.option("--memory", metavar="SIZE", help="The most memory each node may use: 512m, 2g.")
 @click.option("--subnet", metavar="CIDR", help="The nodes' network; a free one where not said.")
 @click.option("--port", "ports", multiple=True, metavar="[HOST:]PORT", help="A published port to reach on 127.0.0.1.")
 @click.option("--image", "images", multiple=True, metavar="NAME", help="An image that every node has from the start.")
@@ -55,6 +66,7 @@ def up(app: App, file: Path | None, also_file: Path | None, output: str, **flags
     \b
     labctl up --nodes 4                        one manager, three workers
     labctl up --managers 3 --workers 2 --port 8080
+    labctl up --backend vagrant --memory 2g --cpus 2
     labctl up --backend vagrant --box debian/bookworm64
     labctl up lab.yaml --dry-run
     """
@@ -88,7 +100,7 @@ def spec_from(app: App, file: Path | None, flags: dict[str, Any]) -> LabSpec:
         file = next((Path(name) for name in FILES if Path(name).is_file()), None)
     if file is not None:
         usual = {"name": given.pop("name")} if app.lab_is_ambient and not flags["name"] and "name" in given else {}
-        return read_file(Path("/dev/stdin") if str(file) == "-" else file, given, usual=usual)
+        return read_file(file_or_stdin(file), given, usual=usual)
     wanted = read_mapping(given)
     record = app.context.holding(wanted.name).find(wanted.name)
     if record is None or record.spec is None:
@@ -133,7 +145,8 @@ def _with_bare_nodes(standing: LabSpec, given: Mapping[str, Any]) -> Mapping[str
 
 def _given(app: App, flags: dict[str, Any]) -> dict[str, Any]:
     """The flags that were given, as keys of the spec. Raises UsageError for an empty name."""
-    given: dict[str, Any] = {key: flags[key] for key in ("backend", "provider", "box", "subnet") if flags.get(key)}
+    plain = ("backend", "provider", "box", "cpus", "memory", "subnet")
+    given: dict[str, Any] = {key: flags[key] for key in plain if flags.get(key) is not None}
     if flags["name"] == "":
         raise UsageError(
             "--name is empty", hint="Is a variable of your shell not set? Leave it out for a lab called lab."
@@ -273,7 +286,8 @@ def _print_status(found: LabStatus) -> None:
     ]
     click.echo(f"Lab {found.name} ({found.backend}, {found.subnet})")
     table(headings, rows)
-    click.echo(f"swarm      {found.swarm}; {counted(found.services, 'service')}")
+    services = "" if found.services is None else f"; {counted(found.services, 'service')}"
+    click.echo(f"swarm      {found.swarm}{services}")
     click.echo(f"mesh       {found.mesh}")
     click.echo(f"registry   {found.registry}")
     click.echo(f"mirror     {found.mirror}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import stat
@@ -39,12 +40,20 @@ def watch_signals() -> None:
     One that whoever started the command has set to be ignored stays so (`nohup`).
     """
     watch = _Watch()
+    # The interpreter lets go of its handlers while it ends; an echo that comes then would change the exit code.
+    atexit.register(_hear_no_more)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, watch.press)
     for name in ("SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, watch.heed)
+
+
+def _hear_no_more() -> None:
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if number := getattr(signal, name, None):
+            signal.signal(number, signal.SIG_IGN)
 
 
 class _Watch:

@@ -6,17 +6,17 @@ from pathlib import Path
 
 import click
 
-from labctl.cli.common import output_option, print_json
+from labctl.cli.common import file_or_stdin, output_option, print_json
 from labctl.words import counted
 
 __all__ = ["schema", "validate"]
 
 
 @click.command("validate")
-@click.argument("file", default="lab.yaml", type=click.Path(path_type=Path))
+@click.argument("file", default="lab.yaml", type=click.Path(path_type=Path, allow_dash=True))
 @output_option
 def validate(file: Path, output: str) -> int:
-    """Check a lab.yaml: every problem with its line. Exits with 2 when there is one.
+    """Check a lab.yaml: every problem with its line. Exits with 2 when there is one. With -, what comes on stdin.
 
     \b
     labctl validate
@@ -26,7 +26,7 @@ def validate(file: Path, output: str) -> int:
     from labctl.spec import read_file
 
     try:
-        spec = read_file(file)
+        spec = read_file(file_or_stdin(file))
     except SpecError as error:
         if output != "json":
             raise

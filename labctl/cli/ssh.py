@@ -6,6 +6,7 @@ import click
 
 from labctl.cli.common import App, complete_nodes, lab_command
 from labctl.cli.nodes import first_node
+from labctl.errors import UsageError
 
 __all__ = ["scp", "ssh"]
 
@@ -30,6 +31,11 @@ def ssh(app: App, words: tuple[str, ...]) -> int:
     name, command = (words[0] if words else None), words[1:]
     if command[:1] == ("--",):
         command = command[1:]
+    if command and command[0].startswith("-"):
+        raise UsageError(
+            f"{command[0]} stands behind {name}, where {name}'s own command begins",
+            hint=f"labctl's own flags come before the node: labctl ssh {' '.join(command)} {name}",
+        )
     node = first_node(app.lab(), name)
     app.emit(CommandShown(node.name, " ".join(command) or "bash -l"))
     # As a login by SSH would, it begins at home.

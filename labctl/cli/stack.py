@@ -57,6 +57,7 @@ def deploy_(app: App, file: Path, name: str, output: str, **flags: Any) -> None:
     from labctl.swarm.stackfile import read_stack_file
 
     content = sys.stdin.read() if str(file) == "-" else None
+    stacks.check_name(name)
     described = read_stack_file(file, os.environ, text=content)
     lab = app.lab()
     manager = lab.manager()
@@ -104,10 +105,15 @@ def rm(app: App, names: tuple[str, ...], limit: float) -> None:
     labctl stack rm voting
     """
     from labctl.events import Steps
-    from labctl.swarm.stack import remove
+    from labctl.swarm import SwarmView
+    from labctl.swarm.stack import remove, require
 
     lab = app.lab()
     manager = lab.manager()
+    names = tuple(dict.fromkeys(names))
+    view = SwarmView(manager.engine)
+    for name in names:
+        require(view, name)  # a slip in the last name shall not cost the first
     steps = Steps(app.emit, total=len(names))
     for name in names:
         with steps.step(f"Removing {name}"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from labctl.host.machine_facts import gather_machine, living, which
 from labctl.host.providers import Provider, find_providers, vagrant_version
 from labctl.host.report import Report, Row, Verdict
 from labctl.host.shell import HostShell
+from labctl.spec.choices import MACHINE_MEMORY_MIB
 from labctl.waiting import Pending, wait_until
 from labctl.words import counted
 
@@ -25,9 +27,9 @@ PACKAGES = (
     "qemu-system-x86", "qemu-utils", "ovmf", "iptables", "dnsmasq-base", "tini",
 )  # fmt: skip
 PROGRAMS = ("vagrant", "libvirtd", "qemu-img", "qemu-system-x86_64", "dnsmasq", "virsh", "tini")
-MEMORY_MIB = 1024  # of a machine where the spec says nothing
 SPARE_MIB = 512
 DISK_MIB = 1500  # what a fresh machine writes beside the box that all share
+POOL = Path("/var/lib/libvirt/images")
 START_LIMIT = 30.0
 OPEN_KVM = ("sh", "-c", f"chgrp kvm {DEVICE} && chmod 660 {DEVICE}")
 LOGS = Path("/var/log/labctl")
@@ -35,17 +37,21 @@ LOGS = Path("/var/log/labctl")
 DAEMONS = (("virtlogd", Path("/run/virtlogd.pid")), ("libvirtd", Path("/run/libvirtd.pid")))
 
 
-def examine_virtual(nodes: int, *, memory_mib: int = MEMORY_MIB) -> Report:
+def examine_virtual(nodes: int) -> Report:
     """Look at what virtual machines need. Never raises: what cannot be found out is a row."""
     found = sorted(find_providers(), key=lambda one: not one.usable)
-    return Report([_vagrant(), *(_provider(one, found) for one in found), *_kvm(), _memory(nodes, memory_mib)])
+    room = [_memory([MACHINE_MEMORY_MIB] * nodes), _disk(nodes)]
+    return Report([_vagrant(), *(_provider(one, found) for one in found), *_kvm(), *room])
 
 
-def preflight_virtual(nodes: int, *, memory_mib: int = MEMORY_MIB, running: int = 0) -> None:
-    """Refuse a lab that does not fit into this machine's memory. Raises HostError."""
-    row = _memory(nodes - running, memory_mib)
-    if row.verdict is Verdict.MEND:
-        raise HostError(f"{row.title}: {row.found}", hint=row.fix)
+def preflight_virtual(memory_mib: Sequence[int], *, new: int) -> None:
+    """Refuse machines that do not fit into this one's memory, `new` of them with disks to be made. Raises HostError.
+
+    `memory_mib` is that of each machine which does not run yet.
+    """
+    for row in (_memory(memory_mib), _disk(new)):
+        if row.verdict is Verdict.MEND:
+            raise HostError(f"{row.title}: {row.found}", hint=row.fix)
 
 
 def mend_virtual(report: Report, *, confirm: Callable[[str], bool], emit: Emit, nodes: int) -> Report:
@@ -104,16 +110,36 @@ def _kvm() -> list[Row]:
     return [Row("kvm", "KVM", Verdict.MADE_UP_FOR, found, f"sudo {shlex.join(OPEN_KVM)}", fixable=True)]
 
 
-def _memory(nodes: int, memory_mib: int) -> Row:
+def _memory(machines: Sequence[int]) -> Row:
     import psutil
 
     free = psutil.virtual_memory().available >> 20
-    wanted = nodes * memory_mib + SPARE_MIB
-    if wanted > free:
-        fits = max(0, (free - SPARE_MIB) // memory_mib)
-        said = f"{counted(nodes, 'machine')} of {memory_mib} MiB want {wanted} MiB, and {free} MiB are free"
-        return Row("vm-memory", "memory", Verdict.MEND, said, f"--nodes {fits} fits, or less `memory` a node")
-    return Row("vm-memory", "memory", Verdict.GOOD, f"{counted(nodes, 'machine')} of {memory_mib} MiB; {free} MiB free")
+    sizes = " and ".join(f"{size} MiB" for size in sorted(set(machines)))
+    what = f"{counted(len(machines), 'machine')} of {sizes}"
+    wanted = sum(machines) + SPARE_MIB
+    if not machines or wanted <= free:
+        return Row("vm-memory", "memory", Verdict.GOOD, f"{what}; {free} MiB free" if machines else f"{free} MiB free")
+    fits = max(0, (free - SPARE_MIB) // max(machines))
+    less = "less `memory` a node"
+    fix = f"--nodes {fits} fits, or {less}" if fits else less
+    return Row("vm-memory", "memory", Verdict.MEND, f"{what} want {wanted} MiB, and {free} MiB are free", fix)
+
+
+def _disk(machines: int) -> Row:
+    """Whether the disks of new machines fit where they grow: libvirt's folder, or the user's home."""
+    place = next(one for one in (POOL, Path.home(), Path("/")) if one.is_dir())
+    free = shutil.disk_usage(place).free >> 20
+    wanted = machines * DISK_MIB
+    found = f"{counted(machines, 'new machine')} will write about {wanted} MiB; {free} MiB are free in {place}"
+    if wanted <= free:
+        return Row("vm-disk", "disk", Verdict.GOOD, found)
+    return Row(
+        "vm-disk",
+        "disk",
+        Verdict.MEND,
+        found,
+        f"make room there: `labctl labs` lists labs, --nodes {free // DISK_MIB} fits",
+    )
 
 
 def _start(shell: HostShell, manager: str | None, emit: Emit, note: Callable[[str], None]) -> None:

@@ -47,7 +47,10 @@ class NodeStatus:
 
 @dataclass(frozen=True)
 class LabStatus:
-    """A lab as it is now. `problems` are sentences, each with what to do; none means that all is well."""
+    """A lab as it is now. `problems` are sentences, each with what to do; none means that all is well.
+
+    `services` is how many the swarm has, None where no manager says.
+    """
 
     name: str
     backend: str
@@ -57,7 +60,7 @@ class LabStatus:
     mesh: str
     registry: str
     mirror: str
-    services: int = 0
+    services: int | None = None
     ports: tuple[str, ...] = ()
     problems: tuple[str, ...] = field(default=())
 
@@ -104,7 +107,7 @@ def status_of(context: Context, record: LabRecord) -> LabStatus:
 class _Swarm:
     told: str
     members: dict[str, SwarmNode] = field(default_factory=dict)
-    services: int = 0
+    services: int | None = None
     problems: tuple[str, ...] = ()
 
 
@@ -113,12 +116,12 @@ def _swarm_of(record: LabRecord, running: list[Node]) -> _Swarm:
     formed = record.spec is None or record.spec.swarm == "formed"
     try:
         if not formed and not _any_member(running):
-            return _Swarm("none was asked for")
+            return _Swarm("none was asked for", services=0)
         view = SwarmView(cluster.working_manager(record.nodes, limit=cluster.DECISION_LIMIT).engine)
         known, services = view.nodes(), len(view.services())
     except LabctlError as problem:
         told = f"{problem.message}: {problem.hint}" if problem.hint else problem.message
-        return _Swarm(problem.message, problems=(told,))
+        return _Swarm("no manager answers for it", problems=(told,))
     members = {m.hostname: m for m in sorted(known, key=lambda m: m.state == "ready")}
     leader = next((member.hostname for member in known if member.leader), "no leader")
     ready = sum(member.state == "ready" for member in known)

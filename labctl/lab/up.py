@@ -6,11 +6,12 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 from labctl import edge, host, images, registry
 from labctl.backend import Backend, LabRecord, NodePlan
 from labctl.backend.daemon import HUB, HUB_OUTSIDE, engine_config
-from labctl.concurrent import gather
+from labctl.concurrent import each, gather
 from labctl.engine import contexts
 from labctl.errors import LabctlError, NotFoundError, UsageError
 from labctl.events import Noted, Steps, Warned
@@ -22,7 +23,7 @@ from labctl.lab.standing import refuse_too_many_cpus, refuse_unsound
 from labctl.lab.verify import PROBE_IMAGE, verify
 from labctl.mesh.ipvs import ipvs_available
 from labctl.node import Node
-from labctl.spec import LabSpec
+from labctl.spec import LabSpec, NodeSpec
 from labctl.spec.addresses import free_addresses, prefix_for
 from labctl.state import drop_lab_dir, lab_lock, labs_of_machines
 from labctl.swarm import cluster
@@ -70,6 +71,7 @@ class _Up:
         self.options = options
         self.steps = Steps(context.emit, total=6 + bool(spec.registry) + bool(spec.ports))
         self.formed = spec.swarm == "formed"
+        self.uplink = host.uplink_mtu()
 
     def run(self) -> LabRecord:
         """Do the steps."""
@@ -88,6 +90,7 @@ class _Up:
             backend = self.context.maker(self.spec, steps.note)
             if self.spec.registry:
                 self._images(plan)
+            self._check_engine_options(backend, plan)
             steps.note("")
         with self._undone_on_failure(backend, plan, record.spec if record else None):
             with steps.step("Network and keys"):
@@ -104,7 +107,9 @@ class _Up:
     def _preflight(self, plan: Plan) -> None:
         nodes = self.spec.all_nodes()
         if self.spec.backend == "vagrant":
-            host.preflight_virtual(len(nodes), running=len(plan.keep))
+            starts = {node.name for node in plan.start}
+            coming = [*plan.create, *(node for node in nodes if node.name in starts)]
+            host.preflight_virtual([node.machine_memory_mib for node in coming], new=len(plan.create))
             return
         refuse_too_many_cpus(plan.create, self.engine)
         managers = sum(node.role == "manager" for node in nodes)
@@ -120,6 +125,12 @@ class _Up:
                 raise
             # The nodes may know it all the same: from before, or by a mirror of their own.
         images.ensure_all(self.engine, self.steps.emit, self.steps.note)
+
+    def _check_engine_options(self, backend: Backend, plan: Plan) -> None:
+        """Let the engine judge what the spec says of its own configuration, each once."""
+        given = [self._engine_config(backend, node) for node in plan.create if self.spec.engine or node.engine]
+        distinct = [config for number, config in enumerate(given) if config not in given[:number]]
+        each(distinct, lambda config: backend.check_engine_config(self.spec.name, config))
 
     def _standing(self) -> LabRecord | None:
         """The lab as it stands. Raises UsageError when it is made of something else than the spec wants."""
@@ -205,28 +216,31 @@ class _Up:
             return None
 
     def _node_plans(self, backend: Backend, plan: Plan, addresses: Sequence[str]) -> list[NodePlan]:
-        mesh = not backend.has_own_kernel and not ipvs_available()
-        uplink = host.uplink_mtu()
-        environment = {"MESH": "on" if mesh else "off"} | ({"UPLINK_MTU": str(uplink)} if uplink < LAB_MTU else {})
+        environment = {"MESH": "on" if _needs_mesh(backend) else "off"}
+        if self.uplink < LAB_MTU:
+            environment["UPLINK_MTU"] = str(self.uplink)
         first = self.spec.all_nodes()[0].name
         return [
             NodePlan(
                 spec=node,
                 address=address,
-                engine_config=engine_config(
-                    mtu=LAB_MTU,
-                    uplink_mtu=uplink,
-                    registry=self.spec.registry,
-                    mesh=mesh,
-                    hub=HUB_OUTSIDE if backend.has_own_kernel else HUB,
-                    options=self.spec.engine,
-                    node_options=node.engine,
-                ),
+                engine_config=self._engine_config(backend, node),
                 aliases=("manager",) if node.name == first and node.name != "manager" else (),
                 environment=environment,
             )
             for node, address in zip(plan.create, addresses, strict=True)
         ]
+
+    def _engine_config(self, backend: Backend, node: NodeSpec) -> dict[str, Any]:
+        return engine_config(
+            mtu=LAB_MTU,
+            uplink_mtu=self.uplink,
+            registry=self.spec.registry,
+            mesh=_needs_mesh(backend),
+            hub=HUB_OUTSIDE if backend.has_own_kernel else HUB,
+            options=self.spec.engine,
+            node_options=node.engine,
+        )
 
     def _swarm(self, backend: Backend, forming: Forming) -> LabRecord:
         if self.formed:
@@ -293,6 +307,11 @@ class _Up:
                 backend.remove_node(node)
         except LabctlError as problem:
             self.steps.emit(Warned(f"could not take everything back: {problem.message}; `labctl down` tries again"))
+
+
+def _needs_mesh(backend: Backend) -> bool:
+    """Whether the nodes run on this host's kernel, and it has no IPVS."""
+    return not backend.has_own_kernel and not ipvs_available()
 
 
 def _claimed() -> list[str]:

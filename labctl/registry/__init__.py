@@ -1,6 +1,6 @@
 """A lab's registry: what nodes pull from, what the host pushes to, and the containers beside the nodes."""
 
-from labctl.registry.content import Stored, catalog, load, pull, push
+from labctl.registry.content import Stored, catalog, inside, load, pull, push
 from labctl.registry.service import RegistryInfo, ensure_registry, find_registry, open_registry
 
 __all__ = [
@@ -9,6 +9,7 @@ __all__ = [
     "catalog",
     "ensure_registry",
     "find_registry",
+    "inside",
     "load",
     "open_registry",
     "pull",

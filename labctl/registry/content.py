@@ -18,7 +18,7 @@ from labctl.images.upload import ByteStream, push_saved
 from labctl.node import Node
 from labctl.registry.service import open_registry
 
-__all__ = ["INSIDE", "Stored", "catalog", "load", "pull", "push"]
+__all__ = ["INSIDE", "Stored", "catalog", "inside", "load", "pull", "push"]
 
 STANDIN = "labctl.standin"  # label: on a stand-in and on all that is built on one
 INSIDE = "registry:5000"  # the registry's name in the lab

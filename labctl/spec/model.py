@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 
 from labctl.errors import UsageError
 from labctl.spec.addresses import room
+from labctl.spec.choices import MACHINE_MEMORY_MIB
 from labctl.spec.names import select
 from labctl.words import counted
 
@@ -77,6 +78,14 @@ def _engine_options(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
+def _memory(value: str | None) -> str | None:
+    if value is not None and size_in_bytes(value) < LEAST_MEMORY:
+        raise ValueError(f"{value} is too little for an engine; {LEAST_MEMORY >> 20}m is the least")
+    return value
+
+
+Cpus = Annotated[float | None, Field(gt=0, allow_inf_nan=False)]
+Memory = Annotated[str | None, AfterValidator(_memory)]
 EngineOptions = Annotated[dict[str, Any], AfterValidator(_engine_options)]
 
 
@@ -95,10 +104,8 @@ class NodeSpec(Model):
     role: Role = Field("worker", description="manager or worker")
     swarm: Membership = Field("joined", description="joined: it is in the swarm; bare: an engine to join by hand")
     labels: dict[str, str] = Field(default_factory=dict, description="node labels, for placement constraints")
-    cpus: float | None = Field(
-        None, gt=0, allow_inf_nan=False, description="how many CPUs it may use; all where not said"
-    )
-    memory: str | None = Field(None, description="the most memory it may use: 512m, 2g; no limit where not said")
+    cpus: Cpus = Field(None, description="how many CPUs it may use; where not said, as many as the lab's nodes")
+    memory: Memory = Field(None, description="the most memory it may use: 512m, 2g; where not said, the lab's")
     engine: EngineOptions = Field(default_factory=dict, description="daemon.json options of this node's engine")
 
     @field_validator("name")
@@ -108,17 +115,15 @@ class NodeSpec(Model):
             raise ValueError(f"{value} is another machine's name in a lab")
         return _name(value, LONGEST_NODE_NAME)
 
-    @field_validator("memory")
-    @classmethod
-    def _check_memory(cls, value: str | None) -> str | None:
-        if value is not None and size_in_bytes(value) < LEAST_MEMORY:
-            raise ValueError(f"{value} is too little for an engine; {LEAST_MEMORY >> 20}m is the least")
-        return value
-
     @property
     def memory_bytes(self) -> int | None:
         """The memory limit in bytes."""
         return None if self.memory is None else size_in_bytes(self.memory)
+
+    @property
+    def machine_memory_mib(self) -> int:
+        """The memory in MiB of a virtual machine, which always has a size."""
+        return MACHINE_MEMORY_MIB if self.memory_bytes is None else self.memory_bytes >> 20
 
 
 class PortSpec(Model):
@@ -163,6 +168,12 @@ class LabSpec(Model):
     workers: Annotated[int, Field(ge=0, le=MAX_NODES, description="how many workers")] = 3
     nodes: tuple[NodeSpec, ...] = Field(
         (), max_length=MAX_NODES, description="the nodes one by one, instead of managers and workers"
+    )
+    cpus: Cpus = Field(
+        None, description="how many CPUs each node may use; where not said, a container all, a virtual machine one"
+    )
+    memory: Memory = Field(
+        None, description="the most memory each node may use: 2g; where not said, a container all, a machine 1g"
     )
     swarm: Swarm = Field("formed", description="formed: init and join are done; empty: bare engines")
     subnet: str | None = Field(
@@ -212,14 +223,15 @@ class LabSpec(Model):
 
     @model_validator(mode="after")
     def _check_whole(self) -> Self:
-        problems = [*self._box_problems(), *self._node_problems(), *self._port_problems(), *self._label_problems()]
+        problems = [*self._machine_problems(), *self._node_problems(), *self._port_problems(), *self._label_problems()]
         if problems:
             raise Contradictions(problems)
         return self
 
-    def _box_problems(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
-        if self.box is not None and self.backend != "vagrant":
-            yield ("box",), f"{self.box} is for virtual machines, and the backend is {self.backend}, not vagrant"
+    def _machine_problems(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
+        for key, value in (("box", self.box), ("provider", self.provider)):
+            if value is not None and self.backend != "vagrant":
+                yield (key,), f"{value} is for virtual machines, and the backend is {self.backend}, not vagrant"
 
     def _node_problems(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
         seen: set[str] = set()
@@ -252,9 +264,15 @@ class LabSpec(Model):
     def all_nodes(self) -> tuple[NodeSpec, ...]:
         """The nodes in order, managers first, named where the spec does not name them."""
         if self.nodes:
-            return tuple(sorted(self.nodes, key=lambda node: node.role != "manager"))
-        managers = [NodeSpec(name=f"manager{i}", role="manager") for i in range(1, self.managers + 1)]
-        return (*managers, *(NodeSpec(name=f"worker{i}", role="worker") for i in range(1, self.workers + 1)))
+            return tuple(self._sized(node) for node in sorted(self.nodes, key=lambda node: node.role != "manager"))
+        size: dict[str, Any] = {"cpus": self.cpus, "memory": self.memory}
+        managers = [NodeSpec(name=f"manager{i}", role="manager", **size) for i in range(1, self.managers + 1)]
+        return (*managers, *(NodeSpec(name=f"worker{i}", role="worker", **size) for i in range(1, self.workers + 1)))
+
+    def _sized(self, node: NodeSpec) -> NodeSpec:
+        """The node with the lab's size where it says none."""
+        usual = {key: getattr(self, key) for key in ("cpus", "memory") if getattr(node, key) is None}
+        return node.model_copy(update=usual) if any(usual.values()) else node
 
     def joins(self, name: str) -> bool:
         """Whether the node of that name shall be in the swarm; one that the spec does not name shall."""

@@ -215,6 +215,9 @@ def _told(error: ErrorDetails, where: Where) -> str:
         return f"there is no such key{_nearest(str(where[-1]), where[0])}"
     if kind in ("missing", "value_error"):
         return "it is missing" if kind == "missing" else text
+    if kind == "too_long":
+        most, count = error["ctx"]["max_length"], error["ctx"]["actual_length"]
+        return f"{most} is the most, and there are {count}"
     family = kind.split("_")[0]
     if kind.endswith(("_type", "_parsing", "_size", "_from_float", "_number")) and family in EXPECTED:
         text = f"expected {EXPECTED[family]}"

@@ -35,9 +35,11 @@ __all__ = [
     "NAMESPACE",
     "Deployed",
     "Stack",
+    "check_name",
     "deploy",
     "published_ports",
     "remove",
+    "require",
     "stacks",
     "tasks_of",
     "wait_converged",
@@ -68,6 +70,12 @@ class Deployed:
     old_updates: dict[str, str]
 
 
+def check_name(name: str) -> None:
+    """Raise UsageError for what cannot be a stack's name."""
+    if not NAME.fullmatch(name):
+        raise UsageError(f"{name!r} is no name for a stack: letters, digits, - and _, a letter or digit at each end")
+
+
 def stacks(view: SwarmView) -> list[Stack]:
     """All stacks, by name."""
     count = Counter(service.stack for service in view.services() if service.stack)
@@ -81,8 +89,7 @@ def deploy(
 
     Raises UsageError when the CLI does not take the file, NotYetError when the swarm refuses what it asks for.
     """
-    if not NAME.fullmatch(name):
-        raise UsageError(f"{name!r} is no name for a stack: letters, digits, - and _, a letter or digit at each end")
+    check_name(name)
     for source in dict.fromkeys(file.binds):
         emit(Warned(f"{source} is mounted from the node that runs the task, and labctl copies no folders to nodes"))
     view = SwarmView(manager.engine)
@@ -124,6 +131,12 @@ def tasks_of(view: SwarmView, name: str) -> list[Task]:
     return [Task.of(raw) for raw in view.engine.swarm_objects("tasks", {"label": [f"{NAMESPACE}={name}"]})]
 
 
+def require(view: SwarmView, name: str) -> None:
+    """Raise NotFoundError, with the nearest name, when nothing of such a stack is there."""
+    if not view.services(stack=name) and not view.engine.networks([f"{NAMESPACE}={name}"]):
+        raise NotFoundError("stack", name, [stack.name for stack in stacks(view)])
+
+
 def remove(
     manager: Node,
     name: str,
@@ -139,8 +152,7 @@ def remove(
     right after it would then fail. Raises NotFoundError for a stack that is not there, WaitTimeout at the limit.
     """
     view = SwarmView(manager.engine)
-    if not view.services(stack=name) and not manager.engine.networks([f"{NAMESPACE}={name}"]):
-        raise NotFoundError("stack", name, [stack.name for stack in stacks(view)])
+    require(view, name)
     result = manager.run(["docker", "stack", "rm", name], limit=DEPLOY_LIMIT)
     for line in (result.stdout + result.stderr).splitlines():
         if line.startswith("Removing"):

@@ -71,6 +71,7 @@ def test_a_folder_of_ones_own_is_built_pushed_and_pulled(
     code, out, _ = labctl("image", "push", name, "--as", "mine:2")
     assert (code, out) == (0, "registry:5000/mine:2\n")
     assert labctl("image", "pull", "registry:5000/mine:2", "--nodes", "@worker")[0] == 0
+    assert "image pull registry:5000/mine:2`" in labctl("image", "pull", "mine:2")[2]
     assert labctl("image", "load", name, "--nodes", "worker1")[0] == 0
     code, out, _ = labctl("registry", "catalog", "-o", "json")
     assert "registry:5000/mine:2" in [each["name"] for each in json.loads(out)]

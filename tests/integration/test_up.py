@@ -188,6 +188,26 @@ def test_an_overlapping_subnet_is_refused_before_anything_is_made(
     assert left_of(context, lab_name) == []
 
 
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [("debug=banana", "cannot unmarshal string"), ("nope=1", "don't match any configuration option: nope")],
+)
+def test_an_engine_option_that_the_engine_does_not_take_is_refused_before_a_node_is_made(
+    context: Context, lab_name: str, capsys: pytest.CaptureFixture[str], option: str, told: str
+) -> None:
+    code = run(["up", "--name", lab_name, "--nodes", "1", "--engine-opt", option])
+
+    assert code == 2
+    assert told in capsys.readouterr().err
+    assert left_of(context, lab_name) == []
+
+
+def test_an_engine_option_that_is_good_reaches_the_engine(own_lab: Make) -> None:
+    lab = own_lab(workers=0, options=NOT_VERIFIED, engine={"labels": ["rack=7"]})
+
+    assert lab.nodes[0].engine.info()["Labels"] == ["rack=7"]
+
+
 def _has_context(name: str) -> bool:
     meta, _ = contexts._folders(contexts.context_name(name))
     return (meta / "meta.json").exists()

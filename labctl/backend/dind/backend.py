@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from labctl.backend.base import LabRecord, NodePlan, Place, Snapshot, in_order
 from labctl.backend.dind.config import container_name, network_name, node_container
+from labctl.backend.dind.daemon_check import refuse_unreadable
 from labctl.backend.dind.ports import free_port, is_port_taken
 from labctl.backend.node_files import Authorities, node_files
 from labctl.concurrent import each, together
@@ -274,6 +275,13 @@ class DindBackend:
             "etc/ssh/ssh_host_ed25519_key": (host.key, 0o600),
             "etc/ssh/ssh_host_ed25519_key.pub": (host.certificate, 0o644),
         }
+
+    def check_engine_config(self, lab: str, config: Mapping[str, object]) -> None:
+        """Let the node image's engine read the configuration, in a container that does nothing else.
+
+        Raises UsageError with its words. It finds unknown keys and values of a wrong kind, not all that can be wrong.
+        """
+        refuse_unreadable(self.engine, self._image, lab, config)
 
     def prepare_keys(self, lab: str) -> None:
         """Make or read the lab's CA and SSH keys ahead of the nodes, once."""

@@ -123,6 +123,9 @@ class VagrantBackend:
         """Note the spec in the lab's folder."""
         replace(self._known(spec.name), spec=_as_json(spec)).save()
 
+    def check_engine_config(self, lab: str, config: Mapping[str, object]) -> None:
+        """No engine of the machines' version is at hand before one has booted."""
+
     def prepare_keys(self, lab: str) -> None:
         """Make or read the lab's CA and SSH keys ahead of the machines, once."""
         self._authorities.prepare(lab)

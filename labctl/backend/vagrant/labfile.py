@@ -17,11 +17,10 @@ from labctl.state import lab_path, machines_path, write_private
 if TYPE_CHECKING:
     from labctl.spec import NodeSpec
 
-__all__ = ["DEFAULT_MEMORY_MIB", "FILE", "USER", "Box", "Machine", "VmLab", "console_of", "folder_of"]
+__all__ = ["FILE", "USER", "Box", "Machine", "VmLab", "console_of", "folder_of"]
 
 FILE = "lab.json"
 USER = "vagrant"  # whom every box lets in
-DEFAULT_MEMORY_MIB = 1024
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ class VmLab:
             machine=f"{self.lab}-{spec.name}",
             role=spec.role,
             address=address,
-            memory_mib=(spec.memory_bytes or DEFAULT_MEMORY_MIB << 20) >> 20,
+            memory_mib=spec.machine_memory_mib,
             cpus=max(1, round(spec.cpus or 1)),
             console=str(console_of(self.lab, spec.name)),
         )

@@ -58,6 +58,7 @@ def test_without_a_lab_the_command_that_makes_one_is_told(labctl: Labctl) -> Non
 
     assert found.code == 2
     assert "there is no lab yet" in found.err
+    assert "there is no lab named lba" in labctl("exercise", "voting-app", "--auto", "-l", "lba").err
     assert "`labctl up --nodes 3` makes what it needs." in found.err
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from labctl.cli.hints import with_lab
+from labctl.cli.hints import LINE, with_lab
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,14 @@ from labctl.cli.hints import with_lab
 )
 def test_the_lab_is_named_in_what_is_to_be_typed(told: str, typed: str) -> None:
     assert with_lab(told, "demo") == typed
+
+
+def test_a_lessons_commands_stand_in_lines_of_their_own_too() -> None:
+    lesson = "Start it:\n\n    labctl start w2\n$ labctl status\nlabctl doctor\nand labctl start is a verb\n"
+
+    assert with_lab(lesson, "demo", commands=LINE) == (
+        "Start it:\n\n    labctl -l demo start w2\n$ labctl -l demo status\nlabctl doctor\nand labctl start is a verb\n"
+    )
 
 
 def test_where_no_lab_was_named_nothing_changes() -> None:

@@ -65,6 +65,8 @@ def test_each_flag_becomes_its_key() -> None:
         images=("nginx",),
         labels=("@worker:ssd=true", "@worker:0:zone=a=b"),
         engine_opt=("log-level=debug", "debug=true"),
+        cpus=0.5,
+        memory="512m",
         no_swarm=True,
         no_registry=True,
         bare_names=True,
@@ -72,6 +74,7 @@ def test_each_flag_becomes_its_key() -> None:
 
     assert (found.name, found.subnet, found.swarm) == ("demo", "10.1.0.0/24", "empty")
     assert [str(port) for port in found.ports] == ["8080:8080/tcp", "53:53/udp"]
+    assert {(node.cpus, node.memory) for node in found.all_nodes()} == {(0.5, "512m")}
     assert found.images == ("nginx",)
     assert found.node_labels == {"@worker": {"ssd": "true"}, "@worker:0": {"zone": "a=b"}}
     assert found.engine == {"log-level": "debug", "debug": True}
@@ -168,6 +171,11 @@ BAD_FLAGS = [
     (["--label", "worker9:ssd=true"], "no node named 'worker9': did you mean worker3?"),
     (["--engine-opt", "debug"], "--engine-opt debug: expected KEY=VALUE"),
     (["--engine-opt", "hosts=[]"], "the flags: engine: labctl itself sets hosts"),
+    (["--provider", "libvirt"], "the flags: provider: libvirt is for virtual machines, and the backend is dind"),
+    (["-l", ""], "-l is empty"),
+    (["--memory", "10"], "the flags: memory: 10 is too little for an engine; 128m is the least"),
+    (["--memory", "much"], "the flags: memory: 'much' is no size: 512m, 2g"),
+    (["--cpus", "0"], "the flags: cpus: it should be greater than 0, found 0.0"),
     (["none.yaml"], "none.yaml: there is no such file"),
     (["."], ". is a folder; it should be a lab.yaml"),
 ]

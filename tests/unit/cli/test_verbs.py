@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -33,6 +35,9 @@ def test_a_driver_that_labctl_does_not_know_is_refused_in_one_line(labctl: Labct
         (("exec", "@worker"), "behind `--`"),
         (("exec", "--", ""), "behind `--`"),
         (("exec", "--", " ", "x"), "behind `--`"),
+        (("exec", "--", "-l", "demo", "uptime"), "-l stands behind `--`, where the nodes' own command begins"),
+        (("ssh", "worker1", "-l", "demo"), "labctl ssh -l demo worker1"),
+        (("ssh", "-l", "", "worker1"), "-l is empty"),
         (("docker",), "what shall docker do"),
         (("ls", "--filter", "colour=red"), "KEY is one of driver"),
         (("ls", "--timeout", "0"), "0 is not in the range"),
@@ -163,6 +168,16 @@ def test_a_good_lab_yaml_is_told(labctl: Labctl, alone: Path) -> None:
 
     assert labctl("validate").out == "lab.yaml is good: lab course, 3 managers, 2 workers, dind\n"
     assert json.loads(labctl("validate", "-o", "json").out) == {"file": "lab.yaml", "good": True, "problems": []}
+
+
+def test_a_lab_yaml_may_come_on_stdin(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "labctl", "validate", "-"]
+    good = subprocess.run(command, input="workers: 2\n", capture_output=True, text=True, check=False)
+    bad = subprocess.run(command, input="workers: many\n", capture_output=True, text=True, check=False)
+
+    assert good.returncode == 0
+    assert bad.returncode == 2
+    assert "/dev/stdin:1: workers" in bad.stderr
 
 
 def test_all_problems_of_a_lab_yaml_are_told_with_their_lines(labctl: Labctl, alone: Path) -> None:

@@ -77,8 +77,20 @@ def test_hyperv_is_windows_own(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_too_little_memory_is_refused_with_what_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(HostError, match=r"memory: 4000 machines of 1024 MiB") as caught:
-        virtual.preflight_virtual(4000)
+        virtual.preflight_virtual([1024] * 4000, new=4000)
     assert "--nodes" in str(caught.value.hint)
+    with pytest.raises(HostError, match=r"memory: 2 machines of 1024 MiB and 921600 MiB want 923136 MiB"):
+        virtual.preflight_virtual([1024, 900 << 10], new=2)
+    virtual.preflight_virtual([], new=0)
+
+
+def test_a_disk_that_is_too_small_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=2000 << 20))
+
+    virtual.preflight_virtual([128], new=1)
+    with pytest.raises(HostError, match=r"disk: 2 new machines will write about 3000 MiB; 2000 MiB are free") as caught:
+        virtual.preflight_virtual([128, 128], new=2)
+    assert "--nodes 1 fits" in str(caught.value.hint)
 
 
 def test_the_rows_say_what_to_mend(monkeypatch: pytest.MonkeyPatch) -> None:

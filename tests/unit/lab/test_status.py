@@ -139,10 +139,13 @@ def test_a_lost_quorum_is_a_problem_with_its_mend(manager: FakeNode, worker: Fak
     assert "labctl restart" in problem
 
 
-def test_engines_that_do_not_answer_are_a_problem(manager: FakeNode) -> None:
+def test_engines_that_do_not_answer_are_a_problem_that_is_told_once(manager: FakeNode) -> None:
     manager.api["GET /swarm"] = EngineUnreachable("connection refused")
 
-    assert any("connection refused" in problem for problem in look(manager).problems)
+    found = look(manager)
+
+    assert sum("connection refused" in told for told in (found.swarm, *found.problems)) == 1
+    assert found.services is None, "nobody counted them"
 
 
 def test_bare_engines_need_no_swarm() -> None:

@@ -147,6 +147,15 @@ def test_a_subnet_that_is_somebody_elses_is_refused(subnet: str) -> None:
     assert "is no private range" in refusal(subnet=subnet)
 
 
+def test_a_node_that_says_no_size_has_the_labs() -> None:
+    small = {"name": "small", "memory": "256m"}
+    spec = LabSpec.model_validate({"cpus": 2, "memory": "2g", "nodes": [{"name": "m", "role": "manager"}, small]})
+
+    assert [(node.cpus, node.memory) for node in spec.all_nodes()] == [(2, "2g"), (2, "256m")]
+    assert [node.machine_memory_mib for node in spec.all_nodes()] == [2048, 256]
+    assert LabSpec().all_nodes()[0].machine_memory_mib == 1024
+
+
 def test_a_subnet_without_room_for_the_nodes_is_refused() -> None:
     assert contradictions(subnet="10.0.0.0/27", workers=30) == [
         "10.0.0.0/27 has room for 21 nodes, and there are 31",
