@@ -24,7 +24,8 @@ MIRROR = "registry:5001"  # labctl's own images, and stand-ins where the Hub is 
 HUB = "hub:5001"  # the cache of the Hub's originals; the mirror once more where it is out of reach
 HUB_OUTSIDE = "hub:5002"  # the same for virtual machines, which find all three at one address
 TLS_FOLDER = "/etc/labctl/tls"
-# Loopback only: the mesh agent reads the engine's networkdb there. Above the ports that a service may be given.
+# Loopback only: the mesh agent reads the engine's networkdb there, and engines that start are introduced to each other.
+# Above the ports that a service may be given.
 DIAGNOSTIC_PORT = 61999
 # An engine does not start with a key that it does not know. Since which version it knows these of ours:
 SINCE = {"default-network-opts": (24, 0)}
@@ -35,7 +36,6 @@ def engine_config(
     mtu: int,
     uplink_mtu: int,
     registry: bool,
-    mesh: bool,
     hub: str = HUB,
     options: Mapping[str, Any],
     node_options: Mapping[str, Any],
@@ -53,13 +53,12 @@ def engine_config(
         "tlskey": f"{TLS_FOLDER}/key.pem",
         "default-network-opts": {"overlay": {"com.docker.network.driver.mtu": str(mtu)}},
         "mtu": min(mtu, uplink_mtu),
+        "network-diagnostic-port": DIAGNOSTIC_PORT,
         "log-level": "warn",
     }
     if registry:
         config["registry-mirrors"] = [f"http://{MIRROR}", f"http://{hub}"]
         config["insecure-registries"] = [REGISTRY, MIRROR, hub]
-    if mesh:
-        config["network-diagnostic-port"] = DIAGNOSTIC_PORT
     for given in (options, node_options):
         for key, value in given.items():
             ours = config.get(key)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,7 +21,7 @@ from labctl.waiting import Clock, Pending, stretched, wait_until
 if TYPE_CHECKING:
     from labctl.spec import LabSpec
 
-__all__ = ["BOOT_LIMIT", "Forming", "wait_engine"]
+__all__ = ["BOOT_LIMIT", "Forming", "settled", "wait_engine"]
 
 BOOT_LIMIT = 120.0  # seconds from a node's start to its engine's first answer, on a busy host
 BOOTING_AT_ONCE = 16  # more only queue in the engine; `python -m bench grow` measures it
@@ -55,6 +55,17 @@ def wait_engine(node: Node, backend: Backend, *, limit: float = BOOT_LIMIT, cloc
     except WaitTimeout as timeout:
         said = f"{node.name} did not come up within {timeout.limit:g} s; its last words: {_last_words(node, backend)}"
         raise LabError(said, hint=hint) from timeout
+
+
+@contextlib.contextmanager
+def settled(backend: Backend) -> Iterator[None]:
+    """A block in which machines that the backend expects are made or started; it comes to its end with the block."""
+    try:
+        yield
+    except BaseException:
+        backend.settle(failed=True)
+        raise
+    backend.settle(failed=False)
 
 
 def _last_words(node: Node, backend: Backend) -> str:

@@ -2,6 +2,8 @@
 
 An engine that starts knocks at the managers once, and next a minute later: a worker that is up before its manager
 stays alone for so long, while the swarm has it as ready. The port for diagnostics tells, and lets it knock again.
+An engine opens that port when it reads its configuration again: the mesh agent has it do so, and where the kernel's
+own IPVS serves there is no agent.
 """
 
 from __future__ import annotations
@@ -21,11 +23,19 @@ __all__ = ["meet"]
 
 LIMIT = 8.0
 WHERE = f"http://127.0.0.1:{DIAGNOSTIC_PORT}"
+REFUSED = 7  # curl's exit code for a port that nobody listens at
+LOOKS_AT_SHUT = 10  # how often a port is looked at that stays shut: a node made by an older labctl has none
 PEER = re.compile(r"([0-9a-f]+) -> ([0-9a-fA-F.:]+)")
+
+
+class _Shut(Exception):
+    """The engine shows nothing of its circle."""
 
 
 def meet(manager: Node, nodes: Sequence[Node], note: Callable[[str], None]) -> list[Node]:
     """Let the engines of the nodes hear of each other, and return those that after some seconds still had not."""
+    if len(nodes) < 2:
+        return []
     try:
         ingress = str(manager.engine.get_json("/networks/ingress")["Id"])
     except EngineRefused:
@@ -36,23 +46,35 @@ def meet(manager: Node, nodes: Sequence[Node], note: Callable[[str], None]) -> l
 
 def _has_met(node: Node, nodes: Sequence[Node], ingress: str, note: Callable[[str], None]) -> bool:
     wanted = {other.address for other in nodes}
+    shut = 0
 
     def look() -> None:
-        missing = wanted - _known(node, ingress)
+        nonlocal shut
+        try:
+            missing = wanted - _known(node, ingress)
+        except _Shut:
+            shut += 1
+            if shut == 1:
+                node.transport.run(["pkill", "-HUP", "-x", "dockerd"])
+            if shut > LOOKS_AT_SHUT:
+                raise
+            raise Pending(f"{node.name} opens its engine's port for diagnostics") from None
         if missing:
             node.transport.run(["curl", "-s", "-m", "5", f"{WHERE}/join?members={','.join(sorted(missing))}"])
             raise Pending(f"{node.name} has not heard of {len(missing)} of {counted(len(nodes), 'engine')} yet")
 
     try:
         wait_until(f"{node.name} hearing of the others", look, limit=LIMIT, pause=0.2, noted=note)
-    except WaitTimeout:
+    except (WaitTimeout, _Shut):
         return False
     return True
 
 
 def _known(node: Node, ingress: str) -> set[str]:
-    """The addresses of the engines that the node's own knows, and knows to be on the ingress network."""
+    """The addresses of the engines that the node's own knows, and knows to be on the ingress network. Raises _Shut."""
     said = node.transport.run(["curl", "-s", "-m", "2", f"{WHERE}/clusterpeers", f"{WHERE}/networkpeers?nid={ingress}"])
+    if said.code == REFUSED:
+        raise _Shut
     # An engine that was killed and is back has another id: only one that both lists name is there now.
     listed = Counter(PEER.findall(said.stdout))
     return {address for (_, address), times in listed.items() if times > 1}

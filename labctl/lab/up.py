@@ -16,7 +16,7 @@ from labctl.engine import contexts
 from labctl.errors import LabctlError, NotFoundError, UsageError
 from labctl.events import Noted, Steps, Warned
 from labctl.lab.context import LAB_MTU, Context
-from labctl.lab.form import BOOT_LIMIT, Forming
+from labctl.lab.form import BOOT_LIMIT, Forming, settled
 from labctl.lab.members import label_nodes, leave_if_joined, members_of, remove_ghosts
 from labctl.lab.plan import Plan, plan_of
 from labctl.lab.standing import refuse_too_many_cpus, refuse_unsound
@@ -184,7 +184,7 @@ class _Up:
             forming.fetch = PROBE_IMAGE
         with contextlib.closing(forming), ThreadPoolExecutor(1, "labctl-registry") as aside:
             serving = aside.submit(self._registry, backend, subnet) if self.spec.registry else None
-            with self.steps.step("Nodes"), _settled(backend):
+            with self.steps.step("Nodes"), settled(backend):
                 backend.expect(self.spec, plans, plan.start)
                 forming.boot(plans, plan.start)
                 if self.formed:
@@ -236,7 +236,6 @@ class _Up:
             mtu=LAB_MTU,
             uplink_mtu=self.uplink,
             registry=self.spec.registry,
-            mesh=_needs_mesh(backend),
             hub=HUB_OUTSIDE if backend.has_own_kernel else HUB,
             options=self.spec.engine,
             node_options=node.engine,
@@ -321,16 +320,6 @@ def _claimed() -> list[str]:
     from labctl.lab.machines import claimed
 
     return claimed()
-
-
-@contextlib.contextmanager
-def _settled(backend: Backend) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:
-        backend.settle(failed=True)
-        raise
-    backend.settle(failed=False)
 
 
 def _is_here(address: str) -> None:

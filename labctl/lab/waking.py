@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from labctl.concurrent import each
 from labctl.errors import LabctlError, LabError
 from labctl.events import NodeReady, Steps
-from labctl.lab.form import wait_engine
+from labctl.lab.form import settled, wait_engine
 from labctl.lab.gossip import meet
 from labctl.lab.verify import verify
 from labctl.node import Node
@@ -51,22 +51,25 @@ def wake(lab: Lab, nodes: Sequence[Node], steps: Steps, begin: Callable[[Node], 
         steps.emit(NodeReady(node.name, wait_engine(started, lab.backend)))
         return started
 
-    with steps.step("Nodes"):
-        _start_beside(lab)
-        started = each(nodes, boot)
-    with steps.step("Swarm"):
-        names = [node.name for node in started if lab.spec.joins(node.name)]
-        lab = lab.refresh()
-        if names:
-            manager = _patient_manager(lab)
-            known = cluster.wait_ready(manager, names, noted=steps.note)
-            meet(manager, _serving(lab, known), steps.note)
-            steps.note(f"{counted(len(names), 'node')} ready")
-    with steps.step("Verifying"):
-        tried = counted(len(started), "engine answers", "engines answer")
-        if names and lab.spec.swarm == "formed" and lab.spec.registry:
-            tried = _verify_or_repair(lab, _serving(lab, known), started, steps)
-        steps.note(tried)
+    with settled(lab.backend):
+        with steps.step("Nodes"):
+            _start_beside(lab)
+            lab.backend.expect(lab.spec, (), nodes)
+            started = each(nodes, boot)
+            steps.note(counted(len(started), "engine answers", "engines answer"))
+        with steps.step("Swarm"):
+            names = [node.name for node in started if lab.spec.joins(node.name)]
+            lab = lab.refresh()
+            if names:
+                manager = _patient_manager(lab)
+                known = cluster.wait_ready(manager, names, noted=steps.note)
+                meet(manager, _serving(lab, known), steps.note)
+                steps.note(f"{counted(len(names), 'node')} ready")
+        with steps.step("Verifying"):
+            tried = counted(len(started), "engine answers", "engines answer")
+            if names and lab.spec.swarm == "formed" and lab.spec.registry:
+                tried = _verify_or_repair(lab, _serving(lab, known), started, steps)
+            steps.note(tried)
     return tried
 
 

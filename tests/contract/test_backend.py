@@ -53,7 +53,7 @@ def subnet(request: pytest.FixtureRequest, backend: Backend) -> str:
 
 def plans(spec: LabSpec, subnet: str) -> list[NodePlan]:
     """What the nodes of the spec shall be."""
-    config = engine_config(mtu=1500, uplink_mtu=1500, registry=False, mesh=False, options={}, node_options={})
+    config = engine_config(mtu=1500, uplink_mtu=1500, registry=False, options={}, node_options={})
     addresses = free_addresses(subnet, (), len(spec.all_nodes()))
     return [NodePlan(node, address, config) for node, address in zip(spec.all_nodes(), addresses, strict=True)]
 

@@ -39,7 +39,14 @@ __all__ = ["VagrantBackend"]
 
 EMULATION = 3.0  # how much slower than a container an emulated machine is at most of what a lab waits for
 # Vagrant's words for what a machine does, in ours.
-STATES = {"running": "running", "saved": "paused", "paused": "paused", "suspended": "paused", "not_created": "gone"}
+STATES = {
+    "running": "running",
+    "inaccessible": "running",  # so Vagrant calls a machine that runs, and whose lease of its own network has run out
+    "saved": "paused",
+    "paused": "paused",
+    "suspended": "paused",
+    "not_created": "gone",
+}
 
 
 class VagrantBackend:
@@ -204,6 +211,8 @@ class VagrantBackend:
             raise NodeDown(node.name, "gone")
         if self._boot is None:
             self._tool(lab).up([node.name])
+        elif lab.pinned or (lab.box is not None and not lab.box.is_prepared):
+            self._boot.wait()  # it sets up the network that we come by
         if lab.pinned:  # this host may have been started anew
             lay(lab)
         wait_answering(machine, self._boot, self._note)

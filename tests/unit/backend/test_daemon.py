@@ -15,7 +15,6 @@ def config(**given: Any) -> dict[str, Any]:
         "mtu": 1500,
         "uplink_mtu": 1500,
         "registry": True,
-        "mesh": True,
         "options": {},
         "node_options": {},
     }
@@ -56,9 +55,8 @@ def test_a_lab_without_a_registry_asks_nobody_else() -> None:
     assert "registry-mirrors" not in made
 
 
-def test_networkdb_is_shown_only_where_a_mesh_of_ours_reads_it() -> None:
-    assert config(mesh=True)["network-diagnostic-port"] == 61999
-    assert "network-diagnostic-port" not in config(mesh=False)
+def test_the_engines_circle_can_be_looked_at_and_led_together() -> None:
+    assert config()["network-diagnostic-port"] == 61999
 
 
 def test_the_nodes_options_win_over_the_labs_and_those_over_ours() -> None:

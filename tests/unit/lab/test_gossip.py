@@ -54,10 +54,40 @@ def test_one_that_misses_another_is_led_to_it(seen: str) -> None:
     assert notes == ["manager1 has not heard of 1 of 2 engines yet"]
 
 
+def test_where_no_agent_has_opened_the_engines_port_it_is_opened() -> None:
+    manager, worker = pair()
+    reload = "pkill -HUP -x dockerd"
+
+    def opened(_command: str) -> Result:
+        worker.shell.answers[ASK] = listed(BOTH, BOTH)
+        return Result(reload, 0)
+
+    worker.shell.answers |= {ASK: Result(ASK, 7), reload: opened}
+
+    assert meet(manager, [manager, worker], print) == []
+    assert worker.shell.commands == [ASK, reload, ASK]
+
+
+def test_a_port_that_stays_shut_is_not_waited_for() -> None:
+    manager, worker = pair()
+    reload = "pkill -HUP -x dockerd"
+    worker.shell.answers |= {ASK: Result(ASK, 7), reload: Result(reload, 0)}
+
+    assert meet(manager, [manager, worker], print) == [worker]
+    assert worker.shell.commands.count(reload) == 1
+
+
+def test_an_engine_that_is_alone_has_nobody_to_meet() -> None:
+    manager, _ = pair()
+
+    assert meet(manager, [manager], print) == []
+    assert manager.shell.commands == []
+
+
 def test_one_that_tells_nothing_is_named_and_does_not_hold_up_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gossip, "LIMIT", 0.1)
     manager, worker = pair()
     join = f"curl -s -m 5 '{WHERE}/join?members=10.0.0.1,10.0.0.2'"
-    worker.shell.answers |= {ASK: Result(ASK, 7), join: Result(join, 7)}
+    worker.shell.answers |= {ASK: Result(ASK, 28), join: Result(join, 28)}
 
     assert meet(manager, [manager, worker], print) == [worker]
