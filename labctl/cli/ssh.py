@@ -53,8 +53,9 @@ def ssh(app: App, words: tuple[str, ...]) -> int:
 def scp(app: App, *, recursive: bool, delta: bool, quiet: bool, source: str, target: str) -> None:
     """Copy files to a node, from one, or between two.
 
-    A path on a node is from its user's home, which is root's where no user is said. Links are copied as what
-    they lead to; one that leads nowhere is left out, and told.
+    A path on a node is from its user's home: where no user is said, that of the one whom `labctl ssh` comes in as
+    (root in a container, vagrant on a virtual machine). A path from the root is root's to read and write. Links are
+    copied as what they lead to; one that leads nowhere is left out, and told.
 
     \b
     labctl scp docker-compose.yml myvm1:~

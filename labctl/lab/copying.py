@@ -35,7 +35,10 @@ def place(lab: Lab, text: str) -> Place:
         raise UsageError(f"{user!r} is no user's name")
     # Like scp, from the user's home; the shell on the node never sees the path, so ~ is taken off here.
     inside = "." if path in ("", "~") else path.removeprefix("~/")
-    return NodePlace(lab.node(machine), inside, "" if user == "root" else user)
+    node = lab.node(machine)
+    if not user and not inside.startswith("/"):
+        user = node.transport.user  # whose home `labctl ssh` begins in
+    return NodePlace(node, inside, "" if user == "root" else user)
 
 
 def copy(

@@ -148,7 +148,7 @@ class LocalPlace:
 
 @dataclass(frozen=True)
 class NodePlace:
-    """A path on a node: from the home of `user`, who is root where not said."""
+    """A path on a node: from the home of `user`, who is root where it is empty."""
 
     node: Node
     path: str

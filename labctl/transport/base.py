@@ -58,6 +58,11 @@ class Transport(Protocol):
         """
         ...
 
+    @property
+    def user(self) -> str:
+        """Whom a terminal on the node belongs to (`interactive`); commands run as root all the same."""
+        ...
+
     def put(self, content: bytes, path: str, *, mode: int = 0o644) -> None:
         """Write a file on the node."""
         ...

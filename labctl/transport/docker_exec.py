@@ -141,6 +141,11 @@ class DockerExec:
         except EngineRefused as refused:
             raise self._why(refused) from refused
 
+    @property
+    def user(self) -> str:
+        """Root, whom the engine's exec runs as."""
+        return "root"
+
     def interactive(self, command: Sequence[str]) -> int:
         """Give the terminal to a command in the container; see Transport.interactive."""
         from labctl.transport.terminal import at_terminal, pipe, sit

@@ -28,6 +28,11 @@ class FakeTransport:
         self.streamed: list[bytes] = []
         self.ended: list[str] = []
 
+    @property
+    def user(self) -> str:
+        """Root."""
+        return "root"
+
     def run(
         self,
         command: str | Sequence[str],

@@ -52,6 +52,11 @@ class Ssh:
         self._node = node
         self._sudo = sudo
 
+    @property
+    def user(self) -> str:
+        """Who logs in."""
+        return self._login.user
+
     def pin(self) -> HostKey:
         """Log in, and record the host's key when none is recorded: for a machine that boots for the first time.
 

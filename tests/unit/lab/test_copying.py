@@ -14,7 +14,7 @@ from labctl.errors import NotFoundError, UsageError
 from labctl.lab import Context, Lab
 from labctl.lab.copying import copy, place, split_place
 from labctl.lab.places import LocalPlace, NodePlace
-from labctl.transport import Result
+from labctl.transport import FakeTransport, Result
 
 from ..nodes import FakeNode, fake_node
 
@@ -51,6 +51,20 @@ def test_places_on_nodes_begin_at_home(lab: Lab) -> None:
     assert str(place(lab, "w1:")) == "worker1:."
     assert str(place(lab, "w1:~/a/b")) == "worker1:a/b"
     assert str(place(lab, "worker1:/etc")) == "worker1:/etc"
+
+
+def test_a_home_is_that_of_who_logs_in(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FakeTransport, "user", "vagrant")
+
+    users = {text: place(lab, text) for text in ("w1:~", "w1:a", "w1:/etc/x", "root@w1:a", "docker@w1:/etc")}
+
+    assert [found.user for found in users.values() if isinstance(found, NodePlace)] == [
+        "vagrant",
+        "vagrant",
+        "",
+        "",
+        "docker",
+    ]
 
 
 def test_unknown_nodes_and_users_are_refused(lab: Lab) -> None:
