@@ -119,6 +119,19 @@ def test_files_come_and_go(labctl: Labctl, lab: Lab, tmp_path: Path) -> None:
     assert labctl("ssh", "worker1", "cat /tmp/there").stdout == "hello"
 
 
+def test_what_is_copied_home_is_where_ssh_begins(labctl: Labctl, tmp_path: Path) -> None:
+    (tmp_path / "note.txt").write_text("mine")
+
+    copied = labctl("scp", str(tmp_path / "note.txt"), "worker1:~")
+
+    assert copied.returncode == 0, copied.stderr
+    assert labctl("ssh", "worker1", "cat note.txt; stat -c %U . note.txt; rm note.txt").stdout.split() == [
+        "mine",
+        "vagrant",
+        "vagrant",
+    ]
+
+
 def test_all_nodes_are_asked_at_once(labctl: Labctl) -> None:
     done = labctl("exec", "@all", "--", "hostname")
 
