@@ -94,6 +94,7 @@ def up(app: App, file: Path | None, also_file: Path | None, output: str, **flags
 def spec_from(app: App, file: Path | None, flags: dict[str, Any]) -> LabSpec:
     """Return the spec that the file and the flags describe; the standing lab's own where neither says anything."""
     from labctl.spec import read_file, read_mapping
+    from labctl.state import labs_of_machines
 
     given = _given(app, flags)
     if file is None:
@@ -101,10 +102,12 @@ def spec_from(app: App, file: Path | None, flags: dict[str, Any]) -> LabSpec:
     if file is not None:
         usual = {"name": given.pop("name")} if app.lab_is_ambient and not flags["name"] and "name" in given else {}
         return read_file(file_or_stdin(file), given, usual=usual)
-    wanted = read_mapping(given)
+    # What is said of a lab of virtual machines need not say again that it is one.
+    usual = {"backend": "vagrant"} if given.get("name", "lab") in labs_of_machines() else {}
+    wanted = read_mapping({**usual, **given})
     record = app.context.holding(wanted.name).find(wanted.name)
     if record is None or record.spec is None:
-        return wanted
+        return wanted if not usual else read_mapping(given)
     return read_mapping(merged(record.spec, given))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from labctl.backend.vagrant.labfile import VmLab, folder_of
 from labctl.cli.common import App
 from labctl.cli.lab import option_pair, spec_from
 from labctl.engine.fake import FakeEngine
@@ -113,6 +114,16 @@ def test_a_standing_lab_is_changed_by_what_is_said() -> None:
     standing = app([{"Name": "v", "Labels": marks}])
 
     assert spec_from(standing, None, NOTHING | {"name": "demo", "workers": 5}).workers == 5
+
+
+def test_of_a_standing_lab_of_machines_it_need_not_be_said_again(state: Path) -> None:
+    given = {"name": "demo", "backend": "vagrant"}
+    folder_of("demo").mkdir(parents=True)
+    VmLab("demo", "libvirt", "172.30.1.0/24", spec=given).save()
+
+    found = spec_from(app(), None, NOTHING | {"name": "demo", "box": "debian/trixie64"})
+
+    assert (found.backend, found.box, found.provider) == ("vagrant", "debian/trixie64", "libvirt")
 
 
 @pytest.mark.parametrize("pair", ["", "x", "ssd=true", ":ssd=true", "@worker:=true", "@worker=true"])
