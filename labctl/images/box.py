@@ -14,7 +14,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +35,7 @@ CMD_LINE = (
     "lsm=yama audit=0 nowatchdog fsck.mode=skip 8250.nr_uarts=1 loglevel=4 "
     "systemd.show_status=yes"
 )
+PARTS = ("disk.qcow2", "vmlinuz", "initrd.img")
 FORMAT = "1"  # changes when what is made of the same playbooks changes
 ROOM = 3 << 30  # bytes that a disk and one box take while they are made, at most
 
@@ -78,7 +79,7 @@ def find_box(provider: str) -> Box | None:
     digest = box_digest()
     folder = boxes_dir() / digest
     file = folder / f"{provider}.box"
-    if not file.is_file() or not _is_whole(folder):
+    if not _is_whole_file(file) or not _is_whole(folder):
         return None
     direct = provider == "libvirt"
     return Box(
@@ -122,7 +123,8 @@ def _make_disk(engine: Engine, folder: Path, note: Note) -> None:
 
     with _fresh(folder.parent, folder.name) as fresh:
         facts = build_disk(engine, fresh, cmd_line=CMD_LINE, digest=folder.name, note=note)
-        (fresh / "box.json").write_text(json.dumps({"digest": folder.name, "cmd_line": CMD_LINE, **facts}, indent=1))
+        content = {"digest": folder.name, "cmd_line": CMD_LINE, **facts, "sizes": _sizes(fresh, PARTS)}
+        (fresh / "box.json").write_text(json.dumps(content, indent=1))
         shutil.rmtree(folder, ignore_errors=True)
         fresh.replace(folder)
 
@@ -137,11 +139,30 @@ def _make_file(engine: Engine, folder: Path, provider: str, note: Note) -> None:
             disk = convert_disk(engine, disk, fresh, DISKS[provider], note)
         note(f"packing the box for {provider}")
         package(provider, disk, fresh / "box")
+        size = (fresh / "box").stat().st_size
         (fresh / "box").replace(folder / f"{provider}.box")
+        (fresh / "size").write_text(str(size))
+        (fresh / "size").replace(folder / f"{provider}.box.size")
 
 
 def _is_whole(folder: Path) -> bool:
-    return all((folder / name).is_file() for name in ("box.json", "disk.qcow2", "vmlinuz", "initrd.img"))
+    """Whether the folder has all parts, each as long as it was when it was made: a copy may have been cut short."""
+    try:
+        told = json.loads((folder / "box.json").read_text())
+        return bool(told["sizes"] == _sizes(folder, PARTS))
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _is_whole_file(file: Path) -> bool:
+    try:
+        return file.stat().st_size == int(file.with_name(f"{file.name}.size").read_text())
+    except (OSError, ValueError):
+        return False
+
+
+def _sizes(folder: Path, names: Iterable[str]) -> dict[str, int]:
+    return {name: (folder / name).stat().st_size for name in names}
 
 
 @contextlib.contextmanager

@@ -141,6 +141,11 @@ class Forming:
             if not future.cancelled():
                 future.exception()
 
+    def refuse_given_up(self, who: str) -> None:
+        """Raise Abandoned when a node failed, or all of this was cut short: `who` waits for nothing."""
+        if self._failed.is_set():
+            raise Abandoned(f"{who} was given up: a node failed")
+
     def _guard(self, job: Callable[[], Node]) -> Node:
         try:
             return job()
@@ -203,8 +208,7 @@ class Forming:
         limit = stretched(BOOT_LIMIT * 2)
         if not self._formed.wait(limit):
             raise LabError(f"{node.name} waited {limit:g} s for a swarm to join")
-        if self._failed.is_set():
-            raise Abandoned(f"{node.name} did not join: another node failed")
+        self.refuse_given_up(node.name)
 
 
 def _is_member(node: Node) -> bool:

@@ -182,8 +182,9 @@ class _Up:
         forming = Forming(backend, self.spec, self.steps.emit, self.steps.note, existing=stay)
         if self.options.verify and self.spec.registry and self.formed:
             forming.fetch = PROBE_IMAGE
-        with contextlib.closing(forming), ThreadPoolExecutor(1, "labctl-registry") as aside:
-            serving = aside.submit(self._registry, backend, subnet) if self.spec.registry else None
+        # What is begun aside hears from `forming` that it is given up: so that one is closed first.
+        with ThreadPoolExecutor(1, "labctl-registry") as aside, contextlib.closing(forming):
+            serving = aside.submit(self._registry, backend, subnet, forming) if self.spec.registry else None
             with self.steps.step("Nodes"), settled(backend):
                 backend.expect(self.spec, plans, plan.start)
                 forming.boot(plans, plan.start)
@@ -198,10 +199,15 @@ class _Up:
                 record = self._swarm(backend, forming)
         return record
 
-    def _registry(self, backend: Backend, subnet: str) -> None:
+    def _registry(self, backend: Backend, subnet: str, forming: Forming) -> None:
         place = backend.place_beside(self.spec.name, subnet)
         if place.publish_at:
-            wait_until("this host's end of the machines' network", lambda: _is_here(place.publish_at), limit=BOOT_LIMIT)
+
+            def look() -> None:
+                forming.refuse_given_up("the registry")
+                _is_here(place.publish_at)
+
+            wait_until("this host's end of the machines' network", look, limit=BOOT_LIMIT)
         registry.ensure_registry(self.engine, self.spec.name, place, self.steps.emit, images.mirror_mode())
 
     def _registry_step(self, serving: Future[None]) -> None:

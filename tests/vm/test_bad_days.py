@@ -17,7 +17,6 @@ import pytest
 
 from labctl.images.box import boxes_dir, ensure_box
 from labctl.lab import open_context
-from labctl.state import machines_path
 from labctl.waiting import Pending, wait_until
 from tests.vm.typed import LABCTL, UP_LIMIT, left_of, run, virsh
 
@@ -49,11 +48,10 @@ def booting(name: str) -> subprocess.Popen[str]:
     up = subprocess.Popen([LABCTL, *UP, name], stderr=subprocess.PIPE, text=True, start_new_session=True)
 
     def begun() -> None:
-        console = machines_path(name) / "consoles" / "manager1.log"
-        if not console.exists() or "Linux version" not in console.read_text(errors="replace"):
-            raise Pending(f"no kernel yet; up has ended: {up.poll()}")
+        if f"{name}-manager1" not in virsh("list", "--name").split():
+            raise Pending(f"no machine runs yet; up has ended: {up.poll()}")
 
-    wait_until("the machine's kernel", begun, limit=180, pause=0.2)
+    wait_until("the machine running", begun, limit=180, pause=0.2)
     return up
 
 
@@ -128,7 +126,8 @@ def test_two_ups_of_one_name_at_once_make_one_lab(name: str) -> None:
 
     second = run(*UP, name, limit=UP_LIMIT)
 
-    assert first.wait(timeout=UP_LIMIT) == 0
+    said = first.communicate(timeout=UP_LIMIT)[1]
+    assert first.returncode == 0, said
     assert second.returncode == 0, second.stderr
     assert virsh("list", "--name").count(name) == 1
 
@@ -142,20 +141,22 @@ def test_a_network_that_is_taken_is_refused_before_anything_is_made(name: str) -
     assert not left_of(name)
 
 
-@pytest.mark.parametrize(("flags", "word"), [(("--memory", "900g"), "memory"), (("--provider", "hyperv"), "hyperv")])
+@pytest.mark.parametrize(
+    ("flags", "word"), [(("--memory", "900g"), "MiB are free"), (("--provider", "hyperv"), "Windows")]
+)
 def test_what_cannot_be_had_is_refused_at_once(name: str, flags: tuple[str, ...], word: str) -> None:
     began = time.monotonic()
 
     done = run(*UP, name, *flags)
 
     assert done.returncode in (2, 3)
-    assert word in done.stderr.lower()
+    assert word in done.stderr
     assert len(done.stderr.strip().splitlines()) <= 12, done.stderr
     assert not left_of(name)
     assert time.monotonic() - began < UP_LIMIT / 10
 
 
-def test_a_box_that_is_broken_is_told_and_made_anew(name: str, tmp_path: Path) -> None:
+def test_a_box_that_was_cut_short_is_made_anew(name: str, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     shutil.copytree(boxes_dir().parent / "boxes", cache / "boxes")
     for box in cache.glob("boxes/*/libvirt.box"):
@@ -164,9 +165,8 @@ def test_a_box_that_is_broken_is_told_and_made_anew(name: str, tmp_path: Path) -
 
     done = run(*UP, name, limit=UP_LIMIT, LABCTL_CACHE=str(cache), VAGRANT_HOME=str(vagrant_home))
 
-    assert done.returncode == 3, done.stderr
-    assert "box" in done.stderr.splitlines()[-2] + done.stderr.splitlines()[-1]
-    assert not left_of(name)
+    assert done.returncode == 0, done.stderr
+    assert "made the box for libvirt" in done.stderr
 
 
 def test_no_vagrant_is_told_with_the_mend(name: str, tmp_path: Path) -> None:

@@ -29,8 +29,10 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def lay_out(cache: Path, provider: str) -> Path:
     folder = cache / box_digest()
     folder.mkdir(parents=True)
-    for name in ("box.json", "disk.qcow2", "vmlinuz", "initrd.img", f"{provider}.box"):
+    for name in (*box.PARTS, f"{provider}.box"):
         (folder / name).write_text(name)
+    (folder / "box.json").write_text(json.dumps({"sizes": {name: len(name) for name in box.PARTS}}))
+    (folder / f"{provider}.box.size").write_text(str(len(f"{provider}.box")))
     return folder
 
 
@@ -58,6 +60,13 @@ def test_only_libvirt_boots_a_kernel_directly(cache: Path) -> None:
 
 def test_half_a_box_is_none(cache: Path) -> None:
     (lay_out(cache, "libvirt") / "initrd.img").unlink()
+
+    assert find_box("libvirt") is None
+
+
+@pytest.mark.parametrize("name", ["disk.qcow2", "libvirt.box"])
+def test_a_part_that_was_cut_short_is_no_box(cache: Path, name: str) -> None:
+    (lay_out(cache, "libvirt") / name).write_text("x")
 
     assert find_box("libvirt") is None
 
