@@ -271,3 +271,16 @@ def test_a_node_that_said_nothing_has_no_last_words() -> None:
 
     with pytest.raises(LabError, match="its last words: nothing"):
         wait_engine(silent_node(backend, "running"), backend, limit=1, clock=FakeClock())
+
+
+def test_what_waits_beside_the_nodes_hears_that_they_are_given_up(heard: list[Event]) -> None:
+    host = Host(LabSpec(name="demo", workers=1), fail_on=["worker1"])
+
+    with forming(host, heard) as form:
+        form.refuse_given_up("the registry")
+        form.boot(host.plans, [])
+        with pytest.raises(LabError, match="worker1"):
+            form.booted()
+
+        with pytest.raises(Abandoned, match="the registry was given up"):
+            form.refuse_given_up("the registry")
