@@ -24,6 +24,7 @@ def a_linux_with_a_silent_libvirt(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("platform.system", lambda: "Linux")
     monkeypatch.setattr(providers, "_libvirt_silence", lambda: "")
     monkeypatch.setattr(providers, "kvm_problem", lambda: "")
+    monkeypatch.setattr(providers, "which", lambda program: f"/usr/sbin/{program}")
     monkeypatch.setattr(virtual, "is_shut_to_libvirt", lambda: False)
 
 
@@ -45,6 +46,13 @@ def test_a_kvm_that_runs_nothing_is_made_up_for_by_emulation(monkeypatch: pytest
 
     assert found.driver == "qemu"
     assert "emulated" in found.notice
+
+
+def test_libvirt_without_what_its_networks_need_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(providers, "which", lambda _: None)
+
+    with pytest.raises(HostError, match="dnsmasq, which its networks need, is not installed"):
+        choose_provider("libvirt", says(VAGRANT | LIBVIRT))
 
 
 def test_virtualbox_is_taken_where_libvirt_is_not() -> None:
