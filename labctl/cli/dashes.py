@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from labctl.errors import UsageError
+
 __all__ = ["CommandBehindDashes", "behind_dashes"]
 
 KEY = "labctl.behind_dashes"
@@ -18,7 +20,13 @@ class CommandBehindDashes(click.Command):
             at = args.index("--")
             ctx.meta[KEY] = tuple(args[at + 1 :])
             args = args[:at]
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as problem:
+            if "unexpected extra argument" not in problem.message:
+                raise
+            hint = "For example: labctl exec @worker -- uptime"
+            raise UsageError(f"the command stands behind `--`; {problem.message.lower()}", hint=hint) from None
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         """Show where the other command goes."""

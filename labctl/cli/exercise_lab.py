@@ -73,7 +73,7 @@ def found_exercise(name: str, folders: tuple[Path, ...], verbs: Iterable[str] = 
 
 def lab_for(app: App, found: Exercise, *, ask: bool) -> Lab:
     """The lab, if it is fit for the exercise; on a terminal one is offered where it is not. Raises UsageError."""
-    from labctl.exercise.stage import lacking, suggested_up
+    from labctl.exercise.stage import lacking, lacks_registry, suggested_up
 
     lab: Lab | None = None
     try:
@@ -87,9 +87,11 @@ def lab_for(app: App, found: Exercise, *, ask: bool) -> Lab:
         return lab
     command = suggested_up(found, app.lab_name)
     # Nodes that were named one by one, and a swarm of the other kind, are not labctl's to decide on.
-    can_be_made = lab is None or (not lab.spec.nodes and lab.spec.swarm == found.front.lab.swarm)
+    anew = lab is not None and lacks_registry(lab, found)
+    can_be_made = lab is None or (not anew and not lab.spec.nodes and lab.spec.swarm == found.front.lab.swarm)
     if not (ask and can_be_made and sys.stdin.isatty()):
-        raise UsageError(missing, hint=f"`{command}` makes what it needs.")
+        first = f"`labctl down -l {lab.name}` first; then " if lab is not None and anew else ""
+        raise UsageError(missing, hint=f"{first}`{command}` makes what it needs.")
     confirm(f"{missing[0].upper()}{missing[1:]}. Run `{command}`?", yes=False)
     return _made(app, lab, found)
 

@@ -34,7 +34,7 @@ def suspend(app: App, nodes: tuple[str, ...]) -> None:
     """
     lab = app.lab()
     done = lab.suspend(named_nodes(lab, nodes))
-    _say("suspended", done, f"nothing of lab {lab.name} runs")
+    _say("suspended", done, f"{', '.join(nodes) or f'lab {lab.name}'}: all of it is suspended already")
 
 
 @click.command("resume")
@@ -51,7 +51,7 @@ def resume(app: App, nodes: tuple[str, ...]) -> None:
     """
     lab = app.lab()
     done = lab.resume(named_nodes(lab, nodes))
-    _say("resumed", done, f"nothing of lab {lab.name} is suspended")
+    _say("resumed", done, f"{', '.join(nodes) or f'lab {lab.name}'}: nothing is suspended")
 
 
 def _say(done: str, nodes: Sequence[Node], nothing: str) -> None:

@@ -122,12 +122,17 @@ def lacking(lab: Lab, exercise: Exercise) -> str:
     others = len(lab.nodes) - managers
     if lab.spec.swarm != needs.swarm:
         return f"{exercise.id} wants a lab whose swarm is {needs.swarm}, and {lab.name}'s is {lab.spec.swarm}"
-    if not lab.spec.registry and any(image.startswith(OWN_IMAGES) for image in exercise.front.images):
+    if lacks_registry(lab, exercise):
         return f"{exercise.id} uses images of labctl's own, and lab {lab.name} has no registry to get them from"
     if managers < needs.managers or others < needs.workers + needs.spare:
         wanted = f"{counted(needs.managers, 'manager')} and {counted(needs.workers + needs.spare, 'worker')}"
         return f"{exercise.id} needs {wanted}, and lab {lab.name} has {managers} and {others}"
     return ""
+
+
+def lacks_registry(lab: Lab, exercise: Exercise) -> bool:
+    """Whether the exercise's images come from a registry, and the lab was made without: only a new one has it."""
+    return not lab.spec.registry and any(image.startswith(OWN_IMAGES) for image in exercise.front.images)
 
 
 def suggested_up(exercise: Exercise, lab: str | None) -> str:
@@ -147,7 +152,8 @@ def prepare(lab: Lab, exercise: Exercise, emit: Emit, note: Callable[[str], None
 
     missing = lacking(lab, exercise)
     if missing:
-        raise UsageError(missing, hint=f"`{suggested_up(exercise, lab.name)}` makes a lab that has them.")
+        first = f"`labctl down -l {lab.name}` first; then " if lacks_registry(lab, exercise) else ""
+        raise UsageError(missing, hint=f"{first}`{suggested_up(exercise, lab.name)}` makes a lab that has them.")
     engine = lab.context.engine
     if exercise.front.images and lab.spec.registry:
         note("images")

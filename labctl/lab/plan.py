@@ -63,6 +63,7 @@ def plan_of(spec: LabSpec, record: LabRecord | None) -> Plan:
     wanted = spec.all_nodes()
     if record is not None:
         _refuse_other_kind(spec, record)
+        _refuse_other_registry(spec, record)
     whole = {name: node for name, node in nodes.items() if node.state != HALF_MADE}
     create = tuple(node for node in wanted if node.name not in whole)
     if record is not None and whole:
@@ -88,6 +89,15 @@ def _refuse_other_kind(spec: LabSpec, record: LabRecord) -> None:
     if record.spec is not None and record.spec.backend != spec.backend:
         raise UsageError(
             f"lab {spec.name} was made with --backend {record.spec.backend}, and {spec.backend} was asked for",
+            hint=f"`labctl down -l {spec.name}` first, or give the new lab another --name.",
+        )
+
+
+def _refuse_other_registry(spec: LabSpec, record: LabRecord) -> None:
+    """Engines are told of the registry when they are made: it can neither come to a lab nor go from it."""
+    if record.spec is not None and record.nodes and record.spec.registry != spec.registry:
+        raise UsageError(
+            f"lab {spec.name} was made {'with' if record.spec.registry else 'without'} a registry, and stays so",
             hint=f"`labctl down -l {spec.name}` first, or give the new lab another --name.",
         )
 

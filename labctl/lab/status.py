@@ -88,6 +88,8 @@ def status_of(context: Context, record: LabRecord) -> LabStatus:
     nodes += tuple(_gone_status(node, members.get(node.name)) for node in gone)
     problems += [_trouble_of(node) for node in nodes if node.state == "running" and not node.is_good and members]
     extras = context.engine.containers(labels.of_lab(record.name))
+    if record.spec is not None and record.spec.registry and record.nodes:
+        problems += _registry_trouble(extras)
     return LabStatus(
         name=record.name,
         backend=record.spec.backend if record.spec else "dind",
@@ -185,6 +187,15 @@ def _mesh_of(running: list[Node]) -> str:
         return "the kernel's own (ip_vs)"
     trouble = f"; {said.error}" if said.error else ""
     return f"labctl's own, in the place of ip_vs, which this kernel lacks{trouble}"
+
+
+def _registry_trouble(extras: list[Json]) -> list[str]:
+    """What is wrong with the registry of a lab that shall have one; with it the mirror is gone too."""
+    states = [str(one["State"]) for one in extras if one["Labels"].get(labels.KIND) == "registry"]
+    if "running" in states:
+        return []
+    what = f"the registry is {states[0]}" if states else "the registry is gone"
+    return [f"{what}, and no image can be pulled: `labctl up` brings it back"]
 
 
 def _registry_of(extras: list[Json]) -> str:

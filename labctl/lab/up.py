@@ -30,6 +30,7 @@ from labctl.swarm import cluster
 from labctl.waiting import Pending, wait_until
 from labctl.words import counted
 
+SIZES = ("cpus", "memory", "engine")  # what a node is made with, and keeps
 __all__ = ["UpOptions", "bring_up", "grow"]
 
 
@@ -81,7 +82,7 @@ class _Up:
             plan = plan_of(self.spec, record)
             if record is not None:
                 refuse_unsound(record, plan.whole)
-            self._warn(plan)
+            self._warn(plan, record.spec if record else None)
             if self.spec.subnet and (record is None or record.subnet is None):
                 host.refuse_overlap(self.spec.subnet, self.engine)
             if plan.create:
@@ -143,7 +144,7 @@ class _Up:
             )
         return record
 
-    def _warn(self, plan: Plan) -> None:
+    def _warn(self, plan: Plan, before: LabSpec | None) -> None:
         managers = sum(node.role == "manager" and self.spec.joins(node.name) for node in self.spec.all_nodes())
         if self.formed and managers % 2 == 0:
             self.steps.emit(
@@ -153,7 +154,13 @@ class _Up:
                 )
             )
         for node in plan.extra:
-            self.steps.emit(Noted(f"{node.name} is in the lab and not in the spec; `labctl node rm` removes it"))
+            mend = f"`labctl node rm -l {self.spec.name} {node.name}` removes it"
+            self.steps.emit(Noted(f"{node.name} is in the lab and not in the spec; {mend}"))
+        changed = [key for key in SIZES if before and getattr(before, key) != getattr(self.spec, key)]
+        if changed and plan.whole:
+            mend = f"`labctl down -l {self.spec.name}` and `labctl up` make all of them anew"
+            kept = f"the nodes that stand keep their {' and '.join(changed)}, and only new ones get what was asked for"
+            self.steps.emit(Warned(f"{kept}; {mend}"))
 
     def _base(self, backend: Backend, record: LabRecord | None) -> str:
         backend.prepare_keys(self.spec.name)

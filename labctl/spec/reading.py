@@ -108,7 +108,8 @@ def _text_of(path: Path) -> str:
             raise SpecError([f"{path} is larger than {LARGEST >> 10} KiB; that is no lab.yaml"], source=str(path))
         return content.decode()
     except FileNotFoundError:
-        raise SpecError([f"{path}: there is no such file"], source=str(path)) from None
+        hint = "`labctl up --nodes 4` needs no file; `labctl schema` prints what one may say."
+        raise SpecError([f"{path}: there is no such file"], source=str(path), hint=hint) from None
     except UnicodeDecodeError:
         raise SpecError([f"{path}: this is not text; a lab.yaml is YAML in UTF-8"], source=str(path)) from None
     except OSError as problem:

@@ -91,5 +91,5 @@ def test_of_several_none_is_removed_when_one_is_not_there(labctl: Labctl, words:
 
 
 def test_a_lab_that_is_suspended_is_told_as_that(labctl: Labctl) -> None:
-    assert labctl("suspend").err == "Nothing to do: nothing of lab lab runs.\n"
+    assert labctl("suspend").err == "Nothing to do: lab lab: all of it is suspended already.\n"
     assert labctl("status", "worker1").out == "Paused\n"

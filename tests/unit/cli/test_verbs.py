@@ -31,7 +31,7 @@ def test_a_driver_that_labctl_does_not_know_is_refused_in_one_line(labctl: Labct
         (("create", "a", "b"), "2 names were given: a b"),
         (("create", "--driver", "dnid", "a"), "did you mean dind"),
         (("create", "--xhyve-memory", "2048", "a"), "No such option '--xhyve-memory'"),
-        (("exec", "@worker", "uptime"), ""),
+        (("exec", "@worker", "uptime", "now"), "the command stands behind `--`"),
         (("exec", "@worker"), "behind `--`"),
         (("exec", "--", ""), "behind `--`"),
         (("exec", "--", " ", "x"), "behind `--`"),

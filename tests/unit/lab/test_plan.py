@@ -149,3 +149,11 @@ def test_the_plan_of_a_standing_lab_reads_as_what_will_change() -> None:
         "keep    manager1 (manager)",
         "keep    worker9 (worker), which the spec does not name",
     ]
+
+
+@pytest.mark.parametrize(("had", "told"), [(True, "with"), (False, "without")])
+def test_a_registry_neither_comes_to_a_lab_nor_goes_from_it(had: bool, told: str) -> None:
+    made, wanted = (LabSpec(name="demo", workers=1, registry=registry) for registry in (had, not had))
+
+    with pytest.raises(UsageError, match=f"was made {told} a registry, and stays so"):
+        plan_of(wanted, lab(fake_node("manager1"), fake_node("worker1"), spec=made))

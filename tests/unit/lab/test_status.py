@@ -25,7 +25,7 @@ def extra(kind: str, *, state: str = "running", port: str = "5000", edge: str = 
 
 
 def look(*nodes: Node, spec: LabSpec | None = SPEC, extras: list[dict[str, Any]] | None = None) -> LabStatus:
-    context = Context(FakeEngine({"GET /containers/json": extras or []}))
+    context = Context(FakeEngine({"GET /containers/json": [extra("registry")] if extras is None else extras}))
     return status_of(context, LabRecord("demo", lambda: spec, "10.0.0.0/24", "labctl-demo", nodes))
 
 
@@ -127,6 +127,19 @@ def test_a_manager_that_the_others_do_not_reach_is_a_problem_with_its_mend(manag
     assert found.problems == ("worker1 does not answer the other managers: `labctl restart worker1`",)
 
 
+@pytest.mark.parametrize(
+    ("extras", "told"), [([], "the registry is gone"), ([extra("registry", state="exited")], "the registry is exited")]
+)
+def test_a_registry_that_does_not_run_is_a_problem_with_its_mend(
+    manager: FakeNode, worker: FakeNode, extras: list[dict[str, Any]], told: str
+) -> None:
+    assert look(manager, worker, extras=extras).problems == (
+        f"{told}, and no image can be pulled: `labctl up` brings it back",
+    )
+    without = LabSpec(name="demo", workers=1, registry=False)
+    assert look(manager, worker, extras=[], spec=without).is_good
+
+
 def test_a_lost_quorum_is_a_problem_with_its_mend(manager: FakeNode, worker: FakeNode) -> None:
     manager.api["GET /swarm"] = EngineRefused("The swarm does not have a leader", status=500)
     worker.api["GET /swarm"] = EngineRefused("This node is not a swarm manager", status=503)
@@ -218,7 +231,7 @@ def test_a_registry_that_is_down_is_told_as_it_is(manager: FakeNode) -> None:
 
 
 def test_a_lab_without_a_registry_has_none(manager: FakeNode) -> None:
-    found = look(manager)
+    found = look(manager, extras=[])
 
     assert (found.registry, found.mirror) == ("none", "none")
 
