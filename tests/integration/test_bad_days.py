@@ -24,6 +24,8 @@ from labctl.state import lab_path
 pytestmark = pytest.mark.lab
 
 LABCTL = [sys.executable, "-m", "labctl", "--progress", "plain"]
+# `dockerd --validate` is content with it; the engine ends at once, and says why.
+ENDS_THE_ENGINE = "storage-driver=nosuch"
 
 
 @pytest.fixture
@@ -106,22 +108,21 @@ def test_two_ups_of_one_name_at_once_make_one_lab(context: Context, name: str) -
 
 
 def test_retain_keeps_the_wreck(context: Context, name: str) -> None:
-    # A daemon.json option that no engine knows: dockerd ends at once, and says so.
     process = subprocess.run(
-        [*LABCTL, "up", "--name", name, "--nodes", "1", "--retain", "--engine-opt", "no-such-option=1"],
+        [*LABCTL, "up", "--name", name, "--nodes", "1", "--retain", "--engine-opt", ENDS_THE_ENGINE],
         capture_output=True,
         text=True,
         timeout=300,
     )
 
     assert process.returncode == 3, process.stderr
-    assert "no-such-option" in process.stderr, "the engine's own words must be told"
+    assert "nosuch" in process.stderr, "the engine's own words must be told"
     assert [node.name for node in find_lab(context, name).nodes] == ["manager1"]
 
 
 def test_a_failed_up_is_taken_back(context: Context, name: str) -> None:
     process = subprocess.run(
-        [*LABCTL, "up", "--name", name, "--nodes", "1", "--engine-opt", "no-such-option=1"],
+        [*LABCTL, "up", "--name", name, "--nodes", "1", "--engine-opt", ENDS_THE_ENGINE],
         capture_output=True,
         text=True,
         timeout=300,
