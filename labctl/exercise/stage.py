@@ -26,7 +26,7 @@ from labctl.transport import Result
 from labctl.waiting import stretched
 from labctl.words import counted
 
-__all__ = ["Stage", "known_urls", "lacking", "prepare", "suggested_up"]
+__all__ = ["Stage", "known_urls", "lacking", "lacks_registry", "prepare", "suggested_up"]
 
 FENCE_LIMIT = 300.0  # seconds for one code block
 OWN_IMAGES = "labctl/"  # no registry of the world has these

@@ -120,7 +120,7 @@ def test_files_come_and_go(labctl: Labctl, lab: Lab, tmp_path: Path) -> None:
 
 
 def test_what_is_copied_home_is_where_ssh_begins(labctl: Labctl, tmp_path: Path) -> None:
-    (tmp_path / "note.txt").write_text("mine")
+    (tmp_path / "note.txt").write_text("mine\n")
 
     copied = labctl("scp", str(tmp_path / "note.txt"), "worker1:~")
 
