@@ -116,6 +116,9 @@ def merged(standing: LabSpec, given: Mapping[str, Any]) -> dict[str, Any]:
     from labctl.spec import PortSpec
 
     whole = standing.model_dump(mode="json", exclude_defaults=True)
+    if given.get("backend", standing.backend) != standing.backend:
+        # That it is of another kind will be told; what only machines have would be complained of first.
+        whole = {key: value for key, value in whole.items() if key not in ("provider", "box")}
     if {"managers", "workers"} & set(given):
         whole.pop("nodes", None)
         given = _with_bare_nodes(standing, given)

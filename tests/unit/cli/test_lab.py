@@ -124,6 +124,7 @@ def test_of_a_standing_lab_of_machines_it_need_not_be_said_again(state: Path) ->
     found = spec_from(app(), None, NOTHING | {"name": "demo", "box": "debian/trixie64"})
 
     assert (found.backend, found.box, found.provider) == ("vagrant", "debian/trixie64", "libvirt")
+    assert spec_from(app(), None, NOTHING | {"name": "demo", "backend": "dind"}).backend == "dind"
 
 
 @pytest.mark.parametrize("pair", ["", "x", "ssd=true", ":ssd=true", "@worker:=true", "@worker=true"])
