@@ -73,7 +73,7 @@ def found_exercise(name: str, folders: tuple[Path, ...], verbs: Iterable[str] = 
 
 def lab_for(app: App, found: Exercise, *, ask: bool) -> Lab:
     """The lab, if it is fit for the exercise; on a terminal one is offered where it is not. Raises UsageError."""
-    from labctl.exercise.stage import lacking, lacks_registry, suggested_up
+    from labctl.exercise.stage import lacking, lacks_registry, suggested_up, way_to_fit
 
     lab: Lab | None = None
     try:
@@ -85,14 +85,13 @@ def lab_for(app: App, found: Exercise, *, ask: bool) -> Lab:
         missing = "there is no lab yet" if app.lab_name is None else f"there is no lab named {app.lab_name}"
     if lab is not None and not missing:
         return lab
-    command = suggested_up(found, app.lab_name)
-    # Nodes that were named one by one, and a swarm of the other kind, are not labctl's to decide on.
-    anew = lab is not None and lacks_registry(lab, found)
-    can_be_made = lab is None or (not anew and not lab.spec.nodes and lab.spec.swarm == found.front.lab.swarm)
+    # Nodes that were named one by one, a swarm of the other kind and a lab to make anew are not labctl's to decide on.
+    can_be_made = lab is None or not (
+        lacks_registry(lab, found) or lab.spec.nodes or lab.spec.swarm != found.front.lab.swarm
+    )
     if not (ask and can_be_made and sys.stdin.isatty()):
-        first = f"`labctl down -l {lab.name}` first; then " if lab is not None and anew else ""
-        raise UsageError(missing, hint=f"{first}`{command}` makes what it needs.")
-    confirm(f"{missing[0].upper()}{missing[1:]}. Run `{command}`?", yes=False)
+        raise UsageError(missing, hint=f"{way_to_fit(lab, found, app.lab_name)} makes what it needs.")
+    confirm(f"{missing[0].upper()}{missing[1:]}. Run `{suggested_up(found, app.lab_name)}`?", yes=False)
     return _made(app, lab, found)
 
 

@@ -26,7 +26,7 @@ from labctl.transport import Result
 from labctl.waiting import stretched
 from labctl.words import counted
 
-__all__ = ["Stage", "known_urls", "lacking", "lacks_registry", "prepare", "suggested_up"]
+__all__ = ["Stage", "known_urls", "lacking", "lacks_registry", "prepare", "suggested_up", "way_to_fit"]
 
 FENCE_LIMIT = 300.0  # seconds for one code block
 OWN_IMAGES = "labctl/"  # no registry of the world has these
@@ -143,6 +143,12 @@ def suggested_up(exercise: Exercise, lab: str | None) -> str:
     return f"labctl up {size}{' --no-swarm' if needs.swarm == 'empty' else ''}{name}"
 
 
+def way_to_fit(lab: Lab | None, exercise: Exercise, name: str | None) -> str:
+    """What to type for a fit lab of that name; `lab` is the one that is not, made anew where nothing can be added."""
+    first = f"`labctl down -l {lab.name}` first; then " if lab is not None and lacks_registry(lab, exercise) else ""
+    return f"{first}`{suggested_up(exercise, name)}`"
+
+
 def prepare(lab: Lab, exercise: Exercise, emit: Emit, note: Callable[[str], None]) -> Stage:
     """Make the lab ready: its images can be pulled, its ports are reachable here, its files are on the nodes.
 
@@ -152,8 +158,7 @@ def prepare(lab: Lab, exercise: Exercise, emit: Emit, note: Callable[[str], None
 
     missing = lacking(lab, exercise)
     if missing:
-        first = f"`labctl down -l {lab.name}` first; then " if lacks_registry(lab, exercise) else ""
-        raise UsageError(missing, hint=f"{first}`{suggested_up(exercise, lab.name)}` makes a lab that has them.")
+        raise UsageError(missing, hint=f"{way_to_fit(lab, exercise, lab.name)} makes a lab that has them.")
     engine = lab.context.engine
     if exercise.front.images and lab.spec.registry:
         note("images")

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from labctl import edge, host, images, registry
@@ -30,8 +31,9 @@ from labctl.swarm import cluster
 from labctl.waiting import Pending, wait_until
 from labctl.words import counted
 
-SIZES = ("cpus", "memory", "engine")  # what a node is made with, and keeps
 __all__ = ["UpOptions", "bring_up", "grow"]
+
+SIZES = ("cpus", "memory", "engine")  # what a node is made with, and keeps
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,11 @@ class _Up:
         self.options = options
         self.steps = Steps(context.emit, total=6 + bool(spec.registry) + bool(spec.ports))
         self.formed = spec.swarm == "formed"
-        self.uplink = host.uplink_mtu()
+
+    @cached_property
+    def uplink(self) -> int:
+        """The MTU of the way out of this host."""
+        return host.uplink_mtu()
 
     def run(self) -> LabRecord:
         """Do the steps."""
@@ -229,7 +235,8 @@ class _Up:
             return None
 
     def _node_plans(self, backend: Backend, plan: Plan, addresses: Sequence[str]) -> list[NodePlan]:
-        environment = {"MESH": "on" if _needs_mesh(backend) else "off"}
+        mesh = not backend.has_own_kernel and not ipvs_available()
+        environment = {"MESH": "on" if mesh else "off"}
         if self.uplink < LAB_MTU:
             environment["UPLINK_MTU"] = str(self.uplink)
         first = self.spec.all_nodes()[0].name
@@ -319,11 +326,6 @@ class _Up:
                 backend.remove_node(node)
         except LabctlError as problem:
             self.steps.emit(Warned(f"could not take everything back: {problem.message}; `labctl down` tries again"))
-
-
-def _needs_mesh(backend: Backend) -> bool:
-    """Whether the nodes run on this host's kernel, and it has no IPVS."""
-    return not backend.has_own_kernel and not ipvs_available()
 
 
 def _claimed() -> list[str]:

@@ -56,7 +56,8 @@ def wake(lab: Lab, nodes: Sequence[Node], steps: Steps, begin: Callable[[Node], 
             _start_beside(lab)
             lab.backend.expect(lab.spec, (), nodes)
             started = each(nodes, boot)
-            steps.note(counted(len(started), "engine answers", "engines answer"))
+            tried = counted(len(started), "engine answers", "engines answer")
+            steps.note(tried)
         with steps.step("Swarm"):
             names = [node.name for node in started if lab.spec.joins(node.name)]
             lab = lab.refresh()
@@ -66,7 +67,6 @@ def wake(lab: Lab, nodes: Sequence[Node], steps: Steps, begin: Callable[[Node], 
                 meet(manager, _serving(lab, known), steps.note)
                 steps.note(f"{counted(len(names), 'node')} ready")
         with steps.step("Verifying"):
-            tried = counted(len(started), "engine answers", "engines answer")
             if names and lab.spec.swarm == "formed" and lab.spec.registry:
                 tried = _verify_or_repair(lab, _serving(lab, known), started, steps)
             steps.note(tried)

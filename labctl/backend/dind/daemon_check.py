@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import secrets
 from collections.abc import Mapping
@@ -32,14 +31,15 @@ def refuse_unreadable(engine: Engine, image: str, lab: str, config: Mapping[str,
         "Labels": {labels.LAB: lab, labels.KIND: "check"},
         "HostConfig": {"NetworkMode": "none"},
     }
-    with contextlib.ExitStack() as stack:
-        engine.create(name, body)
-        stack.callback(engine.remove, name)
+    engine.create(name, body)
+    try:
         engine.put(name, "/", tar_of({"daemon.json": (json.dumps(readable).encode(), 0o600)}))
         engine.start(name)
         if engine.wait_exit(name, limit=LIMIT) == 0:
             return
         said = (engine.logs(name, tail=1).strip().splitlines() or ["it said nothing"])[-1]
+    finally:
+        engine.remove(name)
     for preface in PREFACES:
         said = said.replace(preface, "")
     raise UsageError(

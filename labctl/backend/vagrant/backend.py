@@ -178,14 +178,13 @@ class VagrantBackend:
             self.expect(spec, [plan])
             return self.create_node(spec, plan, emit)
         emit(NodeStarted(machine.name))
-        is_prepared = lab.box is None or lab.box.is_prepared
-        if self._boot is not None and (lab.pinned or not is_prepared):
+        if self._boot is not None and lab.waits_for_vagrant:
             self._boot.wait()  # it tells the address, and it sets up the network that we would come by
         if lab.pinned:
             self._pin(lab, machine)
         wait_answering(machine, self._boot, self._note)
         transport = first_login(lab, machine)
-        if not is_prepared:
+        if not lab.is_prepared:
             plan = self._provisioned(lab, machine, plan, transport)
         files = node_files(self._authorities.of(lab.lab), lab.lab, plan)
         give(transport, machine, lab, files, user=USER)
@@ -211,7 +210,7 @@ class VagrantBackend:
             raise NodeDown(node.name, "gone")
         if self._boot is None:
             self._tool(lab).up([node.name])
-        elif lab.pinned or (lab.box is not None and not lab.box.is_prepared):
+        elif lab.waits_for_vagrant:
             self._boot.wait()  # it sets up the network that we come by
         if lab.pinned:  # this host may have been started anew
             lay(lab)

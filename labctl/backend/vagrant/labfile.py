@@ -93,6 +93,16 @@ class VmLab:
         return replace(self, nodes=tuple(node for node in self.nodes if node.name != name))
 
     @property
+    def is_prepared(self) -> bool:
+        """Whether its machines are copies of a box of labctl's."""
+        return self.box is None or self.box.is_prepared
+
+    @property
+    def waits_for_vagrant(self) -> bool:
+        """Whether Vagrant, or labctl after it, sets up the network that the machines are reached by."""
+        return self.pinned or not self.is_prepared
+
+    @property
     def is_emulated(self) -> bool:
         """Whether the machines have no processor of the host's own."""
         return self.driver.get("driver") == "qemu"
