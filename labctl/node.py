@@ -16,7 +16,10 @@ from labctl.transport import Result, Transport
 if TYPE_CHECKING:
     from labctl.spec import Role
 
-__all__ = ["Node"]
+__all__ = ["ENVIRONMENT_FILE", "Node"]
+
+# What a container node is told when it is made, KEY=value lines that its first process reads.
+ENVIRONMENT_FILE = "/etc/labctl/environment"
 
 
 @dataclass

@@ -7,6 +7,7 @@ import json
 from labctl import pki
 from labctl.backend.base import NodePlan
 from labctl.backend.daemon import TLS_FOLDER
+from labctl.node import ENVIRONMENT_FILE
 from labctl.pki import ssh_keys
 from labctl.state import lab_dir
 
@@ -43,7 +44,7 @@ def node_files(authority: pki.Authority, lab: str, plan: NodePlan) -> NodeFiles:
     tls = TLS_FOLDER.strip("/")
     return {
         "etc/docker/daemon.json": (config, 0o644),
-        "etc/labctl/environment": (environment.encode(), 0o644),
+        ENVIRONMENT_FILE.strip("/"): (environment.encode(), 0o644),
         "etc/labctl/authorized_keys": (keys.client.certificate, 0o644),
         f"{tls}/ca.pem": (authority.certificate, 0o644),
         f"{tls}/cert.pem": (server.certificate, 0o644),

@@ -70,7 +70,7 @@ def up(app: App, file: Path | None, also_file: Path | None, output: str, **flags
     labctl up --backend vagrant --box debian/bookworm64
     labctl up lab.yaml --dry-run
     """
-    from labctl.lab import UpOptions, bring_up, plan_of, status_of
+    from labctl.lab import UpOptions, bring_up, checked_plan, status_of
 
     if file is not None and also_file is not None:
         raise UsageError(f"{file} and {also_file}: a lab is described in one file")
@@ -78,7 +78,7 @@ def up(app: App, file: Path | None, also_file: Path | None, output: str, **flags
     if flags["name"]:
         note_lab(spec.name)
     if flags["dry_run"]:
-        plan = plan_of(spec, app.context.holding(spec.name).find(spec.name))
+        plan = checked_plan(app.context, spec)
         if output == "json":
             print_json({"changes": plan.changes, "plan": plan.lines()})
         else:
@@ -157,6 +157,8 @@ def _given(app: App, flags: dict[str, Any]) -> dict[str, Any]:
         raise UsageError(
             "--name is empty", hint="Is a variable of your shell not set? Leave it out for a lab called lab."
         )
+    if flags["name"] and app.lab_name not in (None, flags["name"]) and not app.lab_is_ambient:
+        raise UsageError(f"-l {app.lab_name} and --name {flags['name']}: which of them is meant?")
     if name := flags["name"] or app.lab_name:
         given["name"] = name
     given |= _counts(flags["nodes"], flags["managers"], flags["workers"])

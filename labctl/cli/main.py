@@ -162,7 +162,8 @@ def _tell_system(problem: OSError) -> int:
 
 def _tell_usage(error: click.ClickException) -> int:
     """Tell of a word that a command does not know, in labctl's form instead of click's three lines."""
-    click.echo(f"labctl: {error.format_message()}", err=True)
+    said = " ".join(error.format_message().split())  # click lists the words that an argument may be in a line each
+    click.echo(f"labctl: {said}", err=True)
     context = getattr(error, "ctx", None)
     if context is not None:
         click.echo(f"  -> `{context.command_path} --help` shows what it takes.", err=True)

@@ -74,7 +74,8 @@ def _hint(where: str, reason: str) -> str:
         return keys_hint()
     if not where.startswith(OF_NODE):
         return ENGINE_HINT
-    return f"`labctl status` looks at the lab; `labctl restart {where.removeprefix(OF_NODE)}` starts the node anew."
+    again = f"`labctl restart {where.removeprefix(OF_NODE)}` starts the node anew"
+    return f"{again}; `labctl export logs` keeps what its engine said."
 
 
 def _short(problem: BaseException) -> str:

@@ -7,6 +7,7 @@ from labctl.lab.context import Context, open_context
 from labctl.lab.lab import Lab, find_lab, forget, lab_names
 
 if TYPE_CHECKING:
+    from labctl.lab.checking import checked_plan
     from labctl.lab.plan import Plan, plan_of
     from labctl.lab.status import LabStatus, NodeStatus, status_of
     from labctl.lab.up import UpOptions, bring_up
@@ -19,6 +20,7 @@ __all__ = [
     "Plan",
     "UpOptions",
     "bring_up",
+    "checked_plan",
     "find_lab",
     "forget",
     "lab_names",
@@ -28,6 +30,7 @@ __all__ = [
 ]
 
 LATE = {
+    "checked_plan": "checking",
     "Plan": "plan",
     "plan_of": "plan",
     "LabStatus": "status",

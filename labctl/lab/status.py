@@ -13,7 +13,7 @@ from labctl.errors import LabctlError, NotFoundError
 from labctl.lab.context import Context
 from labctl.lab.standing import gone_nodes, has_lost_network
 from labctl.mesh.status import STATUS_FILE, MeshStatus, Mode
-from labctl.node import Node
+from labctl.node import ENVIRONMENT_FILE, Node
 from labctl.spec import labels
 from labctl.swarm import cluster
 from labctl.swarm.state import SwarmNode, SwarmView
@@ -180,13 +180,21 @@ def _mesh_of(running: list[Node]) -> str:
     try:
         said = MeshStatus.from_json(running[0].get(STATUS_FILE).decode())
     except NotFoundError:
-        return "the kernel's own (ip_vs)"
+        return "not there yet" if _awaits_agent(running[0]) else "the kernel's own (ip_vs)"
     except (LabctlError, ValueError) as problem:
         return f"unknown: {problem}"
     if said.mode == Mode.IPVS:
         return "the kernel's own (ip_vs)"
     trouble = f"; {said.error}" if said.error else ""
     return f"labctl's own, in the place of ip_vs, which this kernel lacks{trouble}"
+
+
+def _awaits_agent(node: Node) -> bool:
+    """Whether the node was told to run the mesh agent, which has said nothing so far."""
+    try:
+        return "MESH=on" in node.get(ENVIRONMENT_FILE).decode().split()
+    except LabctlError:
+        return False
 
 
 def _registry_trouble(extras: list[Json]) -> list[str]:

@@ -14,13 +14,13 @@ from labctl.backend import Backend, LabRecord, NodePlan
 from labctl.backend.daemon import HUB, HUB_OUTSIDE, engine_config
 from labctl.concurrent import each, gather
 from labctl.engine import contexts
-from labctl.errors import LabctlError, NotFoundError, UsageError
+from labctl.errors import LabctlError, NotFoundError
 from labctl.events import Noted, Steps, Warned
+from labctl.lab.checking import looked_over
 from labctl.lab.context import LAB_MTU, Context
 from labctl.lab.form import BOOT_LIMIT, Forming, settled
 from labctl.lab.members import label_nodes, leave_if_joined, members_of, remove_ghosts
-from labctl.lab.plan import Plan, plan_of
-from labctl.lab.standing import refuse_too_many_cpus, refuse_unsound
+from labctl.lab.plan import Plan
 from labctl.lab.verify import PROBE_IMAGE, verify
 from labctl.mesh.ipvs import ipvs_available
 from labctl.node import Node
@@ -84,15 +84,8 @@ class _Up:
         """Do the steps."""
         steps = self.steps
         with steps.step("Checking this machine"):
-            record = self._standing()
-            plan = plan_of(self.spec, record)
-            if record is not None:
-                refuse_unsound(record, plan.whole)
+            record, plan = looked_over(self.context, self.spec)
             self._warn(plan, record.spec if record else None)
-            if self.spec.subnet and (record is None or record.subnet is None):
-                host.refuse_overlap(self.spec.subnet, self.engine)
-            if plan.create:
-                self._preflight(plan)
         with steps.step("Images"):
             backend = self.context.maker(self.spec, steps.note)
             if self.spec.registry:
@@ -111,17 +104,6 @@ class _Up:
                 self._verify(record)
         return record
 
-    def _preflight(self, plan: Plan) -> None:
-        nodes = self.spec.all_nodes()
-        if self.spec.backend == "vagrant":
-            starts = {node.name for node in plan.start}
-            coming = [*plan.create, *(node for node in nodes if node.name in starts)]
-            host.preflight_virtual([node.machine_memory_mib for node in coming], new=len(plan.create))
-            return
-        refuse_too_many_cpus(plan.create, self.engine)
-        managers = sum(node.role == "manager" for node in nodes)
-        host.preflight(len(nodes), engine=self.engine, managers=managers, running=len(plan.keep))
-
     def _images(self, plan: Plan) -> None:
         try:
             if self.spec.images:
@@ -138,17 +120,6 @@ class _Up:
         given = [self._engine_config(backend, node) for node in plan.create if self.spec.engine or node.engine]
         distinct = [config for number, config in enumerate(given) if config not in given[:number]]
         each(distinct, lambda config: backend.check_engine_config(self.spec.name, config))
-
-    def _standing(self) -> LabRecord | None:
-        """The lab as it stands. Raises UsageError when it is made of something else than the spec wants."""
-        holding = self.context.holding(self.spec.name)
-        record = holding.find(self.spec.name)
-        if record is not None and holding.name != self.spec.backend:
-            raise UsageError(
-                f"lab {self.spec.name} stands already, with the backend {holding.name}, not {self.spec.backend}",
-                hint=f"`labctl down -l {self.spec.name}` removes it; another --name makes one beside it.",
-            )
-        return record
 
     def _warn(self, plan: Plan, before: LabSpec | None) -> None:
         managers = sum(node.role == "manager" and self.spec.joins(node.name) for node in self.spec.all_nodes())

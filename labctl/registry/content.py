@@ -7,10 +7,11 @@ import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from labctl.concurrent import each
 from labctl.engine import Engine
-from labctl.errors import EngineRefused, LabError, NotFoundError
+from labctl.errors import EngineRefused, LabError, NotFoundError, UsageError
 from labctl.images.distribution import RegistryApi
 from labctl.images.names import Reference, parse
 from labctl.images.progress import Note, heard, no_note
@@ -120,7 +121,7 @@ def pull(nodes: Sequence[Node], name: str, note: Note = no_note) -> None:
 def load(engine: Engine, nodes: Sequence[Node], name: str, note: Note = no_note) -> None:
     """Copy an image of this host's engine straight to nodes, without a registry, all at once.
 
-    Raises NotFoundError when this host has none of the name.
+    Raises NotFoundError when this host has none of the name, UsageError for a file's.
     """
     _require(engine, name)
 
@@ -134,6 +135,9 @@ def load(engine: Engine, nodes: Sequence[Node], name: str, note: Note = no_note)
 
 def _require(engine: Engine, name: str) -> None:
     """Refuse a name that this host's engine does not have, offering the nearest of the user's own images."""
+    if engine.image(name) is None and Path(name).is_file():
+        told = f"`docker load -i {name}` brings the images of an archive here; `labctl bundle load {name}` a bundle's."
+        raise UsageError(f"{name} is a file, and no image's name", hint=told)
     if engine.image(name) is None:
         tags = [tag for image in engine.images() for tag in image.get("RepoTags") or []]
         known = [tag for tag in tags if "<none>" not in tag and not tag.startswith("labctl-")]

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from itertools import chain
 
 from labctl.swarm.state import Service, Task
+from labctl.waiting import stretched
 from labctl.words import counted
 
-__all__ = ["Progress", "judge", "runs_present_spec", "shortened"]
+__all__ = ["UNMET", "Progress", "judge", "runs_present_spec", "shortened"]
 
 # Seconds that a task must have run before it counts; longer where one of its slot has ended before it,
 # or a container that dies every two seconds would look alive half of the time.
@@ -26,6 +27,10 @@ SETTLED_AFTER_FAILURE = 5.0
 START_FAILURES = 3
 MISSING_IMAGE = "No such image"
 MISSING_IMAGE_FAILURES = 2
+# What the scheduler says of a placement that no node meets: only a person can change that. Seconds, since a node that
+# would meet it may be on its way up.
+UNMET = "scheduling constraints not satisfied"
+UNMET_FOR = 15.0
 # Parts of a task's spec that may differ from the service's while the task stays: the scheduler keeps tasks whose node
 # meets a new placement, and the runtime is only written out in one of the two.
 NOT_COMPARED = ("Placement", "Runtime")
@@ -104,7 +109,8 @@ def judge(
     wanted = len(slots) if service.is_global else service.replicas
     # After a rollback the present spec is the old one: what failed is of the one that was left.
     failures = _start_failures([tasks] if service.update_state.startswith("rollback") else present.values())
-    hopeless = _update_failure(service, old_update, failures) or _told_often(failures) or _lost(slots)
+    unmet = _unmet(chain.from_iterable(present.values()), age)
+    hopeless = _update_failure(service, old_update, failures) or _told_often(failures) or _lost(slots) or unmet
     reason = hopeless or _reason(slots, wanted, service) or _update_reason(service, tasks)
     done = not reason and good == wanted and (wanted > 0 or not service.is_global)
     if not done and not reason:
@@ -155,6 +161,14 @@ def _ended(service: Service, newest: Task, tasks: Sequence[Task]) -> _Slot | Non
 def _lost(slots: Sequence[_Slot]) -> str:
     lost = [slot for slot in slots if slot.state == "lost"]
     return f"{len(lost)} failed and will not be started again: {lost[0].reason}" if lost else ""
+
+
+def _unmet(tasks: Iterable[Task], age: Callable[[Task], float]) -> str:
+    """The scheduler's word on tasks that have waited for a node to meet their placement, and waited long enough."""
+    waiting = [task for task in tasks if not task.is_over and task.state == "pending" and UNMET in task.reason]
+    if not waiting or min(age(task) for task in waiting) < stretched(UNMET_FOR):
+        return ""
+    return f"{len(waiting)} pending: {shortened(waiting[0].reason)}"
 
 
 def _update_failure(service: Service, old_update: str, failures: Counter[str]) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from labctl.errors import EngineRefused, EngineUnreachable, NotYetError, WaitTimeout
 from labctl.events import Emit, TaskConverged, quiet
-from labctl.swarm.progress import Progress, judge
+from labctl.swarm.progress import UNMET, Progress, judge
 from labctl.swarm.state import SwarmView, Task
 from labctl.waiting import Clock, Pending, SystemClock, wait_until
 
@@ -80,7 +80,7 @@ class _Watch:
     clock: Clock
     unfinished: list[Progress] = field(default_factory=list)
     _told: dict[str, TaskConverged] = field(default_factory=dict)
-    _seen_running: dict[str, float] = field(default_factory=dict)
+    _first_seen: dict[str, float] = field(default_factory=dict)
 
     def look(self) -> list[Progress]:
         try:
@@ -128,17 +128,24 @@ class _Watch:
         ]
 
     def _age(self, task: Task) -> float:
-        """How long the task has been in its state: by its node's clock, or by ours since it was first seen so."""
-        seen = self._seen_running.setdefault(f"{task.id} {task.state}", self.clock.now())
-        return max(self.clock.now() - seen, time.time() - task.since)
+        """How long the task has been in its state: by its node's clock, or by ours since it was first seen so.
+
+        One that no node has is counted from when this wait saw it: what came before may just have been mended.
+        """
+        seen = self.clock.now() - self._first_seen.setdefault(f"{task.id} {task.state}", self.clock.now())
+        return max(seen, time.time() - task.since) if task.node_id else seen
 
 
 def _note(found: list[Progress]) -> str:
-    """One line for a progress display: what is missing; errors were told as events."""
+    """One line for a progress display: what is missing, and a reason; those of all were told as events."""
     missing = [f"{one.service} {one.running}/{one.wanted}" for one in found if not one.done]
-    delays = [one.reason for one in found if not one.done and not one.trouble and one.reason]
-    return ", ".join(missing) + (f" ({delays[0]})" if delays else "")
+    reasons = [one.reason for one in found if not one.done and one.reason]
+    return ", ".join(missing) + (f" ({reasons[0]})" if reasons else "")
 
 
 def _hint(unfinished: list[Progress]) -> str | None:
-    return f"`labctl docker -- service ps --no-trunc {unfinished[0].service}` tells more." if unfinished else None
+    if not unfinished:
+        return None
+    if all(UNMET in one.reason for one in unfinished):
+        return "No node is what its placement asks for: mend that, or `docker node update --label-add KEY=VALUE NODE`."
+    return f"`labctl docker -- service ps --no-trunc {unfinished[0].service}` tells more."

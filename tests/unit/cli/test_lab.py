@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from labctl import host
 from labctl.backend.vagrant.labfile import VmLab, folder_of
 from labctl.cli.common import App
 from labctl.cli.lab import option_pair, spec_from
 from labctl.engine.fake import FakeEngine
-from labctl.errors import SpecError, UsageError
+from labctl.errors import HostError, SpecError, UsageError
 from labctl.lab import Context
 from labctl.spec import LabSpec, labels
 
@@ -84,7 +85,7 @@ def test_each_flag_becomes_its_key() -> None:
 
 def test_the_lab_that_is_meant_is_the_one_that_is_made() -> None:
     assert spec(lab_name="workshop").name == "workshop"
-    assert spec(lab_name="workshop", name="other").name == "other"
+    assert spec(name="other").name == "other"
 
 
 @pytest.mark.parametrize("name", ["lab.yaml", "lab.yml"])
@@ -228,7 +229,43 @@ def test_a_lab_yaml_that_is_none_is_refused_before_anything_is_asked(
     assert len([line for line in outcome.err.splitlines() if not line.startswith("  -> ")]) == 1
 
 
-def test_a_plan_can_be_seen_before_anything_is_done(labctl: Labctl, empty_engine: None) -> None:
+@pytest.fixture
+def able_host(empty_engine: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine with nothing on it, on a machine that carries every lab."""
+    monkeypatch.setattr(host, "preflight", lambda *_, **__: None)
+
+
+def test_a_plan_says_what_up_itself_would_refuse(
+    labctl: Labctl, empty_engine: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lacking(*_args: object, **_more: object) -> None:
+        raise HostError("memory: too little", hint="Fewer nodes fit.")
+
+    monkeypatch.setattr(host, "preflight", lacking)
+
+    outcome = labctl("up", "--nodes", "2", "--dry-run")
+
+    assert (outcome.code, outcome.out) == (3, "")
+    assert outcome.err == "labctl: memory: too little\n  -> Fewer nodes fit.\n"
+
+
+def test_two_names_for_one_lab_are_a_question(labctl: Labctl, able_host: None) -> None:
+    outcome = labctl("-l", "one", "up", "--name", "other", "--dry-run")
+
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "-l one and --name other" in outcome.err
+    assert labctl("-l", "one", "up", "--name", "one", "--dry-run").code == 0
+
+
+def test_the_lab_of_the_environment_gives_way_to_a_name(
+    labctl: Labctl, able_host: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LABCTL_LAB", "ambient")
+
+    assert labctl("up", "--name", "other", "--dry-run").out.startswith("create  lab other ")
+
+
+def test_a_plan_can_be_seen_before_anything_is_done(labctl: Labctl, able_host: None) -> None:
     outcome = labctl("up", "--nodes", "2", "--dry-run")
 
     assert outcome.code == 0
@@ -239,15 +276,13 @@ def test_a_plan_can_be_seen_before_anything_is_done(labctl: Labctl, empty_engine
     ]
 
 
-def test_a_plan_is_json_where_asked_for(labctl: Labctl, empty_engine: None) -> None:
+def test_a_plan_is_json_where_asked_for(labctl: Labctl, able_host: None) -> None:
     plan = json.loads(labctl("up", "--nodes", "1", "--dry-run", "-o", "json").out)
 
     assert plan == {"changes": True, "plan": ["create  lab lab (dind)", "create  manager1 (manager)"]}
 
 
-def test_a_flag_may_come_from_the_environment(
-    labctl: Labctl, empty_engine: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_flag_may_come_from_the_environment(labctl: Labctl, able_host: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LABCTL_UP_NODES", "2")
     monkeypatch.setenv("LABCTL_UP_DRY_RUN", "1")
 
@@ -264,7 +299,7 @@ def test_a_flag_from_the_environment_is_held_to_the_same_rules(labctl: Labctl, m
 
 
 def test_what_was_typed_wins_over_the_environment(
-    labctl: Labctl, empty_engine: None, monkeypatch: pytest.MonkeyPatch
+    labctl: Labctl, able_host: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LABCTL_UP_NODES", "7")
 

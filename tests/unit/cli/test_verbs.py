@@ -52,6 +52,7 @@ def test_a_driver_that_labctl_does_not_know_is_refused_in_one_line(labctl: Labct
         (("snapshot", "rm"), "Missing argument"),
         (("scp", "one"), "Missing argument"),
         (("completion", "tcsh"), "is not one of"),
+        (("completion",), "Choose from: bash, zsh, fish\n"),
         (("map", "--interval", "0"), "is not in the range"),
         (("logs", "--tail", "-1"), "is not in the range"),
     ],

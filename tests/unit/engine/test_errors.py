@@ -111,7 +111,8 @@ def test_the_doctor_is_not_sent_to_a_nodes_engine() -> None:
     with pytest.raises(EngineUnreachable) as caught, translated("the engine of w1"):
         raise ConnectionRefusedError(111, "Connection refused")
 
-    assert caught.value.hint == "`labctl status` looks at the lab; `labctl restart w1` starts the node anew."
+    again = "`labctl restart w1` starts the node anew"
+    assert caught.value.hint == f"{again}; `labctl export logs` keeps what its engine said."
 
 
 def tls_error(kind: type[ssl.SSLError], reason: str = "", *, verify: tuple[int, str] = (0, "")) -> ssl.SSLError:

@@ -190,6 +190,15 @@ def test_the_mesh_is_the_kernels_where_no_agent_left_word(manager: FakeNode) -> 
     assert look(manager).mesh == "the kernel's own (ip_vs)"
 
 
+@pytest.mark.parametrize(("switch", "told"), [("on", "not there yet"), ("off", "the kernel's own (ip_vs)")])
+def test_an_agent_that_has_still_to_start_is_not_taken_for_the_kernel(
+    manager: FakeNode, switch: str, told: str
+) -> None:
+    manager.put(f"UPLINK_MTU=1400\nMESH={switch}\n".encode(), "/etc/labctl/environment")
+
+    assert look(manager).mesh == told
+
+
 @pytest.mark.parametrize(("error", "told"), [(None, "lacks"), ("nft failed", "lacks; nft failed")])
 def test_a_mesh_that_is_made_up_for_is_told(manager: FakeNode, error: str | None, told: str) -> None:
     manager.put(json.dumps({"mode": "nat", "error": error}).encode(), "/run/labctl/mesh.json")

@@ -71,6 +71,23 @@ def test_a_pending_task_is_told_with_the_schedulers_reason() -> None:
     assert not found.hopeless
 
 
+UNMET = "no suitable node (scheduling constraints not satisfied on 4 nodes)"
+
+
+@pytest.mark.parametrize(("age", "hopeless"), [(3.0, False), (20.0, True)])
+def test_a_placement_that_no_node_meets_is_waited_for_a_while(age: float, hopeless: bool) -> None:
+    found = judged(service(), task(1), task(2, "pending", node="", error=UNMET), age=age)
+
+    assert found.hopeless is hopeless
+    assert found.reason == f"1 pending: {UNMET}"
+
+
+def test_a_slower_lab_is_given_longer_to_meet_a_placement(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LABCTL_PATIENCE", "3")
+
+    assert not judged(service(), task(1, "pending", node="", error=UNMET), age=20.0).hopeless
+
+
 def test_tasks_on_their_way_are_told_with_their_nodes() -> None:
     found = judged(service(), task(1, "preparing", node="n2"), task(2, "preparing", node="n1"))
 

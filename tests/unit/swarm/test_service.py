@@ -64,6 +64,22 @@ def test_what_is_missing_is_noted_in_words() -> None:
     assert notes == ["web 1/2 (1 starting on worker1)", ""]
 
 
+def test_a_placement_that_no_node_meets_ends_early_and_is_noted_meanwhile() -> None:
+    """However long ago the scheduler said so first: somebody may just have labelled a node."""
+    why = "no suitable node (scheduling constraints not satisfied on 2 nodes)"
+    pending = [raw("t1", "pending", slot=1, error=why) | {"NodeID": ""}, raw("t2", "running", slot=2)]
+    notes: list[str] = []
+    clock = FakeClock()
+
+    with pytest.raises(NotYetError) as caught:
+        converge(view(pending), ["web"], limit=90, noted=notes.append, clock=clock)
+
+    assert caught.value.message == f"web: 1 of 2 tasks run; 1 pending: {why}"
+    assert "--label-add" in str(caught.value.hint)
+    assert set(notes) == {f"web 1/2 (1 pending: {why})"}
+    assert 15 <= clock.now() < 17
+
+
 def test_at_the_limit_the_schedulers_reason_is_told() -> None:
     pending = [
         raw("t1", "pending", slot=1, error="no suitable node (insufficient memory)"),
