@@ -203,20 +203,24 @@ def load(app: App, name: str, nodes: str) -> None:
 @output_option
 @lab_command
 def prune(app: App, everything: bool, yes: bool, output: str) -> None:
-    """Remove what older versions left: images, and what the mirror holds of them. What is in use stays.
+    """Remove what older versions left: images, boxes, and what the mirror holds. What is in use stays.
 
     \b
     labctl image prune
     labctl image prune --all --yes
     """
     from labctl.events import Steps
+    from labctl.images.prune import Pruned
     from labctl.images.prune import prune as prune_images
+    from labctl.lab.boxes import prune_boxes
 
     if everything:
         confirm("Remove all that labctl built? It takes minutes to build again.", yes=yes)
     steps = Steps(app.emit, total=1)
     with steps.step("Pruning"):
         pruned = prune_images(app.context.engine, steps.note, everything=everything)
+        boxes = prune_boxes(steps.note, everything=everything)
+        pruned = Pruned((*pruned.removed, *boxes.removed), (*pruned.in_use, *boxes.in_use))
         steps.note(f"{len(pruned.removed)} removed, {len(pruned.in_use)} in use")
     if output == "json":
         print_json({"removed": pruned.removed, "in_use": pruned.in_use})

@@ -14,7 +14,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from labctl.images.lock import held
 from labctl.images.progress import Note, no_note
 from labctl.spec.choices import PROVIDERS
 
-__all__ = ["CMD_LINE", "Box", "box_digest", "boxes_dir", "ensure_box", "find_box"]
+__all__ = ["CMD_LINE", "Box", "box_digest", "boxes_dir", "ensure_box", "find_box", "remove_boxes"]
 
 # The last console is the one that systemd writes to. No AppArmor (a security module that is not listed): loading its
 # profiles takes an emulated processor seconds, and nodes that are containers have none either.
@@ -116,6 +116,16 @@ def ensure_box(engine: Engine, provider: str, emit: Emit = quiet, note: Note = n
             "playbooks/ changed while the box was made of it", hint="`labctl image build --vm` makes it anew."
         )
     return made
+
+
+def remove_boxes(kept: Collection[str], note: Note = no_note) -> list[str]:
+    """Remove what is cached of all boxes but those with these digests; returns their digests. Raises HostError."""
+    with held("box", note):
+        found = sorted(path for path in boxes_dir().glob("*") if path.is_dir() and not path.name.startswith("."))
+        removed = [path for path in found if path.name not in kept]
+        for path in removed:
+            shutil.rmtree(path, ignore_errors=True)
+    return [path.name for path in removed]
 
 
 def _make_disk(engine: Engine, folder: Path, note: Note) -> None:

@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from labctl.backend.vagrant.labfile import VmLab
 from labctl.engine import host_endpoint
 from labctl.lab import Lab, find_lab, open_context
+from labctl.lab.boxes import prune_boxes
 from labctl.node import Node
 from labctl.state import machines_path
 from labctl.transport import Transport
@@ -254,6 +256,21 @@ def test_another_provider_or_backend_is_refused(lab: Lab) -> None:
     box = run("up", "--name", lab.name, "--provider", "virtualbox")
     assert box.returncode != 0
     assert "virtualbox" in box.stderr
+
+
+def test_old_boxes_go_and_what_the_machines_are_copies_of_stays(lab: Lab) -> None:
+    old = "labctl-000000000000_vagrant_box_image_0_1_box.img"
+    virsh("vol-create-as", "default", old, "1M")
+    record = VmLab.load(lab.name)
+    assert record is not None and record.box is not None
+
+    pruned = prune_boxes(everything=True)
+
+    there = virsh("vol-list", "default")
+    assert old in pruned.removed
+    assert old not in there
+    assert f"{record.box.name}_vagrant_box_image" in there
+    assert json.loads(run("status", "-l", lab.name, "-o", "json").stdout)["good"]
 
 
 def test_the_hosts_engine_is_this_machines() -> None:

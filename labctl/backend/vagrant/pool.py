@@ -13,7 +13,7 @@ from pathlib import Path
 
 from labctl.errors import HostError
 
-__all__ = ["in_pool"]
+__all__ = ["POOL", "in_pool", "virsh", "virsh_or_nothing", "volume_of"]
 
 URI = "qemu:///system"
 POOL = "default"
@@ -23,40 +23,46 @@ LIMIT = 60.0  # seconds; the largest is an initrd of some ten MiB
 
 def in_pool(file: Path) -> str:
     """Return the path of the file's copy in libvirt's default pool, made where it is missing. Raises HostError."""
+    name = volume_of(file)
+    if not virsh_or_nothing(["vol-path", name, "--pool", POOL]):
+        if not virsh_or_nothing(["pool-info", POOL]):
+            virsh(["pool-define-as", POOL, "dir", "--target", POOL_FOLDER])
+            virsh(["pool-build", POOL])
+            virsh(["pool-autostart", POOL])
+        if "running" not in virsh_or_nothing(["pool-info", POOL]):
+            virsh(["pool-start", POOL])
+        if not virsh_or_nothing(["vol-path", name, "--pool", POOL]):
+            _upload(name, file)
+    return virsh(["vol-path", name, "--pool", POOL]).strip()
+
+
+def volume_of(file: Path) -> str:
+    """Return the name of the file's copy, whether it is there or not."""
     with file.open("rb") as content:
         digest = hashlib.file_digest(content, "sha256").hexdigest()[:12]
-    name = f"labctl-{file.name}-{digest}"
-    if not _says(["vol-path", name, "--pool", POOL]):
-        if not _says(["pool-info", POOL]):
-            _virsh(["pool-define-as", POOL, "dir", "--target", POOL_FOLDER])
-            _virsh(["pool-build", POOL])
-            _virsh(["pool-autostart", POOL])
-        if "running" not in _says(["pool-info", POOL]):
-            _virsh(["pool-start", POOL])
-        if not _says(["vol-path", name, "--pool", POOL]):
-            _upload(name, file)
-    return _virsh(["vol-path", name, "--pool", POOL]).strip()
+    return f"labctl-{file.name}-{digest}"
 
 
 def _upload(name: str, file: Path) -> None:
     """Two labs at once may both come here: the second finds the name taken, and the content is the same."""
-    _says(["vol-create-as", POOL, name, str(file.stat().st_size), "--format", "raw"])
+    virsh_or_nothing(["vol-create-as", POOL, name, str(file.stat().st_size), "--format", "raw"])
     try:
-        _virsh(["vol-upload", "--pool", POOL, name, str(file)])
+        virsh(["vol-upload", "--pool", POOL, name, str(file)])
     except HostError:
-        _says(["vol-delete", name, "--pool", POOL])
+        virsh_or_nothing(["vol-delete", name, "--pool", POOL])
         raise
 
 
-def _says(words: Sequence[str]) -> str:
-    """What virsh prints; empty when it says no."""
+def virsh_or_nothing(words: Sequence[str]) -> str:
+    """Return what virsh prints; empty when it says no."""
     try:
-        return _virsh(words)
+        return virsh(words)
     except HostError:
         return ""
 
 
-def _virsh(words: Sequence[str]) -> str:
+def virsh(words: Sequence[str]) -> str:
+    """Return what virsh prints of libvirt's machines or storage. Raises HostError with what it complained of."""
     try:
         done = subprocess.run(
             ["virsh", "-q", "-c", URI, *words], capture_output=True, text=True, timeout=LIMIT, check=False

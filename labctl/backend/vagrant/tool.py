@@ -13,7 +13,7 @@ from typing import IO, Any
 
 from labctl.errors import HostError, LabError
 
-__all__ = ["Tool", "insecure_key", "pattern_of", "vagrant_home"]
+__all__ = ["Tool", "insecure_key", "pattern_of", "remove_box", "vagrant_home"]
 
 # ==> worker1: Booting VM...      and the continuation lines     worker1: SSH auth method: private key
 SAYS = re.compile(r"^(?:==>|   ) (?P<machine>[^:\s]+): (?P<text>.*)$")
@@ -141,6 +141,12 @@ def pattern_of(machines: Sequence[str]) -> str:
     if len(machines) == 1:
         return machines[0]
     return f"/^({'|'.join(re.escape(name) for name in machines)})$/"
+
+
+def remove_box(name: str, provider: str) -> None:
+    """Let Vagrant forget a box; whether a machine is a copy of it is not asked. Raises LabError, HostError."""
+    with Tool(Path.cwd(), provider)._driven() as (vagrant, _):
+        vagrant.box_remove(name, provider)
 
 
 def vagrant_home() -> Path:

@@ -1,0 +1,65 @@
+"""What boxes of older versions left where Vagrant and libvirt keep their copies. What a machine uses stays."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
+
+from labctl.backend.vagrant.pool import POOL, virsh, virsh_or_nothing, volume_of
+from labctl.backend.vagrant.tool import remove_box, vagrant_home
+
+__all__ = ["prune_copies"]
+
+OURS = "labctl-"  # all boxes and volumes of labctl's begin so, and nothing else that we make
+KERNELS = ("labctl-vmlinuz-", "labctl-initrd.img-")  # what `in_pool` made; a lab called labctl has disks, too
+IMAGE = "_vagrant_box_image_"  # what vagrant-libvirt puts behind a box's name
+
+
+def prune_copies(boxes: Collection[str], files: Iterable[Path]) -> tuple[list[str], list[str]]:
+    """Remove labctl's boxes from Vagrant, and their disks and kernels from libvirt's pool, but for these.
+
+    `boxes` are the names that stay, `files` the kernels and initial disks that do. Returns what was removed, and what
+    stays since a machine is a copy of it or starts with it. Raises HostError and LabError when a tool fails.
+    """
+    removed: list[str] = []
+    in_use: list[str] = []
+    kept_files = {volume_of(file) for file in files if file.exists()}
+    for volume in _volumes():
+        box = volume.partition(IMAGE)[0]
+        if (box in boxes) if IMAGE in volume else (volume in kept_files):
+            continue
+        if _is_used(volume):
+            in_use.append(volume)
+            continue
+        virsh(["vol-delete", volume, "--pool", POOL])
+        removed.append(volume)
+    used_boxes = {volume.partition(IMAGE)[0] for volume in in_use}
+    for folder in sorted((vagrant_home() / "boxes").glob(f"{OURS}*")):
+        if folder.name in used_boxes:
+            in_use.append(folder.name)
+        elif folder.name not in boxes:
+            for provider in sorted({found.name for found in folder.glob("*/*") if found.is_dir()}):
+                remove_box(folder.name, provider)
+            removed.append(folder.name)
+    return removed, in_use
+
+
+def _volumes() -> Sequence[str]:
+    """labctl's volumes in libvirt's pool; none where there is no libvirt."""
+    if shutil.which("virsh") is None:
+        return []
+    names = _all_volumes()
+    return [name for name in names if name.startswith(OURS) and (IMAGE in name or name.startswith(KERNELS))]
+
+
+def _all_volumes() -> list[str]:
+    return [line.split()[0] for line in virsh_or_nothing(["vol-list", POOL]).splitlines() if line.strip()]
+
+
+def _is_used(volume: str) -> bool:
+    """Whether a machine starts with the volume, or has a disk that is a copy of it. Others than labctl's count too."""
+    path = virsh(["vol-path", volume, "--pool", POOL]).strip()
+    told = [virsh(["dumpxml", domain]) for domain in virsh(["list", "--all", "--name"]).split()]
+    told += [virsh(["vol-dumpxml", other, "--pool", POOL]) for other in _all_volumes() if other != volume]
+    return any(path in xml for xml in told)
