@@ -205,6 +205,7 @@ class VagrantBackend:
         if node.state == "paused":
             return self.resume(node)
         lab = self._known(node.lab)
+        snapshots.refuse_half_restored(lab)
         machine = lab.machine(node.name)
         if machine is None:
             raise NodeDown(node.name, "gone")
@@ -234,6 +235,7 @@ class VagrantBackend:
     def resume(self, node: Node) -> Node:
         """Let a node's machine go on, and set its clock, which stood still too."""
         lab = self._known(node.lab)
+        snapshots.refuse_half_restored(lab)
         machine = lab.machine(node.name)
         if machine is None:
             raise NodeDown(node.name, "gone")

@@ -67,6 +67,7 @@ class VmLab:
     driver: Mapping[str, Any] = field(default_factory=dict)  # the libvirt section: driver, cpu_mode, cpu_model, ...
     nodes: tuple[Machine, ...] = ()
     snapshots: tuple[Snapshot, ...] = ()  # those that are whole
+    restoring: str = ""  # the snapshot that some machines may have been put back to, and others not
     pinned: bool = False  # whether the provider ignores addresses, and labctl pins them inside the machines
     switch: str | None = None  # Hyper-V's
 
@@ -143,6 +144,7 @@ class VmLab:
             "hyperv": {"switch": self.switch},
             "nodes": [asdict(node) for node in self.nodes],
             "snapshots": [asdict(snapshot) for snapshot in self.snapshots],
+            "restoring": self.restoring,
         }
 
     @property
@@ -178,6 +180,7 @@ class VmLab:
                 snapshots=tuple(
                     Snapshot(one["name"], one["taken"], tuple(one["nodes"])) for one in said.get("snapshots", ())
                 ),
+                restoring=said.get("restoring", ""),
             )
         except FileNotFoundError:
             return None

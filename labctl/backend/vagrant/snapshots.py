@@ -14,7 +14,7 @@ from labctl.backend.vagrant.tool import Tool
 from labctl.concurrent import gather
 from labctl.errors import LabctlError, LabError
 
-__all__ = ["check", "delete", "restore", "save"]
+__all__ = ["check", "delete", "refuse_half_restored", "restore", "save"]
 
 
 def save(lab: VmLab, tool: Tool, name: str) -> None:
@@ -44,17 +44,31 @@ def check(lab: VmLab, tool: Tool, name: str) -> None:
 def restore(lab: VmLab, tool: Tool, name: str) -> None:
     """Put every machine back. Raises LabError with what Vagrant said.
 
-    Ctrl-C does not leave some of them back and others not: managers of two different times are no swarm.
+    Ctrl-C does not leave some of them back and others not: managers of two different times are no swarm. Where Vagrant
+    fails on the way, or this process is killed, the lab remembers it, and `refuse_half_restored` stops those who would
+    let its machines go on.
     """
     machines = _machines_of(lab, name)
+    replace(lab, restoring=name).save()
     try:
         _to_its_end(lambda: tool.restore_snapshot(machines, name))
     except KeyboardInterrupt:
         tool.restore_snapshot(machines, name)
+        replace(lab, restoring="").save()
         raise
     except LabError as problem:
-        mend = f"Some machines may be put back and others not, and all are suspended: `labctl snapshot restore {name}`."
+        mend = f"Some machines may be put back and others not: `labctl snapshot restore {name}` does it again."
         raise LabError(problem.message, hint=mend) from problem
+    replace(lab, restoring="").save()
+
+
+def refuse_half_restored(lab: VmLab) -> None:
+    """Raise LabError for a lab some of whose machines are put back to a snapshot, and others may not be."""
+    if lab.restoring:
+        raise LabError(
+            f"lab {lab.lab} is put back to snapshot {lab.restoring} in part, and would be no swarm",
+            hint=f"`labctl snapshot restore {lab.restoring}` finishes it; another one that is whole would do, too.",
+        )
 
 
 def delete(lab: VmLab, tool: Tool, name: str) -> None:

@@ -27,6 +27,8 @@ from labctl.state import lab_dir, labs_of_machines
 from labctl.transport import FakeTransport, Result
 from labctl.waiting import stretched
 
+from ..nodes import fake_node
+
 SUBNET = "192.168.57.0/24"
 
 
@@ -252,6 +254,29 @@ def test_a_lab_that_is_put_back_in_part_is_told_as_that(
     with pytest.raises(LabError, match=r"vagrant snapshot failed: No space\.") as caught:
         snapshots.restore(replace(lab, snapshots=(FRESH,)), Tool(tmp_path, "libvirt"), "fresh")
     assert "`labctl snapshot restore fresh`" in (caught.value.hint or "")
+
+
+def test_none_of_a_lab_that_is_put_back_in_part_goes_on_before_all_of_it_is(
+    lab: VmLab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vagrant_that(tmp_path, monkeypatch, "exit 1")
+    backend, tool = VagrantBackend(), Tool(tmp_path, "libvirt")
+    replace(lab, snapshots=(FRESH,)).save()
+    with pytest.raises(LabError):
+        backend.restore_snapshot("demo", "fresh")
+
+    node = replace(fake_node("worker1", state="paused"), lab="demo")
+    for verb in (backend.start, backend.resume, backend.stop):
+        with pytest.raises(LabError, match="lab demo is put back to snapshot fresh in part"):
+            verb(node)
+
+    (tmp_path / "bin" / "vagrant").write_text("#!/bin/sh\nexit 0\n")
+    known = VmLab.load("demo")
+    assert known is not None
+    snapshots.restore(known, tool, "fresh")
+    again = VmLab.load("demo")
+    assert again is not None
+    snapshots.refuse_half_restored(again)
 
 
 def test_ctrl_c_does_not_leave_some_machines_put_back_and_others_not(
