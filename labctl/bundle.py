@@ -63,7 +63,7 @@ def save(path: Path, engine: Engine, emit: Emit = quiet, note: Note = no_note) -
     The file appears when it is whole. Raises UsageError for a place that cannot be written, HostError when its disk is
     full.
     """
-    _writable(path)
+    path = _writable(path)
     # What goes to a room without network must hold the stand-ins, even where the Hub is in reach.
     tags = [BASE, *_all_tags(engine, emit, note, MirrorMode())]
     images = {tag: layers_identity(engine.image(tag) or {}) for tag in tags}
@@ -113,6 +113,8 @@ def read_manifest(path: Path) -> Bundle:
             first = archive.next()
             content = archive.extractfile(first) if first and first.name == MANIFEST else None
             text = content.read(LARGEST_MANIFEST) if content else b""
+    except FileNotFoundError:
+        raise UsageError(f"there is no file {path}", hint=_HINT) from None
     except (OSError, EOFError, tarfile.TarError) as problem:
         said = getattr(problem, "strerror", None) or "it is no gzipped archive"
         raise UsageError(f"{path} is no bundle: {said}", hint=_HINT) from problem
@@ -126,6 +128,7 @@ def read_manifest(path: Path) -> Bundle:
         raise UsageError(f"{path} is an archive, but no bundle of labctl's", hint=_HINT) from problem
 
 
+_NAME_ONE = "Name a file: labctl-bundle.tar.gz."
 _HINT = "`labctl bundle save FILE` makes one, on a machine with network."
 
 
@@ -136,14 +139,18 @@ def _all_tags(engine: Engine, emit: Emit, note: Note, mode: MirrorMode) -> list[
     return [node, *built.values()]
 
 
-def _writable(path: Path) -> None:
-    """Refuse a place that cannot be written before minutes are spent on what would go there."""
+def _writable(path: Path) -> Path:
+    """Refuse a place that cannot be written before minutes are spent on what would go there; return where it leads."""
+    path = path.resolve()
     if path.is_dir():
         raise UsageError(f"{path} is a folder; a bundle is a file", hint="For example labctl-bundle.tar.gz.")
+    if path.exists() and not path.is_file():
+        raise UsageError(f"{path} is a device or a pipe, and a bundle is a file that takes its place", hint=_NAME_ONE)
     if not path.parent.is_dir():
-        raise UsageError(f"there is no folder {path.parent}")
+        raise UsageError(f"there is no folder {path.parent}", hint=f"`mkdir -p {path.parent}` makes it.")
     if not os.access(path.parent, os.W_OK):
-        raise UsageError(f"{path.parent} cannot be written to")
+        raise UsageError(f"{path.parent} cannot be written to", hint="Name a file in a folder of yours.")
+    return path
 
 
 def _write(path: Path, bundle: Bundle, engine: Engine, note: Note) -> None:

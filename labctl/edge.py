@@ -27,14 +27,19 @@ START_LIMIT = 15.0
 
 @dataclass(frozen=True)
 class Edge:
-    """Where this host reaches a published port. `moved` tells that the port asked for was taken."""
+    """Where this host reaches a published port."""
 
     container: str
     target: int
     protocol: str
     host_port: int
     state: str = "running"
-    moved: bool = False
+    asked: int = 0  # the host port that was asked for; 0 where it is the one that it got
+
+    @property
+    def moved(self) -> bool:
+        """Whether the host port that was asked for was taken, and it got another."""
+        return self.asked not in (0, self.host_port)
 
     @property
     def url(self) -> str:
@@ -65,7 +70,7 @@ def ensure_edge(engine: Engine, lab: str, nodes: Sequence[Node], port: PortSpec,
     stands = converge(engine, wanted, port=port.host)
     if stands.changed:
         _wait_for_proxy(engine, name)
-    edge = Edge(name, port.target, port.protocol, stands.host_port, moved=stands.host_port != port.host)
+    edge = Edge(name, port.target, port.protocol, stands.host_port, asked=port.host)
     if edge.moved and stands.changed:
         emit(
             Warned(
@@ -85,7 +90,7 @@ def edges(engine: Engine, lab: str) -> list[Edge]:
 def refuse_taken(engine: Engine, lab: str, port: PortSpec) -> None:
     """Raise UsageError when the host port leads to another port of the swarm already: nobody asked to move that."""
     for edge in edges(engine, lab):
-        if edge.container == _name(lab, port) and edge.target != port.target:
+        if (edge.host_port, edge.protocol) == (port.host, port.protocol) and edge.target != port.target:
             raise UsageError(
                 f"127.0.0.1:{port.host} leads to the lab's port {edge.target} already",
                 hint=f"`labctl port rm -l {lab} {edge.host_port}:{edge.target}` frees it.",
@@ -93,18 +98,18 @@ def refuse_taken(engine: Engine, lab: str, port: PortSpec) -> None:
 
 
 def remove_edge(engine: Engine, lab: str, port: PortSpec, *, exact: bool = False) -> list[Edge]:
-    """Remove the edges that lead to a port, or else the one that is at it on this host; returns them.
+    """Remove the edges that lead to a port, or else the one that is, or was to be, at it on this host; returns them.
 
     With `exact`, only the one from that host port to that port. Raises NotFoundError when there is none.
     """
     there = edges(engine, lab)
     alike = [edge for edge in there if edge.protocol == port.protocol]
     to_it = [edge for edge in alike if edge.target == port.target]
-    at_it = [edge for edge in alike if edge.host_port == port.host]
+    at_it = [edge for edge in alike if port.host in (edge.host_port, edge.asked)]
     gone = [edge for edge in to_it if edge in at_it] if exact else to_it or at_it
     if not gone:
-        known = [f"{edge.host_port}:{edge.target}/{edge.protocol}" for edge in there]
-        raise NotFoundError("edge", str(port), known, hint="`labctl port ls` lists them.")
+        asked = f"{port.host}:{port.target}" if exact else str(port.target)
+        raise NotFoundError("way to a port", f"{asked}/{port.protocol}", None, hint="`labctl port ls` lists them.")
     for edge in gone:
         engine.remove(edge.container)
     return gone
@@ -140,8 +145,8 @@ def published(manager: Engine) -> list[Published]:
 
 
 def _name(lab: str, port: PortSpec) -> str:
-    """By the host port that was asked for, so that a second `up` finds the edge that had to move."""
-    return f"{lab}-edge-{port.host}" + ("-udp" if port.protocol == "udp" else "")
+    """By the ports that were asked for, so that a second `up` finds the edge that had to move."""
+    return f"{lab}-edge-{port.host}-{port.target}" + ("-udp" if port.protocol == "udp" else "")
 
 
 def _network(lab: str, nodes: Sequence[Node]) -> str:
@@ -172,8 +177,8 @@ def _read(container: dict[str, object]) -> Edge:
     assert isinstance(marks, dict) and isinstance(names, list)  # so says the Engine API
     target, _, protocol = str(marks.get(labels.EDGE, "0/tcp")).partition("/")
     name, host_port = str(names[0]).lstrip("/"), int(marks.get(labels.PORT, 0))
-    asked = name.removesuffix("-udp").rpartition("-")[2]
-    return Edge(name, int(target), protocol, host_port, str(container["State"]), moved=asked != str(host_port))
+    asked = name.removesuffix("-udp").split("-")[-2]
+    return Edge(name, int(target), protocol, host_port, str(container["State"]), int(asked) if asked.isdigit() else 0)
 
 
 def _wait_for_proxy(engine: Engine, name: str) -> None:

@@ -5,6 +5,7 @@
     │   ├── SpecError           flags, lab.yaml or exercise.md say no lab or exercise; all problems at once
     │   └── NotFoundError       no such lab, node, exercise, service: the nearest name is offered
     ├── NotYetError             the lab is fine, the goal is not reached                  (exit 1)
+    ├── DeclinedError           somebody was asked, and said no: nothing was changed      (exit 1)
     ├── HostError               this machine cannot do it, as it is                       (exit 3)
     │   ├── EngineUnreachable   no Docker engine answers
     │   └── EngineRefused       the engine answered with an error; its own words are kept
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Abandoned",
     "CommandFailed",
+    "DeclinedError",
     "EngineRefused",
     "EngineUnreachable",
     "HostError",
@@ -85,8 +87,10 @@ class SpecError(UsageError):
 class NotFoundError(UsageError):
     """No such thing; the nearest name is offered. `known` is None where nobody could list what there is."""
 
-    def __init__(self, kind: str, name: str, known: Iterable[str] | None, *, hint: str | None = None) -> None:
-        names = sorted(known or ())
+    def __init__(
+        self, kind: str, name: str, known: Iterable[str] | None, *, hint: str | None = None, in_order: bool = False
+    ) -> None:
+        names = list(known or ()) if in_order else sorted(known or ())
         near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
         if near:
             offer = f"did you mean {near[0]}?"
@@ -101,6 +105,12 @@ class NotFoundError(UsageError):
 
 class NotYetError(LabctlError):
     """The lab is fine, but what was asked for is not so yet."""
+
+    exit_code = 1
+
+
+class DeclinedError(LabctlError):
+    """Somebody was asked, and said no."""
 
     exit_code = 1
 

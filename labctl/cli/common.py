@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from labctl.cli.hints import note_lab
-from labctl.errors import UsageError
+from labctl.errors import DeclinedError, UsageError
 
 if TYPE_CHECKING:
     from labctl.events import Emit
@@ -148,13 +148,13 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Ask on a terminal; `yes` answers ahead. Raises UsageError where nobody can be asked."""
+    """Ask on a terminal; `yes` answers ahead. Raises DeclinedError for a no, UsageError where nobody can be asked."""
     if yes:
         return
     if not sys.stdin.isatty():
         raise UsageError(f"{question} Nobody is here to answer", hint="`--yes` answers ahead.")
     if not click.confirm(question, err=True):
-        raise click.Abort
+        raise DeclinedError("nothing was changed")
 
 
 def complete_labs(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:

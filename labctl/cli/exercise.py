@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 __all__ = ["exercise"]
 
+SIGNS = {"done": "✓", "not-yet": "○", "not-run": "○", "wrong": "✗", "broken": "!"}
+
 
 class ExerciseGroup(click.Group):
     """What is no verb is the id of an exercise to start: `labctl exercise voting-app`."""
@@ -79,7 +81,9 @@ def list_(app: App, folders: tuple[Path, ...], output: str) -> None:
 
     done = _done_in(app)
     rows = []
-    for entry in entries(folders):
+    found = entries(folders)
+    _warn_of_empty(app, folders, [entry.folder for entry in found])
+    for entry in found:
         front = entry.exercise.front if entry.exercise else None
         rows.append(
             {
@@ -88,25 +92,34 @@ def list_(app: App, folders: tuple[Path, ...], output: str) -> None:
                 "level": front.level if front else "broken",
                 "minutes": front.minutes if front else 0,
                 "steps": len(entry.exercise.steps) if entry.exercise else 0,
-                "done": len(done(entry.exercise)) if entry.exercise else 0,
+                "done": len(done(entry.exercise)) if entry.exercise and done else None if done is None else 0,
                 "folder": str(entry.folder),
             }
         )
     if output == "json":
         print_json(rows)
     else:
-        cells = [(r["id"], r["title"], r["level"], r["minutes"], f"{r['done']} of {r['steps']}") for r in rows]
+        said = [f"{r['done']} of {r['steps']}" if done else f"- of {r['steps']}" for r in rows]
+        cells = [(r["id"], r["title"], r["level"], r["minutes"], d) for r, d in zip(rows, said, strict=True)]
         table(("ID", "TITLE", "LEVEL", "MINUTES", "DONE"), [tuple(map(str, row)) for row in cells])
 
 
+def _warn_of_empty(app: App, folders: tuple[Path, ...], found: list[Path]) -> None:
+    from labctl.events import Warned
+
+    for folder in folders:
+        if not any(one == folder or folder in one.parents for one in found):
+            app.emit(Warned(f"{folder} holds no exercise"))
+
+
 def _done_in(app: App) -> Any:
-    """A function that tells the steps done of an exercise in the lab that is meant; none where there is no lab."""
+    """A function that tells the steps done of an exercise in the lab that is meant; None where none is."""
     from labctl.exercise.progress import Progress
 
     try:
         lab = app.lab().name
     except LabctlError:
-        return lambda _exercise: []
+        return None
     return lambda found: Progress.of(lab, found).done
 
 
@@ -209,6 +222,8 @@ def check(
     """
     from labctl.exercise.session import check_all
 
+    if everything and step:
+        raise UsageError(f"{step} is one step, and --all means every one", hint="Leave one of them out.")
     session = last_session(app, name, folders)
     chosen = session.exercise.step(step) if step else session.current
     if everything:
@@ -218,6 +233,8 @@ def check(
         report = session.check(chosen)
     if output == "json":
         print_json(_as_json(session, [], {}, report) if everything else {"step": chosen.id, **report.to_dict()})
+    elif everything:
+        _print_steps(session.exercise, report)
     else:
         _print_report(report)
     if report.is_done and not everything and chosen == session.current:
@@ -238,9 +255,20 @@ def _go_on(session: Session) -> None:
 def _print_report(report: CheckReport) -> None:
     from labctl.checks.report import told
 
-    signs = {"done": "✓", "not-yet": "○", "not-run": "○", "wrong": "✗", "broken": "!"}
     for result in report.results:
-        click.echo(f"{signs[result.outcome]} {result.title}")
+        click.echo(f"{SIGNS[result.outcome]} {result.title}")
+    for line in told(report):
+        click.echo(line)
+
+
+def _print_steps(found: Exercise, report: CheckReport) -> None:
+    """The checks below the titles of their steps, and what the first failure is."""
+    from labctl.checks.report import told
+
+    for step in found.steps:
+        click.echo(f"{found.number(step)}. {step.title}")
+        for result in report.of_step(step.id).results:
+            click.echo(f"   {SIGNS[result.outcome]} {result.title}")
     for line in told(report):
         click.echo(line)
 

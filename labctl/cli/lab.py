@@ -24,6 +24,7 @@ from labctl.spec.choices import PROVIDERS
 from labctl.words import counted, some
 
 if TYPE_CHECKING:
+    from labctl.backend import LabRecord
     from labctl.lab import LabStatus
     from labctl.spec import LabSpec
 
@@ -88,7 +89,7 @@ def up(app: App, file: Path | None, also_file: Path | None, output: str, **flags
     if output == "json":
         print_json(status_of(app.context, record).to_dict())
     elif app.progress in ("auto", "plain"):
-        _say_what_next(spec)
+        _say_what_next(record)
 
 
 def spec_from(app: App, file: Path | None, flags: dict[str, Any]) -> LabSpec:
@@ -214,13 +215,18 @@ def option_pair(pair: str) -> tuple[str, Any]:
         return key, value
 
 
-def _say_what_next(spec: LabSpec) -> None:
-    which = "" if spec.name == "lab" else f" -l {spec.name}"
-    click.echo(f"Lab {spec.name} is up. What next:", err=True)
-    click.echo(f'  eval "$(labctl env{which})" && docker node ls', err=True)
-    click.echo(
-        f"  labctl ssh{which} manager1       labctl map{which}       labctl exercise voting-app{which}", err=True
-    )
+def _say_what_next(record: LabRecord) -> None:
+    """Commands that work on this very lab: a node that is there, and an exercise that it is large enough for."""
+    which = "" if record.name == "lab" else f" -l {record.name}"
+    nodes = [node for node in record.nodes if node.is_running]
+    managers = [node.name for node in nodes if node.is_manager]
+    formed = record.spec is not None and record.spec.swarm == "formed"
+    fits = formed and record.spec is not None and record.spec.registry and len(nodes) - len(managers) >= 2
+    lesson = f"labctl exercise {'voting-app' if fits else 'list'}{which}"
+    node = (managers or [node.name for node in nodes])[0]
+    click.echo(f"Lab {record.name} is up. What next:", err=True)
+    click.echo(f'  eval "$(labctl env{which})" && docker {"node ls" if formed else "info"}', err=True)
+    click.echo(f"  labctl ssh{which} {node}       labctl map{which}       {lesson}", err=True)
 
 
 @click.command("down")

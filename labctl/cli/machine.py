@@ -185,7 +185,11 @@ def start(app: App, nodes: tuple[str, ...]) -> None:
     lab = app.lab()
     chosen = named_nodes(lab, nodes)
     lab.start(chosen)
-    _say("started", lab, chosen)
+    down = [node for node in chosen or lab.nodes if not node.is_running]
+    if down:
+        _say("started", lab, down if chosen else [])
+    else:
+        click.echo(f"{', '.join(nodes) or f'Lab {lab.name}'}: ran already, and serves.", err=True)
 
 
 @click.command("restart")
@@ -217,7 +221,10 @@ def kill(app: App, nodes: tuple[str, ...]) -> None:
     labctl start worker1
     """
     lab = app.lab()
-    chosen = named_nodes(lab, nodes)
+    chosen = [node for node in named_nodes(lab, nodes) if node.is_running or node.state == "paused"]
+    if not chosen:
+        click.echo(f"Nothing to do: {', '.join(nodes)}: down already.", err=True)
+        return
     lab.kill(chosen)
     _say("killed", lab, chosen)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import select
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -64,12 +65,22 @@ def _looks(app: App, interval: float) -> Iterator[SwarmMap | LabctlError]:
     from labctl.lab.mapping import look
 
     app.lab()  # one that is not there at all is told before anything is drawn
-    while True:
+    while not _reader_is_gone():
         try:
             yield look(app.lab())
         except LabctlError as problem:
             yield problem
         time.sleep(interval)
+
+
+def _reader_is_gone() -> bool:
+    """Whether stdout is a pipe that nobody reads any more; where that cannot be asked, the next write tells."""
+    try:
+        poll = select.poll()
+        poll.register(sys.stdout.fileno(), 0)
+        return any(events & (select.POLLERR | select.POLLHUP) for _, events in poll.poll(0))
+    except (AttributeError, OSError, ValueError):  # Windows; no file at all
+        return False
 
 
 def _watch(app: App, interval: float) -> None:

@@ -40,8 +40,13 @@ def add(app: App, ports: tuple[str, ...]) -> None:
     labctl port add 8080             127.0.0.1:8080 leads to the swarm's port 8080
     labctl port add 9000:80 53/udp
     """
+    from labctl.edge import refuse_taken
+
     read = [_port(text) for text in ports]
+    _refuse_two_at_one(read)
     lab = app.lab()
+    for wanted in read:  # a slip in the last one shall not leave the first
+        refuse_taken(app.context.engine, lab.name, wanted)
     for wanted in read:
         click.echo(_ensure(app, lab, wanted).url)
 
@@ -122,10 +127,12 @@ def ports(app: App, output: str) -> None:
 
 @click.command("open")
 @click.argument("service", shell_complete=complete_services)
-@click.option("--print", "print_only", is_flag=True, help="Only print where it is.")
+@click.option("--print", "print_only", is_flag=True, help="Open no browser, only print where it is.")
 @lab_command
 def open_(app: App, service: str, print_only: bool) -> None:
     """Open a service's published port in the browser; SERVICE may leave out its stack's name.
+
+    Where nothing on this host leads to the port yet, a way is made first, as `labctl port add` does.
 
     \b
     labctl open vote
@@ -152,6 +159,15 @@ def _ensure(app: App, lab: Lab, wanted: PortSpec) -> Edge:
 
     refuse_taken(app.context.engine, lab.name, wanted)
     return ensure_edge(app.context.engine, lab.name, lab.nodes, wanted, app.emit)
+
+
+def _refuse_two_at_one(ports: list[PortSpec]) -> None:
+    known: dict[tuple[int, str], int] = {}
+    for port in ports:
+        if known.setdefault((port.host, port.protocol), port.target) != port.target:
+            raise UsageError(
+                f"127.0.0.1:{port.host} cannot lead to {known[port.host, port.protocol]} and {port.target}"
+            )
 
 
 def _port(text: str) -> PortSpec:

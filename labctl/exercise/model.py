@@ -140,7 +140,9 @@ class Exercise:
         for step in self.steps:
             if step.id == name:
                 return step
-        raise NotFoundError("step", name, [step.id for step in self.steps])
+        known = [step.id for step in self.steps]
+        hint = f"Steps have numbers too, 1 to {len(self.steps)}."
+        raise NotFoundError("step", name, known, hint=hint, in_order=True)
 
     def number(self, step: Step) -> int:
         """The step's number, from 1."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from collections import Counter
+from dataclasses import dataclass, field, replace
 
 from labctl.checks.report import CheckReport, CheckResult, joined, told
 from labctl.checks.runner import CheckRun, Heard, Observe
@@ -19,6 +20,7 @@ __all__ = ["SOLVE_LIMIT", "Player", "failure", "tell"]
 
 SOLVE_LIMIT = 180.0  # seconds from the last code block of a step to its checks being content
 
+FAILED = ("not-yet", "wrong")
 END_LIMIT = 10.0  # seconds that a step which was done may take to be so again
 
 
@@ -37,11 +39,18 @@ class Player:
     seconds: dict[str, float] = field(default_factory=dict)
     _reports: list[CheckReport] = field(default_factory=list)
     _held: dict[str, CheckRun] = field(default_factory=dict)
+    _ahead: list[str] = field(default_factory=list)  # steps whose turn has not come
 
     @property
     def report(self) -> CheckReport:
-        """The last answer of every check."""
-        return joined(self._reports)
+        """The last answer of every check; those of a step whose turn did not come are not run, unless they passed."""
+        whole = joined(self._reports)
+        return replace(whole, results=tuple(self._as_far_as_played(result) for result in whole.results))
+
+    def _as_far_as_played(self, result: CheckResult) -> CheckResult:
+        if result.step not in self._ahead or result.is_done or result.guard:
+            return result
+        return replace(result, outcome="not-run", message="its step was not reached", found="", look="")
 
     def play(self) -> None:
         """Solve every step that is not done, in order, and check all of them at the end.
@@ -60,6 +69,7 @@ class Player:
             for result in report.results:
                 tell(self.emit, result)
             return
+        self._ahead = [step.id for step in todo]
         try:
             for step in exercise.steps:
                 with steps.step(step.title):
@@ -87,10 +97,25 @@ class Player:
         steps.note(counted(len(report.results), "check"))
 
     def solve(self, step: Step) -> None:
-        """Solve one step, whatever its state. Errors as in `play`."""
+        """Solve one step, whatever its state. Errors as in `play`; NotYetError when an earlier one has to be first."""
         steps = self._steps(1)
         with steps.step(step.title):
-            self._solve(step, check_step(self.stage, step), steps)
+            before = check_all(self.stage)
+            _refuse_broken_guard(before)
+            self._refuse_unfounded(step, before)
+            self._solve(step, before, steps)
+
+    def _refuse_unfounded(self, step: Step, before: CheckReport) -> None:
+        """A check that several steps share is the ground that they stand on, and an earlier step lays it."""
+        shared = Counter(result.name for result in before.results)
+        lacking = [r for r in before.of_step(step.id).results if r.outcome in FAILED and shared[r.name] > 1]
+        earlier = self.stage.exercise.steps[: self.stage.exercise.number(step) - 1]
+        first = next((other for other in earlier if not before.of_step(other.id).is_done), None)
+        if lacking and first is not None:
+            raise NotYetError(
+                f"{lacking[0].sentence().rstrip('.')}; {first.title!r} comes before {step.title!r}",
+                hint=f"`labctl exercise solve {first.id}` first, or `labctl exercise {self.stage.exercise.id} --auto`.",
+            )
 
     def _steps(self, total: int) -> Steps:
         """Steps that all who speak during one speak through: checks are heard in a thread of their own."""
@@ -101,6 +126,7 @@ class Player:
     def _solve(self, step: Step, before: CheckReport, steps: Steps, *, following: Step | None = None) -> None:
         """Solve a step and check it; the checks of the following one are made ready meanwhile."""
         began = time.monotonic()
+        self._ahead = [one for one in self._ahead if one != step.id]
         run = self._held.pop(step.id, None) or self._hold(step, before, steps)
         try:
             if _observed(step, before):
@@ -126,7 +152,14 @@ class Player:
 
     def _hold(self, step: Step, before: CheckReport, steps: Steps) -> CheckRun:
         observe: Observe = "keep" if _observed(step, before) else "no"
-        return hold_step(self.stage, step, wait=self.limit, observe=observe, heard=_heard(steps.emit, steps))
+        hear = _heard(steps.emit, steps)
+
+        def heard(result: CheckResult) -> None:
+            if result.is_done:  # what passed is known, also when the rest is cut short
+                self._reports.append(CheckReport((result,)))
+            hear(result)
+
+        return hold_step(self.stage, step, wait=self.limit, observe=observe, heard=heard)
 
     def _drop_held(self) -> None:
         for run in self._held.values():

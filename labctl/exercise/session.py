@@ -13,7 +13,7 @@ from labctl.concurrent import each
 from labctl.events import Emit
 from labctl.exercise.model import Exercise, Step
 from labctl.exercise.progress import Progress, forget
-from labctl.exercise.stage import Stage, known_urls, prepare
+from labctl.exercise.stage import Stage, close_ports, known_urls, prepare
 from labctl.lab import Lab
 
 __all__ = ["Hint", "Session", "check_all", "check_step", "hold_step"]
@@ -105,6 +105,7 @@ class Session:
         """Take away what the exercise made in the lab, and what was remembered of it. Raises CommandFailed."""
         for fence in self.exercise.reset:
             self.stage.run(fence)
+        close_ports(self.stage.lab, self.exercise)
         place = self.exercise.place
         running = [node for node in self.stage.lab.refresh().nodes if node.is_running]
         observers = f"{OBSERVERS}/{self.exercise.checks.stem}-*"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -15,7 +16,7 @@ from labctl.assets import digest_of
 from labctl.checks.nodes import node_named
 from labctl.concurrent import each
 from labctl.engine.client import tar_of
-from labctl.errors import CommandFailed, LabError, NodeDown, UsageError
+from labctl.errors import CommandFailed, LabError, NodeDown, NotFoundError, UsageError
 from labctl.events import Emit, Noted
 from labctl.exercise.model import GROUPS, HOST, Exercise, Fence
 from labctl.exercise.reading import FILLED_IN
@@ -26,7 +27,7 @@ from labctl.transport import Result
 from labctl.waiting import stretched
 from labctl.words import counted
 
-__all__ = ["Stage", "known_urls", "lacking", "lacks_registry", "prepare", "suggested_up", "way_to_fit"]
+__all__ = ["Stage", "close_ports", "known_urls", "lacking", "lacks_registry", "prepare", "suggested_up", "way_to_fit"]
 
 FENCE_LIMIT = 300.0  # seconds for one code block
 OWN_IMAGES = "labctl/"  # no registry of the world has these
@@ -182,6 +183,17 @@ def known_urls(lab: Lab, exercise: Exercise) -> dict[str, str]:
         return {}
     there = {one.target: one.url for one in edge.edges(lab.context.engine, lab.name)}
     return {name: there[port] for name, port in exercise.front.ports.items() if port in there}
+
+
+def close_ports(lab: Lab, exercise: Exercise) -> None:
+    """Take away the ways to the exercise's ports on this host, but for those that the lab itself shall have."""
+    from labctl import edge
+
+    own = {port.target for port in lab.spec.ports}
+    for port in exercise.front.ports.values():
+        if port not in own:
+            with contextlib.suppress(NotFoundError):
+                edge.remove_edge(lab.context.engine, lab.name, PortSpec(target=port, host=port))
 
 
 def _put_files(node: Node, exercise: Exercise) -> None:

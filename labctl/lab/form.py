@@ -14,6 +14,7 @@ from labctl.backend import Backend, NodePlan
 from labctl.concurrent import gather
 from labctl.errors import Abandoned, EngineUnreachable, LabctlError, LabError, WaitTimeout
 from labctl.events import Emit, NodeReady
+from labctl.lab.doing import Doing
 from labctl.node import Node
 from labctl.swarm import cluster
 from labctl.waiting import Clock, Pending, stretched, wait_until
@@ -90,6 +91,7 @@ class Forming:
     manager: Node | None = None
     existing: Sequence[Node] = ()
     fetch: str | None = None  # an image that every node will need: pulled while the swarm forms
+    _doing: Doing = field(init=False)
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(BOOTING_AT_ONCE, "labctl-boot"))
     _joins: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(JOINING_AT_ONCE))
     # Two managers that come at once may be refused ("another membership change is going on").
@@ -101,6 +103,10 @@ class Forming:
     _boots: list[Future[Node]] = field(default_factory=list)
     _members: list[Future[Node]] = field(default_factory=list)
     _fetches: list[Future[None]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Let all who work at it be told of in one line."""
+        self._doing = Doing(self.note)
 
     def boot(self, plans: Sequence[NodePlan], starts: Sequence[Node]) -> None:
         """Begin: make the planned nodes, start the stopped ones. Managers go first."""
@@ -161,8 +167,8 @@ class Forming:
         return self._up(self.backend.start(node))
 
     def _up(self, node: Node) -> Node:
-        self.note(f"{node.name} boots")
-        version = wait_engine(node, self.backend)
+        with self._doing.at(node.name, "booting"):
+            version = wait_engine(node, self.backend)
         self.emit(NodeReady(node.name, version))
         if self.fetch:
             self._fetches.append(self._pool.submit(self._fetch, node, self.fetch))
@@ -177,7 +183,7 @@ class Forming:
 
     def _member(self, boot: Future[Node]) -> Node:
         node = boot.result()
-        if not self.spec.joins(node.name) or (node.name not in self._new and _is_member(node)):
+        if not self.spec.joins(node.name) or (node.name not in self._new and self._is_member(node)):
             return node
         if self.manager is None and node.is_manager and self._claims_init(node):
             cluster.init(node, self.emit)
@@ -188,14 +194,15 @@ class Forming:
         manager, tokens = self.manager, self._tokens
         if manager is None or tokens is None:
             raise LabError(f"{node.name} has no swarm to join")
-        self.note(f"{node.name} joins")
-        if node.is_manager:
-            with self._manager_joins:
-                cluster.join(node, manager, tokens.manager, self.emit)
-        else:
-            with self._joins:
-                cluster.join(node, manager, tokens.worker, self.emit)
+        gate = self._manager_joins if node.is_manager else self._joins
+        with gate, self._doing.at(node.name, "joining"):
+            cluster.join(node, manager, tokens.of(node.role), self.emit)
         return node
+
+    def _is_member(self, node: Node) -> bool:
+        """Whether the node is in a swarm; a manager whose swarm has no leader takes long to say."""
+        with self._doing.at(node.name, "looking for its swarm"):
+            return cluster.membership(node).state in ("active", "pending")
 
     def _claims_init(self, node: Node) -> bool:
         """The first manager of the spec makes the swarm, however fast the others are: lessons count on it."""
@@ -209,10 +216,6 @@ class Forming:
         if not self._formed.wait(limit):
             raise LabError(f"{node.name} waited {limit:g} s for a swarm to join")
         self.refuse_given_up(node.name)
-
-
-def _is_member(node: Node) -> bool:
-    return cluster.membership(node).state in ("active", "pending")
 
 
 def _done(node: Node) -> Future[Node]:

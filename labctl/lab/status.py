@@ -165,7 +165,11 @@ def _trouble_of(node: NodeStatus) -> str:
     """What the swarm misses in a node that runs, and what mends it."""
     if node.manager == "unreachable":
         return f"{node.name} does not answer the other managers: `labctl restart {node.name}`"
-    return f"{node.name} is {node.swarm or 'not in the swarm'}: `labctl up` lets it join"
+    if node.swarm == "unknown":
+        return f"{node.name} has not reported to the swarm's new leader yet: it does within some seconds"
+    if node.swarm:
+        return f"{node.name} runs, and is {node.swarm} to the swarm: `labctl restart {node.name}`"
+    return f"{node.name} is not in the swarm: `labctl up` lets it join"
 
 
 def _gone_status(node: NodeSpec, member: SwarmNode | None) -> NodeStatus:

@@ -92,6 +92,8 @@ def deploy(
     check_name(name)
     for source in dict.fromkeys(file.binds):
         emit(Warned(f"{source} is mounted from the node that runs the task, and labctl copies no folders to nodes"))
+    for variable in file.unset:
+        emit(Warned(f"{variable} is not set: Docker puts nothing in its place"))
     view = SwarmView(manager.engine)
     services = tuple(f"{name}_{service}" for service in file.services)
     old_updates = update_times(view, services)

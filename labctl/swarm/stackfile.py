@@ -47,6 +47,7 @@ class StackFile:
     environment: Mapping[str, str]
     binds: tuple[str, ...]
     document: Document
+    unset: tuple[str, ...] = ()  # variables without a value or a default: Docker puts nothing in their place
 
     def place_of(self, complaint: str) -> str:
         """`file:line` of what the Docker CLI complains of ("services.a Additional property foo ..."); the file else."""
@@ -99,6 +100,7 @@ def read_stack_file(path: Path, environment: Mapping[str, str], *, text: str | N
         environment=_taken(content, services, environment),
         binds=tuple(_relative_binds(services)),
         document=document,
+        unset=_unset(document.value, environment),
     )
 
 
@@ -157,6 +159,20 @@ def _taken(content: str, services: Mapping[str, Any], environment: Mapping[str, 
         elif isinstance(given, dict):
             names |= {str(key) for key, value in given.items() if value is None}
     return {name: environment[name] for name in sorted(filter(None, names)) if name in environment}
+
+
+def _unset(stack: object, environment: Mapping[str, str]) -> tuple[str, ...]:
+    """The variables that the file's values refer to, that nobody has set, and that have no default."""
+    bare = {found[1] or found[2] for text in _texts(stack) for found in VARIABLE.finditer(text) if not found[3]}
+    return tuple(sorted(name for name in bare if name and name not in environment))
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Every text below a value; keys are none, Docker leaves them as they are."""
+    if isinstance(value, str):
+        yield value
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _texts(inner)
 
 
 def _interpolated(text: str, environment: Mapping[str, str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
 import tarfile
 from pathlib import Path
 
@@ -65,10 +66,27 @@ def test_what_is_no_bundle_is_refused_in_one_line(tmp_path: Path, content: bytes
 
 
 def test_a_file_that_is_not_there_is_said_so(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="No such file"):
+    with pytest.raises(UsageError, match="there is no file"):
         read_manifest(tmp_path / "none")
     with pytest.raises(UsageError, match="Is a directory"):
         read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "nowhere"])
+def test_what_is_no_file_is_not_replaced_by_one(tmp_path: Path, kind: str) -> None:
+    place = tmp_path / "place"
+    if kind == "pipe":
+        os.mkfifo(place)
+    elif kind == "folder":
+        place.mkdir()
+    else:
+        place = tmp_path / "missing" / "place"
+
+    with pytest.raises(UsageError) as caught:
+        save(place, FakeEngine({}))
+
+    assert caught.value.hint
+    assert kind != "pipe" or place.is_fifo()
 
 
 def test_a_bundle_for_other_machines_is_not_loaded(tmp_path: Path) -> None:

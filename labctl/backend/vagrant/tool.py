@@ -23,6 +23,8 @@ FRAME = re.compile(
     r"error occurred|errors that occurred|Please report this as a bug|error executing the action|^/\S+\.rb:\d+|"
     r"^'[^']+' machine|shown below"
 )
+TAKEN = "already in use by interface"
+TRY_AGAIN = "Somebody else's network took the subnet meanwhile: the same command finds another one that is free."
 NO_SNAPSHOTS = "provider doesn't support snapshots"
 MOST_WORDS = 3  # lines of Vagrant's complaint that are told: the first says what, the others seldom why
 
@@ -133,7 +135,7 @@ class Tool:
                 if NO_SNAPSHOTS in complaint:
                     what = f"machines of {self._provider} have no snapshots"
                     raise HostError(what, hint="libvirt's, VirtualBox's and Hyper-V's have them.") from failed
-                raise LabError(complaint) from failed
+                raise LabError(complaint, hint=TRY_AGAIN if TAKEN in complaint else None) from failed
 
 
 def pattern_of(machines: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from labctl.cli.common import App, complete_labs, complete_nodes, confirm, print_json, table
-from labctl.errors import UsageError
+from labctl.errors import DeclinedError, UsageError
 
 
 def test_columns_are_as_wide_as_their_widest_cell(capsys: pytest.CaptureFixture[str]) -> None:
@@ -55,6 +55,16 @@ def test_a_question_that_nobody_can_answer_is_refused() -> None:
     result = CliRunner().invoke(ask, catch_exceptions=False)
 
     assert result.exit_code == 0
+
+
+def test_a_no_is_an_answer_and_no_interrupt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr(click, "confirm", lambda *_, **__: False)
+
+    with pytest.raises(DeclinedError, match="nothing was changed") as caught:
+        confirm("Remove it?", yes=False)
+
+    assert caught.value.exit_code == 1
 
 
 @pytest.mark.parametrize("complete", [complete_labs, complete_nodes])

@@ -15,7 +15,18 @@ def test_the_list_works_without_a_lab(labctl: Labctl) -> None:
 
     assert found.code == 0
     voting = next(row for row in json.loads(found.out) if row["id"] == "voting-app")
-    assert (voting["title"], voting["steps"], voting["done"]) == ("The voting app", 8, 0)
+    assert (voting["title"], voting["steps"], voting["done"]) == ("The voting app", 8, None)
+
+
+def test_a_folder_that_adds_no_exercise_is_told(labctl: Labctl, tmp_path: Path) -> None:
+    assert f"{tmp_path} holds no exercise" in labctl("exercise", "list", "--path", str(tmp_path)).err
+
+
+def test_one_step_and_all_of_them_is_a_contradiction(labctl: Labctl) -> None:
+    outcome = labctl("exercise", "check", "--all", "2")
+
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "2 is one step, and --all means every one" in outcome.err
 
 
 def test_a_new_exercise_is_linted_and_listed(labctl: Labctl) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from labctl import host
+from labctl.backend import LabRecord
 from labctl.backend.vagrant.labfile import VmLab, folder_of
 from labctl.cli.common import App
 from labctl.cli.lab import option_pair, spec_from
@@ -17,6 +18,7 @@ from labctl.errors import HostError, SpecError, UsageError
 from labctl.lab import Context
 from labctl.spec import LabSpec, labels
 
+from ..nodes import fake_node
 from .conftest import Labctl
 
 NOTHING: dict[str, Any] = {
@@ -355,11 +357,41 @@ def test_where_there_are_no_labs_the_list_is_empty(labctl: Labctl, empty_engine:
 def test_what_to_do_next_is_for_people(
     labctl: Labctl, empty_engine: None, monkeypatch: pytest.MonkeyPatch, progress: str, told: bool
 ) -> None:
-    monkeypatch.setattr("labctl.lab.bring_up", lambda *_: None)
+    made = LabRecord(
+        name="lab", subnet="172.30.1.0/24", network="labctl-lab", nodes=(fake_node("manager1"),), read_spec=LabSpec
+    )
+    monkeypatch.setattr("labctl.lab.bring_up", lambda *_: made)
 
     said = labctl("--progress", progress, "up")
 
     assert ("What next" in said.err) is told
+
+
+@pytest.mark.parametrize(
+    ("names", "swarm", "told"),
+    [
+        (("manager3", "worker1", "worker2"), "formed", ("ssh manager3", "exercise voting-app", "docker node ls")),
+        (("manager1", "worker1"), "formed", ("ssh manager1", "exercise list", "docker node ls")),
+        (("worker1", "worker2", "worker3"), "empty", ("ssh worker1", "exercise list", "docker info")),
+    ],
+)
+def test_what_to_do_next_can_be_done(
+    labctl: Labctl,
+    empty_engine: None,
+    monkeypatch: pytest.MonkeyPatch,
+    names: tuple[str, ...],
+    swarm: Literal["formed", "empty"],
+    told: tuple[str, ...],
+) -> None:
+    nodes = tuple(fake_node(name) for name in names)
+    made = LabRecord(
+        name="lab", subnet="172.30.1.0/24", network="labctl-lab", nodes=nodes, read_spec=lambda: LabSpec(swarm=swarm)
+    )
+    monkeypatch.setattr("labctl.lab.bring_up", lambda *_: made)
+
+    said = labctl("up").err
+
+    assert all(words in said for words in told), said
 
 
 def test_an_engine_that_somebody_made_beside_the_swarm_stays_as_it_is() -> None:

@@ -86,6 +86,84 @@ def test_a_broken_lab_is_no_failed_exercise(demo: Demo, begin: Begin, heard: lis
         player(begin(demo(checks=CHECKS + guard)), heard).play()
 
 
+def test_what_was_not_reached_is_no_failure(demo: Demo, begin: Begin, heard: list[Event]) -> None:
+    """Cut short in its first step, a run has nothing to say of the second."""
+    playing = player(begin(demo(text=TEXT.replace("touch $PLACE/one", "touch $PLACE/one; exit 4"))), heard)
+
+    with pytest.raises(CommandFailed):
+        playing.play()
+
+    assert [(one.step, one.outcome) for one in playing.report.results] == [("first", "not-yet"), ("second", "not-run")]
+    assert playing.report.of_step("second").results[0].message == "its step was not reached"
+
+
+def test_what_passed_before_ctrl_c_is_known(demo: Demo, begin: Begin, heard: list[Event], place: Path) -> None:
+    playing = player(begin(demo()), heard)
+
+    def pressed(event: Event) -> None:
+        heard.append(event)
+        if isinstance(event, StepStarted) and event.step == "Second":
+            raise KeyboardInterrupt
+
+    playing.emit = pressed
+    with pytest.raises(KeyboardInterrupt):
+        playing.play()
+
+    assert [(one.step, one.outcome) for one in playing.report.results] == [("first", "done"), ("second", "not-run")]
+
+
+SHARED = (
+    CHECKS.replace(
+        """@pytest.mark.step("second")
+""",
+        '''@pytest.mark.step("second", "third")
+def test_ground():
+    """There is one already."""
+    if not (PLACE / "one").exists():
+        not_yet("there is no file one")
+
+
+@pytest.mark.step("second")
+''',
+    )
+    + '''
+
+@pytest.mark.step("third")
+def test_three():
+    """There are three."""
+    if not (PLACE / "three").exists():
+        not_yet("there is no file three")
+'''
+)
+THREE = (
+    TEXT
+    + """
+## Third {#third}
+
+Make a third.
+
+```sh node=host
+touch $PLACE/three
+```
+"""
+)
+
+
+def test_a_step_that_stands_on_an_earlier_one_is_not_solved_before_it(
+    demo: Demo, begin: Begin, heard: list[Event], place: Path
+) -> None:
+    session = begin(demo(text=THREE, checks=SHARED))
+
+    with pytest.raises(NotYetError, match="there is no file one; 'First' comes before 'Third'") as caught:
+        player(session, heard).solve(session.exercise.step("third"))
+
+    assert "`labctl exercise solve first` first" in str(caught.value.hint)
+    assert commands(heard) == []
+    (place / "one").touch()
+    player(session, heard).solve(session.exercise.step("third"))
+    assert (place / "three").exists()
+
+
 def test_a_later_step_that_an_earlier_one_undid_is_solved_again(
     demo: Demo, begin: Begin, heard: list[Event], place: Path
 ) -> None:

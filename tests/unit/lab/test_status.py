@@ -10,7 +10,8 @@ import pytest
 from labctl.backend import LabRecord
 from labctl.engine.fake import FakeEngine
 from labctl.errors import EngineRefused, EngineUnreachable
-from labctl.lab import Context, LabStatus, status_of
+from labctl.lab import Context, LabStatus, NodeStatus, status_of
+from labctl.lab.status import _trouble_of
 from labctl.node import Node
 from labctl.spec import LabSpec, labels
 
@@ -184,6 +185,18 @@ def test_a_lab_whose_spec_is_lost_is_taken_for_a_formed_one(manager: FakeNode, w
     found = look(manager, worker, spec=None)
 
     assert (found.backend, found.is_good) == ("dind", True)
+
+
+def test_a_node_that_a_new_leader_has_not_heard_of_needs_no_mend() -> None:
+    told = _trouble_of(NodeStatus("worker1", "worker", "running", "10.0.0.2", "", swarm="unknown"))
+
+    assert told == "worker1 has not reported to the swarm's new leader yet: it does within some seconds"
+
+
+def test_a_node_that_runs_and_is_down_to_the_swarm_is_restarted() -> None:
+    told = _trouble_of(NodeStatus("worker1", "worker", "running", "10.0.0.2", "", swarm="down"))
+
+    assert told == "worker1 runs, and is down to the swarm: `labctl restart worker1`"
 
 
 def test_the_mesh_is_the_kernels_where_no_agent_left_word(manager: FakeNode) -> None:

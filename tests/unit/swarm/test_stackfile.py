@@ -88,6 +88,17 @@ def test_every_missing_file_is_told_with_its_line(tmp_path: Path) -> None:
     ]
 
 
+def test_variables_that_nobody_set_are_known(tmp_path: Path) -> None:
+    text = """
+services:
+  web:
+    image: "nginx:${TAG}${OTHER:-1}${MUST:?set it}$$HOME"  # costs $MONEY
+    command: [echo, $WHO, $SET]
+"""
+
+    assert read(tmp_path, text, {"SET": ""}).unset == ("TAG", "WHO")
+
+
 def test_only_the_variables_that_it_refers_to_are_taken(tmp_path: Path) -> None:
     text = """
 services:
