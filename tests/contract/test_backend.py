@@ -51,6 +51,13 @@ def subnet(request: pytest.FixtureRequest, backend: Backend) -> str:
     return host.free_subnet(engine, taken=[*claimed(), *backend.reserved], prefix=24)
 
 
+def wanted(backend: Backend, lab: str, *, workers: int) -> LabSpec:
+    """One manager and so many workers of the backend's own kind."""
+    if backend.name == "vagrant":
+        return LabSpec(name=lab, backend="vagrant", provider="libvirt", workers=workers)
+    return LabSpec(name=lab, workers=workers)
+
+
 def plans(spec: LabSpec, subnet: str) -> list[NodePlan]:
     """What the nodes of the spec shall be."""
     config = engine_config(mtu=1500, uplink_mtu=1500, registry=False, options={}, node_options={})
@@ -60,9 +67,9 @@ def plans(spec: LabSpec, subnet: str) -> list[NodePlan]:
 
 def made(backend: Backend, spec: LabSpec, subnet: str, emit: Emit = quiet) -> list[Node]:
     """Make the nodes as a lab does: all are expected, made at once, and waited for."""
-    wanted = plans(spec, subnet)
-    backend.expect(spec, wanted)
-    nodes = each(wanted, lambda plan: backend.create_node(spec, plan, emit))
+    planned = plans(spec, subnet)
+    backend.expect(spec, planned)
+    nodes = each(planned, lambda plan: backend.create_node(spec, plan, emit))
     backend.settle(failed=False)
     return nodes
 
@@ -74,7 +81,7 @@ def test_a_lab_that_was_never_made_is_not_found(backend: Backend, lab_name: str)
 
 
 def test_a_lab_is_found_again_as_it_was_made(backend: Backend, lab_name: str, subnet: str) -> None:
-    spec = LabSpec(name=lab_name, workers=1)
+    spec = wanted(backend, lab_name, workers=1)
     heard: list[Event] = []
     backend.prepare_keys(lab_name)
     backend.create_base(spec, subnet)
@@ -93,8 +100,8 @@ def test_a_lab_is_found_again_as_it_was_made(backend: Backend, lab_name: str, su
 
 
 def test_the_base_may_be_made_twice_and_the_spec_changed(backend: Backend, lab_name: str, subnet: str) -> None:
-    backend.create_base(LabSpec(name=lab_name, workers=1), subnet)
-    backend.create_base(LabSpec(name=lab_name, workers=2), subnet)
+    backend.create_base(wanted(backend, lab_name, workers=1), subnet)
+    backend.create_base(wanted(backend, lab_name, workers=2), subnet)
 
     record = backend.find(lab_name)
 
@@ -103,7 +110,7 @@ def test_the_base_may_be_made_twice_and_the_spec_changed(backend: Backend, lab_n
 
 
 def test_stop_kill_and_start(backend: Backend, lab_name: str, subnet: str) -> None:
-    spec = LabSpec(name=lab_name, workers=0)
+    spec = wanted(backend, lab_name, workers=0)
     backend.prepare_keys(lab_name)
     backend.create_base(spec, subnet)
     (node,) = made(backend, spec, subnet)
@@ -125,7 +132,7 @@ def test_stop_kill_and_start(backend: Backend, lab_name: str, subnet: str) -> No
 
 
 def test_suspend_and_resume(backend: Backend, lab_name: str, subnet: str) -> None:
-    spec = LabSpec(name=lab_name, workers=0)
+    spec = wanted(backend, lab_name, workers=0)
     backend.prepare_keys(lab_name)
     backend.create_base(spec, subnet)
     (node,) = made(backend, spec, subnet)
@@ -145,7 +152,7 @@ def test_suspend_and_resume(backend: Backend, lab_name: str, subnet: str) -> Non
 def test_a_node_that_is_suspended_is_started_stopped_killed_and_removed(
     backend: Backend, lab_name: str, subnet: str, end: str
 ) -> None:
-    spec = LabSpec(name=lab_name, workers=0)
+    spec = wanted(backend, lab_name, workers=0)
     backend.prepare_keys(lab_name)
     backend.create_base(spec, subnet)
     (node,) = made(backend, spec, subnet)
@@ -157,7 +164,7 @@ def test_a_node_that_is_suspended_is_started_stopped_killed_and_removed(
 
 
 def test_one_that_is_down_is_not_suspended(backend: Backend, lab_name: str, subnet: str) -> None:
-    spec = LabSpec(name=lab_name, workers=0)
+    spec = wanted(backend, lab_name, workers=0)
     backend.prepare_keys(lab_name)
     backend.create_base(spec, subnet)
     (node,) = made(backend, spec, subnet)
@@ -170,7 +177,7 @@ def test_one_that_is_down_is_not_suspended(backend: Backend, lab_name: str, subn
 
 
 def test_snapshots_are_of_the_whole_lab_or_refused_in_one_line(backend: Backend, lab_name: str, subnet: str) -> None:
-    spec = LabSpec(name=lab_name, workers=0)
+    spec = wanted(backend, lab_name, workers=0)
     backend.prepare_keys(lab_name)
     backend.create_base(spec, subnet)
     (node,) = made(backend, spec, subnet)
@@ -199,7 +206,7 @@ def state(backend: Backend, lab: str) -> str:
 
 
 def test_a_removed_node_is_gone_and_the_others_stay(backend: Backend, lab_name: str, subnet: str) -> None:
-    spec = LabSpec(name=lab_name, workers=1)
+    spec = wanted(backend, lab_name, workers=1)
     backend.prepare_keys(lab_name)
     backend.create_base(spec, subnet)
     first, second = made(backend, spec, subnet)
@@ -213,7 +220,7 @@ def test_a_removed_node_is_gone_and_the_others_stay(backend: Backend, lab_name: 
 
 
 def test_destroy_leaves_nothing_and_may_be_called_twice(backend: Backend, lab_name: str, subnet: str) -> None:
-    spec = LabSpec(name=lab_name, workers=0)
+    spec = wanted(backend, lab_name, workers=0)
     backend.prepare_keys(lab_name)
     backend.create_base(spec, subnet)
     made(backend, spec, subnet)
