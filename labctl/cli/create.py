@@ -104,7 +104,7 @@ def _lab_name(app: App) -> str:
 
 def _engine_options(given: dict[str, Any]) -> dict[str, Any]:
     """docker-machine's `--engine-*` options as keys of daemon.json."""
-    from labctl.cli.lab import option_pair
+    from labctl.cli.flags import option_pair
 
     options = dict(option_pair(pair) for pair in given["engine_opt"])
     lists = {

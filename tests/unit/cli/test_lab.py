@@ -12,7 +12,7 @@ from labctl import host
 from labctl.backend import LabRecord
 from labctl.backend.vagrant.labfile import VmLab, folder_of
 from labctl.cli.common import App
-from labctl.cli.lab import option_pair, spec_from
+from labctl.cli.flags import option_pair, spec_from
 from labctl.engine.fake import FakeEngine
 from labctl.errors import HostError, SpecError, UsageError
 from labctl.lab import Context
