@@ -233,9 +233,13 @@ class VagrantBackend:
         self._tool(self._known(node.lab)).suspend([node.name])
 
     def resume(self, node: Node) -> Node:
-        """Let a node's machine go on, and set its clock, which stood still too."""
+        """Let a node's machine go on, and set its clock, which stood still too; one that runs or is down stays so."""
         lab = self._known(node.lab)
         snapshots.refuse_half_restored(lab)
+        if node.state != "paused":  # that may have been long ago
+            node = self.look(node)
+            if node.state in ("running", "exited"):
+                return node
         machine = lab.machine(node.name)
         if machine is None:
             raise NodeDown(node.name, "gone")

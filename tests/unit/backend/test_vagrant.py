@@ -279,6 +279,17 @@ def test_none_of_a_lab_that_is_put_back_in_part_goes_on_before_all_of_it_is(
     snapshots.refuse_half_restored(again)
 
 
+def test_a_machine_that_is_down_has_nothing_to_go_on_with(
+    lab: VmLab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = vagrant_that(tmp_path, monkeypatch, "echo '1,worker1,state,shutoff'")
+    replace(lab, nodes=tuple(replace(node, address="127.0.0.2", is_given=True) for node in lab.nodes)).save()
+    was_running = replace(fake_node("worker1"), lab="demo")
+
+    assert VagrantBackend().resume(was_running).state == "exited"
+    assert not any("resume" in line for line in words.read_text().splitlines())
+
+
 def test_ctrl_c_does_not_leave_some_machines_put_back_and_others_not(
     lab: VmLab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
