@@ -177,12 +177,12 @@ class VagrantBackend:
         if machine is None:
             self.expect(spec, [plan])
             return self.create_node(spec, plan, emit)
-        emit(NodeStarted(machine.name))
         if self._boot is not None and lab.waits_for_vagrant:
             self._boot.wait()  # it tells the address, and it sets up the network that we would come by
         if lab.pinned:
             self._pin(lab, machine)
         wait_answering(machine, self._boot, self._note)
+        emit(NodeStarted(machine.name))
         transport = first_login(lab, machine)
         if not lab.is_prepared:
             plan = self._provisioned(lab, machine, plan, transport)
