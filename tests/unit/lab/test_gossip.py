@@ -68,7 +68,8 @@ def test_where_no_agent_has_opened_the_engines_port_it_is_opened() -> None:
     assert worker.shell.commands == [ASK, reload, ASK]
 
 
-def test_a_port_that_stays_shut_is_not_waited_for() -> None:
+def test_a_port_that_stays_shut_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gossip, "LOOKS_AT_SHUT", 2)
     manager, worker = pair()
     reload = "pkill -HUP -x dockerd"
     worker.shell.answers |= {ASK: Result(ASK, 7), reload: Result(reload, 0)}
