@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -92,11 +93,14 @@ class Stage:
     def _on_host(self, code: str) -> Result:
         """On the learner's machine, where `labctl` is this labctl and means this lab."""
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+        # Run as `python -m labctl`, it may be on nobody's path.
+        is_found = shutil.which("labctl", path=path) is not None
+        own = "" if is_found else f'labctl() {{ {shlex.quote(sys.executable)} -m labctl "$@"; }}\n'
         environment = {**os.environ, "PATH": path, "LABCTL_LAB": self.lab.name}
         began = time.monotonic()
         try:
             done = subprocess.run(
-                [shutil.which("bash") or "sh", "-c", code],
+                [shutil.which("bash") or "sh", "-c", own + code],
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,

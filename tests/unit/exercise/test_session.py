@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -149,6 +151,23 @@ def test_names_and_addresses_are_filled_in(demo: Demo, lab: Lab) -> None:
 
     assert stage.fill("{{node.w1.ip}} {{ node.m1.name }} {{url.Web}}") == "10.0.0.12 manager1 http://127.0.0.1:8080"
     assert stage.fill("{{.Node.Hostname}} {{json .}} {{url.Other}}") == "{{.Node.Hostname}} {{json .}} {{url.Other}}"
+
+
+def test_a_labctl_that_is_on_nobodys_path_is_this_one(
+    demo: Demo, lab: Lab, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it is when it was installed into a folder, and runs as `python -m labctl`."""
+    alone = tmp_path / "bin" / "python3"
+    alone.parent.mkdir()
+    alone.symlink_to(Path(sys.executable).resolve())
+    monkeypatch.setattr(sys, "executable", str(alone))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    stage = Stage(lab, demo(), lambda _event: None)
+
+    stage.run(fence('labctl version > "$PLACE/said"'))
+
+    assert (place / "said").read_text().startswith("labctl version")
 
 
 def test_blocks_for_this_machine_know_the_lab_and_this_labctl(demo: Demo, lab: Lab, place: Path) -> None:
