@@ -168,8 +168,9 @@ def stop(app: App, nodes: tuple[str, ...]) -> None:
     """
     lab = app.lab()
     chosen = named_nodes(lab, nodes)
-    lab.stop(chosen)
-    _say("stopped", lab, chosen)
+    if up := _that_are_up(lab, chosen):
+        lab.stop(up if chosen else chosen)
+        _say("stopped", lab, up if chosen else chosen)
 
 
 @click.command("start")
@@ -221,12 +222,9 @@ def kill(app: App, nodes: tuple[str, ...]) -> None:
     labctl start worker1
     """
     lab = app.lab()
-    chosen = [node for node in named_nodes(lab, nodes) if node.is_running or node.state == "paused"]
-    if not chosen:
-        click.echo(f"Nothing to do: {', '.join(nodes)}: down already.", err=True)
-        return
-    lab.kill(chosen)
-    _say("killed", lab, chosen)
+    if up := _that_are_up(lab, named_nodes(lab, nodes)):
+        lab.kill(up)
+        _say("killed", lab, up)
 
 
 @click.command("rm")
@@ -260,6 +258,15 @@ def remove(lab: Lab, nodes: Sequence[str], *, yes: bool, force: bool) -> None:
         return
     lab.remove_nodes(chosen, gone=gone, force=force)
     click.echo(f"{', '.join(names)}: removed.", err=True)
+
+
+def _that_are_up(lab: Lab, chosen: Sequence[Node]) -> list[Node]:
+    """Those of the chosen nodes (of all where none is) that can be brought down; says so where there are none."""
+    up = [node for node in chosen or lab.nodes if node.is_running or node.state == "paused"]
+    if not up:
+        names = ", ".join(node.name for node in chosen) or f"lab {lab.name}"
+        click.echo(f"Nothing to do: {names}: down already.", err=True)
+    return up
 
 
 def _say(done: str, lab: Lab, nodes: list[Node]) -> None:
