@@ -82,7 +82,7 @@ def seconds_of_vagrant(running: subprocess.Popen[bytes]) -> float:
         if any("up" in line and any(word.endswith("vagrant") for word in line) for line in words):
             began = began or time.monotonic()
             ended = time.monotonic()
-        time.sleep(0.2)
+        time.sleep(0.2)  # how exact the figure is; the wait ends with labctl, whose own waits have limits
     return ended - began
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -92,15 +93,15 @@ def list_(app: App, folders: tuple[Path, ...], output: str) -> None:
                 "level": front.level if front else "broken",
                 "minutes": front.minutes if front else 0,
                 "steps": len(entry.exercise.steps) if entry.exercise else 0,
-                "done": len(done(entry.exercise)) if entry.exercise and done else None if done is None else 0,
+                "done": done(entry.exercise),
                 "folder": str(entry.folder),
             }
         )
     if output == "json":
         print_json(rows)
     else:
-        said = [f"{r['done']} of {r['steps']}" if done else f"- of {r['steps']}" for r in rows]
-        cells = [(r["id"], r["title"], r["level"], r["minutes"], d) for r, d in zip(rows, said, strict=True)]
+        told = [f"{'-' if row['done'] is None else row['done']} of {row['steps']}" for row in rows]
+        cells = [(r["id"], r["title"], r["level"], r["minutes"], d) for r, d in zip(rows, told, strict=True)]
         table(("ID", "TITLE", "LEVEL", "MINUTES", "DONE"), [tuple(map(str, row)) for row in cells])
 
 
@@ -112,15 +113,15 @@ def _warn_of_empty(app: App, folders: tuple[Path, ...], found: list[Path]) -> No
             app.emit(Warned(f"{folder} holds no exercise"))
 
 
-def _done_in(app: App) -> Any:
-    """A function that tells the steps done of an exercise in the lab that is meant; None where none is."""
+def _done_in(app: App) -> Callable[[Exercise | None], int | None]:
+    """A function that counts the steps done of an exercise (None: a broken one); without a lab nobody knows."""
     from labctl.exercise.progress import Progress
 
     try:
         lab = app.lab().name
     except LabctlError:
-        return None
-    return lambda found: Progress.of(lab, found).done
+        return lambda _found: None
+    return lambda found: len(Progress.of(lab, found).done) if found else 0
 
 
 @exercise.command("start")

@@ -40,7 +40,7 @@ def add(app: App, ports: tuple[str, ...]) -> None:
     labctl port add 8080             127.0.0.1:8080 leads to the swarm's port 8080
     labctl port add 9000:80 53/udp
     """
-    from labctl.edge import refuse_taken
+    from labctl.edge import ensure_edge, refuse_taken
 
     read = [_port(text) for text in ports]
     _refuse_two_at_one(read)
@@ -48,7 +48,7 @@ def add(app: App, ports: tuple[str, ...]) -> None:
     for wanted in read:  # a slip in the last one shall not leave the first
         refuse_taken(app.context.engine, lab.name, wanted)
     for wanted in read:
-        click.echo(_ensure(app, lab, wanted).url)
+        click.echo(ensure_edge(app.context.engine, lab.name, lab.nodes, wanted, app.emit).url)
 
 
 @port.command("rm")

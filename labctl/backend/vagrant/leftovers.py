@@ -25,11 +25,14 @@ def prune_copies(boxes: Collection[str], files: Iterable[Path]) -> tuple[list[st
     removed: list[str] = []
     in_use: list[str] = []
     kept_files = {volume_of(file) for file in files if file.exists()}
-    for volume in _volumes():
-        box = volume.partition(IMAGE)[0]
-        if (box in boxes) if IMAGE in volume else (volume in kept_files):
-            continue
-        if _is_used(volume):
+    old = [
+        volume
+        for volume in _volumes()
+        if (volume.partition(IMAGE)[0] not in boxes if IMAGE in volume else volume not in kept_files)
+    ]
+    used = _used(old) if old else set()
+    for volume in old:
+        if volume in used:
             in_use.append(volume)
             continue
         virsh(["vol-delete", volume, "--pool", POOL])
@@ -57,9 +60,14 @@ def _all_volumes() -> list[str]:
     return [line.split()[0] for line in virsh_or_nothing(["vol-list", POOL]).splitlines() if line.strip()]
 
 
-def _is_used(volume: str) -> bool:
-    """Whether a machine starts with the volume, or has a disk that is a copy of it. Others than labctl's count too."""
-    path = virsh(["vol-path", volume, "--pool", POOL]).strip()
-    told = [virsh(["dumpxml", domain]) for domain in virsh(["list", "--all", "--name"]).split()]
-    told += [virsh(["vol-dumpxml", other, "--pool", POOL]) for other in _all_volumes() if other != volume]
-    return any(path in xml for xml in told)
+def _used(volumes: Iterable[str]) -> set[str]:
+    """Those that a machine starts with, or has a disk that is a copy of. Others than labctl's count too."""
+    machines = [virsh(["dumpxml", domain]) for domain in virsh(["list", "--all", "--name"]).split()]
+    disks = {name: virsh(["vol-dumpxml", name, "--pool", POOL]) for name in _all_volumes()}
+    used: set[str] = set()
+    for volume in volumes:
+        path = virsh(["vol-path", volume, "--pool", POOL]).strip()
+        others = (xml for name, xml in disks.items() if name != volume)  # its own description has its path, too
+        if any(path in xml for xml in (*machines, *others)):
+            used.add(volume)
+    return used

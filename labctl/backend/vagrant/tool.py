@@ -147,7 +147,7 @@ def pattern_of(machines: Sequence[str]) -> str:
 
 def remove_box(name: str, provider: str) -> None:
     """Let Vagrant forget a box; whether a machine is a copy of it is not asked. Raises LabError, HostError."""
-    with Tool(Path.cwd(), provider)._driven() as (vagrant, _):
+    with Tool(vagrant_home(), provider)._driven() as (vagrant, _):
         vagrant.box_remove(name, provider)
 
 
