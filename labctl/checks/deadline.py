@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -27,17 +28,11 @@ def deadline(seconds: float) -> Iterator[None]:
     Only in the main thread, and where the system has SIGALRM; elsewhere only `seconds_left` tells.
     """
     mark = _ends_at.set(time.monotonic() + seconds)
-    armed = hasattr(signal, "SIGALRM") and threading.current_thread() is threading.main_thread()
-    if armed:
-        before = signal.signal(signal.SIGALRM, _alarm)
-        signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
-        yield
+        with _alarm(seconds):
+            yield
     finally:
         _ends_at.reset(mark)
-        if armed:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, before)
 
 
 def seconds_left(most: float) -> float:
@@ -46,5 +41,19 @@ def seconds_left(most: float) -> float:
     return most if ends_at is None else max(0.1, min(most, ends_at - time.monotonic()))
 
 
-def _alarm(_signal: int, _frame: FrameType | None) -> None:
+@contextmanager
+def _alarm(seconds: float) -> Iterator[None]:
+    if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGALRM, _passed)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _passed(_signal: int, _frame: FrameType | None) -> None:
     raise DeadlinePassed

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
-import select
-import sys
-import termios
-import tty
 from textwrap import indent
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -17,6 +12,7 @@ from rich.markdown import Markdown
 from rich.text import Text
 
 from labctl.cli.hints import lesson_with_lab
+from labctl.cli.keyboard import END_OF_INPUT, Keyboard
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -32,7 +28,6 @@ SIGNS = {
     "wrong": ("✗", "red"),
     "broken": ("!", "red"),
 }
-END_OF_INPUT = "\x04"
 CODE = re.compile(r"^[ \t]*```[^\n]*\n(.*?)^[ \t]*```[ \t]*$", re.MULTILINE | re.DOTALL)
 
 
@@ -42,13 +37,11 @@ class TerminalScreen:
     def __init__(self) -> None:
         self._console = Console(highlight=False)
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
-        self._keyboard = sys.stdin.fileno()
-        self._before: list[Any] = []
+        self._keyboard = Keyboard()
         self._drawn: object = None
 
     def __enter__(self) -> Self:
-        self._before = termios.tcgetattr(self._keyboard)
-        tty.setcbreak(self._keyboard)
+        self._keyboard.begin()
         self._live.start()
         return self
 
@@ -56,7 +49,7 @@ class TerminalScreen:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._live.stop()
-        termios.tcsetattr(self._keyboard, termios.TCSADRAIN, self._before)
+        self._keyboard.end()
 
     def show(self, markdown: str) -> None:
         """Show text that stays, above the live part. Code keeps its lines whole, so that it can be copied."""
@@ -76,11 +69,8 @@ class TerminalScreen:
 
     def key(self, seconds: float) -> str:
         """Return the key that is pressed within so many seconds; the end of the input counts as q."""
-        ready, _, _ = select.select([self._keyboard], [], [], seconds)
-        if not ready:
-            return ""
-        typed = os.read(self._keyboard, 1).decode(errors="replace")
-        return "q" if typed in ("", END_OF_INPUT) else typed.lower()
+        typed = self._keyboard.key(seconds)
+        return "q" if typed == END_OF_INPUT else typed.lower()
 
 
 def _live_part(view: View) -> Group:

@@ -75,11 +75,13 @@ def _looks(app: App, interval: float) -> Iterator[SwarmMap | LabctlError]:
 
 def _reader_is_gone() -> bool:
     """Whether stdout is a pipe that nobody reads any more; where that cannot be asked, the next write tells."""
+    if sys.platform == "win32":
+        return False
     try:
         poll = select.poll()
         poll.register(sys.stdout.fileno(), 0)
         return any(events & (select.POLLERR | select.POLLHUP) for _, events in poll.poll(0))
-    except (AttributeError, OSError, ValueError):  # Windows; no file at all
+    except (OSError, ValueError):  # no file at all
         return False
 
 

@@ -67,7 +67,7 @@ def _folders(name: str) -> tuple[Path, Path]:
 def _forget_current(name: str) -> None:
     file = docker_config_dir() / "config.json"
     try:
-        config = json.loads(file.read_text())
+        config = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return
     if isinstance(config, dict) and config.get("currentContext") == name:

@@ -97,7 +97,7 @@ def _from_context() -> Endpoint | None:
     digest = hashlib.sha256(name.encode()).hexdigest()
     meta = docker_config_dir() / "contexts" / "meta" / digest / "meta.json"
     try:
-        url = json.loads(meta.read_text())["Endpoints"]["docker"]["Host"]
+        url = json.loads(meta.read_text(encoding="utf-8"))["Endpoints"]["docker"]["Host"]
     except (OSError, ValueError, KeyError, TypeError):
         raise HostError(
             f"the Docker context {name!r} cannot be read", hint="`docker context use default` goes back."
@@ -108,7 +108,7 @@ def _from_context() -> Endpoint | None:
 
 def _current_context() -> str | None:
     try:
-        config = json.loads((docker_config_dir() / "config.json").read_text())
+        config = json.loads((docker_config_dir() / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     name = config.get("currentContext") if isinstance(config, dict) else None

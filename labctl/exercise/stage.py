@@ -103,7 +103,7 @@ class Stage:
                 [shutil.which("bash") or "sh", "-c", own + code],
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
-                text=True,
+                encoding="utf-8",
                 errors="replace",
                 timeout=stretched(FENCE_LIMIT),
                 env=environment,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from labctl.host.facts import MachineFacts
 
-__all__ = ["can_install", "fix_line", "install", "install_engine", "is_debian", "start_engine"]
+__all__ = ["can_install", "fix_line", "install", "install_engine", "install_vagrant", "is_debian", "start_engine"]
 
 _INSTALLERS = {
     "debian": "sudo apt-get install -y {}",
@@ -57,6 +57,16 @@ def install_engine(machine: MachineFacts) -> str:
     package = "docker.io" if is_debian(machine) else _ENGINE_PACKAGE.get(known, "docker")
     from_elsewhere = _REPOSITORY if package == "docker-ce" else ""
     return install(machine, package) + from_elsewhere
+
+
+def install_vagrant(machine: MachineFacts) -> str:
+    """Return the command that puts Vagrant on this system, or where to get it."""
+    if machine.system == "Darwin":
+        return "brew install --cask vagrant"
+    if machine.system == "Windows":
+        return "winget install Hashicorp.Vagrant"
+    by_hand = "https://developer.hashicorp.com/vagrant/install"
+    return f"{install(machine, 'vagrant vagrant-libvirt')}, or {by_hand}" if is_debian(machine) else by_hand
 
 
 def start_engine(machine: MachineFacts) -> str:

@@ -55,6 +55,8 @@ def capability_facts(engine: Engine) -> EngineFacts:
 
 def socket_error(path: Path) -> str:
     """Say why nobody can be reached at a unix socket; "" when somebody listens."""
+    if sys.platform == "win32":
+        return f"{path}: Windows' engines listen at npipe:////./pipe/docker_engine"
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(ENGINE_LIMIT)
         try:
@@ -137,6 +139,8 @@ def _socket_path(endpoint: Endpoint) -> Path | None:
 
 def _listener(path: Path) -> int:
     """The process that listens at a unix socket; 0 where it is out of sight (another pid namespace)."""
+    if sys.platform != "linux":
+        return 0
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(ENGINE_LIMIT)
         try:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -92,6 +93,8 @@ def is_shut_to_libvirt() -> bool:
     Where libvirt itself may, it takes each answer of QEMU's about what it can do for outdated, and asks QEMU anew at
     every call, a second each: virQEMUCapsIsValid in libvirt's src/qemu/qemu_capabilities.c.
     """
+    if sys.platform != "linux":
+        return False
     import grp
 
     try:

@@ -6,6 +6,7 @@ import platform
 import shutil
 import socket
 import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,6 +109,8 @@ def _libvirt(ask: Ask) -> Provider:
 
 def _libvirt_silence() -> str:
     """Why libvirt does not take connections; empty when it does."""
+    if sys.platform == "win32":
+        return "it is Linux's own"
     reason = "it does not run"
     for path in LIBVIRT_SOCKETS:
         try:

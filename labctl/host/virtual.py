@@ -11,6 +11,8 @@ from pathlib import Path
 from labctl.errors import HostError, LabctlError
 from labctl.events import CommandShown, Emit, Noted, Steps, Warned
 from labctl.host import apt
+from labctl.host.advice import can_install, install_vagrant
+from labctl.host.facts import MachineFacts
 from labctl.host.kvm import DEVICE, is_shut_to_libvirt
 from labctl.host.machine_facts import gather_machine, living, which
 from labctl.host.providers import Provider, find_providers, vagrant_version
@@ -27,6 +29,8 @@ PACKAGES = (
     "qemu-system-x86", "qemu-utils", "ovmf", "iptables", "dnsmasq-base", "tini",
 )  # fmt: skip
 PROGRAMS = ("vagrant", "libvirtd", "qemu-img", "qemu-system-x86_64", "dnsmasq", "virsh", "tini")
+BEST = {"Linux": "libvirt", "Darwin": "virtualbox", "Windows": "hyperv"}
+BY_HAND = "install libvirt, QEMU and vagrant-libvirt with this system's package manager, or VirtualBox"
 SPARE_MIB = 512
 DISK_MIB = 1500  # what a fresh machine writes beside the box that all share
 POOL = Path("/var/lib/libvirt/images")
@@ -39,9 +43,10 @@ DAEMONS = (("virtlogd", Path("/run/virtlogd.pid")), ("libvirtd", Path("/run/libv
 
 def examine_virtual(nodes: int) -> Report:
     """Look at what virtual machines need. Never raises: what cannot be found out is a row."""
+    machine = gather_machine()
     found = sorted(find_providers(), key=lambda one: not one.usable)
     room = [_memory([MACHINE_MEMORY_MIB] * nodes), _disk(nodes)]
-    return Report([_vagrant(), *(_provider(one, found) for one in found), *_kvm(), *room])
+    return Report([_vagrant(machine), *(_provider(one, found, machine) for one in found), *_kvm(), *room])
 
 
 def preflight_virtual(memory_mib: Sequence[int], *, new: int) -> None:
@@ -82,25 +87,26 @@ def mend_virtual(report: Report, *, confirm: Callable[[str], bool], emit: Emit, 
     return examine_virtual(nodes)
 
 
-def _vagrant() -> Row:
+def _vagrant(machine: MachineFacts) -> Row:
     version = vagrant_version()
     if version is None:
-        fix = "sudo apt-get install vagrant vagrant-libvirt, or https://developer.hashicorp.com/vagrant/install"
-        return Row("vagrant", "Vagrant", Verdict.MEND, "it is not installed", fix, fixable=which("apt-get") is not None)
+        fixable = can_install(machine)
+        return Row("vagrant", "Vagrant", Verdict.MEND, "it is not installed", install_vagrant(machine), fixable=fixable)
     return Row("vagrant", "Vagrant", Verdict.GOOD, version)
 
 
-def _provider(provider: Provider, found: Sequence[Provider]) -> Row:
-    """One usable provider suffices: another one that is not there is no fault, except libvirt on Linux alone."""
+def _provider(provider: Provider, found: Sequence[Provider], machine: MachineFacts) -> Row:
+    """One usable provider suffices: where there is none, the one that this system has best is to be mended."""
     title = {"libvirt": "libvirt", "virtualbox": "VirtualBox", "hyperv": "Hyper-V"}[provider.name]
     if provider.usable:
         verdict = Verdict.MADE_UP_FOR if provider.notice else Verdict.GOOD
         told = f"{provider.version}, {provider.driver}" if provider.driver else provider.version
         return Row(provider.name, title, verdict, f"{told}{': ' + provider.notice if provider.notice else ''}")
-    others = any(one.usable for one in found if one.name != provider.name)
-    main = provider.name == "libvirt" and which("apt-get") is not None
-    verdict = Verdict.GOOD if others or not main else Verdict.MEND
-    return Row(provider.name, title, verdict, provider.problem, provider.fix or None, fixable=main and not others)
+    wanted = not any(one.usable for one in found) and provider.name == BEST.get(machine.system)
+    fixable = provider.name == "libvirt" and can_install(machine)
+    fix = BY_HAND if provider.name == "libvirt" and machine.system == "Linux" and not fixable else provider.fix
+    verdict = Verdict.MEND if wanted else Verdict.GOOD
+    return Row(provider.name, title, verdict, provider.problem, fix or None, fixable=wanted and fixable)
 
 
 def _kvm() -> list[Row]:

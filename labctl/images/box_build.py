@@ -82,7 +82,7 @@ def _image(engine: Engine, name: str, dockerfile: str, note: Note) -> str:
                 name=name,
                 tag=tag,
                 context=archive_of({"": top}),
-                dockerfile=(top / dockerfile).read_text(),
+                dockerfile=(top / dockerfile).read_text(encoding="utf-8"),
                 labels={labels.IMAGE: name, SOURCES: sources},
                 where=f"playbooks/{dockerfile}",
                 inner=dockerfile,

@@ -153,7 +153,8 @@ class _Builder:
     def build_shared(self, images: Sequence[Image]) -> None:
         """Build the steps that several images begin with, once; two builds at once would each make their own."""
         todo = [image for image in images if find_built(self.engine, image.name, image.sources(), self.base) is None]
-        for steps in shared_beginnings({image.name: (image.folder / "Dockerfile").read_text() for image in todo}):
+        told = {image.name: (image.folder / "Dockerfile").read_text(encoding="utf-8") for image in todo}
+        for steps in shared_beginnings(told):
             with held("shared", self.note):
                 self.note("building what several images share")
                 context = tar_of({"Dockerfile": (steps.encode(), 0o644)})

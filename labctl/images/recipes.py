@@ -76,7 +76,7 @@ def recipe_for(
         name=name,
         tag=tag_for(name, sources, base),
         context=archive_of(folders),
-        dockerfile=(top / "Dockerfile").read_text(),
+        dockerfile=(top / "Dockerfile").read_text(encoding="utf-8"),
         labels={labels.IMAGE: name, SOURCES: sources},
         build_args=dict(build_args or {}),
         where=f"{top.name}/Dockerfile",

@@ -148,8 +148,13 @@ class DockerExec:
 
     def interactive(self, command: Sequence[str]) -> int:
         """Give the terminal to a command in the container; see Transport.interactive."""
+        from labctl.transport.client import docker_words, hand_over, is_clients
         from labctl.transport.terminal import at_terminal, pipe, sit
 
+        if at_terminal() and is_clients():
+            if down := self._down():
+                raise down
+            return hand_over(*docker_words(self._engine.endpoint, self._container, command))
         if at_terminal():
             with self._attached(list(command), tty=True, env={"TERM": os.environ.get("TERM", "xterm")}) as attached:
                 return sit(attached)
@@ -181,8 +186,9 @@ class DockerExec:
         return ["/bin/sh", "-c", f"exec 9<{path}; rm -f {path}; exec {shlex.join(argv)} <&9"]
 
     def _why(self, refused: EngineRefused) -> EngineRefused | NodeDown:
+        return self._down() or refused
+
+    def _down(self) -> NodeDown | None:
         inspected = self._engine.container(self._container)
-        if inspected is None:
-            return NodeDown(self._node, "gone")
-        state = str(inspected["State"]["Status"])
-        return refused if state == "running" else NodeDown(self._node, state)
+        state = str(inspected["State"]["Status"]) if inspected is not None else "gone"
+        return None if state == "running" else NodeDown(self._node, state)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 
+from labctl.transport.client import hand_over, is_clients, ssh_words
 from labctl.transport.ssh_command import SshCommand, text_of
 from labctl.transport.ssh_connection import SshConnection
 from labctl.transport.terminal import Noted, at_terminal, pipe, sit
@@ -20,6 +21,10 @@ def attach(connection: SshConnection, command: list[str]) -> int:
     """Run a command with our terminal (or our pipes) and return its exit code."""
     if at_terminal():
         text = text_of(["/bin/sh", "-c", AT_TERMINAL, "sh", *command])
+        if is_clients():
+            with connection.session():  # tells in our words of a node that is silent, or is another than it was
+                pass
+            return hand_over(ssh_words(connection.login, text))
         with contextlib.closing(SshCommand(connection, text, terminal=os.environ.get("TERM", "xterm"))) as running:
             return sit(running)
     noted = Noted()

@@ -20,6 +20,7 @@ __all__ = ["Noted", "at_terminal", "pipe", "sit"]
 
 CHUNK = 1 << 16
 RESIZE, END = b"r", b"e"
+CLIENTS = "a client's work there: labctl.transport.client"
 
 
 class Noted:
@@ -103,6 +104,8 @@ def _feed(running: Running) -> None:
 @contextlib.contextmanager
 def _keyboard(running: Running) -> Iterator[None]:
     """Carry what is typed, and the window's size whenever it changes, while the block reads the output."""
+    if sys.platform == "win32":
+        raise AssertionError(CLIENTS)
     listening, calling = os.pipe()
 
     def changed(_signal: int, _frame: FrameType | None) -> None:
@@ -152,6 +155,8 @@ def _write_all(descriptor: int, data: bytes) -> None:
 
 @contextlib.contextmanager
 def _raw_terminal() -> Iterator[None]:
+    if sys.platform == "win32":
+        raise AssertionError(CLIENTS)
     import termios
     import tty
 

@@ -182,6 +182,28 @@ def test_a_terminal_over_ssh(lab: Lab) -> None:
 
 
 @pytest.mark.lab
+@pytest.mark.parametrize("way", WAYS)
+def test_a_terminal_by_somebody_elses_client(way: str, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on Windows: OpenSSH's client sits there, or Docker's."""
+    monkeypatch.setenv("LABCTL_TERMINAL", "client")
+    with terminal([*LABCTL, "ssh", "--transport", way, "-l", lab.name, "m1"], lines=30, columns=100) as seat:
+        seat.wait_for(r"~ # ")
+        assert seat.is_raw()
+        seat.type("stty size; echo term=$TERM; pwd\n")
+        seat.wait_for(r"30 100\s+term=xterm\s+/root")
+        seat.resize(41, 123)
+        seat.type("sleep 0.5; stty size\n")
+        seat.wait_for(r"41 123")
+        seat.type("echo $((40 + 2)) answers\n")
+        seat.wait_for(r"42 answers")
+        seat.type("\x10")  # Ctrl-P is the shell's: the line before
+        seat.wait_for(r"echo \$\(\(40 \+ 2\)\) answers")
+        seat.type("\nexit 9\n")
+        assert seat.wait() == 9
+        assert not seat.is_raw(), "the terminal is as it was"
+
+
+@pytest.mark.lab
 def test_ctrl_c_ends_the_command_on_the_node_too(lab: Lab) -> None:
     process = subprocess.Popen(
         [*LABCTL, "ssh", "--transport", "ssh", "-l", lab.name, "m1", "echo begun; sleep 4332"],

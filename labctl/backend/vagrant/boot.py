@@ -5,15 +5,20 @@ from __future__ import annotations
 import contextlib
 import re
 import signal
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from labctl.backend.vagrant.labfile import Machine
 from labctl.backend.vagrant.reach import SSH_PORT, answering
 from labctl.backend.vagrant.tool import Tool, pattern_of
 from labctl.errors import LabctlError
 from labctl.waiting import Pending, wait_until
+
+if TYPE_CHECKING:
+    import psutil
 
 __all__ = ["Boot", "console_tail", "wait_answering"]
 
@@ -64,7 +69,7 @@ class Boot:
             with contextlib.suppress(psutil.Error):
                 words = child.cmdline()
                 if "vagrant" in " ".join(words) and self._word in words and not self._running.done():
-                    child.send_signal(signal.SIGINT)
+                    _interrupt(child)
         with contextlib.suppress(LabctlError, TimeoutError):
             self._running.result(timeout=ABORT_LIMIT)
 
@@ -75,6 +80,15 @@ class Boot:
     def _hear(self, machine: str, text: str) -> None:
         self._said[machine] = text
         self._note(f"{machine}: {text.rstrip('.')}")
+
+
+def _interrupt(child: psutil.Process) -> None:
+    if sys.platform == "win32":
+        # Nobody can be interrupted alone there, and on Ctrl-C all at the console are; vagrant.exe only starts Ruby.
+        for process in [*child.children(recursive=True), child]:
+            process.terminate()
+    else:
+        child.send_signal(signal.SIGINT)
 
 
 def wait_answering(machine: Machine, boot: Boot | None, note: Callable[[str], None]) -> None:

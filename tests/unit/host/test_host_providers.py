@@ -11,12 +11,24 @@ import pytest
 from labctl.errors import HostError, UsageError
 from labctl.events import quiet
 from labctl.host import kvm, providers, virtual
+from labctl.host.facts import MachineFacts
 from labctl.host.providers import Provider, choose_provider, find_providers
 from labctl.host.report import Verdict
 
 VAGRANT = {"vagrant": "Vagrant 2.3.4\n"}
 LIBVIRT = {"libvirtd": "libvirtd (libvirt) 9.0.0\n", "qemu-system-x86_64": "QEMU emulator version 7.2\n"}
 BOX = {"VBoxManage": "7.0.20r163906\n"}
+
+
+def a_machine(system: str = "Linux", *distribution: str, is_root: bool = True) -> MachineFacts:
+    return MachineFacts(
+        system=system,
+        distribution=distribution,
+        is_root=is_root,
+        service_manager="systemd",
+        cpus=2,
+        memory_free=8 << 30,
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -111,6 +123,35 @@ def test_the_rows_say_what_to_mend(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not report.good
 
 
+SYSTEMS = [
+    (a_machine("Linux", "debian"), "libvirt", "sudo apt-get install -y vagrant vagrant-libvirt", True),
+    (a_machine("Linux", "fedora"), "libvirt", "https://developer.hashicorp.com/vagrant/install", False),
+    (a_machine("Darwin"), "virtualbox", "brew install --cask vagrant", False),
+    (a_machine("Windows"), "hyperv", "winget install Hashicorp.Vagrant", False),
+]
+
+
+@pytest.mark.parametrize(
+    ("machine", "best", "vagrant", "fixable"), SYSTEMS, ids=["debian", "fedora", "macos", "windows"]
+)
+def test_where_nothing_runs_machines_the_systems_best_is_to_be_mended(
+    machine: MachineFacts, best: str, vagrant: str, fixable: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("platform.system", lambda: machine.system)
+    monkeypatch.setattr(virtual, "gather_machine", lambda: machine)
+    monkeypatch.setattr(virtual, "vagrant_version", lambda: None)
+    monkeypatch.setattr(virtual, "find_providers", lambda: find_providers(says({})))
+
+    report = virtual.examine_virtual(1)
+
+    rows = {name: report.row(name) for name in ("libvirt", "virtualbox", "hyperv")}
+    assert [name for name, row in rows.items() if row.verdict is Verdict.MEND] == [best]
+    assert rows[best].fix
+    assert (rows[best].fixable, report.row("vagrant").fixable) == (fixable, fixable)
+    assert str(report.row("vagrant").fix).startswith(vagrant)
+    assert fixable == ("doctor" in str(rows[best].fix))
+
+
 def test_what_was_found_of_kvm_is_remembered(state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     device = tmp_path / "kvm"
     device.touch()
@@ -143,7 +184,7 @@ def test_a_kvm_that_is_shut_to_libvirt_is_a_row_that_fix_opens(tmp_path: Path, m
     monkeypatch.setattr(virtual, "is_shut_to_libvirt", kvm.is_shut_to_libvirt)
     monkeypatch.setattr(virtual, "OPEN_KVM", ("chmod", "666", str(device)))
     monkeypatch.setattr(virtual, "which", lambda program: f"/usr/bin/{program}")
-    monkeypatch.setattr(virtual, "gather_machine", lambda: SimpleNamespace(is_root=True, service_manager="systemd"))
+    monkeypatch.setattr(virtual, "gather_machine", lambda: a_machine("Linux", "debian"))
     monkeypatch.setattr(virtual, "find_providers", lambda: [Provider("libvirt", "9.0.0", driver="qemu")])
     monkeypatch.setattr(virtual, "vagrant_version", lambda: "2.3.4")
 

@@ -1,0 +1,65 @@
+"""Single keys from the keyboard in front of us, on Linux, macOS and Windows."""
+
+from __future__ import annotations
+
+import sys
+
+__all__ = ["END_OF_INPUT", "Keyboard"]
+
+END_OF_INPUT = "\x04"
+
+if sys.platform == "win32":
+    import msvcrt
+    import time
+
+    INTERRUPT = "\x03"
+    SPECIAL = ("\x00", "\xe0")  # the first half of a key that is no letter
+    LOOK = 0.05  # seconds between two looks: nothing waits for this keyboard
+
+    class Keyboard:
+        """Windows' console, which hands out single keys to whoever asks."""
+
+        def begin(self) -> None:
+            """Nothing has to be set."""
+
+        def end(self) -> None:
+            """Nothing was set."""
+
+        def key(self, seconds: float) -> str:
+            """The next key, or "" when none comes in time."""
+            until = time.monotonic() + seconds
+            while not msvcrt.kbhit():
+                if time.monotonic() >= until:
+                    return ""
+                time.sleep(LOOK)
+            typed = msvcrt.getwch()
+            if typed in SPECIAL:  # its name comes behind it
+                msvcrt.getwch()
+                return ""
+            if typed == INTERRUPT:
+                raise KeyboardInterrupt
+            return typed
+
+else:
+    import os
+    import select
+    import termios
+    import tty
+
+    class Keyboard:
+        """A terminal that hands out single keys from `begin` to `end`."""
+
+        def begin(self) -> None:
+            """Let keys come one by one, unseen."""
+            self._descriptor = sys.stdin.fileno()
+            self._before = termios.tcgetattr(self._descriptor)
+            tty.setcbreak(self._descriptor)
+
+        def end(self) -> None:
+            """Leave the terminal as it was."""
+            termios.tcsetattr(self._descriptor, termios.TCSADRAIN, self._before)
+
+        def key(self, seconds: float) -> str:
+            """The next key, or "" when none comes in time."""
+            ready, _, _ = select.select([self._descriptor], [], [], seconds)
+            return (os.read(self._descriptor, 1).decode(errors="replace") or END_OF_INPUT) if ready else ""
