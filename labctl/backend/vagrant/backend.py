@@ -181,7 +181,7 @@ class VagrantBackend:
             self._boot.wait()  # it tells the address, and it sets up the network that we would come by
         if lab.pinned:
             self._pin(lab, machine)
-        wait_answering(machine, self._boot, self._note)
+        wait_answering(lab, machine, self._boot, self._note)
         emit(NodeStarted(machine.name))
         transport = first_login(lab, machine)
         if not lab.is_prepared:
@@ -215,7 +215,7 @@ class VagrantBackend:
             self._boot.wait()  # it sets up the network that we come by
         if lab.pinned:  # this host may have been started anew
             lay(lab)
-        wait_answering(machine, self._boot, self._note)
+        wait_answering(lab, machine, self._boot, self._note)
         return self._node(lab, machine, "running")
 
     def stop(self, node: Node, *, grace: int = 10) -> None:

@@ -11,7 +11,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from labctl.backend.vagrant.labfile import Machine
+from labctl.backend.vagrant.labfile import Machine, VmLab
+from labctl.backend.vagrant.pulse import Pulse
 from labctl.backend.vagrant.reach import SSH_PORT, answering
 from labctl.backend.vagrant.tool import Tool, pattern_of
 from labctl.errors import LabctlError
@@ -91,11 +92,12 @@ def _interrupt(child: psutil.Process) -> None:
         child.send_signal(signal.SIGINT)
 
 
-def wait_answering(machine: Machine, boot: Boot | None, note: Callable[[str], None]) -> None:
+def wait_answering(lab: VmLab, machine: Machine, boot: Boot | None, note: Callable[[str], None]) -> None:
     """Wait until the machine takes SSH connections on the lab's network.
 
-    `boot` is what it is on its way by; raises what makes that give up.
+    `boot` is what it is on its way by; raises what makes that give up, and LabError when the machine goes off.
     """
+    pulse = Pulse(lab, machine)
 
     def look() -> None:
         if answering([machine.address], port=SSH_PORT):
@@ -103,6 +105,7 @@ def wait_answering(machine: Machine, boot: Boot | None, note: Callable[[str], No
         if boot is not None:
             boot.check()
         said = console_tail(Path(machine.console))
+        pulse.check(said)
         waits_for = boot.said(machine.name) if boot is not None else "it boots"
         raise Pending(f"{machine.name}: {waits_for}; its console: {said or 'nothing yet'}")
 

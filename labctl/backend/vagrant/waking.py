@@ -31,7 +31,7 @@ def wake(lab: VmLab, machine: Machine, transport: Ssh, note: Callable[[str], Non
     boot = Boot(folder_of(lab.lab), lab.provider, [machine.name], note, resume=True)
     try:
         try:
-            wait_answering(machine, boot, note)
+            wait_answering(lab, machine, boot, note)
         except LabError as problem:
             _answers_all_the_same(machine, problem)
         transport.close()  # a machine that was put back knows nothing of a connection

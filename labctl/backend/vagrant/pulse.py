@@ -1,0 +1,43 @@
+"""Whether a machine that boots is still on.
+
+Vagrant's own providers look at this while they wait for SSH ("the guest machine entered an invalid state"); the one for
+libvirt goes on waiting for a machine that is off until its limit has passed, ten minutes later.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from labctl.backend.vagrant.labfile import Machine, VmLab
+from labctl.backend.vagrant.pool import virsh_or_nothing
+from labctl.errors import LabError
+
+__all__ = ["Pulse"]
+
+PAUSE = 3.0  # seconds between two questions
+OFF = ("shut off", "crashed")
+
+
+class Pulse:
+    """Feels whether a machine that was once seen running went off again. Only libvirt is asked."""
+
+    def __init__(self, lab: VmLab, machine: Machine, ask: Callable[[Sequence[str]], str] = virsh_or_nothing) -> None:
+        self._domain = f"{lab.lab}-{machine.name}" if lab.provider == "libvirt" else ""
+        self._name = machine.name
+        self._ask = ask
+        self._ran = False
+        self._next = 0.0
+
+    def check(self, last_words: str) -> None:
+        """Raise LabError with its last words when the machine went off."""
+        if not self._domain or time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + PAUSE
+        state = self._ask(["domstate", self._domain]).strip()
+        self._ran = self._ran or state == "running"
+        if self._ran and state in OFF:
+            raise LabError(
+                f"{self._name} went off while it booted; its console's last words: {last_words or 'none'}",
+                hint="`labctl up` again; with --retain what there is of it stays, to look into.",
+            )
