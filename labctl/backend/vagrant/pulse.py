@@ -15,7 +15,7 @@ from labctl.errors import LabError
 
 __all__ = ["Pulse"]
 
-PAUSE = 3.0  # seconds between two questions
+SOON, PAUSE = 0.5, 3.0  # seconds between two questions, before it was seen to run and after
 OFF = ("shut off", "crashed")
 
 
@@ -33,9 +33,9 @@ class Pulse:
         """Raise LabError with its last words when the machine went off."""
         if not self._domain or time.monotonic() < self._next:
             return
-        self._next = time.monotonic() + PAUSE
         state = self._ask(["domstate", self._domain]).strip()
         self._ran = self._ran or state == "running"
+        self._next = time.monotonic() + (PAUSE if self._ran else SOON)
         if self._ran and state in OFF:
             raise LabError(
                 f"{self._name} went off while it booted; its console's last words: {last_words or 'none'}",

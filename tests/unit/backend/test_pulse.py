@@ -16,6 +16,7 @@ from labctl.spec import NodeSpec
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pulse, "PAUSE", 0.0)
+    monkeypatch.setattr(pulse, "SOON", 0.0)
 
 
 def felt(*states: str, provider: str = "libvirt") -> tuple[Pulse, list[Sequence[str]]]:
