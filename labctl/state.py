@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -119,7 +120,9 @@ def _file_name(lab: str) -> str:
 
 def _private_dir(path: Path) -> Path:
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Windows' folder for a user's programs is private; with a mode Python gives it to OWNER RIGHTS, which its
+        # ssh.exe takes for somebody else (python/cpython#128038).
+        path.mkdir(mode=0o777 if sys.platform == "win32" else 0o700, parents=True, exist_ok=True)
     except OSError as problem:
         raise HostError(
             f"cannot make {path}: {problem.strerror}", hint="LABCTL_STATE names another folder."

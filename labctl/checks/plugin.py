@@ -34,7 +34,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """The runner's words to us."""
     group = parser.getgroup("labctl")
     group.addoption("--labctl-lab", default=None, help="the lab to check")
-    group.addoption("--labctl-report", type=int, default=None, help="file descriptor for the answers")
+    group.addoption("--labctl-report", type=int, default=None, help="where the answers go: see handing.py")
     group.addoption("--labctl-steps", default="", help="ids of the steps to check, with commas; all where empty")
     group.addoption("--labctl-wait", type=float, default=0.0, help="seconds to wait for what is not yet so")
     group.addoption("--labctl-hold", action="store_true", help="be ready, and begin when a line comes on stdin")

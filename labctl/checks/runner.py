@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Literal
 
+from labctl.checks.handing import handed
 from labctl.checks.report import CheckReport, CheckResult
 from labctl.errors import LabError, NotFoundError
 from labctl.waiting import stretched
@@ -97,13 +98,14 @@ class CheckRun:
     def __post_init__(self) -> None:
         self._began = time.monotonic()
         readable, writable = os.pipe()
+        number, inheriting = handed(writable)
         try:
             self._process = subprocess.Popen(
-                [*_command(self.request, writable), *self._modes(), *self.extra],
+                [*_command(self.request, number), *self._modes(), *self.extra],
                 stdin=subprocess.PIPE if self.watch or self.hold else subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                pass_fds=[writable],
+                **inheriting,
                 env=_environment(),
                 cwd=self.request.file.parent,
             )

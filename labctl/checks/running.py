@@ -18,6 +18,7 @@ import pytest
 
 from labctl.checks.answers import Unsatisfied, Wrong
 from labctl.checks.deadline import DeadlinePassed, deadline
+from labctl.checks.handing import taken
 from labctl.errors import LabctlError
 from labctl.waiting import stretched
 
@@ -129,7 +130,7 @@ class Running:
         self, lab_name: str | None, report: int | None, *, wait: float, watch: bool, hold: bool, probes: bool
     ) -> None:
         self._lab_name = lab_name
-        self._out = os.fdopen(report, "w", encoding="utf-8", buffering=1) if report is not None else None
+        self._out = os.fdopen(taken(report), "w", encoding="utf-8", buffering=1) if report is not None else None
         self._watch = watch
         self._hold = hold
         self._wait = wait

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import click
 
 from labctl.cli.common import App, lab_command
 from labctl.errors import NotFoundError, UsageError
+from labctl.spec.choices import HYPERV_SWITCH
 
 __all__ = ["create", "size_options", "sizes"]
 
@@ -34,7 +36,7 @@ def sizes(cpus: float | None, memory: str | None) -> dict[str, Any]:
 @click.option("-d", "--driver", default="dind", show_default=True, metavar="DRIVER", help=DRIVER_HELP)
 @click.option("--virtualbox-memory", "--hyperv-memory", "--kvm-memory", "mib", type=int, metavar="MIB", hidden=True)
 @click.option("--virtualbox-cpu-count", "--hyperv-cpu-count", "--kvm-cpu-count", "count", type=int, hidden=True)
-@click.option("--hyperv-virtual-switch", metavar="NAME", hidden=True)
+@click.option("--hyperv-virtual-switch", "switch", metavar="NAME", hidden=True)
 @size_options
 @click.option("--engine-opt", multiple=True, metavar="KEY=VALUE", help="A daemon.json option of its engine.")
 @click.option("--engine-label", multiple=True, metavar="KEY=VALUE", help="A label of its engine.")
@@ -59,6 +61,8 @@ def create(app: App, *, driver: str, rest: tuple[str, ...], **given: Any) -> Non
 
     kind = _kind(driver)
     name = _only_name(rest)
+    if given["switch"]:
+        os.environ[HYPERV_SWITCH] = given["switch"]
     memory = given["memory"] or (f"{given['mib']}m" if given["mib"] else None)
     options = sizes(given["cpus"] or given["count"], memory)
     if engine := _engine_options(given):

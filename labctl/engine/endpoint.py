@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -22,6 +23,7 @@ __all__ = ["CONTEXT_PREFIX", "Endpoint", "docker_config_dir", "host_endpoint"]
 CONTEXT_PREFIX = "labctl-"
 SCHEMES = ("unix", "npipe", "tcp", "http", "https", "ssh")
 SYSTEM_SOCKET = Path("/var/run/docker.sock")
+WINDOWS_PIPE = "npipe:////./pipe/docker_engine"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -56,6 +58,11 @@ def host_endpoint() -> Endpoint:
         raise HostError(
             f"{endpoint.url!r} ({endpoint.source}) is no engine's address",
             hint="One looks like unix:///var/run/docker.sock; without DOCKER_HOST the usual places are tried.",
+        )
+    if sys.platform == "win32" and _scheme_and_host(endpoint.url)[0] == "unix":
+        raise HostError(
+            f"Windows has no way to {endpoint.url} ({endpoint.source})",
+            hint=f"Docker Desktop listens at {WINDOWS_PIPE}: unset DOCKER_HOST, or `docker context use default`.",
         )
     if not endpoint.is_local:
         raise HostError(
@@ -116,6 +123,8 @@ def _current_context() -> str | None:
 
 
 def _from_sockets() -> Endpoint:
+    if sys.platform == "win32":
+        return Endpoint(WINDOWS_PIPE, None, "the usual place")
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     candidates = [
         SYSTEM_SOCKET,

@@ -21,6 +21,7 @@ from labctl.errors import CommandFailed, LabError, NodeDown, NotFoundError, Usag
 from labctl.events import Emit, Noted
 from labctl.exercise.model import GROUPS, HOST, Exercise, Fence
 from labctl.exercise.reading import FILLED_IN
+from labctl.host.programs import find_bash
 from labctl.lab import Lab
 from labctl.node import Node
 from labctl.spec import PortSpec
@@ -100,7 +101,7 @@ class Stage:
         began = time.monotonic()
         try:
             done = subprocess.run(
-                [shutil.which("bash") or "sh", "-c", own + code],
+                [find_bash() or "sh", "-c", own + code],
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 encoding="utf-8",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-import shutil
+import re
 import socket
 import subprocess
 import sys
@@ -14,11 +14,21 @@ from pathlib import Path
 from labctl.errors import HostError, UsageError
 from labctl.host.kvm import kvm_problem
 from labctl.host.machine_facts import which
+from labctl.host.programs import find_program
 from labctl.spec.choices import PROVIDERS
 
 __all__ = ["Provider", "choose_provider", "find_providers", "vagrant_version"]
 
 LIBVIRT_SOCKETS = tuple(Path(f"/var/run/libvirt/{name}") for name in ("libvirt-sock", "virtqemud-sock"))
+VIRTUALBOX = "https://www.virtualbox.org/wiki/Downloads"
+VAGRANT = "https://developer.hashicorp.com/vagrant/install"
+OLDEST_VIRTUALBOX = (7, 0)  # whose options the Vagrantfile uses
+# From which Vagrant on a VirtualBox is known: its CHANGELOG, GH-13709, GH-13513 and GH-12947.
+KNOWN_SINCE = (((7, 2), (2, 4, 9)), ((7, 1), (2, 4, 2)), ((7, 0), (2, 3, 2)))
+IS_ELEVATED = (
+    "([Security.Principal.WindowsPrincipal][Security.Principal.WindowsIdentity]::GetCurrent())"
+    ".IsInRole([Security.Principal.WindowsBuiltInRole]::Administrator)"
+)
 LIMIT = 20.0  # seconds that a tool may take to say its version; PowerShell is slow to wake
 DOCTOR = "`labctl doctor --backend vagrant` tells how to get one; `--backend dind` needs none."
 
@@ -78,10 +88,11 @@ def vagrant_version(ask: Ask | None = None) -> str | None:
 
 def asked(command: Sequence[str]) -> str | None:
     """What a program prints; None when it is not there or fails."""
-    if shutil.which(command[0]) is None:
+    program = find_program(command[0])
+    if program is None:
         return None
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=False)
+        done = subprocess.run([program, *command[1:]], capture_output=True, text=True, timeout=LIMIT, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout if done.returncode == 0 else None
@@ -128,19 +139,35 @@ def _libvirt_silence() -> str:
 def _virtualbox(ask: Ask) -> Provider:
     said = ask(["VBoxManage", "--version"])
     if said is None:
-        return Provider("virtualbox", problem="it is not installed", fix="https://www.virtualbox.org/wiki/Downloads")
+        return Provider("virtualbox", problem="it is not installed", fix=VIRTUALBOX)
     lines = said.strip().splitlines()
     version = lines[-1] if lines else "?"
     if "WARNING" in said:
         return Provider("virtualbox", version, "its kernel module is not loaded", fix="`sudo /sbin/vboxconfig`")
+    number = _numbers(version)[:2]
+    if number and number < OLDEST_VIRTUALBOX:
+        return Provider("virtualbox", version, f"{version} is too old, its machines need 7.0", fix=VIRTUALBOX)
+    knowing = next((vagrant for known, vagrant in KNOWN_SINCE if number >= known), ())
+    if knowing and _numbers(vagrant_version(ask) or "") < knowing:
+        needed = ".".join(str(part) for part in knowing)
+        return Provider("virtualbox", version, f"{version} is known to Vagrant from {needed} on", fix=VAGRANT)
     return Provider("virtualbox", version)
 
 
 def _hyperv(ask: Ask) -> Provider:
     if platform.system() != "Windows":
         return Provider("hyperv", problem="it is Windows' own")
-    said = ask(["powershell", "-NoProfile", "-Command", "(Get-Service vmms).Status"])
+    said = ask(["powershell", "-NoProfile", "-Command", f"(Get-Service vmms).Status; {IS_ELEVATED}"])
     if said is None or "Running" not in said:
         how = "`Enable-WindowsOptionalFeature -Online -FeatureName Microsoft-Hyper-V -All` in an elevated PowerShell"
         return Provider("hyperv", problem="it is not switched on", fix=how)
-    return Provider("hyperv", said.strip())
+    if "False" in said:
+        problem = "this shell is not elevated, and this host's end of the machines' network takes that"
+        return Provider("hyperv", "on", problem, fix="open a terminal by `Run as administrator`")
+    return Provider("hyperv", "on")
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """7.0.20r163906 as (7, 0, 20)."""
+    found = re.match(r"\d+(?:\.\d+)*", version)
+    return tuple(int(part) for part in found[0].split(".")) if found else ()

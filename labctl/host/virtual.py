@@ -6,15 +6,19 @@ import os
 import shlex
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from labctl.errors import HostError, LabctlError
 from labctl.events import CommandShown, Emit, Noted, Steps, Warned
-from labctl.host import apt
+from labctl.host import apt, decide_engine
 from labctl.host.advice import can_install, install_vagrant
-from labctl.host.facts import MachineFacts
+from labctl.host.engine_facts import gather_engine
+from labctl.host.examine import decide, examine
+from labctl.host.facts import Facts, MachineFacts
 from labctl.host.kvm import DEVICE, is_shut_to_libvirt
 from labctl.host.machine_facts import gather_machine, living, which
+from labctl.host.mend import mend
 from labctl.host.providers import Provider, find_providers, vagrant_version
 from labctl.host.report import Report, Row, Verdict
 from labctl.host.shell import HostShell
@@ -46,7 +50,9 @@ def examine_virtual(nodes: int) -> Report:
     machine = gather_machine()
     found = sorted(find_providers(), key=lambda one: not one.usable)
     room = [_memory([MACHINE_MEMORY_MIB] * nodes), _disk(nodes)]
-    return Report([_vagrant(machine), *(_provider(one, found, machine) for one in found), *_kvm(), *room])
+    return Report(
+        [*_engine(machine), _vagrant(machine), *(_provider(one, found, machine) for one in found), *_kvm(), *room]
+    )
 
 
 def preflight_virtual(memory_mib: Sequence[int], *, new: int) -> None:
@@ -67,6 +73,8 @@ def mend_virtual(report: Report, *, confirm: Callable[[str], bool], emit: Emit, 
     if not machine.is_root:
         emit(Warned("this needs root: sudo labctl doctor --backend vagrant --fix"))
         return report
+    if report.row("engine") in report.fixable:
+        mend(examine(nodes), confirm=confirm, emit=emit, nodes=nodes)
     steps = Steps(emit, total=3)
     shell = HostShell(emit)
     try:
@@ -85,6 +93,14 @@ def mend_virtual(report: Report, *, confirm: Callable[[str], bool], emit: Emit, 
     except LabctlError as problem:
         emit(Warned(f"{problem.message}{'. ' + problem.hint if problem.hint else ''}"))
     return examine_virtual(nodes)
+
+
+def _engine(machine: MachineFacts) -> list[Row]:
+    """The registry, the mirror and the ways to published ports are containers of this host's engine."""
+    facts = Facts(machine=machine, engine=gather_engine(None))
+    rows = decide(facts, (decide_engine.decide_engine, decide_engine.decide_version))
+    why = "; a lab of virtual machines has its registry and its ports in containers of it"
+    return [replace(row, found=row.found + why) if row.verdict is Verdict.MEND else row for row in rows]
 
 
 def _vagrant(machine: MachineFacts) -> Row:

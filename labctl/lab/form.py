@@ -22,9 +22,10 @@ from labctl.waiting import Clock, Pending, stretched, wait_until
 if TYPE_CHECKING:
     from labctl.spec import LabSpec
 
-__all__ = ["BOOT_LIMIT", "Forming", "settled", "wait_engine"]
+__all__ = ["BOOT_LIMIT", "Forming", "settled", "wait_engine", "wait_for_end_here"]
 
 BOOT_LIMIT = 120.0  # seconds from a node's start to its engine's first answer, on a busy host
+END_LIMIT = 3600.0  # seconds; the machines' own limits, which are shorter, give up first
 BOOTING_AT_ONCE = 16  # more only queue in the engine; `python -m bench grow` measures it
 # With more joins at once than this, managers answer 503 when the swarm is large.
 JOINING_AT_ONCE = 5
@@ -67,6 +68,21 @@ def settled(backend: Backend) -> Iterator[None]:
         backend.settle(failed=True)
         raise
     backend.settle(failed=False)
+
+
+def wait_for_end_here(address: str, refuse_given_up: Callable[[], None]) -> None:
+    """Wait until this host has its address in the machines' network, which comes with the first of them.
+
+    `refuse_given_up` raises when the machines are given up: until then a box may be on its way from far.
+    """
+    import psutil
+
+    def look() -> None:
+        refuse_given_up()
+        if not any(one.address == address for found in psutil.net_if_addrs().values() for one in found):
+            raise Pending(f"no interface has {address}")
+
+    wait_until("this host's end of the machines' network", look, limit=END_LIMIT)
 
 
 def _last_words(node: Node, backend: Backend) -> str:

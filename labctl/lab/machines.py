@@ -21,6 +21,7 @@ from labctl.images.base import base_problem
 from labctl.images.box import Box as BuiltBox
 from labctl.images.box import ensure_box, find_box
 from labctl.lab.provisioning import provisioner
+from labctl.spec.choices import HYPERV_SWITCH
 from labctl.state import labs_of_machines
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def machine_maker(engine: Engine, spec: LabSpec, emit: Emit, note: Callable[[str
         within=VIRTUALBOX_RANGES if provider.name == "virtualbox" else (),
         management=management,
         pinned=provider.name == "hyperv" or os.environ.get(PIN) == "1",
+        switch=os.environ.get(HYPERV_SWITCH) or None,
         provision=provisioner(note),
         emit=emit,
         note=note,

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from labctl import edge, host, images, registry
@@ -18,7 +18,7 @@ from labctl.errors import LabctlError, NotFoundError
 from labctl.events import Noted, Steps, Warned
 from labctl.lab.checking import looked_over
 from labctl.lab.context import LAB_MTU, Context
-from labctl.lab.form import BOOT_LIMIT, Forming, settled
+from labctl.lab.form import Forming, settled, wait_for_end_here
 from labctl.lab.members import label_nodes, leave_if_joined, members_of, remove_ghosts
 from labctl.lab.plan import Plan
 from labctl.lab.verify import PROBE_IMAGE, verify
@@ -28,7 +28,6 @@ from labctl.spec import LabSpec, NodeSpec
 from labctl.spec.addresses import free_addresses, prefix_for
 from labctl.state import drop_lab_dir, lab_lock, labs_of_machines
 from labctl.swarm import cluster
-from labctl.waiting import Pending, wait_until
 from labctl.words import counted
 
 __all__ = ["UpOptions", "bring_up", "grow"]
@@ -186,12 +185,7 @@ class _Up:
     def _registry(self, backend: Backend, subnet: str, forming: Forming) -> None:
         place = backend.place_beside(self.spec.name, subnet)
         if place.publish_at:
-
-            def look() -> None:
-                forming.refuse_given_up("the registry")
-                _is_here(place.publish_at)
-
-            wait_until("this host's end of the machines' network", look, limit=BOOT_LIMIT)
+            wait_for_end_here(place.publish_at, partial(forming.refuse_given_up, "the registry"))
         registry.ensure_registry(self.engine, self.spec.name, place, self.steps.emit, images.mirror_mode())
 
     def _registry_step(self, serving: Future[None]) -> None:
@@ -306,11 +300,3 @@ def _claimed() -> list[str]:
     from labctl.lab.machines import claimed
 
     return claimed()
-
-
-def _is_here(address: str) -> None:
-    """Raise Pending while no interface of this host has the address."""
-    import psutil
-
-    if not any(one.address == address for found in psutil.net_if_addrs().values() for one in found):
-        raise Pending(f"no interface has {address}")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import TYPE_CHECKING, Any
 
-from labctl.concurrent import each
-from labctl.errors import LabctlError, LabError
+from labctl.concurrent import each, gather
+from labctl.errors import Abandoned, LabctlError, LabError
 from labctl.events import NodeReady, Steps
-from labctl.lab.form import settled, wait_engine
+from labctl.lab.form import settled, wait_engine, wait_for_end_here
 from labctl.lab.gossip import meet
 from labctl.lab.verify import verify
 from labctl.node import Node
@@ -52,10 +56,11 @@ def wake(lab: Lab, nodes: Sequence[Node], steps: Steps, begin: Callable[[Node], 
         return started
 
     with settled(lab.backend):
-        with steps.step("Nodes"):
-            _start_beside(lab)
+        with steps.step("Nodes"), ThreadPoolExecutor(1, "labctl-beside") as aside, _given_up_on_failure() as given_up:
             lab.backend.expect(lab.spec, (), nodes)
+            beside = aside.submit(_start_beside, lab, given_up)
             started = each(nodes, boot)
+            gather([beside])
             tried = counted(len(started), "engine answers", "engines answer")
             steps.note(tried)
         with steps.step("Swarm"):
@@ -73,11 +78,41 @@ def wake(lab: Lab, nodes: Sequence[Node], steps: Steps, begin: Callable[[Node], 
     return tried
 
 
-def _start_beside(lab: Lab) -> None:
+def _start_beside(lab: Lab, given_up: threading.Event) -> None:
+    """Start what stands beside the nodes; the registry of machines has this host's address in their network."""
+
+    def refuse_given_up() -> None:
+        if given_up.is_set():
+            raise Abandoned("what stands beside the nodes was given up: a node failed")
+
     engine = lab.context.engine
     for found in engine.containers(labels.of_lab(lab.name)):
         if found["Labels"].get(labels.KIND) in BESIDE and found["State"] != "running":
+            for address in _published_at(engine.container(found["Id"])):
+                wait_for_end_here(address, refuse_given_up)
             engine.start(found["Id"])
+
+
+def _published_at(container: Mapping[str, Any] | None) -> set[str]:
+    """The addresses of this host that a container has ports at, but for those that are always here."""
+    bindings = (container or {}).get("HostConfig", {}).get("PortBindings") or {}
+    addresses = {str(one.get("HostIp", "")) for bound in bindings.values() for one in bound or ()}
+    return {address for address in addresses if address and not _is_ever_here(ip_address(address))}
+
+
+def _is_ever_here(address: IPv4Address | IPv6Address) -> bool:
+    return address.is_unspecified or address.is_loopback
+
+
+@contextlib.contextmanager
+def _given_up_on_failure() -> Iterator[threading.Event]:
+    """An event that is set when the block fails, for the one who works aside."""
+    given_up = threading.Event()
+    try:
+        yield given_up
+    except BaseException:
+        given_up.set()
+        raise
 
 
 def _verify_or_repair(lab: Lab, running: Sequence[Node], started: Sequence[Node], steps: Steps) -> str:

@@ -16,12 +16,16 @@ from labctl.backend.vagrant import snapshots
 from labctl.backend.vagrant.boot import Boot, wait_answering
 from labctl.backend.vagrant.firstboot import Provision, engine_url, fit, give, tell_hosts
 from labctl.backend.vagrant.hostend import lay, lift
+from labctl.backend.vagrant.hyperv import turn_off
 from labctl.backend.vagrant.labfile import USER, Box, Machine, VmLab, console_of, folder_of
 from labctl.backend.vagrant.login import FIRST_LOGIN, first_login, login
 from labctl.backend.vagrant.pin import pin
 from labctl.backend.vagrant.reach import SSH_PORT, answering
+from labctl.backend.vagrant.states import our_word
 from labctl.backend.vagrant.tool import Tool, insecure_key
-from labctl.backend.vagrant.waking import wake
+from labctl.backend.vagrant.virtualbox import forget_network
+from labctl.backend.vagrant.waking import set_clock, wake
+from labctl.concurrent import each
 from labctl.engine import Endpoint
 from labctl.errors import LabctlError, LabError, NodeDown
 from labctl.events import Emit, NodeRemoved, NodeStarted, quiet
@@ -38,22 +42,14 @@ if TYPE_CHECKING:
 __all__ = ["VagrantBackend"]
 
 EMULATION = 3.0  # how much slower than a container an emulated machine is at most of what a lab waits for
-# Vagrant's words for what a machine does, in ours.
-STATES = {
-    "running": "running",
-    "inaccessible": "running",  # so Vagrant calls a machine that runs, and whose lease of its own network has run out
-    "saved": "paused",
-    "paused": "paused",
-    "suspended": "paused",
-    "not_created": "gone",
-}
 
 
 class VagrantBackend:
     """Nodes as virtual machines. `box`, `provider` and `driver` (libvirt's settings) are for making them.
 
     `management` is the subnet of Vagrant's own way into libvirt's machines. `provision` makes nodes' machines of a box
-    that is not prepared. With `pinned` the provider ignores addresses, and they are set inside the machines.
+    that is not prepared. With `pinned` the provider ignores addresses, and they are set inside the machines;
+    `switch` is Hyper-V's, where it is not the default one.
     """
 
     name = "vagrant"
@@ -68,6 +64,7 @@ class VagrantBackend:
         within: Sequence[str] = (),
         management: str = "",
         pinned: bool = False,
+        switch: str | None = None,
         provision: Provision | None = None,
         emit: Emit = quiet,
         note: Callable[[str], None] = lambda _: None,
@@ -77,6 +74,7 @@ class VagrantBackend:
         self._driver = dict(driver or {})
         self._management = management
         self._pinned = pinned
+        self._switch = switch
         self._provision = provision
         self.within = within
         self.reserved: Sequence[str] = (management,) if management else ()
@@ -122,6 +120,7 @@ class VagrantBackend:
         shutil.copyfile(asset("Vagrantfile"), folder / "Vagrantfile")
         lab = known or VmLab(spec.name, self._provider, subnet, management=self._management, pinned=self._pinned)
         lab = replace(lab, spec=_as_json(spec), box=self._box or lab.box, driver=lab.driver or self._driver)
+        lab = replace(lab, switch=lab.switch or self._switch)
         lab.save()
         if lab.is_emulated:
             allow_for(EMULATION)
@@ -225,8 +224,11 @@ class VagrantBackend:
 
     def kill(self, node: Node) -> None:
         """Pull a machine's plug; one that is down is fine."""
+        lab = self._known(node.lab)
+        if turn_off(lab, [node.name]):
+            return
         self._awake(node)
-        self._tool(self._known(node.lab)).halt([node.name], force=True)
+        self._tool(lab).halt([node.name], force=True)
 
     def suspend(self, node: Node) -> None:
         """Let a node's machine stand still; its memory stays taken."""
@@ -263,7 +265,10 @@ class VagrantBackend:
     def restore_snapshot(self, lab: str, name: str) -> None:
         """Put all of the lab's machines back."""
         known = self._known(lab)
+        turned_off = turn_off(known, [machine.name for machine in known.nodes])
         snapshots.restore(known, self._tool(known), name)
+        if turned_off:  # Hyper-V has started them all, so that nobody lets them go on
+            each(known.nodes, lambda one: set_clock(login(known, one, patience=FIRST_LOGIN), one.name))
 
     def delete_snapshot(self, lab: str, name: str) -> None:
         """Delete what Vagrant has of a snapshot."""
@@ -275,6 +280,7 @@ class VagrantBackend:
         lab = self._known(node.lab)
         if lab.machine(node.name) is None:
             return
+        turn_off(lab, [node.name])
         self._tool(lab).destroy([node.name])
         KnownHosts(folder_of(lab.lab) / "known_hosts").forget(entry_name(node.address, SSH_PORT))
         self._known(node.lab).without(node.name).save()
@@ -286,12 +292,13 @@ class VagrantBackend:
             return []
         names = [machine.name for machine in known.nodes]
         if names:
+            turn_off(known, names)
             self._tool(known).destroy(names)
         for name in names:
             self._emit(NodeRemoved(f"{lab}-{name}"))
         shutil.rmtree(folder_of(lab), ignore_errors=True)
-        if known.pinned:
-            lift(known)
+        lift(known)
+        forget_network(known)
         return [*(f"{lab}-{name}" for name in names), f"labctl-{lab}"]
 
     def console(self, node: Node, *, tail: int = 50) -> str:
@@ -340,7 +347,7 @@ class VagrantBackend:
         if len(states) < len(lab.nodes):
             told = self._tool(lab).states()
             for machine in lab.nodes:
-                word = STATES.get(told.get(machine.name, "not_created"), "exited")
+                word = our_word(told.get(machine.name, "not_created"), lab.provider)
                 # One that was cut down before it was a node is made anew by the next `up`.
                 states.setdefault(machine.name, word if machine.is_given or word == "gone" else "created")
         return states

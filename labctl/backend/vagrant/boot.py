@@ -26,6 +26,7 @@ __all__ = ["Boot", "console_tail", "wait_answering"]
 COLOURS = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b[()][AB0]")  # what a console says to a terminal
 # Vagrant gives up at its own boot_timeout (600 s in the Vagrantfile) and says why; this is a little more.
 BOOT_LIMIT = 660.0
+QUEUE_LIMIT = 6 * 3600.0  # seconds; those before it give up by their own limits, and with them all
 ABORT_LIMIT = 90.0  # seconds that Vagrant has for its tidying up
 TAIL = 4096  # bytes of a console that are read for its last line
 
@@ -52,6 +53,16 @@ class Boot:
         pool = ThreadPoolExecutor(1, "labctl-vagrant")
         self._running: Future[None] = pool.submit(tool.resume if resume else tool.up, list(machines))
         pool.shutdown(wait=False)
+
+    def wait_begun(self, machine: str) -> None:
+        """Wait until Vagrant is at this machine; raises as `check`. VirtualBox's and Hyper-V's come one by one."""
+
+        def look() -> None:
+            self.check()
+            if machine not in self._said and not self._running.done():
+                raise Pending("others come first")
+
+        wait_until(f"Vagrant's coming to {machine}", look, limit=QUEUE_LIMIT, pause=0.1, longest_pause=1.0)
 
     def check(self) -> None:
         """Raise what made Vagrant give up, if it did."""
@@ -83,13 +94,16 @@ class Boot:
         self._note(f"{machine}: {text.rstrip('.')}")
 
 
-def _interrupt(child: psutil.Process) -> None:
-    if sys.platform == "win32":
-        # Nobody can be interrupted alone there, and on Ctrl-C all at the console are; vagrant.exe only starts Ruby.
-        for process in [*child.children(recursive=True), child]:
-            process.terminate()
-    else:
-        child.send_signal(signal.SIGINT)
+def _interrupt(vagrant: psutil.Process) -> None:
+    """HashiCorp's own package starts Ruby below a launcher that is deaf to interrupts (vagrant-installers' main.go)."""
+    import psutil
+
+    for process in [*vagrant.children(recursive=True), vagrant]:
+        with contextlib.suppress(psutil.Error):
+            if sys.platform == "win32":
+                process.terminate()  # nobody can be interrupted alone there; on Ctrl-C all at the console are
+            elif "vagrant" in " ".join(process.cmdline()):
+                process.send_signal(signal.SIGINT)
 
 
 def wait_answering(lab: VmLab, machine: Machine, boot: Boot | None, note: Callable[[str], None]) -> None:
@@ -97,6 +111,8 @@ def wait_answering(lab: VmLab, machine: Machine, boot: Boot | None, note: Callab
 
     `boot` is what it is on its way by; raises what makes that give up, and LabError when the machine goes off.
     """
+    if boot is not None:
+        boot.wait_begun(machine.name)
     pulse = Pulse(lab, machine)
 
     def look() -> None:

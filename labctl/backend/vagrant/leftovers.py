@@ -42,7 +42,8 @@ def prune_copies(boxes: Collection[str], files: Iterable[Path]) -> tuple[list[st
         if folder.name in used_boxes:
             in_use.append(folder.name)
         elif folder.name not in boxes:
-            for provider in sorted({found.name for found in folder.glob("*/*") if found.is_dir()}):
+            # VERSION/PROVIDER, and from Vagrant 2.4 on VERSION/ARCHITECTURE/PROVIDER
+            for provider in sorted({found.parent.name for found in folder.rglob("metadata.json")}):
                 remove_box(folder.name, provider)
             removed.append(folder.name)
     return removed, in_use

@@ -17,27 +17,35 @@ __all__ = ["Pulse"]
 
 SOON, PAUSE = 0.5, 3.0  # seconds between two questions, before it was seen to run and after
 OFF = ("shut off", "crashed")
+NEVER_RAN = "(unknown)"  # libvirt's reason why a machine that nobody started yet is off
 
 
 class Pulse:
-    """Feels whether a machine that was once seen running went off again. Only libvirt is asked."""
+    """Feels whether a machine that ran went off again. Only libvirt is asked."""
 
     def __init__(self, lab: VmLab, machine: Machine, ask: Callable[[Sequence[str]], str] = virsh_or_nothing) -> None:
         self._domain = f"{lab.lab}-{machine.name}" if lab.provider == "libvirt" else ""
-        self._name = machine.name
+        self._machine = machine
         self._ask = ask
         self._ran = False
+        self._off_before = ""
         self._next = 0.0
 
     def check(self, last_words: str) -> None:
         """Raise LabError with its last words when the machine went off."""
         if not self._domain or time.monotonic() < self._next:
             return
-        state = self._ask(["domstate", self._domain]).strip()
-        self._ran = self._ran or state == "running"
+        state = self._ask(["domstate", "--reason", self._domain]).strip()
+        self._ran = self._ran or state.startswith("running")
         self._next = time.monotonic() + (PAUSE if self._ran else SOON)
-        if self._ran and state in OFF:
+        if state.startswith(OFF) and self._has_run(state):
             raise LabError(
-                f"{self._name} went off while it booted; its console's last words: {last_words or 'none'}",
+                f"{self._machine.name} went off while it booted; its console's last words: {last_words or 'none'}",
                 hint="`labctl up` again; with --retain what there is of it stays, to look into.",
             )
+
+    def _has_run(self, off: str) -> bool:
+        """One that died between two looks tells by the reason why it is off, which is another than it was before."""
+        is_new = not self._machine.is_given and NEVER_RAN not in off
+        self._off_before = self._off_before or off
+        return self._ran or is_new or off != self._off_before

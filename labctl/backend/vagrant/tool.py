@@ -64,8 +64,10 @@ class Tool:
         self._snapshot("save", "--force", pattern_of(machines), name)
 
     def restore_snapshot(self, machines: Sequence[str], name: str) -> None:
-        """Put the machines back, one after the other; libvirt leaves those suspended that were."""
-        self._snapshot("restore", pattern_of(machines), name)
+        """Put the machines back, one after the other. libvirt leaves those suspended that were; Hyper-V starts all."""
+        # None goes on before the last is put back: VirtualBox would start each at once.
+        stay = ["--no-start"] if self._provider == "virtualbox" else []
+        self._snapshot("restore", *stay, pattern_of(machines), name)
 
     def delete_snapshot(self, machines: Sequence[str], name: str) -> None:
         """Forget a snapshot that all of these machines have."""

@@ -46,7 +46,9 @@ def forgotten(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str
     gone: list[tuple[str, str]] = []
     monkeypatch.setenv("VAGRANT_HOME", str(tmp_path))
     for name in (OLD, NOW, "debian-VAGRANTSLASH-bookworm64"):
-        (tmp_path / "boxes" / name / "0" / "libvirt").mkdir(parents=True)
+        for place in ("0/libvirt", "0/amd64/virtualbox"):  # before Vagrant 2.4 and since
+            (tmp_path / "boxes" / name / place).mkdir(parents=True)
+            (tmp_path / "boxes" / name / place / "metadata.json").write_text("{}")
     monkeypatch.setattr(leftovers, "remove_box", lambda name, provider: gone.append((name, provider)))
     monkeypatch.setattr("shutil.which", lambda _: "/usr/bin/virsh")
     return gone
@@ -79,7 +81,7 @@ def test_old_copies_go_and_what_is_present_or_others_stays(
     assert removed == [OLD + IMAGE, "labctl-vmlinuz-0123", OLD]
     assert in_use == []
     assert libvirt.volumes == [NOW + IMAGE, present]
-    assert forgotten == [(OLD, "libvirt")]
+    assert forgotten == [(OLD, "libvirt"), (OLD, "virtualbox")]
 
 
 def test_what_a_machine_is_a_copy_of_or_starts_with_stays(

@@ -11,7 +11,7 @@ import pytest
 from labctl.errors import HostError, UsageError
 from labctl.events import quiet
 from labctl.host import kvm, providers, virtual
-from labctl.host.facts import MachineFacts
+from labctl.host.facts import EngineFacts, MachineFacts
 from labctl.host.providers import Provider, choose_provider, find_providers
 from labctl.host.report import Verdict
 
@@ -38,6 +38,7 @@ def a_linux_with_a_silent_libvirt(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(providers, "kvm_problem", lambda: "")
     monkeypatch.setattr(providers, "which", lambda program: f"/usr/sbin/{program}")
     monkeypatch.setattr(virtual, "is_shut_to_libvirt", lambda: False)
+    monkeypatch.setattr(virtual, "gather_engine", lambda _: EngineFacts(version={"Version": "26.1.5"}))
 
 
 def says(answers: Mapping[str, str]) -> Callable[[Sequence[str]], str | None]:

@@ -1,0 +1,55 @@
+"""VirtualBox's host-only networks, of which Vagrant makes one for each lab and removes none.
+
+Left behind, they hold the few subnets that VirtualBox allows. What VBoxManage prints of them is known from Vagrant's
+drivers (version_7_0.rb); **that of macOS, and the removal, have never run**.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from ipaddress import IPv4Address, IPv4Network
+
+from labctl.backend.vagrant.commands import Run, run_for
+from labctl.backend.vagrant.labfile import VmLab
+from labctl.errors import HostError
+from labctl.host.programs import find_program
+
+__all__ = ["forget_network"]
+
+
+def forget_network(lab: VmLab, run: Run | None = None) -> None:
+    """Remove the host-only network of a lab whose machines are gone. One that cannot be removed is left.
+
+    On Linux and Windows it is an interface of this host with the lab's first address; on macOS, from VirtualBox 7 on, a
+    network that begins in the lab's subnet.
+    """
+    tool = find_program("VBoxManage") if run is None else "VBoxManage"
+    if lab.provider != "virtualbox" or tool is None:
+        return
+    ask = run if run is not None else run_for("removing the lab's host-only network")
+    subnet = IPv4Network(lab.subnet)
+    for kind, address, remove in (
+        ("hostonlyifs", "IPAddress", ["hostonlyif", "remove"]),
+        ("hostonlynets", "LowerIP", ["hostonlynet", "remove", "--name"]),
+    ):
+        with contextlib.suppress(HostError):  # a VirtualBox that does not know this kind; one that is in use
+            for found in _blocks(ask([tool, "list", kind])):
+                if _is_in(found.get(address, ""), subnet):
+                    ask([tool, *remove, found["Name"]])
+
+
+def _blocks(told: str) -> Iterator[Mapping[str, str]]:
+    """What VBoxManage lists: lines of `Key:   value`, an empty line between two of a kind."""
+    for block in told.replace("\r", "").split("\n\n"):
+        pairs = (line.partition(":") for line in block.splitlines() if ":" in line)
+        found = {key.strip(): value.strip() for key, _, value in pairs}
+        if found.get("Name"):
+            yield found
+
+
+def _is_in(address: str, subnet: IPv4Network) -> bool:
+    try:
+        return IPv4Address(address) in subnet
+    except ValueError:
+        return False
