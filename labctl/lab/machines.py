@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from labctl.backend.vagrant import Box, VagrantBackend
 from labctl.backend.vagrant.labfile import VmLab
 from labctl.backend.vagrant.pool import in_pool
 from labctl.engine import Engine
-from labctl.errors import UsageError
+from labctl.errors import HostError, UsageError
 from labctl.events import Emit, Warned
 from labctl.host import free_subnet
 from labctl.host.kvm import kvm_boots
@@ -33,6 +34,7 @@ __all__ = ["claimed", "machine_maker"]
 VIRTUALBOX_RANGES = ("192.168.56.0/21",)
 # Do on libvirt what Hyper-V makes necessary: one card, and the node's address pinned inside. For trying that.
 PIN = "LABCTL_PIN_ADDRESSES"
+AMD64 = ("x86_64", "amd64")
 # Boxes of a plain Debian, for those who cannot make labctl's.
 STOCK = {"libvirt": "debian/bookworm64", "virtualbox": "debian/bookworm64", "hyperv": "generic/debian12"}
 # Emulation knows no host processor to pass through; this one is what every emulator has.
@@ -93,6 +95,11 @@ def _standing_box(spec: LabSpec, known: VmLab | None) -> Box | None:
 def _chosen_box(engine: Engine, spec: LabSpec, provider: str, emit: Emit, note: Callable[[str], None]) -> Box:
     if spec.box is not None:
         return Box(spec.box, is_prepared=False)
+    if platform.machine().lower() not in AMD64:
+        raise HostError(
+            f"labctl's box is for amd64, and this machine is {platform.machine()}",
+            hint="`--box NAME` takes one that is made for it; `--backend dind` needs none.",
+        )
     if find_box(provider) is None and (problem := base_problem(engine)):
         stock = STOCK[provider]
         emit(

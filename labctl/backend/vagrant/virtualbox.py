@@ -7,7 +7,6 @@ drivers (version_7_0.rb); **that of macOS, and the removal, have never run**.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Address, IPv4Network
 
 from labctl.backend.vagrant.commands import Run, run_for
@@ -39,13 +38,16 @@ def forget_network(lab: VmLab, run: Run | None = None) -> None:
                     ask([tool, *remove, found["Name"]])
 
 
-def _blocks(told: str) -> Iterator[Mapping[str, str]]:
-    """What VBoxManage lists: lines of `Key:   value`, an empty line between two of a kind."""
-    for block in told.replace("\r", "").split("\n\n"):
-        pairs = (line.partition(":") for line in block.splitlines() if ":" in line)
-        found = {key.strip(): value.strip() for key, _, value in pairs}
-        if found.get("Name"):
-            yield found
+def _blocks(told: str) -> list[dict[str, str]]:
+    """What VBoxManage lists: lines of `Key:   value`, of which each `Name` begins another one."""
+    found: list[dict[str, str]] = []
+    for line in told.splitlines():
+        key, _, value = line.partition(":")
+        if key == "Name":
+            found.append({})
+        if found:
+            found[-1][key.strip()] = value.strip()
+    return found
 
 
 def _is_in(address: str, subnet: IPv4Network) -> bool:

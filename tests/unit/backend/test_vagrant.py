@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import stat
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -388,3 +389,69 @@ def test_whether_addresses_are_pinned_is_written_down_and_read_back(lab: VmLab) 
 
     known = VmLab.load("demo")
     assert known is not None and (known.pinned, known.switch) == (True, "mine")
+
+
+def test_only_virtualbox_is_told_to_let_none_go_on_before_all_are_put_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = vagrant_that(tmp_path, monkeypatch, "exit 0")
+
+    for provider in ("libvirt", "virtualbox"):
+        Tool(tmp_path, provider).restore_snapshot(["manager1", "worker1"], "fresh")
+
+    assert words.read_text().splitlines() == [
+        "snapshot restore /^(manager1|worker1)$/ fresh",
+        "snapshot restore --no-start /^(manager1|worker1)$/ fresh",
+    ]
+
+
+def test_a_machine_that_comes_later_is_not_waited_for_before_vagrant_is_at_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go = tmp_path / "go"
+    script = f'echo "==> manager1: Importing"; while [ ! -e {go} ]; do sleep 0.05; done; echo "==> worker1: Importing"'
+    vagrant_that(tmp_path, monkeypatch, script)
+    boot = Boot(tmp_path, "virtualbox", ["manager1", "worker1"], lambda _: None)
+    boot.wait_begun("manager1")
+    begun: list[str] = []
+
+    def wait() -> None:
+        boot.wait_begun("worker1")
+        begun.append("worker1")
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    waiting.join(0.5)
+    before = list(begun)
+    go.touch()
+    waiting.join(10)
+
+    assert (before, begun) == ([], ["worker1"])
+    boot.wait()
+
+
+def test_a_launcher_that_is_deaf_to_interrupts_does_not_keep_vagrant_from_hearing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in HashiCorp's own package: a launcher ignores the signal, and the real program runs below it."""
+    heard, ruby = tmp_path / "heard", tmp_path / "vagrant-ruby"
+    ruby.write_text(f"#!/bin/bash\ntrap 'touch {heard}; exit 1' INT\necho '==> manager1: Booting'\n"
+                    "while :; do sleep 0.05; done\n")  # fmt: skip
+    ruby.chmod(0o755)
+    vagrant_that(tmp_path, monkeypatch, f'trap "" INT; python3 -c "{AS_A_CHILD}" {ruby} "$@"')
+    boot = Boot(tmp_path, "virtualbox", ["manager1"], lambda _: None)
+    boot.wait_begun("manager1")
+
+    boot.abort()
+
+    assert heard.exists()
+
+
+# A shell hands on what it ignores; Go's os/exec does not.
+AS_A_CHILD = "; ".join(
+    (
+        "import signal, subprocess, sys",
+        "signal.signal(signal.SIGINT, signal.SIG_DFL)",
+        "sys.exit(subprocess.call(sys.argv[1:]))",
+    )
+)

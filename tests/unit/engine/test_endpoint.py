@@ -164,3 +164,12 @@ def test_dockers_own_folder_is_in_the_home_where_nothing_else_is_said(
     monkeypatch.delenv("DOCKER_CONFIG")
 
     assert docker_config_dir() == tmp_path / ".docker"
+
+
+def test_windows_engine_is_at_its_pipe_and_a_socket_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.platform", "win32")
+
+    assert host_endpoint().url == "npipe:////./pipe/docker_engine"
+    monkeypatch.setenv("DOCKER_HOST", "unix:///var/run/docker.sock")
+    with pytest.raises(HostError, match=r"Windows has no way to unix:///var/run/docker\.sock \(DOCKER_HOST\)"):
+        host_endpoint()

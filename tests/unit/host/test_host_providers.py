@@ -80,6 +80,24 @@ def test_virtualbox_without_its_module_says_so() -> None:
     assert "vboxconfig" in str(caught.value.hint)
 
 
+@pytest.mark.parametrize(
+    ("virtualbox", "vagrant", "problem"),
+    [
+        ("6.1.50r161033", "2.4.9", "6.1.50r161033 is too old, its machines need 7.0"),
+        ("7.0.20r163906", "2.3.4", ""),
+        ("7.1.4r165100", "2.4.1", "7.1.4r165100 is known to Vagrant from 2.4.2 on"),
+        ("7.2.2r170484", "2.4.7", "7.2.2r170484 is known to Vagrant from 2.4.9 on"),
+        ("7.2.2r170484", "2.4.10.dev", ""),
+        ("8.0.0", "2.4.8", "8.0.0 is known to Vagrant from 2.4.9 on"),
+        ("?", "2.4.9", ""),
+    ],
+)
+def test_a_virtualbox_that_cannot_do_says_so(virtualbox: str, vagrant: str, problem: str) -> None:
+    found = find_providers(says({"VBoxManage": f"{virtualbox}\n", "vagrant": f"Vagrant {vagrant}\n"}))[1]
+
+    assert found.problem == problem
+
+
 def test_no_vagrant_and_no_provider_are_told() -> None:
     with pytest.raises(HostError, match="Vagrant is not installed"):
         choose_provider(None, says({}))
@@ -93,7 +111,23 @@ def test_hyperv_is_windows_own(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not find_providers(says({}))[2].usable
     monkeypatch.setattr("platform.system", lambda: "Windows")
 
-    assert find_providers(says({"powershell": "Running\n"}))[2].usable
+    assert find_providers(says({"powershell": "Running\r\nTrue\r\n"}))[2].usable
+    assert "not elevated" in find_providers(says({"powershell": "Running\r\nFalse\r\n"}))[2].problem
+    assert "not switched on" in find_providers(says({"powershell": "\r\nTrue\r\n"}))[2].problem
+
+
+def test_an_engine_that_does_not_answer_is_a_row_that_says_what_machines_want_it_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(virtual, "gather_engine", lambda _: EngineFacts(error="it is not there"))
+    monkeypatch.setattr(virtual, "gather_machine", lambda: a_machine("Linux", "debian"))
+    monkeypatch.setattr(virtual, "find_providers", lambda: [Provider("libvirt", "9.0.0", driver="kvm")])
+    monkeypatch.setattr(virtual, "vagrant_version", lambda: "2.3.4")
+
+    row = virtual.examine_virtual(1).row("engine")
+
+    assert (row.verdict, row.fixable) == (Verdict.MEND, True)
+    assert "a lab of virtual machines has its registry and its ports in containers of it" in row.found
 
 
 def test_too_little_memory_is_refused_with_what_fits(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import pytest
 from labctl.backend.vagrant import Box, VmLab
 from labctl.backend.vagrant.labfile import folder_of
 from labctl.engine.fake import FakeEngine
-from labctl.errors import UsageError
+from labctl.errors import HostError, UsageError
 from labctl.events import Event, Warned
 from labctl.host.providers import Provider
 from labctl.images.box import Box as BuiltBox
@@ -121,3 +121,20 @@ def test_one_that_was_written_down_by_an_up_that_failed_is_forgotten(host: Host)
     known.without("manager1").save()
 
     assert host.box(STOCK).name == "debian/bookworm64"
+
+
+def test_an_arm_machine_is_told_before_a_box_is_built(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "arm64")
+
+    with pytest.raises(HostError, match="labctl's box is for amd64, and this machine is arm64"):
+        host.box(OWN)
+    assert host.built == []
+    assert host.box(STOCK).name == "debian/bookworm64"
+
+
+def test_hyperv_switch_is_the_one_that_is_named(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HYPERV_VIRTUAL_SWITCH", "Lab")
+    host.box(OWN)
+
+    known = VmLab.load("demo")
+    assert known is not None and known.switch == "Lab"

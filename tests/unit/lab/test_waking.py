@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from labctl.backend import FakeBackend
+from labctl.engine.fake import Asked, FakeEngine
 from labctl.errors import LabError
 from labctl.lab import Lab
+from labctl.spec import labels
 
 from .waiting_lab import lab_in_memory
 
@@ -63,3 +68,39 @@ def test_of_a_lab_that_is_half_down_what_is_suspended_goes_on(lab: Lab) -> None:
 
     assert [node.name for node in lab.refresh().resume()] == ["manager1"]
     assert states(lab) == ["running", "exited"]
+
+
+def test_what_stands_beside_the_nodes_waits_for_this_hosts_address_in_their_network(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a start of the host only the machines' start brings that address back."""
+    lab.suspend()
+    lab = lab.refresh()
+    engine = lab.context.engine
+    assert isinstance(engine, FakeEngine)
+    done: list[str] = []
+
+    def waited(address: str, _refuse: object) -> None:
+        done.append(f"waited for {address}")
+
+    def started(asked: Asked) -> None:
+        done.append(str(asked))
+
+    ports: dict[str, Any] = {"5000/tcp": [{"HostIp": "10.0.0.1"}, {"HostIp": "127.0.0.1"}], "80/tcp": None}
+    engine.script |= {
+        "GET /containers/json": [{"Id": "r1", "State": "exited", "Labels": {labels.KIND: "registry"}}],
+        "GET /containers/r1/json": {"HostConfig": {"PortBindings": ports}},
+        "POST /containers/r1/start": started,
+    }
+    monkeypatch.setattr("labctl.lab.waking.wait_for_end_here", waited)
+    expected = FakeBackend.expect
+
+    def expect(self: FakeBackend, *words: Any) -> None:
+        done.append("expected")
+        expected(self, *words)
+
+    monkeypatch.setattr(FakeBackend, "expect", expect)
+
+    lab.resume()
+
+    assert done == ["expected", "waited for 10.0.0.1", "POST /containers/r1/start"]
