@@ -18,6 +18,7 @@ from labctl.engine import host_endpoint
 from labctl.lab import Lab, find_lab, open_context
 from labctl.lab.boxes import prune_boxes
 from labctl.node import Node
+from labctl.spec import labels
 from labctl.state import machines_path
 from labctl.transport import Transport
 from tests.contract.transport_contract import TransportContract
@@ -190,6 +191,29 @@ def test_a_machine_killed_from_outside_is_told_and_started(labctl: Labctl, lab: 
     started = labctl("start", "worker1", limit=UP_LIMIT)
     assert started.returncode == 0, started.stderr
     assert labctl("status").returncode == 0
+
+
+@pytest.mark.slow
+def test_after_a_start_of_the_host_one_command_brings_the_lab_back(labctl: Labctl, lab: Lab) -> None:
+    """Machines, their networks and the containers beside them are down then, and the host has no address in the lab."""
+    for node in lab.nodes:
+        virsh("destroy", f"{lab.name}-{node.name}")
+    networks = [net for net in virsh("net-list", "--name").split() if net.startswith(f"labctl-{lab.name}")]
+    assert len(networks) == 2
+    for network in networks:
+        virsh("net-destroy", network)
+    engine = lab.context.engine
+    beside = [one for one in engine.containers(labels.of_lab(lab.name)) if one["State"] == "running"]
+    assert beside
+    for container in beside:
+        engine.stop(container["Id"], grace=1)
+
+    started = labctl("start", limit=UP_LIMIT)
+
+    assert started.returncode == 0, started.stderr
+    assert labctl("status").returncode == 0
+    running = {one["Id"] for one in engine.containers(labels.of_lab(lab.name)) if one["State"] == "running"}
+    assert running >= {one["Id"] for one in beside}
 
 
 @pytest.mark.slow
