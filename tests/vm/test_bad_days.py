@@ -101,10 +101,10 @@ def test_a_machine_that_dies_while_it_boots_is_told(name: str) -> None:
 
 def test_two_labs_come_up_at_once() -> None:
     names = [f"vb{secrets.token_hex(2)}" for _ in range(2)]
-    codes: dict[str, int] = {}
+    ended: dict[str, subprocess.CompletedProcess[str]] = {}
 
     def up(name: str) -> None:
-        codes[name] = run(*UP, name, limit=UP_LIMIT).returncode
+        ended[name] = run(*UP, name, limit=UP_LIMIT)
 
     threads = [threading.Thread(target=up, args=(name,)) for name in names]
     try:
@@ -112,7 +112,7 @@ def test_two_labs_come_up_at_once() -> None:
             thread.start()
         for thread in threads:
             thread.join()
-        assert list(codes.values()) == [0, 0]
+        assert [done.returncode for done in ended.values()] == [0, 0], [done.stderr for done in ended.values()]
         addresses = {run("ip", "-l", name, "manager1").stdout for name in names}
         assert len(addresses) == 2
     finally:
