@@ -17,7 +17,7 @@ from labctl.assets import digest_of
 from labctl.checks.nodes import node_named
 from labctl.concurrent import each
 from labctl.engine.client import tar_of
-from labctl.errors import CommandFailed, LabError, NodeDown, NotFoundError, UsageError
+from labctl.errors import CommandFailed, HostError, LabError, NodeDown, NotFoundError, UsageError
 from labctl.events import Emit, Noted
 from labctl.exercise.model import GROUPS, HOST, Exercise, Fence
 from labctl.exercise.reading import FILLED_IN
@@ -98,10 +98,15 @@ class Stage:
         is_found = shutil.which("labctl", path=path) is not None
         own = "" if is_found else f'labctl() {{ {shlex.quote(sys.executable)} -m labctl "$@"; }}\n'
         environment = {**os.environ, "PATH": path, "LABCTL_LAB": self.lab.name}
+        shell = find_bash() or shutil.which("sh")
+        if shell is None:
+            raise HostError(
+                "the exercise types a command in bash, which is not here", hint="Git for Windows brings it."
+            )
         began = time.monotonic()
         try:
             done = subprocess.run(
-                [find_bash() or "sh", "-c", own + code],
+                [shell, "-c", own + code],
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 encoding="utf-8",
