@@ -64,7 +64,7 @@ test-integration: setup
 machines: engine  ## Vagrant and libvirt, with emulation where KVM runs nothing
 	$(BIN)/labctl doctor --backend vagrant --nodes 2 --fix --yes
 
-test-vm: machines  ## the lab as virtual machines, all of it: on two cores without KVM the better part of an hour
+test-vm: machines  ## the lab as virtual machines, all of it: on two cores without KVM an hour and 40 minutes
 	$(PYTEST) tests/vm tests/contract -m vm --reruns 1 -rsR $(LONG) $(COVER) --junit-xml=$(REPORTS)/vm.xml
 
 test-vm-core: machines  ## one boot of two machines, and what is told of them
