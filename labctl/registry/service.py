@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from labctl.backend import Place
 from labctl.concurrent import together
 from labctl.engine import Engine
-from labctl.errors import LabError
+from labctl.errors import EngineRefused, LabError
 from labctl.events import Emit, Noted, quiet
 from labctl.images import HUB_CACHE, MirrorMode, ensure_services, mirror_mode
 from labctl.images.distribution import RegistryApi
@@ -29,6 +29,7 @@ __all__ = ["RegistryInfo", "ensure_registry", "find_registry", "open_registry"]
 
 KIND, HUB_KIND = "registry", "hub"
 START_LIMIT = 20.0
+NOT_ITS_OWN = "cannot assign requested address"  # what an engine says of an address that its system has not
 UPSTREAM = "MIRROR_UPSTREAM"
 HUB_OUTSIDE = {5002: "5001/tcp"}  # beside the registry's own two ports, where both share one address
 
@@ -57,7 +58,19 @@ def ensure_registry(
     Run again it changes nothing; one that is stopped is started, one that is not as it should be is
     replaced, and what was pushed stays. Raises WaitTimeout when it does not answer within 20 s.
     """
-    chosen = mode or mirror_mode()
+    try:
+        return _ensured(engine, lab, place, emit, mode or mirror_mode())
+    except EngineRefused as refused:
+        if not place.publish_at or NOT_ITS_OWN not in refused.message:
+            raise
+        raise EngineRefused(
+            f"the engine has no way to {place.publish_at}, this host's address in the machines' network",
+            status=refused.status,
+            hint="One that runs in a machine of its own (WSL2, Rancher Desktop) may not have; Docker Desktop has.",
+        ) from refused
+
+
+def _ensured(engine: Engine, lab: str, place: Place, emit: Emit, chosen: MirrorMode) -> RegistryInfo:
     image = ensure_services(engine, emit)
     hub = _hub(lab, image, place, chosen)
     own = _registry(lab, image, place, chosen)
