@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from labctl.errors import HostError
 from labctl.state import state_dir
 
-__all__ = ["CONTEXT_PREFIX", "Endpoint", "docker_config_dir", "host_endpoint"]
+__all__ = ["CONTEXT_PREFIX", "WINDOWS_PIPE", "Endpoint", "docker_config_dir", "host_endpoint"]
 
 CONTEXT_PREFIX = "labctl-"
 SCHEMES = ("unix", "npipe", "tcp", "http", "https", "ssh")

@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from labctl.engine import Endpoint, Engine, host_endpoint
+from labctl.engine.endpoint import WINDOWS_PIPE
 from labctl.errors import EngineRefused, EngineUnreachable, HostError
 from labctl.host.facts import EngineFacts
 
@@ -56,7 +57,7 @@ def capability_facts(engine: Engine) -> EngineFacts:
 def socket_error(path: Path) -> str:
     """Say why nobody can be reached at a unix socket; "" when somebody listens."""
     if sys.platform == "win32":
-        return f"{path}: Windows' engines listen at npipe:////./pipe/docker_engine"
+        return f"{path}: Windows' engines listen at {WINDOWS_PIPE}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(ENGINE_LIMIT)
         try:

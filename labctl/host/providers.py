@@ -52,10 +52,10 @@ class Provider:
         return not self.problem
 
 
-def find_providers(ask: Ask | None = None) -> list[Provider]:
-    """Look at each provider, best first."""
+def find_providers(ask: Ask | None = None, *, vagrant: str | None = None) -> list[Provider]:
+    """Look at each provider, best first. `vagrant` is Vagrant's version where it is known: to ask takes a second."""
     said = ask or asked
-    return [_libvirt(said), _virtualbox(said), _hyperv(said)]
+    return [_libvirt(said), _virtualbox(said, vagrant), _hyperv(said)]
 
 
 def choose_provider(wanted: str | None = None, ask: Ask | None = None) -> Provider:
@@ -65,9 +65,10 @@ def choose_provider(wanted: str | None = None, ask: Ask | None = None) -> Provid
     """
     if wanted is not None and wanted not in PROVIDERS:
         raise UsageError(f"no provider {wanted!r}: {', '.join(PROVIDERS)}")
-    if vagrant_version(ask) is None:
+    vagrant = vagrant_version(ask)
+    if vagrant is None:
         raise HostError("Vagrant is not installed", hint=DOCTOR)
-    found = find_providers(ask)
+    found = find_providers(ask, vagrant=vagrant)
     if wanted is not None:
         provider = next(one for one in found if one.name == wanted)
         if provider.problem:
@@ -136,7 +137,7 @@ def _libvirt_silence() -> str:
     return reason
 
 
-def _virtualbox(ask: Ask) -> Provider:
+def _virtualbox(ask: Ask, vagrant: str | None) -> Provider:
     said = ask(["VBoxManage", "--version"])
     if said is None:
         return Provider("virtualbox", problem="it is not installed", fix=VIRTUALBOX)
@@ -147,8 +148,8 @@ def _virtualbox(ask: Ask) -> Provider:
     number = _numbers(version)[:2]
     if number and number < OLDEST_VIRTUALBOX:
         return Provider("virtualbox", version, f"{version} is too old, its machines need 7.0", fix=VIRTUALBOX)
-    knowing = next((vagrant for known, vagrant in KNOWN_SINCE if number >= known), ())
-    if knowing and _numbers(vagrant_version(ask) or "") < knowing:
+    knowing = next((since for known, since in KNOWN_SINCE if number >= known), ())
+    if knowing and _numbers(vagrant or vagrant_version(ask) or "") < knowing:
         needed = ".".join(str(part) for part in knowing)
         return Provider("virtualbox", version, f"{version} is known to Vagrant from {needed} on", fix=VAGRANT)
     return Provider("virtualbox", version)

@@ -17,7 +17,7 @@ from labctl.swarm import SwarmView
 from labctl.transport import DockerExec, FakeTransport, Result, Transport
 from labctl.transport.ssh import Ssh
 from labctl.waiting import Pending, wait_until
-from tests.integration.verbs import LABCTL, labctl, terminal
+from tests.integration.verbs import LABCTL, is_a_terminal_there, is_ctrl_p_the_shells, labctl, terminal
 
 from .transport_contract import TransportContract
 
@@ -169,13 +169,7 @@ def test_labctl_ssh_is_the_same_shell_either_way(lab: Lab) -> None:
 @pytest.mark.lab
 def test_a_terminal_over_ssh(lab: Lab) -> None:
     with terminal([*LABCTL, "ssh", "--transport", "ssh", "-l", lab.name, "m1"], lines=30, columns=100) as seat:
-        seat.wait_for(r"~ # ")
-        assert seat.is_raw()
-        seat.type("stty size; echo term=$TERM; pwd\n")
-        seat.wait_for(r"30 100\s+term=xterm\s+/root")
-        seat.resize(41, 123)
-        seat.type("sleep 0.5; stty size\n")
-        seat.wait_for(r"41 123")
+        is_a_terminal_there(seat, r"~ # ")
         seat.type("exit 9\n")
         assert seat.wait() == 9
         assert not seat.is_raw(), "the terminal is as it was"
@@ -187,18 +181,9 @@ def test_a_terminal_by_somebody_elses_client(way: str, lab: Lab, monkeypatch: py
     """As on Windows: OpenSSH's client sits there, or Docker's."""
     monkeypatch.setenv("LABCTL_TERMINAL", "client")
     with terminal([*LABCTL, "ssh", "--transport", way, "-l", lab.name, "m1"], lines=30, columns=100) as seat:
-        seat.wait_for(r"~ # ")
-        assert seat.is_raw()
-        seat.type("stty size; echo term=$TERM; pwd\n")
-        seat.wait_for(r"30 100\s+term=xterm\s+/root")
-        seat.resize(41, 123)
-        seat.type("sleep 0.5; stty size\n")
-        seat.wait_for(r"41 123")
-        seat.type("echo $((40 + 2)) answers\n")
-        seat.wait_for(r"42 answers")
-        seat.type("\x10")  # Ctrl-P is the shell's: the line before
-        seat.wait_for(r"echo \$\(\(40 \+ 2\)\) answers")
-        seat.type("\nexit 9\n")
+        is_a_terminal_there(seat, r"~ # ")
+        is_ctrl_p_the_shells(seat)
+        seat.type("exit 9\n")
         assert seat.wait() == 9
         assert not seat.is_raw(), "the terminal is as it was"
 

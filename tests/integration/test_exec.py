@@ -14,7 +14,7 @@ import pytest
 
 from labctl.lab import Context, Lab, UpOptions
 from labctl.waiting import Pending, wait_until
-from tests.integration.verbs import LABCTL, labctl, terminal
+from tests.integration.verbs import LABCTL, is_a_terminal_there, is_ctrl_p_the_shells, labctl, terminal
 
 pytestmark = pytest.mark.lab
 
@@ -187,18 +187,8 @@ def _wait_gone(lab: Lab, command: str, *, node: str = "w1") -> None:
 
 def test_a_shell_at_a_terminal(lab: Lab) -> None:
     with terminal([*LABCTL, "ssh", "-l", lab.name, "w1"], lines=30, columns=100) as seat:
-        seat.wait_for(r"\(worker\) ~ # ")
-        assert seat.is_raw()
-        seat.type("stty size; echo term=$TERM; pwd\n")
-        seat.wait_for(r"30 100\s+term=xterm\s+/root")
-        seat.resize(41, 123)
-        seat.type("sleep 0.5; stty size\n")
-        seat.wait_for(r"41 123")
-        seat.type("echo $((40 + 2)) answers\n")
-        seat.wait_for(r"42 answers")
-        seat.type("\x10")  # Ctrl-P is the shell's: the line before
-        seat.wait_for(r"echo \$\(\(40 \+ 2\)\) answers")
-        seat.type("\n")
+        is_a_terminal_there(seat, r"\(worker\) ~ # ")
+        is_ctrl_p_the_shells(seat)
         seat.wait_for(r"42 answers")
         seat.type("sleep 4323\n")
         time.sleep(0.5)  # for the command to have begun; Ctrl-C then is for it

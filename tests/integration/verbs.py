@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["LABCTL", "Said", "Terminal", "labctl", "terminal"]
+__all__ = ["LABCTL", "Said", "Terminal", "is_a_terminal_there", "is_ctrl_p_the_shells", "labctl", "terminal"]
 
 LABCTL = [sys.executable, "-m", "labctl"]
 LIMIT = 120.0
@@ -110,6 +110,26 @@ class Terminal:
             return False
         self.shown += data.decode(errors="replace")
         return bool(data)
+
+
+def is_a_terminal_there(seat: Terminal, prompt: str) -> None:
+    """Assert that a shell at a seat of 30 lines and 100 columns has them, and hears of it when they change."""
+    seat.wait_for(prompt)
+    assert seat.is_raw()
+    seat.type("stty size; echo term=$TERM; pwd\n")
+    seat.wait_for(r"30 100\s+term=xterm\s+/root")
+    seat.resize(41, 123)
+    seat.type("sleep 0.5; stty size\n")
+    seat.wait_for(r"41 123")
+
+
+def is_ctrl_p_the_shells(seat: Terminal) -> None:
+    """Assert that Ctrl-P brings the line before, and no client keeps it."""
+    seat.type("echo $((40 + 2)) answers\n")
+    seat.wait_for(r"42 answers")
+    seat.type("\x10")
+    seat.wait_for(r"echo \$\(\(40 \+ 2\)\) answers")
+    seat.type("\n")
 
 
 @contextmanager

@@ -119,8 +119,13 @@ class VagrantBackend:
         (folder / "consoles").mkdir(parents=True, exist_ok=True)
         shutil.copyfile(asset("Vagrantfile"), folder / "Vagrantfile")
         lab = known or VmLab(spec.name, self._provider, subnet, management=self._management, pinned=self._pinned)
-        lab = replace(lab, spec=_as_json(spec), box=self._box or lab.box, driver=lab.driver or self._driver)
-        lab = replace(lab, switch=lab.switch or self._switch)
+        lab = replace(
+            lab,
+            spec=_as_json(spec),
+            box=self._box or lab.box,
+            driver=lab.driver or self._driver,
+            switch=lab.switch or self._switch,
+        )
         lab.save()
         if lab.is_emulated:
             allow_for(EMULATION)

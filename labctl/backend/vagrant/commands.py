@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Callable, Sequence
 
 from labctl.errors import HostError
+from labctl.host.programs import find_program
 
 __all__ = ["Run", "powershell", "quoted", "run_for"]
 
@@ -27,9 +28,10 @@ def run_for(what: str) -> Run:
     """Return what runs a command and returns what it printed; its HostError says what that was to be for."""
 
     def run(command: Sequence[str]) -> str:
+        program = find_program(command[0]) or command[0]
         hint = "It takes an elevated shell on Windows, and root on Linux."
         try:
-            done = subprocess.run(list(command), capture_output=True, text=True, timeout=LIMIT, check=False)
+            done = subprocess.run([program, *command[1:]], capture_output=True, text=True, timeout=LIMIT, check=False)
         except (OSError, subprocess.TimeoutExpired) as problem:
             raise HostError(f"{what} failed: {problem}", hint=hint) from problem
         if done.returncode != 0:

@@ -18,12 +18,11 @@ from labctl.spec.addresses import gateway
 __all__ = ["DEFAULT_SWITCH", "lay", "lift", "windows_lay", "windows_lift"]
 
 DEFAULT_SWITCH = "Default Switch"
-WHAT = "giving this host an address in the machines' network"
+ADDRESSING = run_for("giving this host an address in the machines' network")
 
 
-def lay(lab: VmLab, run: Run | None = None) -> None:
+def lay(lab: VmLab, ask: Run = ADDRESSING) -> None:
     """Give this host its address in the lab's network; one that is there stays. Raises HostError."""
-    ask = run_for(WHAT) if run is None else run
     address, prefix = gateway(lab.subnet), ipaddress.IPv4Network(lab.subnet).prefixlen
     if lab.provider == "hyperv":
         ask(windows_lay(lab.switch or DEFAULT_SWITCH, address, prefix))
@@ -33,10 +32,10 @@ def lay(lab: VmLab, run: Run | None = None) -> None:
         raise HostError(f"libvirt's network {lab.way_in_network} has no bridge")
 
 
-def lift(lab: VmLab, run: Run | None = None) -> None:
+def lift(lab: VmLab, ask: Run = ADDRESSING) -> None:
     """Take that address away again; one that is gone is fine, and libvirt's goes with its network."""
     if lab.pinned and lab.provider == "hyperv":
-        (run_for(WHAT) if run is None else run)(windows_lift(lab.switch or DEFAULT_SWITCH, gateway(lab.subnet)))
+        ask(windows_lift(lab.switch or DEFAULT_SWITCH, gateway(lab.subnet)))
 
 
 def windows_lay(switch: str, address: str, prefix: int) -> list[str]:

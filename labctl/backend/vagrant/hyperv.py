@@ -9,8 +9,10 @@ from labctl.backend.vagrant.labfile import VmLab
 
 __all__ = ["turn_off", "windows_turn_off"]
 
+TURNING_OFF = run_for("turning machines off")
 
-def turn_off(lab: VmLab, names: Sequence[str], run: Run | None = None) -> bool:
+
+def turn_off(lab: VmLab, names: Sequence[str], ask: Run = TURNING_OFF) -> bool:
     """Pull the plugs of a lab's machines on Hyper-V, and tell whether it is Hyper-V's at all. Raises HostError.
 
     Vagrant's `halt --force` shuts down in order (stop_vm.ps1: `Stop-VM -Force`), which a paused machine does not take;
@@ -20,7 +22,7 @@ def turn_off(lab: VmLab, names: Sequence[str], run: Run | None = None) -> bool:
         return False
     machines = [machine.machine for machine in lab.nodes if machine.name in names]
     if machines:
-        (run_for("turning machines off") if run is None else run)(windows_turn_off(machines))
+        ask(windows_turn_off(machines))
     return True
 
 

@@ -24,7 +24,7 @@ class Pulse:
     """Feels whether a machine that ran went off again. Only libvirt is asked."""
 
     def __init__(self, lab: VmLab, machine: Machine, ask: Callable[[Sequence[str]], str] = virsh_or_nothing) -> None:
-        self._domain = f"{lab.lab}-{machine.name}" if lab.provider == "libvirt" else ""
+        self._domain = machine.machine if lab.provider == "libvirt" else ""
         self._machine = machine
         self._ask = ask
         self._ran = False

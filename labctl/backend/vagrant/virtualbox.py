@@ -12,30 +12,31 @@ from ipaddress import IPv4Address, IPv4Network
 from labctl.backend.vagrant.commands import Run, run_for
 from labctl.backend.vagrant.labfile import VmLab
 from labctl.errors import HostError
-from labctl.host.programs import find_program
 
 __all__ = ["forget_network"]
 
+REMOVING = run_for("removing the lab's host-only network")
 
-def forget_network(lab: VmLab, run: Run | None = None) -> None:
+
+def forget_network(lab: VmLab, ask: Run = REMOVING) -> None:
     """Remove the host-only network of a lab whose machines are gone. One that cannot be removed is left.
 
     On Linux and Windows it is an interface of this host with the lab's first address; on macOS, from VirtualBox 7 on, a
     network that begins in the lab's subnet.
     """
-    tool = find_program("VBoxManage") if run is None else "VBoxManage"
-    if lab.provider != "virtualbox" or tool is None:
+    if lab.provider != "virtualbox":
         return
-    ask = run if run is not None else run_for("removing the lab's host-only network")
     subnet = IPv4Network(lab.subnet)
     for kind, address, remove in (
         ("hostonlyifs", "IPAddress", ["hostonlyif", "remove"]),
         ("hostonlynets", "LowerIP", ["hostonlynet", "remove", "--name"]),
     ):
-        with contextlib.suppress(HostError):  # a VirtualBox that does not know this kind; one that is in use
-            for found in _blocks(ask([tool, "list", kind])):
+        with contextlib.suppress(
+            HostError
+        ):  # a VirtualBox that is gone, or does not know this kind; one that is in use
+            for found in _blocks(ask(["VBoxManage", "list", kind])):
                 if _is_in(found.get(address, ""), subnet):
-                    ask([tool, *remove, found["Name"]])
+                    ask(["VBoxManage", *remove, found["Name"]])
 
 
 def _blocks(told: str) -> list[dict[str, str]]:
