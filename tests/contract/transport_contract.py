@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,6 +12,7 @@ from labctl.concurrent import Stop
 from labctl.errors import CommandFailed, LabctlError, LabError, NotFoundError
 from labctl.transport import Transport
 from labctl.waiting import Pending, wait_until
+from tests.guard import HANGING, LONG, no_hang
 
 __all__ = ["TransportContract"]
 
@@ -27,7 +27,7 @@ class TransportContract:
 
         assert (result.code, result.stdout, result.stderr) == (3, "out\n", "err\n")
         assert result.shown == "echo out; echo err >&2; exit 3"
-        assert 0 < result.seconds < 60
+        assert result.seconds > 0
 
     def test_text_goes_to_the_shell_and_a_list_to_none(self, transport: Transport) -> None:
         words = ["a b", "$HOME", "it's", '"', "*", "", "ü", "line\nbreak", "-n"]
@@ -64,27 +64,23 @@ class TransportContract:
         assert transport.run("echo SWMTKN-1", hide=["SWMTKN-1"]).shown == "echo ***"
 
     def test_the_node_ends_a_command_at_its_limit(self, transport: Transport) -> None:
-        began = time.monotonic()
-
-        result = transport.run("echo begun; sleep 4331", limit=1)
+        with no_hang():
+            result = transport.run("echo begun; sleep 4331", limit=1)
 
         assert result.timed_out
         assert result.stdout == "begun\n"
-        assert time.monotonic() - began < 20
         assert transport.run(["pgrep", "-fx", "sleep 4331"]).code == 1
 
     @pytest.mark.parametrize("command", ["sleep 4332", "trap '' HUP; echo $(sleep 4332)"])
     def test_a_stop_ends_a_command_and_all_that_it_started(self, transport: Transport, command: str) -> None:
         stop = Stop()
         with ThreadPoolExecutor(1) as pool:
-            running = pool.submit(transport.run, command, limit=60, stop=stop)
+            running = pool.submit(transport.run, command, limit=LONG, stop=stop)
             wait_until("its begin", lambda: self._expect(transport, "sleep 4332", there=True), limit=20)
-            began = time.monotonic()
 
             stop()
-            running.exception(timeout=20)
+            running.exception(timeout=HANGING)
 
-        assert time.monotonic() - began < 5
         wait_until("its end", lambda: self._expect(transport, "sleep 4332", there=False), limit=20)
         assert transport.run("ls /tmp/.labctl-pid-*").code == 2, "nothing of it stays behind"
 
@@ -102,12 +98,11 @@ class TransportContract:
         assert transport.run("kill -15 $$").code == 143
 
     def test_what_stays_behind_in_the_background_is_not_waited_for(self, transport: Transport) -> None:
-        began = time.monotonic()
-
-        result = transport.run("sleep 25 & echo here; exit 4", limit=60)
+        with no_hang():
+            result = transport.run("sleep 4333 & echo here; exit 4", limit=LONG)
 
         assert (result.code, result.stdout) == (4, "here\n")
-        assert time.monotonic() - began < 20
+        transport.run(["pkill", "-fx", "sleep 4333"])
 
     def test_ten_megabytes_come_whole(self, transport: Transport) -> None:
         result = transport.run("head -c 10000000 /dev/zero | tr '\\0' x; head -c 1000000 /dev/zero | tr '\\0' y >&2")

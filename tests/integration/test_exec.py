@@ -14,6 +14,7 @@ import pytest
 
 from labctl.lab import Context, Lab, UpOptions
 from labctl.waiting import Pending, wait_until
+from tests.guard import HANGING, no_hang
 from tests.integration.verbs import LABCTL, is_a_terminal_there, is_ctrl_p_the_shells, labctl, terminal
 
 pytestmark = pytest.mark.lab
@@ -65,12 +66,10 @@ def test_the_exit_code_is_the_highest(lab: Lab) -> None:
 
 
 def test_a_command_is_ended_at_its_limit_on_the_node_too(lab: Lab) -> None:
-    began = time.monotonic()
-
-    said = labctl("exec", "w1,w2", "--limit", "1", "--", "sleep 4321", lab=lab.name)
+    with no_hang():
+        said = labctl("exec", "w1,w2", "--limit", "1", "--", "sleep 4321", lab=lab.name)
 
     assert said.code == 124
-    assert time.monotonic() - began < 30
     assert "worker1 | ended after 1 s, the limit" in said.err
     assert lab.node("w1").run("pgrep -fx 'sleep 4321'").code == 1
 
@@ -99,11 +98,9 @@ def test_ctrl_c_ends_exec_here_and_on_the_nodes(lab: Lab, nodes: str, number: in
         stderr=subprocess.STDOUT,
     )
     wait_until("the command's begin", lambda: _there(lab, "sleep 4324"), limit=20)
-    began = time.monotonic()
     process.send_signal(number)
-    said, _ = process.communicate(timeout=30)
+    said, _ = process.communicate(timeout=HANGING)
 
-    assert time.monotonic() - began < 3
     assert process.returncode == code
     assert len(said.decode().splitlines()) == 1, said
     for name in nodes.split(","):
@@ -116,11 +113,9 @@ def test_ctrl_c_does_not_wait_for_a_node_that_is_frozen(lab: Lab, context: Conte
     container = f"{lab.name}-worker2"
     context.engine.post(f"/containers/{container}/pause")
     try:
-        began = time.monotonic()
         process.send_signal(signal.SIGINT)
 
-        assert process.wait(30) == 130
-        assert time.monotonic() - began < 4
+        assert process.wait(HANGING) == 130
         _wait_gone(lab, "sleep 4325")
     finally:
         context.engine.post(f"/containers/{container}/unpause")

@@ -9,7 +9,6 @@ import secrets
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -32,6 +31,7 @@ from labctl.images.store import OWNER, collect_garbage, held_names, open_store
 from labctl.images.store import _owner as owner
 from labctl.lab import Context, Lab
 from labctl.waiting import Pending, wait_until
+from tests.guard import HANGING
 
 pytestmark = pytest.mark.lab
 
@@ -76,12 +76,9 @@ def test_ensure_does_what_is_missing_and_then_nothing(engine: Engine, mode: Mirr
     assert [event for event in heard if isinstance(event, Noted) and "the mirror serves 1 more name " in event.text]
 
     heard.clear()
-    began = time.monotonic()
     images.ensure(engine, [PROBE], heard.append, mode=mode)
-    took = time.monotonic() - began
 
     assert heard == []
-    assert took < 0.5  # about 10 ms where nothing else runs
     with open_store(engine, mode, services=services(engine)) as api:
         assert api.repositories() == ["labctl/probe"]
         assert api.tags("labctl/probe") == ["1"]
@@ -258,9 +255,7 @@ def test_ctrl_c_ends_a_build_at_once(engine: Engine, web: Path, name: str) -> No
             if nap in line:
                 break
         running.send_signal(signal.SIGINT)
-        began = time.monotonic()
-        assert running.wait(timeout=20) == 130
-    assert time.monotonic() - began < 5
+        assert running.wait(timeout=HANGING) == 130
     wait_until("the engine to end the build", lambda: _no_build(engine, nap), limit=20)
 
 
@@ -292,9 +287,7 @@ images.build_images(Engine(host_endpoint()), found, note=lambda text: print(text
             if not waiting_for:
                 break
         running.send_signal(signal.SIGINT)
-        began = time.monotonic()
-        running.wait(timeout=20)
-    assert time.monotonic() - began < 5
+        running.wait(timeout=HANGING)
     wait_until("the engine to end the builds", lambda: _no_build(engine, nap), limit=20)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.integration.images.containers import Stage, docker
+from tests.integration.images.containers import CONTRACT_STOP, Stage, docker
 
 pytestmark = pytest.mark.lab
 
@@ -32,7 +32,7 @@ def test_listens_where_it_is_told(image: Build, stage: Stage) -> None:
 def test_ends_at_once(image: Build, stage: Stage) -> None:
     probe = stage.start(image("probe"), publish=8080)
     probe.ask(8080)
-    assert probe.stop() < 1
+    assert probe.stop() < CONTRACT_STOP
     assert probe.exit_code() == 0
 
 

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 import socket
-import time
 from collections.abc import Callable
 
 import pytest
 
 from labctl.waiting import Pending, wait_until
-from tests.integration.images.containers import Container, Stage, docker, fetch
+from tests.integration.images.containers import CONTRACT_STOP, Container, Stage, docker, fetch
 
 pytestmark = pytest.mark.lab
 
 Build = Callable[..., str]
-QUICK = 4.0  # seconds; an idle machine takes a tenth of it
 
 
 def upload(registry: Container, port: int, name: str) -> int:
@@ -48,12 +46,10 @@ def test_registry_takes_gives_and_deletes(image: Build, stage: Stage) -> None:
     assert manifest_status(registry, 5000, "lesson/probe/manifests/1") == 404
 
 
-def test_registry_answers_soon_and_ends_at_once(image: Build, stage: Stage) -> None:
-    began = time.monotonic()
+def test_registry_answers_and_ends_by_itself(image: Build, stage: Stage) -> None:
     registry = stage.start(image("services"), "registry", publish=5000)
     assert registry.ask(5000, "/v2/").status == 200
-    assert time.monotonic() - began < QUICK
-    assert registry.stop() < QUICK
+    assert registry.stop() < CONTRACT_STOP
     assert registry.exit_code() == 0
 
 
@@ -103,7 +99,7 @@ def test_both_in_one_container(image: Build, stage: Stage) -> None:
     both = stage.start(image("services"), "registry+mirror", publish=5000, options=["--publish", "127.0.0.1::5001"])
     assert upload(both, 5000, "x") == 202
     assert upload(both, 5001, "x") == 405
-    assert both.stop() < QUICK
+    assert both.stop() < CONTRACT_STOP
     assert both.exit_code() == 0
 
 
@@ -184,7 +180,7 @@ def test_edge_ends_at_once(image: Build, stage: Stage) -> None:
     stage.start(image("probe"), alias="one")
     edge = stage.start(image("services"), "edge", "80/tcp", "one:8080", publish=80)
     edge.ask(80)
-    assert edge.stop() < QUICK
+    assert edge.stop() < CONTRACT_STOP
     assert edge.exit_code() == 0
 
 

@@ -15,6 +15,7 @@ import pytest
 from labctl.checks.report import CheckReport, CheckResult
 from labctl.checks.runner import CheckRun, Request, list_checks, run_checks
 from labctl.errors import LabError, NotFoundError
+from tests.guard import HANGING, LONG, no_hang
 
 Write = Callable[[str], Path]
 HEAD = """
@@ -228,10 +229,8 @@ def test_what_is_wrong_is_not_waited_for(write: Write) -> None:
             """A."""
             wrong("no")
     ''')
-    began = time.monotonic()
-
-    assert run(path, wait=60).outcome == "wrong"
-    assert time.monotonic() - began < 30
+    with no_hang():
+        assert run(path, wait=LONG).outcome == "wrong"
 
 
 def test_a_probe_runs_only_when_asked(write: Write) -> None:
@@ -257,7 +256,7 @@ def test_a_check_that_hangs_is_ended_at_its_deadline(write: Write) -> None:
         def test_hangs():
             """A."""
             try:
-                time.sleep(60)
+                time.sleep(600)
             except Exception:
                 pass
     ''')
@@ -266,7 +265,7 @@ def test_a_check_that_hangs_is_ended_at_its_deadline(write: Write) -> None:
 
     assert found.outcome == "broken"
     assert "no answer from the lab within" in found.message
-    assert found.seconds < 10
+    assert found.seconds < HANGING
 
 
 @pytest.mark.parametrize(
@@ -316,7 +315,7 @@ def test_checks_are_listed_without_a_lab(write: Write) -> None:
 # -- watching
 
 
-def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+def until(condition: Callable[[], bool], seconds: float = HANGING) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
@@ -354,8 +353,7 @@ def test_a_watching_run_ends_when_nobody_watches(write: Write) -> None:
     watching = CheckRun(Request(path, "no-lab"), watch=True)
     until(lambda: watching.report().outcome == "not-yet")
 
-    began = time.monotonic()
-    watching.close()
+    with no_hang():
+        watching.close()
 
     assert watching.is_over
-    assert time.monotonic() - began < 5

@@ -20,6 +20,7 @@ from labctl.cli import main as main_module
 from labctl.cli import signals
 from labctl.cli.commands import COMMANDS
 from labctl.errors import HostError, LabError, NotYetError, UsageError
+from tests.guard import HANGING
 
 from .conftest import Labctl
 
@@ -76,26 +77,27 @@ def test_an_interrupted_command_exits_with_130(labctl: Labctl, boom: Raise, inte
 @pytest.mark.parametrize(("number", "name", "code"), [(signal.SIGTERM, "SIGTERM", 143), (signal.SIGHUP, "SIGHUP", 129)])
 def test_a_signal_ends_a_command_as_ctrl_c_does(tmp_path: Path, number: int, name: str, code: int) -> None:
     process = in_the_middle(
-        f"try: begin(); time.sleep(30)\nfinally: pathlib.Path({str(tmp_path / 'undone')!r}).touch()"
+        f"try: begin(); time.sleep(600)\nfinally: pathlib.Path({str(tmp_path / 'undone')!r}).touch()",
+        before="signals.ECHO = 60",  # however long a busy machine takes between the two
     )
 
     process.send_signal(number)
     process.send_signal(number)  # as `timeout` does
-    _, said = process.communicate(timeout=20)
+    _, said = process.communicate(timeout=HANGING)
 
     assert (process.returncode, said) == (code, f"ended by {name}\n")
     assert (tmp_path / "undone").exists()
 
 
 def test_a_second_signal_ends_a_command_that_does_not_come_to_its_end() -> None:
-    process = in_the_middle("try: begin(); time.sleep(30)\nfinally: print(flush=True); time.sleep(30)")
+    process = in_the_middle("try: begin(); time.sleep(600)\nfinally: print(flush=True); time.sleep(600)")
 
     process.send_signal(signal.SIGTERM)
     assert process.stdout is not None
     process.stdout.readline()
     time.sleep(signals.ECHO + 0.1)
     process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=20)
+    _, said = process.communicate(timeout=HANGING)
 
     assert process.returncode == 143
     assert said == "ended by SIGTERM: `labctl down` removes what is left\n"
@@ -106,20 +108,20 @@ def test_a_hang_up_that_is_to_be_ignored_is() -> None:
 
     process.send_signal(signal.SIGHUP)
 
-    assert process.communicate(timeout=20) == ("", "")
+    assert process.communicate(timeout=HANGING) == ("", "")
     assert process.returncode == 0
 
 
 def test_what_is_said_to_a_terminal_that_hung_up_does_not_keep_from_taking_back(tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     undo = f"click.echo('undoing'); pathlib.Path({str(tmp_path / 'undone')!r}).touch()"
-    process = in_the_middle(f"try: begin(); time.sleep(30)\nfinally: {undo}", terminal=theirs)
+    process = in_the_middle(f"try: begin(); time.sleep(600)\nfinally: {undo}", terminal=theirs)
     os.close(theirs)
 
     os.close(ours)
     process.send_signal(signal.SIGHUP)
 
-    assert process.wait(timeout=20) == 129
+    assert process.wait(timeout=HANGING) == 129
     assert (tmp_path / "undone").exists()
 
 
@@ -129,7 +131,7 @@ def in_the_middle(body: str, *, before: str = "", terminal: int | None = None) -
     ready, begun = os.pipe()
     code = f"""
 import click, os, pathlib, signal, sys, time, types
-from labctl.cli import main
+from labctl.cli import main, signals
 from labctl.cli.commands import COMMANDS
 @click.command("boom")
 def command():
@@ -357,7 +359,7 @@ def test_the_tree_of_commands_can_be_documented() -> None:
 def test_ctrl_c_pressed_again_does_not_cut_short_what_is_taken_back(tmp_path: Path) -> None:
     undone = tmp_path / "undone"
     process = in_the_middle(
-        "try: begin(); time.sleep(30)\n"
+        "try: begin(); time.sleep(600)\n"
         f"finally: print(flush=True); time.sleep(1); pathlib.Path({str(undone)!r}).touch()"
     )
 
@@ -367,7 +369,7 @@ def test_ctrl_c_pressed_again_does_not_cut_short_what_is_taken_back(tmp_path: Pa
     for _ in range(3):
         process.send_signal(signal.SIGINT)
         time.sleep(0.1)
-    _, said = process.communicate(timeout=20)
+    _, said = process.communicate(timeout=HANGING)
 
     assert process.returncode == 130
     assert undone.exists()

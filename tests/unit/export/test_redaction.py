@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import time
 
 import pytest
 
 from labctl.export.redaction import HIDDEN, Redactor
+from tests.guard import no_hang
 
 TOKEN = "SWMTKN-1-3lue3i0qt1l9kd7mru4ds7fm0pyez4sz44j9yzcpnd9x4dxc53-b6paom6z0wt9bv6hf5nrr8rs0"
 BODY = "b3BlbnNzaC1rZXktdjEAAAAA\nAAAAtzc2gtZWQyNTUxOQ=="
@@ -114,8 +114,6 @@ def test_what_was_json_is_json_after() -> None:
 
 
 def test_a_very_long_word_costs_no_more_than_a_short_one() -> None:
-    began = time.monotonic()
-    Redactor().text("a" * 300_000)
-    Redactor().text("token" * 50_000)
-
-    assert time.monotonic() - began < 5
+    with no_hang():  # with a cost that grows as the square of the length it takes hours
+        Redactor().text("a" * 300_000)
+        Redactor().text("token" * 50_000)

@@ -22,6 +22,7 @@ from labctl.host.report import Report, Row, Verdict
 from labctl.host.shell import FakeShell, HostShell
 from labctl.transport.base import Result
 from labctl.waiting import FakeClock
+from tests.guard import HANGING, no_hang
 
 UPDATE = "env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=120 update"
 INSTALL = "env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=120 install -y --no-install-recommends"
@@ -126,10 +127,9 @@ def test_a_command_is_told_before_it_runs_and_heard_line_by_line() -> None:
 
 
 def test_a_command_ends_at_its_limit() -> None:
-    began = time.monotonic()
-    result = HostShell(lambda _: None).run([sys.executable, "-c", "import time; time.sleep(60)"], limit=0.3)
+    with no_hang():
+        result = HostShell(lambda _: None).run([sys.executable, "-c", "import time; time.sleep(600)"], limit=0.3)
     assert (result.code, result.timed_out) == (124, True)
-    assert time.monotonic() - began < 5
 
 
 def test_a_program_that_is_not_there_is_one_line() -> None:
@@ -162,7 +162,7 @@ def test_a_pid_file_is_believed_when_the_name_fits(tmp_path: Path, sleeper: subp
 def test_the_dead_and_unburied_do_not_live(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
     (tmp_path / "pid").write_text(str(sleeper.pid))
     sleeper.kill()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + HANGING
     while living(tmp_path / "pid", "sleep") is not None:
         assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,6 +23,7 @@ from labctl.host.facts import Facts, NetworkFacts, Route
 from labctl.host.network_facts import gather_network, read_routes, uplink_of
 from labctl.host.report import Verdict
 from labctl.host.subnets import Claim, claims_on, collision, pick_subnet
+from tests.guard import LONG, no_hang
 
 GOOD, MADE_UP_FOR, MEND = Verdict.GOOD, Verdict.MADE_UP_FOR, Verdict.MEND
 BRIDGE = {"Name": "bridge", "IPAM": {"Config": [{"Subnet": "172.17.0.0/16", "Gateway": "172.17.0.1"}]}}
@@ -145,10 +145,11 @@ class Registry(BaseHTTPRequestHandler):
     """Answers as a registry does to one without a login; /slow never in time."""
 
     status = 401
+    over = threading.Event()
 
     def do_GET(self) -> None:
         if self.path.startswith("/slow"):
-            time.sleep(1)
+            self.over.wait(LONG)
         self.send_response(self.status)
         self.end_headers()
 
@@ -162,9 +163,11 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY"):
         monkeypatch.delenv(name, raising=False)
     server = ThreadingHTTPServer(("127.0.0.1", 0), Registry)
+    Registry.over.clear()
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
+    Registry.over.set()
     server.shutdown()
     server.server_close()
     thread.join()
@@ -181,9 +184,8 @@ def test_a_registry_that_is_broken_is_not_in_reach(registry: str, monkeypatch: p
 
 
 def test_silence_ends_at_the_limit(registry: str) -> None:
-    began = time.monotonic()
-    assert not hub.ask(f"{registry}/slow", 0.2).reachable
-    assert time.monotonic() - began < 0.9
+    with no_hang():
+        assert not hub.ask(f"{registry}/slow", 0.2).reachable
 
 
 def test_nobody_there_is_told_in_words() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from labctl.pki import make_ssh_key
 from labctl.transport.known_hosts import HostKey, KnownHosts
 from labctl.transport.ssh import Ssh
 from labctl.transport.ssh_connection import CHANNELS, Limits
+from tests.guard import LONG, no_hang
 
 from .conftest import QUICK, Reach, Serve, key_in
 
@@ -38,7 +40,7 @@ def test_a_command_ends_with_its_code_and_both_of_its_outputs(ssh: Ssh) -> None:
 
     assert (result.code, result.stdout, result.stderr) == (3, "out\n", "err\n")
     assert result.shown == "echo out; echo err >&2; exit 3"
-    assert 0 < result.seconds < 30
+    assert result.seconds > 0
 
 
 def test_a_list_goes_to_no_shell(ssh: Ssh) -> None:
@@ -77,13 +79,11 @@ def test_the_environment_is_given_as_it_is(ssh: Ssh) -> None:
 
 
 def test_the_node_ends_a_command_at_its_limit(ssh: Ssh) -> None:
-    began = time.monotonic()
-
-    result = ssh.run("echo begun; sleep 60", limit=0.5)
+    with no_hang():
+        result = ssh.run("echo begun; sleep 600", limit=0.5)
 
     assert result.timed_out
     assert result.stdout == "begun\n"
-    assert time.monotonic() - began < 10
 
 
 def test_a_command_that_a_signal_ended_has_a_shells_code(ssh: Ssh) -> None:
@@ -97,11 +97,11 @@ def test_a_command_whose_very_shell_was_killed_has_a_code_too(ssh: Ssh) -> None:
 
 
 def test_what_stays_behind_in_the_background_is_not_waited_for(ssh: Ssh) -> None:
-    began = time.monotonic()
+    with no_hang():
+        result = ssh.run("sleep 600 & echo $!; exit 4", limit=LONG)
 
-    assert ssh.run("sleep 60 & echo $!; exit 4", limit=30).code == 4
-
-    assert time.monotonic() - began < 20
+    assert result.code == 4
+    os.kill(int(result.stdout), signal.SIGKILL)
 
 
 def test_ten_megabytes_come_whole(ssh: Ssh) -> None:
@@ -339,12 +339,12 @@ def test_a_key_that_cannot_be_read_is_told(serve: Serve, reach: Reach, tmp_path:
 @pytest.mark.parametrize("greeting", [b"", b"SSH-2.0-OpenSSH_10.0\r\n", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
 def test_a_node_that_takes_connections_and_says_nothing_is_down(serve: Serve, reach: Reach, greeting: bytes) -> None:
     ssh = reach(serve(silent=True, greeting=greeting), known=False, limits=QUICK)
-    began = time.monotonic()
 
-    with pytest.raises(NodeDown, match=r"w1 is not answering over SSH \(127.0.0.1:\d+: it takes connections"):
+    with (
+        no_hang(),
+        pytest.raises(NodeDown, match=r"w1 is not answering over SSH \(127.0.0.1:\d+: it takes connections"),
+    ):
         ssh.run("true")
-
-    assert time.monotonic() - began < 10
 
 
 def test_all_who_wait_for_a_silent_node_learn_of_it_at_once(serve: Serve, reach: Reach) -> None:
@@ -390,32 +390,27 @@ def test_patience_ends(reach: Reach, serve: Serve) -> None:
     server.stop()
     began = time.monotonic()
 
-    with pytest.raises(NodeDown):
+    with no_hang(), pytest.raises(NodeDown):
         reach(server, known=False, patience=1.0).run("true")
 
-    assert 0.4 <= time.monotonic() - began < 8
+    assert time.monotonic() - began >= 0.4
 
 
 def test_a_node_that_lets_in_and_then_starts_nothing_is_down(serve: Serve, reach: Reach) -> None:
     ssh = reach(serve(deaf=True), limits=Limits(channel=1))
-    began = time.monotonic()
 
-    with pytest.raises(NodeDown):
+    with no_hang(), pytest.raises(NodeDown):
         ssh.run("true")
-
-    assert time.monotonic() - began < 15
 
 
 def test_a_connection_that_dies_while_a_command_runs_is_an_error(serve: Serve, reach: Reach) -> None:
     server = serve()
     ssh = reach(server)
     threading.Timer(0.5, server.drop).start()
-    began = time.monotonic()
 
-    with pytest.raises(NodeDown, match="the connection was lost while a command ran"):
+    with no_hang(), pytest.raises(NodeDown, match="the connection was lost while a command ran"):
         ssh.run("echo begun; sleep 3")
 
-    assert time.monotonic() - began < 10
     with pytest.raises(NodeDown):
         stream = ssh.stream(["/bin/sh", "-c", "echo begun; sleep 3"])
         next(stream)
@@ -429,15 +424,12 @@ def test_a_node_that_falls_silent_is_given_up_after_the_commands_limit(
 ) -> None:
     # A machine that was suspended: its own limit does not run out, and nothing comes.
     timeout = tmp_path / "timeout"
-    timeout.write_text("#!/bin/sh\nexec sleep 20\n")
+    timeout.write_text("#!/bin/sh\nexec sleep 600\n")
     timeout.chmod(0o755)
     ssh = reach(serve(), limits=Limits(answer=1))
-    began = time.monotonic()
 
-    with pytest.raises(NodeDown, match=r"silent for 3\.2 s while a command ran"):
+    with no_hang(), pytest.raises(NodeDown, match=r"silent for 3\.2 s while a command ran"):
         ssh.run("true", limit=0.2, env={"PATH": f"{tmp_path}:/usr/bin:/bin"})
-
-    assert time.monotonic() - began < 12
 
 
 def test_without_the_packages_the_mend_is_told(serve: Serve, reach: Reach, monkeypatch: pytest.MonkeyPatch) -> None:
