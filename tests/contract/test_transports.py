@@ -17,6 +17,7 @@ from labctl.swarm import SwarmView
 from labctl.transport import DockerExec, FakeTransport, Result, Transport
 from labctl.transport.ssh import Ssh
 from labctl.waiting import Pending, wait_until
+from tests.guard import HANGING
 from tests.integration.verbs import LABCTL, is_a_terminal_there, is_ctrl_p_the_shells, labctl, terminal
 
 from .transport_contract import TransportContract
@@ -206,7 +207,7 @@ def test_ctrl_c_ends_the_command_on_the_node_too(lab: Lab) -> None:
         if lab.nodes[0].run(["pgrep", "-fx", "sleep 4332"]).ok:
             raise Pending("it runs")
 
-    wait_until("the command being ended", look, limit=20)
+    wait_until("the command being ended", look, limit=HANGING)
 
 
 @pytest.mark.lab
@@ -222,7 +223,7 @@ def test_a_host_key_that_changed_stops_everything(context: Context, own_lab: Cal
             raise Pending("sshd still shows the old key")
         return said.err
 
-    said = wait_until("sshd showing its new key", look, limit=20)
+    said = wait_until("sshd showing its new key", look, limit=HANGING)
 
     assert "manager1 shows another host key than at its first boot: SHA256:" in said
     assert "`labctl down` and `labctl up`" in said

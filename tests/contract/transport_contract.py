@@ -76,12 +76,12 @@ class TransportContract:
         stop = Stop()
         with ThreadPoolExecutor(1) as pool:
             running = pool.submit(transport.run, command, limit=LONG, stop=stop)
-            wait_until("its begin", lambda: self._expect(transport, "sleep 4332", there=True), limit=20)
+            wait_until("its begin", lambda: self._expect(transport, "sleep 4332", there=True), limit=HANGING)
 
             stop()
             running.exception(timeout=HANGING)
 
-        wait_until("its end", lambda: self._expect(transport, "sleep 4332", there=False), limit=20)
+        wait_until("its end", lambda: self._expect(transport, "sleep 4332", there=False), limit=HANGING)
         assert transport.run("ls /tmp/.labctl-pid-*").code == 2, "nothing of it stays behind"
 
     def test_a_stop_that_is_not_called_changes_nothing(self, transport: Transport) -> None:

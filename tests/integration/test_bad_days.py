@@ -20,6 +20,7 @@ from labctl.lab import Context, Lab, find_lab, lab_names
 from labctl.pki import Authority
 from labctl.spec import labels
 from labctl.state import lab_path
+from tests.guard import HANGING
 
 pytestmark = pytest.mark.lab
 
@@ -50,7 +51,7 @@ def start_up(name: str, *flags: str, **environment: str) -> subprocess.Popen[str
 
 def wait_for_containers(context: Context, name: str, count: int = 1) -> None:
     """Wait until the lab has so many containers: `up` is in the middle of it."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + HANGING
     while time.monotonic() < deadline:
         if len(context.engine.containers(labels.of_lab(name))) >= count:
             return

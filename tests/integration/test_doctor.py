@@ -24,7 +24,7 @@ from labctl.errors import HostError, LabctlError
 from labctl.events import Event, Noted
 from labctl.host.daemon import Launch, start_by_hand
 from labctl.host.machine_facts import is_root, which
-from tests.guard import no_hang
+from tests.guard import HANGING, no_hang
 
 pytestmark = pytest.mark.lab
 needs_dockerd = pytest.mark.skipif(
@@ -144,7 +144,7 @@ def launch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launch]:
 def end(pid: int, how: signal.Signals) -> None:
     """Send a signal to a child and wait until it is gone."""
     os.kill(pid, how)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + HANGING
     while os.waitpid(pid, os.WNOHANG) == (0, 0):
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -184,7 +184,7 @@ def test_a_pid_file_of_another_process_does_not_keep_the_engine_from_starting(la
 
 def wait_for_containerd_to_follow(launch: Launch) -> None:
     """The kernel ends an engine's containerd with it, a moment later."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + HANGING
     file = launch.exec_root / "containerd" / "containerd.pid"
     while (pid := file.read_text().strip() if file.exists() else "") and Path(f"/proc/{pid}/root").exists():
         assert time.monotonic() < deadline
@@ -281,7 +281,7 @@ def labctl_itself() -> bytes:
 
 
 def wait_until_ready(bare: Bare) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + HANGING
     while bare.run("test", "-f", "/ready").code != 0:
         assert time.monotonic() < deadline, bare.engine.logs(bare.name)
         time.sleep(0.1)

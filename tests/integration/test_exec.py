@@ -97,7 +97,7 @@ def test_ctrl_c_ends_exec_here_and_on_the_nodes(lab: Lab, nodes: str, number: in
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
-    wait_until("the command's begin", lambda: _there(lab, "sleep 4324"), limit=20)
+    wait_until("the command's begin", lambda: _there(lab, "sleep 4324"), limit=HANGING)
     process.send_signal(number)
     said, _ = process.communicate(timeout=HANGING)
 
@@ -109,7 +109,7 @@ def test_ctrl_c_ends_exec_here_and_on_the_nodes(lab: Lab, nodes: str, number: in
 
 def test_ctrl_c_does_not_wait_for_a_node_that_is_frozen(lab: Lab, context: Context) -> None:
     process = subprocess.Popen([*LABCTL, "exec", "-l", lab.name, "w1,w2", "--", "sleep", "4325"])
-    wait_until("the command's begin", lambda: _there(lab, "sleep 4325"), limit=20)
+    wait_until("the command's begin", lambda: _there(lab, "sleep 4325"), limit=HANGING)
     container = f"{lab.name}-worker2"
     context.engine.post(f"/containers/{container}/pause")
     try:
@@ -177,7 +177,7 @@ def _wait_gone(lab: Lab, command: str, *, node: str = "w1") -> None:
         if lab.node(node).run(["pgrep", "-fx", command]).ok:
             raise Pending(f"{command} runs")
 
-    wait_until(f"{command} being ended", look, limit=20)
+    wait_until(f"{command} being ended", look, limit=HANGING)
 
 
 def test_a_shell_at_a_terminal(lab: Lab) -> None:

@@ -209,7 +209,7 @@ def _run_in(engine: Engine, image: str, command: list[str]) -> str:
     engine.create(container, {"Image": image, "Entrypoint": command, "HostConfig": {"NetworkMode": "none"}})
     try:
         engine.start(container)
-        engine.wait_exit(container, limit=30)
+        engine.wait_exit(container, limit=HANGING)
         return engine.logs(container)
     finally:
         engine.remove(container)
@@ -256,7 +256,7 @@ def test_ctrl_c_ends_a_build_at_once(engine: Engine, web: Path, name: str) -> No
                 break
         running.send_signal(signal.SIGINT)
         assert running.wait(timeout=HANGING) == 130
-    wait_until("the engine to end the build", lambda: _no_build(engine, nap), limit=20)
+    wait_until("the engine to end the build", lambda: _no_build(engine, nap), limit=HANGING)
 
 
 def _no_build(engine: Engine, command: str) -> None:
@@ -288,7 +288,7 @@ images.build_images(Engine(host_endpoint()), found, note=lambda text: print(text
                 break
         running.send_signal(signal.SIGINT)
         running.wait(timeout=HANGING)
-    wait_until("the engine to end the builds", lambda: _no_build(engine, nap), limit=20)
+    wait_until("the engine to end the builds", lambda: _no_build(engine, nap), limit=HANGING)
 
 
 def test_what_no_name_needs_is_taken_out_of_the_store(
@@ -318,7 +318,7 @@ def _store_size(engine: Engine, mode: MirrorMode) -> int:
     engine.create(container, {"Image": services(engine), "Entrypoint": ["du", "-sm", "/store"], "HostConfig": host})
     try:
         engine.start(container)
-        engine.wait_exit(container, limit=60)
+        engine.wait_exit(container, limit=HANGING)
         return int(engine.logs(container).split()[0])
     finally:
         engine.remove(container)
@@ -333,7 +333,7 @@ def small_disk(make_lab: Callable[..., Lab], engine: Engine) -> Iterator[Engine]
     lab = make_lab(workers=0, swarm="empty")
     node = lab.node("manager1")
     node.expect("mount -t tmpfs -o size=120m tmpfs /var/lib/docker && pkill -x dockerd")
-    wait_until("the engine of the small disk", lambda: _answers(node.engine), limit=60)
+    wait_until("the engine of the small disk", lambda: _answers(node.engine), limit=HANGING)
     probe = images.build_images(engine, [images.read_catalogue().find("probe")])["probe"]
     list(node.engine.load_images(io.BytesIO(b"".join(engine.save_images([probe])))))
     yield node.engine

@@ -25,6 +25,7 @@ from labctl.lab import Context, Lab
 from labctl.registry import RegistryInfo, catalog, ensure_registry, find_registry, load, open_registry, pull, push
 from labctl.spec.addresses import registry_address
 from labctl.waiting import Pending, wait_until
+from tests.guard import HANGING
 
 pytestmark = pytest.mark.lab
 
@@ -258,7 +259,7 @@ def _push_original(engine: Engine, container: str, tag: str, word: str) -> None:
         if problem := api.problem():
             raise Pending(problem)
 
-    wait_until("the upstream registry", answered, limit=20)
+    wait_until("the upstream registry", answered, limit=HANGING)
     push_saved(api, engine.save_images([tag]), {tag: [parse(f"{word}:latest")]})
     api.close()
 

@@ -19,6 +19,7 @@ from labctl.lab import Context, Lab, UpOptions, find_lab
 from labctl.node import Node
 from labctl.state import drop_lab_dir
 from labctl.waiting import Pending, wait_until
+from tests.guard import HANGING
 from tests.integration.verbs import LABCTL, labctl, terminal
 
 pytestmark = pytest.mark.lab
@@ -199,7 +200,7 @@ def test_engines_that_started_before_their_manager_know_each_other_again(lab: La
     each(lab.select("@worker"), lambda node: lab.backend.start(node))
     for node in lab.refresh().select("@worker"):
         # They have knocked at the manager in vain by then, and would do so again in a minute.
-        wait_until("the engine", partial(_answers, node), limit=30)
+        wait_until("the engine", partial(_answers, node), limit=HANGING)
 
     assert labctl("start", lab=lab.name).code == 0
 
@@ -325,7 +326,7 @@ def test_the_tutorial_of_two_machines(no_lab: str, tmp_path: Path, context: Cont
         if not result.ok:
             raise Pending(result.stderr)
 
-    wait_until("the app's answer on the other machine", answered, limit=60, pause=0.5)
+    wait_until("the app's answer on the other machine", answered, limit=HANGING, pause=0.5)
 
     machine("ssh", "myvm1", "docker stack rm getstartedlab")
     machine("ssh", "myvm2", "docker swarm leave")
@@ -342,4 +343,4 @@ def _wait_all_ready(lab: Lab) -> None:
         if states != ["ready"] * 3:
             raise Pending(", ".join(states))
 
-    wait_until("all nodes being ready", look, limit=60)
+    wait_until("all nodes being ready", look, limit=HANGING)

@@ -8,6 +8,7 @@ from labctl.errors import NodeDown
 from labctl.lab import Context, Lab
 from labctl.spec import labels
 from labctl.waiting import Pending, wait_until
+from tests.guard import HANGING
 
 pytestmark = pytest.mark.lab
 
@@ -114,7 +115,7 @@ def test_shutdown_now_stops_a_node_until_it_is_started(shared_lab: Lab) -> None:
             raise Pending("it runs")
         return lab
 
-    lab = wait_until("worker2 being down", is_down, limit=30)
+    lab = wait_until("worker2 being down", is_down, limit=HANGING)
     with pytest.raises(NodeDown, match="worker2 is exited"):
         lab.node("w2").run("true")
 
@@ -133,7 +134,7 @@ def test_an_engine_that_is_killed_comes_back(shared_lab: Lab) -> None:
         if not asked.ok or worker.run("pgrep -x dockerd").stdout == before:
             raise Pending(asked.stderr.strip())
 
-    wait_until("the engine coming back", is_back, limit=60, pause=0.5)
+    wait_until("the engine coming back", is_back, limit=HANGING, pause=0.5)
 
 
 def test_limits_of_memory_and_cpu_reach_the_container(context: Context, own_lab: object) -> None:

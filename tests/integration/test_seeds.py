@@ -14,6 +14,7 @@ import pytest
 from labctl.lab import Context, Lab, UpOptions, bring_up, find_lab, open_context
 from labctl.spec import LabSpec
 from labctl.waiting import Pending, wait_until
+from tests.guard import HANGING
 
 pytestmark = pytest.mark.lab
 
@@ -58,7 +59,7 @@ def test_the_swarm_is_made_by_docker_exec_one_by_one(compose_lab: Lab) -> None:
         if found.count("Ready") != 4:
             raise Pending(found)
 
-    wait_until("four nodes being Ready", ready, limit=60)
+    wait_until("four nodes being Ready", ready, limit=HANGING)
     assert "Leader" in sh("docker container exec -it manager docker node ls")
 
 
@@ -69,7 +70,7 @@ def test_a_service_is_made_scaled_and_removed(compose_lab: Lab) -> None:
     assert sh("docker container exec -it manager docker service ps nginx-service").count("Running ") >= 3
 
     for node in compose_lab.nodes:
-        page = wait_until("the page", partial(answer, node.address, 8080), limit=20)
+        page = wait_until("the page", partial(answer, node.address, 8080), limit=HANGING)
         assert "nginx" in page.lower()
 
     sh("docker container exec -it manager docker service scale nginx-service=5")
@@ -161,7 +162,7 @@ def test_the_voting_app_of_the_tutorial_is_deployed_by_docker_stack(
     wait_until("the stack converging", converged, limit=180, pause=1, longest_pause=2)
     for port, word in ((5000, "cats"), (5001, "cats"), (8080, "swarm")):
         for node in lab.nodes:
-            page = wait_until(f"port {port}", partial(answer, node.address, port), limit=30)
+            page = wait_until(f"port {port}", partial(answer, node.address, port), limit=HANGING)
             assert word in page.lower(), f"{node.name}:{port} says {page[:200]}"
     manager.expect("docker stack rm testapp")
 

@@ -17,6 +17,7 @@ from labctl.lab import Context, Lab, UpOptions, bring_up, find_lab
 from labctl.spec import labels
 from labctl.state import labs_on_disk
 from labctl.swarm import SwarmView, cluster
+from tests.guard import HANGING
 
 pytestmark = pytest.mark.lab
 
@@ -135,7 +136,7 @@ def test_an_empty_swarm_is_joined_by_hand(own_lab: Make) -> None:
     command = next(line.strip() for line in said.splitlines() if line.strip().startswith("docker swarm join"))
     worker.expect(command)
 
-    members = cluster.wait_ready(manager, ["manager1", "worker1"], limit=30)
+    members = cluster.wait_ready(manager, ["manager1", "worker1"], limit=HANGING)
     assert len(members) == 2
 
 
@@ -221,4 +222,4 @@ def _wait_state(lab: Lab, node: str, wanted: str) -> None:
         if state != wanted:
             raise Pending(state)
 
-    wait_until(f"{node} being {wanted}", look, limit=30)
+    wait_until(f"{node} being {wanted}", look, limit=HANGING)

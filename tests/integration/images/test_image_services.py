@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from labctl.waiting import Pending, wait_until
+from tests.guard import HANGING
 from tests.integration.images.containers import CONTRACT_STOP, Container, Stage, docker, fetch
 
 pytestmark = pytest.mark.lab
@@ -135,7 +136,7 @@ def wait_until_all_seen(edge: Container, wanted: set[str]) -> None:
         if seen != wanted:
             raise Pending(str(seen))
 
-    wait_until(f"answers of {wanted}", probe, limit=10, pause=0.02)
+    wait_until(f"answers of {wanted}", probe, limit=HANGING, pause=0.02)
 
 
 def test_edge_leaves_out_a_dead_target(image: Build, stage: Stage) -> None:
@@ -173,7 +174,7 @@ def test_edge_carries_udp(image: Build, stage: Stage) -> None:
             except OSError as problem:
                 raise Pending(str(problem)) from None
 
-    assert wait_until("an answer over UDP", probe, limit=10) == b"ping"
+    assert wait_until("an answer over UDP", probe, limit=HANGING) == b"ping"
 
 
 def test_edge_ends_at_once(image: Build, stage: Stage) -> None:
