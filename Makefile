@@ -19,16 +19,23 @@ COVER := --cov=labctl --cov-append --cov-report=
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
 
-setup: $(VENV)/.ready  ## the virtual environment, with labctl in it
+setup: $(VENV)/.ready  ## the virtual environment, with labctl and what its tests need
 
-$(VENV)/.ready: pyproject.toml
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+# What labctl itself needs: all that the demo waits for.
+$(VENV)/.installed: pyproject.toml
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { apt-get update -qq && apt-get install -y -qq python3-venv; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group dev
+	$(PIP) --editable .
 	@touch $@
 
-engine: setup  ## a Docker engine that answers, and limits that suffice
+$(VENV)/.ready: $(VENV)/.installed
+	$(PIP) --upgrade 'pip>=25.1'
+	$(PIP) --editable . --group dev
+	@touch $@
+
+engine: $(VENV)/.installed  ## a Docker engine that answers, and limits that suffice
 	$(BIN)/labctl doctor --fix --yes --nodes $(NODES)
 
 demo: engine  ## a swarm of four nodes and the voting app on it, checked
@@ -43,7 +50,7 @@ shells:
 	  ! { command -v zsh && command -v fish && command -v tcsh && command -v ssh; } >/dev/null; then \
 	  apt-get update -qq && apt-get install -y -qq --no-install-recommends zsh fish tcsh openssh-client >/dev/null; fi
 
-test: engine shells  ## all tests, on real labs; minutes per suite at the end
+test: engine setup shells  ## all tests, on real labs; minutes per suite at the end
 	@rm -rf $(REPORTS) .coverage .coverage.*; mkdir -p $(REPORTS); failed=0; \
 	for suite in unit contract integration; do \
 	  began=$$(date +%s); \
@@ -61,7 +68,7 @@ test-contract: setup
 test-integration: setup
 	$(PYTEST) tests/integration --reruns 1 -rR $(COVER) --junit-xml=$(REPORTS)/integration.xml
 
-machines: engine  ## Vagrant and libvirt, with emulation where KVM runs nothing
+machines: engine setup  ## Vagrant and libvirt, with emulation where KVM runs nothing
 	$(BIN)/labctl doctor --backend vagrant --nodes 2 --fix --yes
 
 test-vm: machines  ## the lab as virtual machines, all of it: on two cores without KVM an hour and 40 minutes
@@ -93,7 +100,7 @@ format: setup  ## let ruff put the code in order
 docs: setup  ## write the CLI reference and the schemas again
 	$(BIN)/python docs/generate.py
 
-bench: engine  ## speed as ratios, side by side
+bench: engine setup  ## speed as ratios, side by side
 	$(BIN)/python -m bench
 
 clean:  ## remove what setup and the tests made here; labs go with `labctl down --all`

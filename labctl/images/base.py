@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 from labctl.engine import Engine
 from labctl.errors import EngineRefused, HostError, LabctlError, WaitTimeout
 from labctl.events import Emit, Noted, quiet
@@ -17,10 +19,18 @@ PULL_TRIES = 2
 PULL_IDLE = 30.0  # seconds without a word after which a pull is given up
 
 
-def ensure_base(engine: Engine, emit: Emit = quiet, note: Note = no_note, *, mode: MirrorMode | None = None) -> bool:
+def ensure_base(
+    engine: Engine,
+    emit: Emit = quiet,
+    note: Note = no_note,
+    *,
+    mode: MirrorMode | None = None,
+    stop: threading.Event | None = None,
+) -> bool:
     """Let the engine have debian:trixie-slim; returns whether it had to be fetched or made.
 
-    Raises HostError when the Hub is out of reach and the packages cannot be had, or need root.
+    Raises HostError when the Hub is out of reach and the packages cannot be had, or need root; Abandoned once `stop`
+    is set.
     """
     if engine.image(BASE) is not None:
         return False
@@ -28,10 +38,10 @@ def ensure_base(engine: Engine, emit: Emit = quiet, note: Note = no_note, *, mod
         if engine.image(BASE) is not None:
             return False
         chosen = mode or mirror_mode()
-        if chosen.upstream and _pulled(engine, note):
+        if chosen.upstream and _pulled(engine, note, stop):
             emit(Noted(f"{BASE} came from Docker Hub"))
         else:
-            make_base(engine, BASE, note)
+            make_base(engine, BASE, note, stop=stop)
             emit(Noted(f"{BASE} was made of Debian's packages"))
     return True
 
@@ -47,10 +57,10 @@ def base_problem(engine: Engine, *, mode: MirrorMode | None = None) -> str:
     return ""
 
 
-def _pulled(engine: Engine, note: Note) -> bool:
+def _pulled(engine: Engine, note: Note, stop: threading.Event | None) -> bool:
     for _ in range(PULL_TRIES):
         try:
-            for line in heard(engine.pull(BASE), f"the pull of {BASE}", idle=PULL_IDLE):
+            for line in heard(engine.pull(BASE), f"the pull of {BASE}", idle=PULL_IDLE, stop=stop):
                 note(f"{BASE}: {line.get('status', '')} {line.get('progress', '')}".rstrip())
             return True
         except (EngineRefused, WaitTimeout) as problem:

@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,12 +61,15 @@ CHANGES = (
 )
 
 
-def make_base(engine: Engine, tag: str, note: Note, *, suite: str = SUITE) -> None:
-    """Make the image `tag` of a release of Debian. Raises HostError with what is missing, or what the mirror said."""
+def make_base(engine: Engine, tag: str, note: Note, *, suite: str = SUITE, stop: threading.Event | None = None) -> None:
+    """Make the image `tag` of a release of Debian.
+
+    Raises HostError with what is missing, or what the mirror said, and Abandoned once `stop` is set.
+    """
     keyring = requirements()
     _sweep()
     with _workplace() as folder:
-        root = _bootstrapped(folder, keyring, suite, note)
+        root = _bootstrapped(folder, keyring, suite, note, stop)
         _strip(root)
         note("importing the base image")
         _import(engine, root, tag)
@@ -143,7 +147,7 @@ def _workplace() -> Iterator[Path]:
     )
 
 
-def _bootstrapped(folder: Path, keyring: Path, suite: str, note: Note) -> Path:
+def _bootstrapped(folder: Path, keyring: Path, suite: str, note: Note, stop: threading.Event | None) -> Path:
     mirror = debian_mirror()
     cache = folder / "packages"
     cache.mkdir()
@@ -151,7 +155,7 @@ def _bootstrapped(folder: Path, keyring: Path, suite: str, note: Note) -> Path:
         root = folder / f"root{attempt}"
         command = ["unshare", "--mount", "--propagation", "private", "debootstrap", "--variant=minbase"]
         command += [f"--keyring={keyring}", "--force-check-gpg", f"--cache-dir={cache}", suite, str(root), mirror]
-        code, said = _run(command, note)
+        code, said = _run(command, note, stop)
         if code == 0:
             shutil.rmtree(cache, ignore_errors=True)
             return root
@@ -168,7 +172,7 @@ def _bootstrapped(folder: Path, keyring: Path, suite: str, note: Note) -> Path:
     raise AssertionError("unreachable")
 
 
-def _run(command: list[str], note: Note) -> tuple[int, list[str]]:
+def _run(command: list[str], note: Note, stop: threading.Event | None) -> tuple[int, list[str]]:
     """Run debootstrap in a process group of its own, which ends with us; returns its code and last lines."""
     tail: deque[str] = deque(maxlen=20)
     environment = {**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
@@ -177,7 +181,7 @@ def _run(command: list[str], note: Note) -> tuple[int, list[str]]:
     ) as process:
         assert process.stdout is not None
         try:
-            for line in heard(iter(process.stdout), "debootstrap", idle=IDLE):
+            for line in heard(iter(process.stdout), "debootstrap", idle=IDLE, stop=stop):
                 tail.append(line.strip())
                 note(f"base image: {line.strip().removeprefix('I: ')}")
             return process.wait(timeout=60), list(tail)

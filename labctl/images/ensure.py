@@ -40,34 +40,43 @@ def ensure(
     note: Note = no_note,
     *,
     mode: MirrorMode | None = None,
+    stop: threading.Event | None = None,
 ) -> None:
     """Let the nodes of every lab be able to pull `names`, and a lab's registry be able to start.
 
     Names that are not this project's are left to Docker Hub; so are those of stand-ins while the Hub is in
-    reach. Raises NotFoundError for a name that only the Hub could serve when it is out of reach.
+    reach. Raises NotFoundError for a name that only the Hub could serve when it is out of reach, and Abandoned once
+    `stop` is set.
     """
     chosen = mode or mirror_mode()
     base = base_identity(engine)
     if _all_there(engine, names, chosen, base):
         return
     images = _meant(names, chosen)
-    tags = build_images(engine, [_services(), *images], emit, note, mode=chosen)
+    tags = build_images(engine, [_services(), *images], emit, note, mode=chosen, stop=stop)
     serve(engine, images, tags, emit, note, mode=chosen)
     note(f"{counted(len(tags), 'image is', 'images are')} there")
 
 
-def ensure_all(engine: Engine, emit: Emit = quiet, note: Note = no_note, *, mode: MirrorMode | None = None) -> None:
+def ensure_all(
+    engine: Engine,
+    emit: Emit = quiet,
+    note: Note = no_note,
+    *,
+    mode: MirrorMode | None = None,
+    stop: threading.Event | None = None,
+) -> None:
     """Let the mirror serve every image of this project, so that whatever a tutorial names is there.
 
     With the Hub in reach that leaves the stand-ins out. Where nothing has changed since the last time it
-    costs a look at the files, and no description of an image is read.
+    costs a look at the files, and no description of an image is read. Raises Abandoned once `stop` is set.
     """
     chosen = mode or mirror_mode()
     digest = sources_of({"": asset("images")}, base_identity(engine))
     if whole_since(engine, chosen) == digest and _services_built(engine):
         return
     images = [image for image in read_catalogue().images.values() if image.served(chosen)]
-    tags = build_images(engine, [_services(), *images], emit, note, mode=chosen)
+    tags = build_images(engine, [_services(), *images], emit, note, mode=chosen, stop=stop)
     serve(engine, images, tags, emit, note, mode=chosen)
     # The base may only be there since the build.
     remember_whole(engine, chosen, sources_of({"": asset("images")}, base_identity(engine)))
@@ -85,18 +94,24 @@ def ensure_services(engine: Engine, emit: Emit = quiet, note: Note = no_note) ->
 
 
 def build_images(
-    engine: Engine, images: Sequence[Image], emit: Emit = quiet, note: Note = no_note, *, mode: MirrorMode | None = None
+    engine: Engine,
+    images: Sequence[Image],
+    emit: Emit = quiet,
+    note: Note = no_note,
+    *,
+    mode: MirrorMode | None = None,
+    stop: threading.Event | None = None,
 ) -> dict[str, str]:
     """Build what is missing of the images, two at a time; returns the tag of each by its name.
 
-    Raises HostError with the failing line of a Dockerfile.
+    Raises HostError with the failing line of a Dockerfile, and Abandoned once `stop` is set.
     """
     base = base_identity(engine)
     if any(find_built(engine, image.name, image.sources(), base) is None for image in images):
         # Without anything to build, a base that was removed is not missed.
-        ensure_base(engine, emit, note, mode=mode)
+        ensure_base(engine, emit, note, mode=mode, stop=stop)
         base = base_identity(engine)
-    builder = _Builder(engine, base, emit, note)
+    builder = _Builder(engine, base, emit, note, stop or threading.Event())
     builder.build_shared(images)
     with ThreadPoolExecutor(AT_ONCE, "labctl-build") as pool:
         # Variants share their files, and with them all layers but the last: one after the other.

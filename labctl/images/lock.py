@@ -34,7 +34,7 @@ def held(what: str, note: Note, *, limit: float = LIMIT) -> Iterator[None]:
             break
         except Timeout:
             waited = time.monotonic() - began
-            note(f"another labctl command is making {what}; waiting for it")
+            note(f"{what} is being made already; waiting for it")
             if waited > limit:
                 raise HostError(
                     f"another labctl command has been making {what} for {waited:.0f} s",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import labctl
@@ -32,24 +33,30 @@ def node_image(engine: Engine) -> str:
 
 
 def ensure_node_image(
-    engine: Engine, emit: Emit = quiet, note: Note = no_note, *, mode: MirrorMode | None = None
+    engine: Engine,
+    emit: Emit = quiet,
+    note: Note = no_note,
+    *,
+    mode: MirrorMode | None = None,
+    stop: threading.Event | None = None,
 ) -> str:
     """Return the tag of the node image, built first where it is missing.
 
-    `note` hears each line of a build. Raises HostError with the failing line of the Dockerfile.
+    `note` hears each line of a build. Raises HostError with the failing line of the Dockerfile, Abandoned once `stop`
+    is set.
     """
     folders = node_folders()
     sources = sources_of(folders)
     tag = find_built(engine, NAME, sources, base_identity(engine))
     if tag is not None:
         return tag
-    ensure_base(engine, emit, note, mode=mode)
+    ensure_base(engine, emit, note, mode=mode, stop=stop)
     with held(NAME, note):
         base = base_identity(engine)
         tag = find_built(engine, NAME, sources, base)
         if tag is None:
             recipe = recipe_for(NAME, folders, sources, base)
-            build(engine, recipe, note)
+            build(engine, recipe, note, stop=stop)
             tag = recipe.tag
             emit(Noted(f"built the node image {tag}"))
     return tag

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast, get_args
@@ -56,10 +57,13 @@ class Context:
                 removed += self.backend("dind").destroy(lab, ())
         return removed
 
-    def maker(self, spec: LabSpec, note: Callable[[str], None] = lambda _: None) -> Backend:
+    def maker(
+        self, spec: LabSpec, note: Callable[[str], None] = lambda _: None, stop: threading.Event | None = None
+    ) -> Backend:
         """The backend of the spec, with what its nodes are made of and what this host can grant them.
 
-        What is missing (an image, a box) is built; `note` hears of it. Raises HostError when it cannot be had.
+        What is missing (an image, a box) is built; `note` hears of it. Raises HostError when it cannot be had, and
+        Abandoned when `stop` is set while an image is built.
         """
         from labctl import images
         from labctl.host import grantable_capabilities, node_confinement
@@ -70,7 +74,7 @@ class Context:
             return machine_maker(self.engine, spec, self.emit, note)
         return DindBackend(
             self.engine,
-            image=images.ensure_node_image(self.engine, self.emit, note),
+            image=images.ensure_node_image(self.engine, self.emit, note, stop=stop),
             capabilities=grantable_capabilities(self.engine),
             confinement=node_confinement(self.engine.info()),
             mtu=LAB_MTU,

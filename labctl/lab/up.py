@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -86,9 +87,7 @@ class _Up:
             record, plan = looked_over(self.context, self.spec)
             self._warn(plan, record.spec if record else None)
         with steps.step("Images"):
-            backend = self.context.maker(self.spec, steps.note)
-            if self.spec.registry:
-                self._images(plan)
+            backend = self._backend_and_images(plan)
             self._check_engine_options(backend, plan)
             steps.note("")
         with self._undone_on_failure(backend, plan, record.spec if record else None):
@@ -103,16 +102,29 @@ class _Up:
                 self._verify(record)
         return record
 
-    def _images(self, plan: Plan) -> None:
+    def _backend_and_images(self, plan: Plan) -> Backend:
+        """What nodes are made of, and what they will pull: built side by side, since one build does not fill a CPU."""
+        stop = threading.Event()
+        with ThreadPoolExecutor(1, "labctl-images") as aside:
+            pulled = [aside.submit(self._images, plan, stop)] if self.spec.registry else []
+            try:
+                backend = self.context.maker(self.spec, self.steps.note, stop)
+                gather(pulled)
+            except BaseException:
+                stop.set()
+                raise
+        return backend
+
+    def _images(self, plan: Plan, stop: threading.Event) -> None:
         try:
             if self.spec.images:
-                images.ensure(self.engine, self.spec.images, self.steps.emit, self.steps.note)
+                images.ensure(self.engine, self.spec.images, self.steps.emit, self.steps.note, stop=stop)
         except NotFoundError:
             options = [self.spec.engine, *(node.engine for node in self.spec.all_nodes())]
             if plan.is_new and not any("registry-mirrors" in given for given in options):
                 raise
             # The nodes may know it all the same: from before, or by a mirror of their own.
-        images.ensure_all(self.engine, self.steps.emit, self.steps.note)
+        images.ensure_all(self.engine, self.steps.emit, self.steps.note, stop=stop)
 
     def _check_engine_options(self, backend: Backend, plan: Plan) -> None:
         """Let the engine judge what the spec says of its own configuration, each once."""

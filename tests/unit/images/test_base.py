@@ -45,7 +45,7 @@ class PullingEngine(FakeEngine):
 def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The tags that were made of packages."""
     tags: list[str] = []
-    monkeypatch.setattr(base, "make_base", lambda _engine, tag, _note: tags.append(tag))
+    monkeypatch.setattr(base, "make_base", lambda _engine, tag, _note, **_: tags.append(tag))
     return tags
 
 

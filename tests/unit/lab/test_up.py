@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,13 +13,14 @@ from labctl import host, images
 from labctl.backend import Backend, FakeBackend, LabRecord
 from labctl.engine import Endpoint
 from labctl.engine.fake import Answer, Asked, FakeEngine
-from labctl.errors import EngineRefused, LabctlError, LabError, NotFoundError, UsageError
+from labctl.errors import Abandoned, EngineRefused, HostError, LabctlError, LabError, NotFoundError, UsageError
 from labctl.lab import Context, UpOptions, bring_up
 from labctl.lab.growing import more_nodes
 from labctl.lab.standing import KEYS, refuse_too_many_cpus, refuse_unsound
 from labctl.lab.up import grow
 from labctl.spec import LabSpec, NodeSpec
 from labctl.transport import FakeTransport
+from tests.guard import HANGING
 
 from ..nodes import fake_node, raw_info
 
@@ -33,6 +35,7 @@ class FakeHost(Context):
 
     def __init__(self, *, fail_on: tuple[str, ...] = (), cpus: int = 2) -> None:
         super().__init__(FakeEngine({"GET /info": {"NCPU": cpus}}))
+        self.unbuildable = False
         self.there = FakeBackend(fail_on=fail_on)
         self.there.name = "dind"  # what its labs say that they are made of
         for name in ("manager1", "worker1", "worker2"):
@@ -49,7 +52,11 @@ class FakeHost(Context):
     def holding(self, lab: str) -> Backend:
         return self.there
 
-    def maker(self, spec: LabSpec, note: Callable[[str], None] = lambda _: None) -> Backend:
+    def maker(
+        self, spec: LabSpec, note: Callable[[str], None] = lambda _: None, stop: threading.Event | None = None
+    ) -> Backend:
+        if self.unbuildable:
+            raise HostError("the node image cannot be built")
         return self.there
 
     def remembered(self) -> LabSpec | None:
@@ -153,7 +160,7 @@ def with_image(**more: object) -> LabSpec:
 
 
 def test_an_image_that_nobody_can_have_is_refused_before_anything_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(images, "ensure_all", lambda *_: None)
+    monkeypatch.setattr(images, "ensure_all", lambda *_, **__: None)
     monkeypatch.setattr(images, "ensure", nobody_has)
     here = FakeHost(fail_on=("manager1", "worker1"))
 
@@ -161,8 +168,21 @@ def test_an_image_that_nobody_can_have_is_refused_before_anything_is_made(monkey
         bring_up(here, with_image(), NOT_TRIED)
 
 
+def test_what_is_built_beside_a_node_image_that_fails_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    def build(*_: object, stop: threading.Event, **__: object) -> None:
+        assert stop.wait(HANGING)
+        raise Abandoned("building vote was given up")
+
+    monkeypatch.setattr(images, "ensure", build)
+    here = FakeHost()
+    here.unbuildable = True
+
+    with pytest.raises(HostError, match="the node image cannot be built"):
+        bring_up(here, with_image(), NOT_TRIED)
+
+
 def test_a_mirror_of_the_nodes_own_may_have_the_image(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(images, "ensure_all", lambda *_: None)
+    monkeypatch.setattr(images, "ensure_all", lambda *_, **__: None)
     monkeypatch.setattr(images, "ensure", nobody_has)
     here = FakeHost(fail_on=("manager1", "worker1"))
 
