@@ -100,12 +100,16 @@ class NodeRemoved(Event):
 
 @dataclass(frozen=True)
 class TaskConverged(Event):
-    """A service has `running` of `wanted` tasks; `reason` is the scheduler's own where some are missing."""
+    """A service has `running` of `wanted` tasks; `reason` is the scheduler's own where some are missing.
+
+    `count` is how Docker counts them where tasks have completed: 0/1 (1/1 completed).
+    """
 
     service: str
     running: int
     wanted: int
     reason: str = ""
+    count: str = ""
 
 
 @dataclass(frozen=True)

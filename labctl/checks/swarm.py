@@ -103,6 +103,11 @@ class Swarm:
         """A node of the lab by its name or short name."""
         return node_named(self._lab.nodes, name)
 
+    @property
+    def machines(self) -> Sequence[Node]:
+        """All nodes of the lab."""
+        return self._lab.nodes
+
     def up_since(self, *nodes: str) -> dict[str, float | None]:
         """When nodes' machines were started, in seconds since the epoch by their own clocks; None while one is down."""
         machines = [self.machine(name) for name in nodes]
@@ -238,6 +243,6 @@ def _up_since(machine: Node, limit: float) -> float | None:
 
 
 def _must_run(swarm: Swarm, names: Sequence[str]) -> None:
-    for progress in progress_of(swarm.view, names):
+    for progress in progress_of(swarm.view, names, swarm.machines):
         if not progress.done:
             not_yet(str(progress), look=f"labctl docker -- service ps --no-trunc {progress.service}")

@@ -89,8 +89,8 @@ def _thing_text(event: Event) -> str:
             return f"      {node} joined as {role}"
         case events.NodeRemoved(node):
             return f"      {node} removed"
-        case events.TaskConverged(service, running, wanted, reason):
-            return f"      {service} {running}/{wanted}{': ' + reason if reason else ''}"
+        case events.TaskConverged(service, running, wanted, reason, count):
+            return f"      {service} {count or f'{running}/{wanted}'}{': ' + reason if reason else ''}"
         case events.CheckFinished(_, check, outcome, message):
             sign = {"done": "✓", "not-yet": "…", "wrong": "✗"}.get(outcome, "!")
             return f"      {sign} {check}{': ' + message if message and outcome != 'done' else ''}"

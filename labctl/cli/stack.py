@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,9 @@ from labctl.words import counted
 
 if TYPE_CHECKING:
     from labctl.lab import Lab
+    from labctl.node import Node
     from labctl.swarm import Service, SwarmView, Task
+    from labctl.swarm.progress import Progress
 
 __all__ = ["stack"]
 
@@ -69,14 +72,23 @@ def deploy_(app: App, file: Path, name: str, output: str, **flags: Any) -> None:
         )
     if not flags["detach"]:
         with steps.step("Converging"):
-            found = stacks.wait_converged(view, deployed, limit=flags["limit"], emit=steps.emit, noted=steps.note)
-            steps.note(counted(len(found), "service runs", "services run"))
+            found = stacks.wait_converged(
+                view, deployed, nodes=lab.nodes, limit=flags["limit"], emit=steps.emit, noted=steps.note
+            )
+            steps.note(_summary(found))
     urls = _open_ports(app, lab, view, name)
     if output == "json":
-        print_json({"stack": name, "services": _services(view, name), "urls": urls})
+        print_json({"stack": name, "services": _services(view, name, lab.nodes), "urls": urls})
     else:
         for url in urls:
             click.echo(url)
+
+
+def _summary(found: list[Progress]) -> str:
+    """How many services run, and how many have done their work."""
+    over = sum(one.completed == one.wanted > 0 for one in found)
+    told = [counted(len(found) - over, "service runs", "services run")] if over < len(found) else []
+    return ", ".join([*told, *([counted(over, "service completed", "services completed")] if over else [])])
 
 
 def _open_ports(app: App, lab: Lab, view: SwarmView, name: str) -> list[str]:
@@ -149,31 +161,31 @@ def services(app: App, name: str, output: str) -> None:
     \b
     labctl stack services voting
     """
-    view = app.lab().swarm()
-    rows = _services(view, name)
+    lab = app.lab()
+    view = lab.swarm()
+    rows = _services(view, name, lab.nodes)
     if not rows:
         raise _no_stack(view, name)
     if output == "json":
         print_json(rows)
         return
-    cells = [
-        (r["name"], r["mode"], f"{r['running']}/{r['wanted']}", r["image"], " ".join(r["ports"]), r["reason"])
-        for r in rows
-    ]
+    cells = [(r["name"], r["mode"], r["tasks"], r["image"], " ".join(r["ports"]), r["reason"]) for r in rows]
     table(("NAME", "MODE", "TASKS", "IMAGE", "PORTS", "WHY NOT ALL"), cells)
 
 
-def _services(view: SwarmView, name: str) -> list[dict[str, Any]]:
+def _services(view: SwarmView, name: str, nodes: Sequence[Node]) -> list[dict[str, Any]]:
     from labctl.swarm.service import progress_of
 
     found = view.services(stack=name)
-    progress = {one.service: one for one in progress_of(view, [service.name for service in found])}
+    progress = {one.service: one for one in progress_of(view, [service.name for service in found], nodes)}
     return [
         {
             "name": service.name,
             "mode": service.mode,
             "running": progress[service.name].running,
             "wanted": progress[service.name].wanted,
+            "completed": progress[service.name].completed,
+            "tasks": progress[service.name].count,
             "converged": progress[service.name].done,
             "reason": progress[service.name].reason,
             "image": service.short_image,

@@ -1,8 +1,12 @@
 """How far a service is on its way to what it shall be. Pure: the API's answers in, a verdict out.
 
 replicated, global   every slot's task runs the present spec, and has run for a moment
-one-shot             a restart condition other than `any` and exit code 0: the task is done, and counts
-jobs                 so many tasks of the present iteration have ended well
+one-shot             a restart condition other than `any`, and the task ended by itself with exit code 0: completed
+jobs                 so many tasks of the present iteration have ended well: completed
+
+Swarm calls a server that it stopped for a failing health check `complete` too, when the server stops cleanly. Only the
+node's engine knows better (see `health.py`); without its answer, a service that has a health check or publishes ports
+is taken for a server, never for a one-shot.
 """
 
 from __future__ import annotations
@@ -35,6 +39,7 @@ UNMET_FOR = 15.0
 # meets a new placement, and the runtime is only written out in one of the two.
 NOT_COMPARED = ("Placement", "Runtime")
 IN_PROGRESS = {"updating": "update in progress", "rollback_started": "rollback in progress"}
+ENDED_WELL = "it ended with exit code 0"
 LONGEST_REASON = 200
 MOST_HOSTS = 4
 # What a runtime puts between the fact that a container did not start and the reason; it says nothing by itself.
@@ -48,9 +53,10 @@ NOISE = (
 
 @dataclass(frozen=True)
 class Progress:
-    """A service has `running` of `wanted` tasks; `reason` says why not all.
+    """A service has `running` of `wanted` tasks, as Docker counts them; `reason` says why not all.
 
-    `trouble` tells that the reason is an error and no ordinary delay, `hopeless` that waiting will not help.
+    `completed` tasks ended well and will not run again: those of jobs and of one-shot services. `trouble` tells that
+    the reason is an error and no ordinary delay, `hopeless` that waiting will not help.
     """
 
     service: str
@@ -61,11 +67,21 @@ class Progress:
     trouble: bool = False
     hopeless: bool = False
     is_job: bool = False
+    completed: int = 0
 
     def __str__(self) -> str:
-        words = ("task ended well", "tasks ended well") if self.is_job else ("task runs", "tasks run")
-        count = f"{self.service}: {self.running} of {counted(self.wanted, *words)}"
-        return f"{count}; {self.reason}" if self.reason else count
+        if self.is_job:
+            count = f"{self.completed} of {counted(self.wanted, 'task ended well', 'tasks ended well')}"
+        else:
+            more = f", {self.completed} completed" if self.completed else ""
+            count = f"{self.running} of {counted(self.wanted, 'task runs', 'tasks run')}{more}"
+        return f"{self.service}: {count}; {self.reason}" if self.reason else f"{self.service}: {count}"
+
+    @property
+    def count(self) -> str:
+        """The count as `docker service ls` shows it: 2/2, or 0/1 (1/1 completed)."""
+        done = f" ({self.completed}/{self.wanted} completed)" if self.is_job or self.completed else ""
+        return f"{self.running}/{self.wanted}{done}"
 
 
 @dataclass(frozen=True)
@@ -105,6 +121,8 @@ def judge(
             present[task.node_id if service.is_global else task.slot].append(task)
     looked_at = [_slot_of(service, found, hosts, age) for found in present.values()]
     slots = [slot for slot in looked_at if slot is not None]
+    completed = sum(slot.state == "done" for slot in slots)
+    running = sum(slot.state == ("running" if service.is_job else "up") for slot in slots)
     good = sum(slot.state in ("up", "done") for slot in slots)
     wanted = len(slots) if service.is_global else service.replicas
     # After a rollback the present spec is the old one: what failed is of the one that was left.
@@ -116,16 +134,20 @@ def judge(
     if not done and not reason:
         reason = "no node may run it" if service.is_global else f"{good - wanted} too many are being stopped"
     trouble = bool(hopeless) or any(slot.reason for slot in slots)
-    return Progress(service.name, good, wanted, done, reason, trouble, bool(hopeless), service.is_job)
+    return Progress(
+        service.name, running, wanted, done, reason, trouble, bool(hopeless), service.is_job, completed=completed
+    )
 
 
 def _slot_of(
     service: Service, tasks: Sequence[Task], hosts: Mapping[str, str], age: Callable[[Task], float]
 ) -> _Slot | None:
     """Look at a slot's tasks, newest first; None for one that is no longer wanted."""
-    newest, *before = tasks
-    if service.is_job and any(task.state == "complete" for task in tasks):
+    if service.is_job and any(task.state == "complete" and not task.ended for task in tasks):
         return _Slot("done")
+    # The newest task need not be the one that shall run: an update that starts tasks first may have given it up.
+    newest = next((task for task in tasks if not task.is_over and task.desired != "shutdown"), tasks[0])
+    before = [task for task in tasks if task is not newest]
     if newest.is_over:
         return _ended(service, newest, tasks)
     if newest.desired == "shutdown":
@@ -136,26 +158,36 @@ def _slot_of(
         needed = SETTLED_AFTER_FAILURE if failed else SETTLED
         if age(newest) >= needed:
             return _Slot("up")
-        return _Slot("just started", shortened(failed.reason) if failed else "", host)
-    if newest.reason:
-        return _Slot(newest.state, shortened(newest.reason), host)
+        return _Slot("just started", shortened(failed.ended or failed.reason) if failed else "", host)
+    if newest.reason or newest.ended:
+        return _Slot(newest.state, shortened(newest.ended or newest.reason), host)
     if failed is not None:
-        return _Slot("starting again", shortened(failed.reason) or "it ended with exit code 0", host)
+        return _Slot("starting again", shortened(failed.ended or failed.reason) or ENDED_WELL, host)
     return _Slot(newest.state, "", host)
 
 
 def _ended(service: Service, newest: Task, tasks: Sequence[Task]) -> _Slot | None:
     policy = service.raw["Spec"]["TaskTemplate"].get("RestartPolicy") or {}
     condition = policy.get("Condition") or "any"
-    if newest.state == "complete" and condition != "any":
+    reason = shortened(newest.ended or newest.reason)
+    if newest.state == "complete" and (condition != "any" or service.is_job):
+        if newest.ended or (_is_server(service) and newest.ended is None) or service.ports:
+            return _Slot("lost", reason or "it is a server, and it ended with exit code 0")
         return _Slot("done")
     if newest.state in ("shutdown", "remove", "orphaned"):
         return None
     failures = sum(task.state in ("failed", "rejected") for task in tasks)
     attempts = policy.get("MaxAttempts") or 0
     if condition == "none" or (attempts and failures > attempts):
-        return _Slot("lost", shortened(newest.reason) or f"exit code {newest.exit_code}")
-    return _Slot(newest.state, shortened(newest.reason) or "it ended with exit code 0")
+        return _Slot("lost", reason or f"exit code {newest.exit_code}")
+    return _Slot(newest.state, reason or ENDED_WELL)
+
+
+def _is_server(service: Service) -> bool:
+    """Whether the service has a health check of its own, which no program needs that ends by itself."""
+    check = service.raw["Spec"]["TaskTemplate"].get("ContainerSpec", {}).get("Healthcheck") or {}
+    words = check.get("Test") or ["NONE"]
+    return bool(words[0] != "NONE")
 
 
 def _lost(slots: Sequence[_Slot]) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from labctl.errors import EngineRefused, EngineUnreachable, NotYetError, WaitTimeout
 from labctl.events import Emit, TaskConverged, quiet
+from labctl.node import Node
+from labctl.swarm.health import Health
 from labctl.swarm.progress import UNMET, Progress, judge
 from labctl.swarm.state import SwarmView, Task
 from labctl.waiting import Clock, Pending, SystemClock, wait_until
@@ -28,16 +30,18 @@ def converge(
     emit: Emit = quiet,
     noted: Callable[[str], None] | None = None,
     old_updates: Mapping[str, str] | None = None,
+    nodes: Sequence[Node] = (),
     clock: Clock | None = None,
 ) -> list[Progress]:
     """Wait until the named services are what they shall be, and return how each stands.
 
     Each change is emitted as TaskConverged; `noted` hears what is still missing, in words. `old_updates` (see
-    `update_times`) are the updates that had begun before: how they ended is not this wait's affair.
+    `update_times`) are the updates that had begun before: how they ended is not this wait's affair. The engines of
+    `nodes` are asked about health checks that fail.
     Raises NotYetError with the scheduler's own reasons, at the limit, or as soon as waiting cannot help.
     """
     names = list(dict.fromkeys(services))
-    watch = _Watch(view, names, emit, noted, dict(old_updates or {}), clock or SystemClock())
+    watch = _Watch(view, names, emit, noted, dict(old_updates or {}), Health(nodes), clock or SystemClock())
     try:
         return wait_until(
             "the services",
@@ -53,9 +57,12 @@ def converge(
         ) from None
 
 
-def progress_of(view: SwarmView, names: Iterable[str]) -> list[Progress]:
-    """Look once: how far each of the named services is. A service that is gone is left out."""
-    return _Watch(view, list(names), quiet, None, {}, SystemClock()).progress()
+def progress_of(view: SwarmView, names: Iterable[str], nodes: Sequence[Node] = ()) -> list[Progress]:
+    """Look once: how far each of the named services is. A service that is gone is left out.
+
+    The engines of `nodes` are asked about health checks that fail.
+    """
+    return _Watch(view, list(names), quiet, None, {}, Health(nodes), SystemClock()).progress()
 
 
 def update_times(view: SwarmView, names: Iterable[str]) -> dict[str, str]:
@@ -77,6 +84,7 @@ class _Watch:
     emit: Emit
     noted: Callable[[str], None] | None
     old_updates: dict[str, str]
+    health: Health
     clock: Clock
     unfinished: list[Progress] = field(default_factory=list)
     _told: dict[str, TaskConverged] = field(default_factory=dict)
@@ -90,7 +98,8 @@ class _Watch:
             raise Pending(problem.message) from None
         for one in found:
             # Ordinary delays change several times a second: they are for `noted`.
-            news = TaskConverged(one.service, one.running, one.wanted, one.reason if one.trouble else "")
+            count = one.count if one.is_job or one.completed else ""
+            news = TaskConverged(one.service, one.running, one.wanted, one.reason if one.trouble else "", count)
             if self._told.get(one.service) != news:
                 self._told[one.service] = news
                 self.emit(news)
@@ -113,9 +122,9 @@ class _Watch:
         services = [service for service in self.view.services() if service.name in self.names]
         ids = [service.id for service in services]
         tasks: dict[str, list[Task]] = defaultdict(list)
-        for task in self.view.tasks(ids) if ids else ():
-            tasks[task.service_id].append(task)
         hosts = {node.id: node.hostname for node in self.view.nodes()}
+        for task in self.health.told(self.view.tasks(ids) if ids else (), hosts):
+            tasks[task.service_id].append(task)
         return [
             judge(
                 service,
@@ -138,7 +147,7 @@ class _Watch:
 
 def _note(found: list[Progress]) -> str:
     """One line for a progress display: what is missing, and a reason; those of all were told as events."""
-    missing = [f"{one.service} {one.running}/{one.wanted}" for one in found if not one.done]
+    missing = [f"{one.service} {one.count}" for one in found if not one.done]
     reasons = [one.reason for one in found if not one.done and one.reason]
     return ", ".join(missing) + (f" ({reasons[0]})" if reasons else "")
 

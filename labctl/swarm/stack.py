@@ -114,12 +114,15 @@ def wait_converged(
     view: SwarmView,
     deployed: Deployed,
     *,
+    nodes: Sequence[Node] = (),
     limit: float = CONVERGE_LIMIT,
     emit: Emit = quiet,
     noted: Callable[[str], None] | None = None,
 ) -> list[Progress]:
-    """Wait until the stack's services run; errors as in `converge`."""
-    return converge(view, deployed.services, limit=limit, emit=emit, noted=noted, old_updates=deployed.old_updates)
+    """Wait until the stack's services run, or have completed; arguments and errors as in `converge`."""
+    return converge(
+        view, deployed.services, limit=limit, emit=emit, noted=noted, old_updates=deployed.old_updates, nodes=nodes
+    )
 
 
 def published_ports(view: SwarmView, name: str) -> list[Port]:

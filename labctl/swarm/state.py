@@ -72,7 +72,11 @@ class Port:
 
 @dataclass(frozen=True)
 class Task:
-    """A task: one slot's container, or the plan for one. `reason` is the scheduler's or the engine's own word."""
+    """A task: one slot's container, or the plan for one. `reason` is the scheduler's or the engine's own word.
+
+    `ended` is what the node's engine says of its container's health check or its end (see `health.py`): a text says
+    what is wrong, "" that nothing is, None that no engine was asked.
+    """
 
     id: str
     service_id: str
@@ -85,6 +89,7 @@ class Task:
     image: str
     iteration: int = 0
     exit_code: int = 0
+    ended: str | None = None
     raw: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod

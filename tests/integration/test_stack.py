@@ -162,8 +162,32 @@ services:
     code, _, err = labctl("stack", "deploy", str(stack(text)), "it")
 
     assert code == 0
-    assert "it_job 3/3" in err
-    assert "it_everywhere 3/3" in err
+    assert "it_once 0/1 (1/1 completed)" in err
+    assert "it_job 0/3 (3/3 completed)" in err
+    assert "it_everywhere 0/3 (3/3 completed)" in err
+    assert "3 services completed" in err
+    services = json.loads(labctl("stack", "services", "it", "-o", "json")[1])
+    assert {one["name"]: (one["running"], one["completed"], one["converged"]) for one in services} == {
+        "it_once": (0, 1, True), "it_job": (0, 3, True), "it_everywhere": (0, 3, True),
+    }  # fmt: skip
+
+
+# Stopped by its health check it ends with exit code 0, as redis and others do.
+STOPS_CLEANLY = """
+    command: ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.2; done"]
+    healthcheck: {test: ["CMD-SHELL", "echo no row; exit 3"], interval: 1s, retries: 1, timeout: 5s}
+"""
+
+
+def test_a_server_whose_health_check_fails_does_not_run(labctl: Labctl, stack: Callable[..., Path]) -> None:
+    restart = "    deploy: {restart_policy: {condition: on-failure}}\n"
+    text = f"services:\n  a:\n    image: alpine{STOPS_CLEANLY}{restart}"
+
+    code, _, err = labctl("stack", "deploy", str(stack(text)), "it", "--limit", "60")
+
+    assert code == 1
+    assert "health check `echo no row; exit 3` exited 3: no row" in err
+    assert "it_a: 0 of 1 task runs" in err
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ LINES: list[tuple[Event, str]] = [
     (events.NodeJoined("worker1", "worker"), "      worker1 joined as worker"),
     (events.NodeRemoved("worker1"), "      worker1 removed"),
     (events.TaskConverged("web", 2, 2), "      web 2/2"),
+    (events.TaskConverged("web", 0, 1, count="0/1 (1/1 completed)"), "      web 0/1 (1/1 completed)"),
     (events.TaskConverged("web", 1, 2, "no suitable node"), "      web 1/2: no suitable node"),
     (events.CheckFinished("deploy", "the vote is counted", "done"), "      ✓ the vote is counted"),
     (events.CheckFinished("deploy", "it is up", "not-yet", "0 of 2"), "      … it is up: 0 of 2"),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from labctl.swarm.progress import SETTLED_AFTER_FAILURE, Progress, judge, shortened
-from labctl.swarm.state import Service, Task
+from labctl.swarm.state import Port, Service, Task
 
 TEMPLATE: dict[str, Any] = {"ContainerSpec": {"Image": "web:2"}, "ForceUpdate": 0}
 HOSTS = {"n1": "worker1", "n2": "worker2", "n3": "worker3"}
@@ -293,3 +294,86 @@ def test_a_global_job_is_done_when_each_node_has_done_its_part() -> None:
 def test_errors_are_one_line_of_a_bounded_length() -> None:
     assert shortened("a\n  b") == "a b"
     assert len(shortened("x" * 1000)) < 250
+
+
+# -- what ended with exit code 0, and whether it had done its work
+
+
+def one_shot(condition: str = "on-failure", **container: Any) -> Service:
+    one = service({"Replicated": {"Replicas": 1}}, restart={"Condition": condition})
+    one.raw["Spec"]["TaskTemplate"]["ContainerSpec"] |= container
+    return one
+
+
+def test_a_one_shot_that_ended_well_is_completed_and_does_not_run() -> None:
+    one = one_shot()
+
+    found = judged(one, task(1, "complete", of=one))
+
+    assert (found.running, found.completed, found.wanted, found.done) == (0, 1, 1, True)
+    assert found.count == "0/1 (1/1 completed)"
+    assert str(found) == "web: 0 of 1 task runs, 1 completed"
+
+
+UNHEALTHY = "Docker stopped it as unhealthy, and it ended with exit code 0: health check `exit 1` exited 1"
+
+
+@pytest.mark.parametrize("condition", ["none", "on-failure"])
+def test_a_server_that_its_health_check_stopped_is_no_one_shot(condition: str) -> None:
+    one = one_shot(condition)
+
+    found = judged(one, replace(task(1, "complete", of=one), ended=UNHEALTHY))
+
+    assert found.hopeless
+    assert (found.running, found.completed) == (0, 0)
+    assert found.reason == f"1 failed and will not be started again: {UNHEALTHY}"
+
+
+def test_a_server_that_is_started_again_tells_its_health_check() -> None:
+    always = one_shot("any")
+    stopped = replace(task(1, "complete", of=always), ended=UNHEALTHY)
+
+    found = judged(always, stopped, task(1, "ready", of=always, desired="ready", second=2))
+
+    assert found.reason == f"1 starting again: {UNHEALTHY}"
+
+
+def test_a_task_that_waits_for_its_health_check_says_what_it_answers() -> None:
+    waiting = replace(task(1, "starting"), ended="not healthy yet: health check `exit 1` exited 1")
+
+    assert judged(service(), waiting, task(2)).reason == ("1 starting: not healthy yet: health check `exit 1` exited 1")
+
+
+@pytest.mark.parametrize(("ended", "done"), [(None, False), ("", True)])
+def test_without_an_engines_word_what_has_a_health_check_is_a_server(ended: str | None, done: bool) -> None:
+    checked = one_shot(Healthcheck={"Test": ["CMD-SHELL", "true"]})
+
+    found = judged(checked, replace(task(1, "complete", of=checked), ended=ended))
+
+    assert found.done is done
+    assert found.hopeless is not done
+
+
+def test_what_publishes_ports_is_a_server() -> None:
+    one = replace(one_shot(), ports=(Port(80, 80, "tcp", "ingress"),))
+
+    assert judged(one, replace(task(1, "complete", of=one), ended="")).reason == (
+        "1 failed and will not be started again: it is a server, and it ended with exit code 0"
+    )
+
+
+def test_tasks_of_jobs_that_run_are_counted_as_running() -> None:
+    job = service({"ReplicatedJob": {"TotalCompletions": 2}}, JobStatus={"JobIteration": {"Index": 7}})
+
+    found = judged(job, task(0, "complete", of=job, iteration=7), task(1, of=job, iteration=7))
+
+    assert found.count == "1/2 (1/2 completed)"
+
+
+def test_a_newer_task_that_an_update_gave_up_does_not_hide_the_one_that_runs() -> None:
+    """An update that starts tasks first may leave two in a slot; Swarm then stops either of them."""
+    updated = service(UpdateStatus={"State": "completed", "Message": "update completed"})
+
+    found = judged(updated, task(1), task(1, "shutdown", second=2), task(2))
+
+    assert (found.running, found.done, found.reason) == (2, True, "")
