@@ -1,8 +1,11 @@
-"""stack deploy, rm, ls, services, ps: whole applications from a stack file."""
+"""stack deploy, config, rm, ls, services, ps: whole applications from a stack file."""
 
 from __future__ import annotations
 
 import os
+import shlex
+import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -13,21 +16,25 @@ import click
 
 from labctl.cli.common import App, lab_command, output_option, print_json, table
 from labctl.cli.completers import complete_stacks
-from labctl.errors import NotFoundError
+from labctl.errors import NotFoundError, UsageError
 from labctl.words import counted
 
 if TYPE_CHECKING:
+    from labctl.events import Emit
     from labctl.lab import Lab
     from labctl.node import Node
     from labctl.swarm import Service, SwarmView, Task
     from labctl.swarm.progress import Progress
+    from labctl.swarm.refusal import FileRefused
+    from labctl.swarm.stack import Deployed
+    from labctl.swarm.stackfile import StackFile
 
 __all__ = ["stack"]
 
 
 @click.group("stack")
 def stack() -> None:
-    """Deploy a stack file and wait until it has converged.
+    """Deploy stack files and wait until they have converged.
 
     \b
     labctl stack deploy docker-stack.yml voting
@@ -35,16 +42,32 @@ def stack() -> None:
     """
 
 
+files_option = click.option(
+    "-c",
+    "--compose-file",
+    "files",
+    multiple=True,
+    type=click.Path(path_type=Path, allow_dash=True),
+    help="A stack file, instead of FILE; several are merged as Docker does. `-` reads stdin.",
+)
+
+
 @stack.command("deploy")
-@click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
-@click.argument("name")
+@click.argument("file", type=click.Path(path_type=Path, allow_dash=True), required=False)
+@click.argument("name", required=False)
+@files_option
 @click.option("--limit", type=click.FloatRange(min=0), default=120.0, show_default=True, help="How long to wait, in s.")
 @click.option("--prune", is_flag=True, help="Remove services that the file no longer names.")
+@click.option(
+    "--resolve-image",
+    type=click.Choice(["always", "changed", "never"]),
+    help="When to ask the registry for an image's digest. Docker's default: always.",
+)
 @click.option("--with-registry-auth", is_flag=True, help="Send the manager's registry login to the nodes.")
 @click.option("-d", "--detach", is_flag=True, help="Do not wait until the services run.")
 @output_option
 @lab_command
-def deploy_(app: App, file: Path, name: str, output: str, **flags: Any) -> None:
+def deploy_(app: App, file: Path | None, name: str | None, files: tuple[Path, ...], output: str, **flags: Any) -> None:
     """Deploy FILE as the stack NAME and wait until its services run. Run it again to change the stack.
 
     The manager's own `docker stack deploy` does it, with the files that FILE names carried along, and with your
@@ -53,23 +76,21 @@ def deploy_(app: App, file: Path, name: str, output: str, **flags: Any) -> None:
     \b
     labctl stack deploy docker-stack.yml voting
     labctl stack deploy docker-stack.yml voting --limit 30
+    labctl stack deploy -c docker-stack.yml -c local.yml voting
     """
     from labctl.events import Steps
     from labctl.swarm import SwarmView
     from labctl.swarm import stack as stacks
-    from labctl.swarm.stackfile import read_stack_file
 
-    content = sys.stdin.read() if str(file) == "-" else None
+    files, name = _meant(file, name, files)
     stacks.check_name(name)
-    described = read_stack_file(file, os.environ, text=content)
+    described = _read(files)
     lab = app.lab()
     manager = lab.manager()
     view = SwarmView(manager.engine)
     steps = Steps(app.emit, total=1 if flags["detach"] else 2)
     with steps.step("Deploying"):
-        deployed = stacks.deploy(
-            manager, described, name, prune=flags["prune"], registry_auth=flags["with_registry_auth"], emit=steps.emit
-        )
+        deployed = _deploy(manager, files, name, files=described, flags=flags, emit=steps.emit)
     if not flags["detach"]:
         with steps.step("Converging"):
             found = stacks.wait_converged(
@@ -82,6 +103,66 @@ def deploy_(app: App, file: Path, name: str, output: str, **flags: Any) -> None:
     else:
         for url in urls:
             click.echo(url)
+
+
+def _meant(file: Path | None, name: str | None, files: tuple[Path, ...]) -> tuple[tuple[Path, ...], str]:
+    """The files and the name that are meant: by `FILE NAME`, or by `-c FILE NAME` as with Docker."""
+    if files and file is not None and name is None:
+        return files, str(file)
+    if files or file is None or name is None:
+        raise UsageError(
+            "deploy takes a stack file and a name for the stack",
+            hint="For example: labctl stack deploy docker-stack.yml web, or labctl stack deploy -c a.yml -c b.yml web",
+        )
+    return (file,), name
+
+
+def _deploy(
+    manager: Node, paths: Sequence[Path], name: str, *, files: Sequence[StackFile], flags: dict[str, Any], emit: Emit
+) -> Deployed:
+    from labctl.swarm.refusal import FileRefused
+    from labctl.swarm.stack import deploy
+
+    try:
+        return deploy(
+            manager,
+            files,
+            name,
+            prune=flags["prune"],
+            registry_auth=flags["with_registry_auth"],
+            resolve_image=flags["resolve_image"],
+            emit=emit,
+        )
+    except FileRefused as refused:
+        raise _with_own_cli(refused, paths, name) from None
+
+
+def _read(paths: Sequence[Path]) -> list[StackFile]:
+    """Read the stack files; `-` alone is what comes on stdin."""
+    from labctl.swarm.stackfile import read_stack_files
+
+    if len(paths) > 1 and Path("-") in paths:
+        raise UsageError("`-` cannot be one of several stack files", hint="Put what comes on stdin into a file.")
+    content = sys.stdin.read() if paths[0] == Path("-") else None
+    return read_stack_files(paths, os.environ, text=content)
+
+
+def _with_own_cli(refused: FileRefused, paths: Sequence[Path], name: str) -> FileRefused:
+    """The error, with the way that works when this machine's own CLI takes the files that the node's refuses."""
+    given = [word for path in paths for word in ("-c", str(path))]
+    program = shutil.which("docker")
+    if program is None or Path("-") in paths:
+        return refused
+    try:
+        tried = subprocess.run(
+            [program, "stack", "config", *given], capture_output=True, stdin=subprocess.DEVNULL, timeout=20, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return refused
+    if tried.returncode == 0:
+        command = shlex.join(["stack", "deploy", *given, name])
+        refused.hint = f"{refused.hint} This machine's own takes the file: `labctl docker -- {command}`."
+    return refused
 
 
 def _summary(found: list[Progress]) -> str:
@@ -194,6 +275,26 @@ def _services(view: SwarmView, name: str, nodes: Sequence[Node]) -> list[dict[st
         for service in found
         if service.name in progress
     ]
+
+
+@stack.command("config")
+@click.argument("file", type=click.Path(path_type=Path, allow_dash=True), required=False)
+@files_option
+@lab_command
+def config(app: App, file: Path | None, files: tuple[Path, ...]) -> None:
+    """Print the stack file as Docker understands it: several merged, each ${VARIABLE} filled in.
+
+    \b
+    labctl stack config docker-stack.yml
+    labctl stack config -c docker-stack.yml -c local.yml
+    """
+    from labctl.swarm.stack import merged
+
+    paths = (*([file] if file else []), *files)
+    if not paths:
+        raise UsageError("config takes a stack file", hint="For example: labctl stack config docker-stack.yml")
+    described = _read(paths)
+    click.echo(merged(app.lab().manager(), described), nl=False)
 
 
 @stack.command("ps")

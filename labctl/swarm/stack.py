@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
-import posixpath
 import re
-import secrets
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from labctl.concurrent import each
-from labctl.engine.client import tar_of
 from labctl.errors import (
     EngineRefused,
     EngineUnreachable,
-    LabctlError,
     NodeDown,
     NotFoundError,
-    NotYetError,
     UsageError,
 )
 from labctl.events import Emit, Noted, Warned, quiet
 from labctl.node import Node
+from labctl.swarm.carrying import carried, environment_of
+from labctl.swarm.olderyaml import for_older_cli
+from labctl.swarm.refusal import Parts, paragraphs, parts_of, refusal, told_apart
 from labctl.swarm.service import CONVERGE_LIMIT, Progress, converge, update_times
 from labctl.swarm.stackfile import StackFile
-from labctl.swarm.state import Port, SwarmView, Task
-from labctl.transport import Result
+from labctl.swarm.state import NAMESPACE, Port, SwarmView, Task
 from labctl.waiting import Pending, wait_until
 from labctl.words import counted
 
@@ -37,6 +32,7 @@ __all__ = [
     "Stack",
     "check_name",
     "deploy",
+    "merged",
     "published_ports",
     "remove",
     "require",
@@ -45,12 +41,9 @@ __all__ = [
     "wait_converged",
 ]
 
-NAMESPACE = "com.docker.stack.namespace"  # the label that the Docker CLI marks a stack's objects with
 NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?")
 DEPLOY_LIMIT = 120.0  # seconds; the CLI asks the registry for each image's digest
 REMOVE_LIMIT = 90.0
-# The CLI's advice on its own flags is no news of the stack.
-CHATTER = ("Since --detach=false was not specified", "In a future release, --detach=false")
 
 
 @dataclass(frozen=True)
@@ -83,31 +76,63 @@ def stacks(view: SwarmView) -> list[Stack]:
 
 
 def deploy(
-    manager: Node, file: StackFile, name: str, *, prune: bool = False, registry_auth: bool = False, emit: Emit = quiet
+    manager: Node,
+    file: StackFile | Sequence[StackFile],
+    name: str,
+    *,
+    prune: bool = False,
+    registry_auth: bool = False,
+    resolve_image: str | None = None,
+    emit: Emit = quiet,
 ) -> Deployed:
-    """Let the manager's CLI deploy the file; see `wait_converged` for the rest of the way.
+    """Let the manager's CLI deploy the file, or several that it merges; see `wait_converged` for the rest of the way.
 
     Raises UsageError when the CLI does not take the file, NotYetError when the swarm refuses what it asks for.
     """
     check_name(name)
-    for source in dict.fromkeys(file.binds):
-        emit(Warned(f"{source} is mounted from the node that runs the task, and labctl copies no folders to nodes"))
-    for variable in file.unset:
-        emit(Warned(f"{variable} is not set: Docker puts nothing in its place"))
+    files = [file] if isinstance(file, StackFile) else list(file)
+    _warn(files, emit)
     view = SwarmView(manager.engine)
-    services = tuple(f"{name}_{service}" for service in file.services)
+    services = tuple(dict.fromkeys(f"{name}_{service}" for one in files for service in one.services))
     old_updates = update_times(view, services)
-    with _carried(manager, file) as place:
-        flags = [*(["--prune"] if prune else []), *(["--with-registry-auth"] if registry_auth else [])]
-        command = ["docker", "stack", "deploy", *flags, "-c", place, name]
-        result = manager.run(command, limit=DEPLOY_LIMIT, env=file.environment)
+    before = parts_of(view, name)
+    flags = [*(["--prune"] if prune else []), *(["--with-registry-auth"] if registry_auth else [])]
+    flags += ["--resolve-image", resolve_image] if resolve_image else []
+    with carried(manager, files) as places:
+        given = [word for place in places for word in ("-c", place)]
+        command = ["docker", "stack", "deploy", *flags, *given, name]
+        result = manager.run(command, limit=DEPLOY_LIMIT, env=environment_of(files))
+        for line in result.stdout.splitlines():
+            emit(Noted(line))
+        warnings = paragraphs(result.stderr) if result.ok else told_apart(result.stderr, {})[0]
+        for warning in warnings:
+            emit(Warned(warning))
         if not result.ok:
-            raise _refusal(manager, file, place, name, result)
-    for line in result.stdout.splitlines():
-        emit(Noted(line))
-    for paragraph in _paragraphs(result.stderr):
-        emit(Warned(paragraph))
+            raise refusal(manager, files, places, name, result=result, before=before)
     return Deployed(name, services, old_updates)
+
+
+def _warn(files: Sequence[StackFile], emit: Emit) -> None:
+    """Tell what will not be as the files have it."""
+    for source in dict.fromkeys(bind for file in files for bind in file.binds):
+        emit(Warned(f"{source} is mounted from the node that runs the task, and labctl copies no folders to nodes"))
+    for variable in dict.fromkeys(variable for file in files for variable in file.unset):
+        emit(Warned(f"{variable} is not set: Docker puts nothing in its place"))
+    for file in files:
+        if version := for_older_cli(file.text)[1]:
+            emit(
+                Noted(f'{file.name}: `version: "{version}"` was left out; Compose ignores it, and the nodes refuse it')
+            )
+
+
+def merged(manager: Node, files: Sequence[StackFile]) -> str:
+    """The stack file that the manager's CLI makes of the files: merged, with variables filled in."""
+    with carried(manager, files) as places:
+        given = [word for place in places for word in ("-c", place)]
+        result = manager.run(["docker", "stack", "config", *given], limit=DEPLOY_LIMIT, env=environment_of(files))
+        if not result.ok:
+            raise refusal(manager, files, places, "", result=result, before=Parts())
+    return result.stdout
 
 
 def wait_converged(
@@ -203,60 +228,3 @@ def _gone_from(nodes: Sequence[Node], name: str) -> None:
     left = {node.name: count for node, count in zip(nodes, each(nodes, left_on), strict=True) if count}
     if left:
         raise Pending(f"still cleaning up: {', '.join(left)}")
-
-
-@contextlib.contextmanager
-def _carried(manager: Node, file: StackFile) -> Iterator[str]:
-    """The stack file and what it names, on the manager for as long as the block lasts; yields the file's path there."""
-    place = f"/tmp/labctl-stack-{secrets.token_hex(4)}"
-    inside = file.folder.relative_to(file.top).as_posix()
-    files = {posixpath.normpath(posixpath.join(inside, file.name)): (file.text.encode(), 0o600)}
-    outside: list[str] = []
-    for reference in file.references:
-        content = reference.path.read_bytes()
-        if Path(reference.said).is_absolute():
-            if _placed(manager, reference.said, content):
-                outside.append(reference.said)
-        else:
-            files[posixpath.normpath(posixpath.join(inside, reference.said))] = (content, 0o600)
-    try:
-        manager.transport.run(["mkdir", "-m", "700", place])
-        for _ in manager.transport.stream(["tar", "-x", "-C", place], stdin=[tar_of(files)]):
-            pass
-        yield f"{place}/{posixpath.normpath(posixpath.join(inside, file.name))}"
-    finally:
-        manager.transport.run(["rm", "-rf", place, *outside])
-
-
-def _placed(manager: Node, path: str, content: bytes) -> bool:
-    """Put a file that is named by an absolute path at just that path; False when the node has it already."""
-    try:
-        there = manager.get(path)
-    except NotFoundError:
-        manager.put(content, path, mode=0o600)
-        return True
-    if there != content:
-        raise UsageError(
-            f"{path} is another file on {manager.name} than here", hint="Name it by a path relative to the stack file."
-        )
-    return False
-
-
-def _refusal(manager: Node, file: StackFile, place: str, name: str, result: Result) -> LabctlError:
-    """Why the CLI did not deploy: a file that it does not take says the same to `docker stack config`."""
-    said = " ".join(_paragraphs(result.stderr)) or f"exit code {result.code}"
-    said = said.replace(place, file.name)
-    asked = manager.transport.run(["docker", "stack", "config", "-c", place], env=file.environment)
-    last = result.stderr.strip().splitlines()[-1:]
-    if not asked.ok and asked.stderr.strip().splitlines()[-1:] == last:
-        return UsageError(f"{file.place_of(said)}: {said}")
-    return NotYetError(
-        f"stack {name} was not deployed: {said}", hint=f"`labctl stack rm {name}` takes back what was made of it."
-    )
-
-
-def _paragraphs(text: str) -> list[str]:
-    """What the CLI said on stderr, each warning in one line, without its advice on its own flags."""
-    kept = "\n".join(line for line in text.splitlines() if not line.startswith(CHATTER))
-    found = re.split(r"\n\s*\n|\n(?=image )", kept)
-    return [" ".join(paragraph.split()) for paragraph in found if paragraph.strip()]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 from labctl.errors import UsageError
 from labctl.spec.document import BadYaml, Document, Where, load
 
-__all__ = ["Reference", "StackFile", "read_stack_file"]
+__all__ = ["Reference", "StackFile", "interpolated", "place_of", "read_stack_file", "read_stack_files"]
 
 LARGEST = 1 << 20  # bytes of a stack file; they have a few thousand
 HINT = "docs.docker.com/reference/compose-file tells what a stack file may say."
@@ -36,7 +36,7 @@ class StackFile:
     """A stack file with all that it needs. `folder` is what its relative paths start from.
 
     `environment` holds the variables that it takes from the user's; `binds` are the host folders that it mounts by a
-    relative path, which no node has.
+    relative path, which no node has. `source` is the file as it was named to labctl, "-" for what came by a pipe.
     """
 
     name: str
@@ -48,14 +48,15 @@ class StackFile:
     binds: tuple[str, ...]
     document: Document
     unset: tuple[str, ...] = ()  # variables without a value or a default: Docker puts nothing in their place
+    source: str = ""
 
     def place_of(self, complaint: str) -> str:
         """`file:line` of what the Docker CLI complains of ("services.a Additional property foo ..."); the file else."""
-        path, _, rest = complaint.partition(" ")
-        found = re.match(r"Additional property (\S+)", rest)
-        parts = [*path.split("."), *([found[1]] if found else [])]
-        line = self.document.line_of(tuple(parts)) if len(parts) > 1 else None
-        return f"{self.name}:{line}" if line else self.name
+        return place_of([self], complaint)
+
+    def depth(self, where: Where) -> int:
+        """How many parts of a place in a stack file this one has: 3 of services, a, image where it has them all."""
+        return next((n for n in range(len(where), 0, -1) if where[:n] in self.document.lines), 0)
 
     @property
     def top(self) -> Path:
@@ -64,11 +65,54 @@ class StackFile:
         return Path(os.path.commonpath([self.folder, *near]))
 
 
-def read_stack_file(path: Path, environment: Mapping[str, str], *, text: str | None = None) -> StackFile:
+def place_of(files: Sequence[StackFile], complaint: str) -> str:
+    """`file:line` of what the Docker CLI complains of, in the last of the files that says it; the first file else."""
+    path, _, rest = complaint.partition(" ")
+    found = re.match(r"Additional property (\S+)", rest)
+    where = (*path.split("."), *([found[1]] if found else []))
+    best = max(reversed(files), key=lambda file: file.depth(where))
+    line = best.document.line_of(where) if len(where) > 1 else None
+    return f"{best.name}:{line}" if line else files[0].name
+
+
+def read_stack_files(
+    paths: Sequence[Path], environment: Mapping[str, str], *, text: str | None = None
+) -> list[StackFile]:
+    """Read the files that make up one stack; as with Docker, paths in all of them count from the first one's folder.
+
+    Raises UsageError as `read_stack_file` does. A secret's or config's file counts where it is named last.
+    """
+    if len(paths) == 1:
+        return [read_stack_file(paths[0], environment, text=text)]
+    folder = _normal(Path.cwd() / paths[0]).parent
+    found: list[StackFile] = []
+    replaced: set[tuple[str, str]] = set()
+    for path in reversed(paths):
+        one = read_stack_file(path, environment, folder=folder, replaced=replaced)
+        replaced |= {
+            (kind, name)
+            for kind in ("secrets", "configs")
+            for name, entry in _mappings(one.document.value.get(kind))
+            if "file" in entry
+        }
+        found.insert(0, one)
+    if not any(file.services for file in found):
+        raise UsageError(f"{', '.join(map(str, paths))}: they define no services, so nothing would run", hint=HINT)
+    return found
+
+
+def read_stack_file(
+    path: Path,
+    environment: Mapping[str, str],
+    *,
+    text: str | None = None,
+    folder: Path | None = None,
+    replaced: Collection[tuple[str, str]] = (),
+) -> StackFile:
     """Read a stack file and find what it refers to; `text` is its content where it came by a pipe.
 
-    Raises UsageError with every problem and its line: a file that is missing, that is not YAML, that has no services,
-    or that names a file which is not there.
+    One of several files has the `folder` of the first, need not name services, and may name files of secrets and
+    configs that another file has `replaced`. Raises UsageError with every problem and its line.
     """
     content = _content(path) if text is None else text
     try:
@@ -77,31 +121,45 @@ def read_stack_file(path: Path, environment: Mapping[str, str], *, text: str | N
         raise UsageError(f"{_place(path, bad.line)}: {bad.problem}", hint=HINT) from None
     problems = [f"{_place(path, twice.line)}: {twice.problem}" for twice in document.twice]
     services = document.value.get("services") if isinstance(document.value, dict) else None
-    if not isinstance(services, dict) or not services:
+    if folder is not None and services is None and isinstance(document.value, dict):
+        services = {}
+    elif not isinstance(services, dict) or not services:
         raise UsageError("\n".join([*problems, f"{path}: it defines no services, so nothing would run"]), hint=HINT)
-    folder = _normal(Path.cwd() / path).parent
-    references: dict[str, Reference] = {}
-    for where, what, said in _named_files(document.value):
-        real = _interpolated(said, environment)
-        found = Path(real) if Path(real).is_absolute() else folder / real
-        if found.is_file():
-            references[real] = Reference(real, found)
-        else:
-            kind = "a folder, not a file" if found.is_dir() else "missing"
-            problems.append(f"{_place(path, document.line_of(where))}: {what} is in {said}, which is {kind}")
-    if problems:
-        raise UsageError("\n".join(problems), hint="Paths count from the stack file's own folder.")
+    folder = folder or _normal(Path.cwd() / path).parent
+    references, missing = _references(path, document, folder, environment, replaced)
+    if problems or missing:
+        raise UsageError("\n".join(problems + missing), hint="Paths count from the stack file's own folder.")
     return StackFile(
         name=path.name if text is None else "docker-stack.yml",
+        source=str(path),
         text=content,
         folder=folder,
         services=tuple(str(name) for name in services),
-        references=tuple(references.values()),
+        references=references,
         environment=_taken(content, services, environment),
         binds=tuple(_relative_binds(services)),
         document=document,
         unset=_unset(document.value, environment),
     )
+
+
+def _references(
+    path: Path, document: Document, folder: Path, environment: Mapping[str, str], replaced: Collection[tuple[str, str]]
+) -> tuple[tuple[Reference, ...], list[str]]:
+    """The files that the document names, and a line about each that is not there."""
+    found: dict[str, Reference] = {}
+    problems: list[str] = []
+    for where, what, said in _named_files(document.value):
+        if where[:2] in replaced:
+            continue
+        real = interpolated(said, environment)
+        file = Path(real) if Path(real).is_absolute() else folder / real
+        if file.is_file():
+            found[real] = Reference(real, file)
+        else:
+            kind = "a folder, not a file" if file.is_dir() else "missing"
+            problems.append(f"{_place(path, document.line_of(where))}: {what} is in {said}, which is {kind}")
+    return tuple(found.values()), problems
 
 
 def _content(path: Path) -> str:
@@ -175,7 +233,7 @@ def _texts(value: object) -> Iterator[str]:
         yield from _texts(inner)
 
 
-def _interpolated(text: str, environment: Mapping[str, str]) -> str:
+def interpolated(text: str, environment: Mapping[str, str]) -> str:
     """Fill in variables as Docker does, for finding files; what is unset and has no default is empty."""
 
     def value(found: re.Match[str]) -> str:

@@ -9,8 +9,9 @@ from typing import Any
 
 from labctl.engine import Engine
 
-__all__ = ["Port", "Service", "SwarmNode", "SwarmView", "Task", "moment"]
+__all__ = ["NAMESPACE", "Port", "Service", "SwarmNode", "SwarmView", "Task", "moment"]
 
+NAMESPACE = "com.docker.stack.namespace"  # the label that the Docker CLI marks a stack's objects with
 # Task states that a task does not leave by itself (swarmkit api/types.proto).
 OVER = ("complete", "shutdown", "failed", "rejected", "remove", "orphaned")
 
@@ -182,7 +183,7 @@ class Service:
     @property
     def stack(self) -> str:
         """The stack it belongs to; empty for none."""
-        return self.labels.get("com.docker.stack.namespace", "")
+        return self.labels.get(NAMESPACE, "")
 
     @property
     def short_image(self) -> str:
@@ -217,7 +218,7 @@ class SwarmView:
 
     def services(self, *, stack: str | None = None) -> list[Service]:
         """All services, or those of a stack, by name."""
-        filters = {"label": f"com.docker.stack.namespace={stack}"} if stack else None
+        filters = {"label": f"{NAMESPACE}={stack}"} if stack else None
         return sorted((Service.of(raw) for raw in self.engine.swarm_objects("services", filters)), key=lambda s: s.name)
 
     def service(self, name: str) -> Service | None:

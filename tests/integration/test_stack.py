@@ -239,6 +239,44 @@ def test_dockers_own_command_works_too(labctl: Labctl, stack: Callable[..., Path
     assert "it_web" in labctl("stack", "services", "it")[1]
 
 
+def test_several_files_are_one_stack_and_an_unknown_version_is_no_matter(
+    labctl: Labctl, stack: Callable[..., Path], tmp_path: Path, shared_lab: Lab
+) -> None:
+    (tmp_path / "over").mkdir()
+    (tmp_path / "web.env").write_text("FROM_FILE=yes\n")
+    over = tmp_path / "over" / "local.yml"
+    over.write_text("services: {web: {environment: [OVER=yes], env_file: web.env, networks: [n]}}\nnetworks: {n: }\n")
+    base = stack(f'version: "3.13"\nservices:\n  web: {{image: {PROBE_IMAGE}}}\n')
+
+    code, _, err = labctl("stack", "deploy", "-c", str(base), "-c", str(over), "it", "--resolve-image", "never")
+
+    assert code == 0, err
+    assert '`version: "3.13"` was left out' in err
+    inspect = "docker service inspect -f '{{.Spec.TaskTemplate.ContainerSpec.Env}}' it_web"
+    assert shared_lab.nodes[0].expect(inspect).stdout.strip() == "[FROM_FILE=yes OVER=yes]"
+    assert 'OVER: "yes"' in labctl("stack", "config", "-c", str(base), "-c", str(over))[1]
+
+
+def test_a_changed_secret_is_deployed_as_the_error_says(
+    labctl: Labctl, stack: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = f"services: {{web: {{image: {PROBE_IMAGE}, build: ., secrets: [pw]}}}}\nsecrets:\n  pw: {{file: pw.txt}}\n"
+    (tmp_path / "pw.txt").write_text("one")
+    assert labctl("stack", "deploy", str(stack(text)), "it")[0] == 0
+    (tmp_path / "pw.txt").write_text("two")
+
+    code, _, err = labctl("stack", "deploy", str(stack(text)), "it")
+
+    assert code == 1
+    assert "warning: Ignoring unsupported options: build\n" in err
+    assert "secret pw has another content than it_pw" in err
+    assert "name: it_pw_${PW_HASH}" in err
+    assert "stack rm" not in err
+    monkeypatch.setenv("PW_HASH", "2")
+    named = text.replace("{file: pw.txt}", "{name: 'it_pw_${PW_HASH}', file: pw.txt}")
+    assert labctl("stack", "deploy", str(stack(named)), "it")[0] == 0
+
+
 def test_bad_files_change_nothing(labctl: Labctl, stack: Callable[..., Path], tmp_path: Path) -> None:
     for text, told in (
         ("services: {a: {image: x, foo: 1}}", "stack.yml:1: services.a Additional property foo is not allowed"),

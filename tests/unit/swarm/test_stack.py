@@ -14,7 +14,7 @@ from labctl.errors import EngineRefused, NotFoundError, NotYetError, UsageError,
 from labctl.events import Event, Noted, Warned
 from labctl.swarm import SwarmView
 from labctl.swarm import stack as stacks
-from labctl.swarm.stackfile import StackFile, read_stack_file
+from labctl.swarm.stackfile import StackFile, place_of, read_stack_file, read_stack_files
 from labctl.transport import Result
 
 from ..nodes import FakeNode, fake_node, raw_node, raw_service, raw_task
@@ -28,7 +28,7 @@ def known_folder(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def manager(deploy: Result | str = "Creating service web_a\n", config: Result | str = "") -> FakeNode:
-    node = fake_node(api={"GET /services": []})
+    node = fake_node(api={"GET /services": [], "GET /networks": [], "GET /secrets": [], "GET /configs": []})
     place = "/tmp/labctl-stack-ab"
     node.shell.answers = {
         f"mkdir -m 700 {place}": "",
@@ -36,6 +36,7 @@ def manager(deploy: Result | str = "Creating service web_a\n", config: Result | 
         f"rm -rf {place}": "",
         f"docker stack deploy -c {place}/stack.yml web": deploy,
         f"docker stack config -c {place}/stack.yml": config,
+        "docker --version": "Docker version 26.1.5+dfsg1, build a72d7cd\n",
     }
     return node
 
@@ -84,9 +85,10 @@ def test_a_file_that_the_cli_does_not_take_is_a_mistake_in_the_file(tmp_path: Pa
     said = "services.a Additional property foo is not allowed\n"
     node = manager(Result("", 1, "", said), Result("", 1, "", said))
 
-    with pytest.raises(UsageError, match=r"stack\.yml:3: services\.a Additional property foo"):
+    with pytest.raises(UsageError, match=r"stack\.yml:3: services\.a Additional property foo") as caught:
         stacks.deploy(node, stack_file(tmp_path, "services:\n  a:\n    foo: 1\n"), "web")
 
+    assert caught.value.hint == "The docker command of manager1 (26.1.5) said so."
     assert node.shell.commands[-1] == "rm -rf /tmp/labctl-stack-ab", "it is taken away also after a failure"
 
 
@@ -97,6 +99,130 @@ def test_what_the_swarm_refuses_is_no_mistake_in_the_file(tmp_path: Path) -> Non
         stacks.deploy(manager(Result("", 1, "", said)), stack_file(tmp_path), "web")
 
     assert caught.value.exit_code == 1
+    assert caught.value.hint == "Nothing was made. Deploy again when this is mended."
+
+
+def test_a_warning_before_the_error_is_told_apart_from_it(tmp_path: Path, heard: list[Event]) -> None:
+    said = (
+        "Ignoring unsupported options: build\n\nIgnoring deprecated options:\n\nexpose: Exposing is deprecated.\n\n"
+        'time="2026-01-01" level=warning msg="x is obsolete"\n'
+        "Since --detach=false was not specified, tasks will be created in the background.\n"
+        "failed to create service web_a: port '80' is already in use\n"
+    )
+
+    with pytest.raises(NotYetError) as caught:
+        stacks.deploy(manager(Result("", 1, "", said)), stack_file(tmp_path), "web", emit=heard.append)
+
+    assert (
+        caught.value.message
+        == "stack web was not deployed: failed to create service web_a: port '80' is already in use"
+    )
+    assert heard == [
+        Warned("Ignoring unsupported options: build"),
+        Warned("Ignoring deprecated options: expose: Exposing is deprecated."),
+        Warned("x is obsolete"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told", "not_told"),
+    [
+        ([raw_service("web_a")], [raw_service("web_a")], "was there before, and was not removed", "stack rm"),
+        ([], [raw_service("web_a")], "`labctl stack rm web`", "Nothing"),
+        ([], [], "Nothing was made", "stack rm"),
+    ],
+)
+def test_the_way_out_goes_by_what_was_there_before(
+    tmp_path: Path, before: list[Any], after: list[Any], told: str, not_told: str
+) -> None:
+    node = manager(Result("", 1, "", "failed to create service web_b: no\n"))
+    node.api["GET /services"] = then(before, before, after)
+
+    with pytest.raises(NotYetError) as caught:
+        stacks.deploy(node, stack_file(tmp_path), "web")
+
+    assert told in str(caught.value.hint)
+    assert not_told not in str(caught.value.hint)
+
+
+UNCHANGED = (
+    "failed to update secret web_pw: Error response from daemon: rpc error: code = InvalidArgument "
+    "desc = only updates to Labels are allowed\n"
+)
+
+
+def test_a_secret_that_was_changed_wants_another_name(tmp_path: Path) -> None:
+    text = "services: {a: {image: x}}\nsecrets:\n  pw: {file: pw.txt}\n"
+    file = stack_file(tmp_path, text, **{"pw.txt": "x"})
+
+    with pytest.raises(NotYetError, match="secret pw has another content than web_pw in the swarm") as caught:
+        stacks.deploy(manager(Result("", 1, "", UNCHANGED)), file, "web")
+
+    hint = str(caught.value.hint)
+    assert "In stack.yml:3, under `secrets:`, write:\n       pw:\n         name: web_pw_${PW_HASH}\n" in hint
+    assert f"`export PW_HASH=$(sha256sum {tmp_path}/pw.txt | cut -c1-12)`" in hint
+    assert f"`labctl stack deploy {tmp_path}/stack.yml web`" in hint
+    assert "stack rm" not in hint
+
+
+def test_a_name_that_follows_a_variable_already_wants_the_variable_set_again(tmp_path: Path) -> None:
+    (tmp_path / "pw.txt").write_text("x")
+    text = 'services: {a: {image: x}}\nsecrets: {pw: {name: "web_${V:-pw}", file: pw.txt}}\n'
+    (tmp_path / "stack.yml").write_text(text)
+    file = read_stack_file(tmp_path / "stack.yml", {})
+
+    with pytest.raises(NotYetError) as caught:
+        stacks.deploy(manager(Result("", 1, "", UNCHANGED)), file, "web")
+
+    assert "its name follows V" in str(caught.value.hint)
+    assert "`export V=$(sha256sum" in str(caught.value.hint)
+
+
+def test_several_files_are_carried_and_merged_by_dockers_cli(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "a.yml").write_text("services: {a: {image: x}}\nsecrets: {pw: {file: old.txt}}\n")
+    (tmp_path / "sub" / "b.yml").write_text("services: {b: {image: y}}\nsecrets: {pw: {file: pw.txt}}\n")
+    (tmp_path / "pw.txt").write_text("x")
+    files = read_stack_files([tmp_path / "a.yml", tmp_path / "sub" / "b.yml"], {})
+    node = manager()
+    given = "-c /tmp/labctl-stack-ab/a.yml -c /tmp/labctl-stack-ab/.labctl-files/2.yml"
+    flags = "--prune --with-registry-auth --resolve-image never"
+    node.shell.answers[f"docker stack deploy {flags} {given} web"] = ""
+
+    deployed = stacks.deploy(node, files, "web", prune=True, registry_auth=True, resolve_image="never")
+
+    assert deployed.services == ("web_a", "web_b")
+    assert set(carried(node)) == {"a.yml", ".labctl-files/2.yml", "pw.txt"}
+
+
+def test_a_mistake_in_the_second_file_is_placed_there(tmp_path: Path) -> None:
+    (tmp_path / "a.yml").write_text("services:\n  a: {image: x}\n")
+    (tmp_path / "b.yml").write_text("services:\n  a:\n    foo: 1\n")
+    files = read_stack_files([tmp_path / "a.yml", tmp_path / "b.yml"], {})
+
+    assert place_of(files, "services.a Additional property foo is not allowed") == "b.yml:3"
+    assert place_of(files, "services.a.image must be a string") == "a.yml:2"
+    assert place_of(files, "something else") == "a.yml"
+
+
+def test_files_without_any_service_are_refused(tmp_path: Path) -> None:
+    for name in ("a.yml", "b.yml"):
+        (tmp_path / name).write_text("networks: {n: {}}\n")
+
+    with pytest.raises(UsageError, match="they define no services"):
+        read_stack_files([tmp_path / "a.yml", tmp_path / "b.yml"], {})
+
+
+def test_a_version_that_the_node_does_not_know_is_left_out(tmp_path: Path, heard: list[Event]) -> None:
+    node = manager()
+
+    stacks.deploy(node, stack_file(tmp_path, 'version: "3.13"\nservices: {a: {image: x}}\n'), "web", emit=heard.append)
+
+    assert Noted('stack.yml: `version: "3.13"` was left out; Compose ignores it, and the nodes refuse it') in heard
+    with tarfile.open(fileobj=io.BytesIO(node.shell.streamed[0])) as archive:
+        content = archive.extractfile("stack.yml")
+        assert content is not None
+        assert content.read().startswith(b'# version: "3.13"\nservices:')
 
 
 @pytest.mark.parametrize("name", ["", "a b", "-a", "a-", "a.b", "a/b"])
