@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 __all__ = ["doctor"]
 
-MARKS = {"good": ("✓", "green"), "made-up-for": ("~", "yellow"), "mend": ("✗", "red")}
+MARKS = {
+    "good": ("✓", "green"),
+    "made-up-for": ("~", "yellow"),
+    "unavailable": ("-", "yellow"),
+    "mend": ("✗", "red"),
+}
 
 
 @click.command("doctor")
@@ -39,7 +44,8 @@ MARKS = {"good": ("✓", "green"), "made-up-for": ("~", "yellow"), "mend": ("✗
 def doctor(ctx: click.Context, *, nodes: int, backend: str, fix: bool, yes: bool, output: str) -> None:
     """What this machine can give a lab, and what must be mended.
 
-    Each row is good (✓), made up for by labctl (~), or must be mended (✗), with one line that does it.
+    Each row is good (✓), made up for by labctl (~), unavailable here though a lab can do without it (-), or must be
+    mended (✗), with one line that does it.
     Exit code 0 when a lab can run here, 3 when something must be mended first.
 
     \b

@@ -190,6 +190,8 @@ def _print_status(found: LabStatus) -> None:
 def verify_(app: App) -> None:
     """Try the lab: the mesh on every node, the overlay from every node to every node, the registry.
 
+    Encrypted networks that are there are tried too, by a packet from every node to every node.
+
     \b
     labctl verify
     """
@@ -197,6 +199,7 @@ def verify_(app: App) -> None:
     from labctl.lab.members import members_of
     from labctl.lab.verify import verify
     from labctl.registry import open_registry
+    from labctl.swarm.caveats import encrypted_networks
 
     lab = app.lab()
     steps = Steps(app.emit, total=1)
@@ -208,7 +211,9 @@ def verify_(app: App) -> None:
                 hint=f"`labctl status -l {lab.name}` tells what its engines and its swarm say.",
             )
         open_registry(app.context.engine, lab.name).close()
-        tried = verify(manager, members_of(lab.spec, manager, lab.nodes), steps.note)
+        members = members_of(lab.spec, manager, lab.nodes)
+        encrypted = encrypted_networks(manager.engine) if len(members) > 1 else []
+        tried = verify(manager, members, steps.note, encrypted=encrypted)
         steps.note(tried)
 
 

@@ -91,6 +91,7 @@ def deploy_(app: App, file: Path | None, name: str | None, files: tuple[Path, ..
     steps = Steps(app.emit, total=1 if flags["detach"] else 2)
     with steps.step("Deploying"):
         deployed = _deploy(manager, files, name, files=described, flags=flags, emit=steps.emit)
+    _warn_of_caveats(app, lab, view, name)
     if not flags["detach"]:
         with steps.step("Converging"):
             found = stacks.wait_converged(
@@ -170,6 +171,15 @@ def _summary(found: list[Progress]) -> str:
     over = sum(one.completed == one.wanted > 0 for one in found)
     told = [counted(len(found) - over, "service runs", "services run")] if over < len(found) else []
     return ", ".join([*told, *([counted(over, "service completed", "services completed")] if over else [])])
+
+
+def _warn_of_caveats(app: App, lab: Lab, view: SwarmView, name: str) -> None:
+    """Say what the swarm took and cannot keep: the nodes' own ports, encrypted networks without ESP."""
+    from labctl.events import Warned
+    from labctl.swarm.caveats import stack_caveats
+
+    for caveat in stack_caveats(view, name, lab.nodes):
+        app.emit(Warned(caveat))
 
 
 def _open_ports(app: App, lab: Lab, view: SwarmView, name: str) -> list[str]:

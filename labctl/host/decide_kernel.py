@@ -17,7 +17,7 @@ class Feature:
     """Something a kernel has or has not.
 
     `option` is its name in the kernel's configuration, `module` the module it is built as, `link` the
-    kind of interface that shows it, `without` what a lab lacks when it is missing; needed when None.
+    kind of interface that shows it, `without` what is told where it is missing; a lab needs the feature when None.
     """
 
     id: str
@@ -38,14 +38,14 @@ FEATURES = (
         "encrypted overlays",
         "INET_ESP",
         "esp4",
-        without="no ESP in this kernel: `--opt encrypted` cannot work here",
+        without="no ESP in this kernel",
     ),
     Feature(
         "netem",
         "delay and jitter",
         "NET_SCH_NETEM",
         "sch_netem",
-        without="no netem in this kernel: these two faults cannot be made here",
+        without="no netem in this kernel",
     ),
 )
 
@@ -77,7 +77,7 @@ def decide_feature(feature: Feature, facts: Facts) -> Row:
         how = "tried, works" if feature.link in facts.kernel.links else "in the kernel"
         return Row(feature.id, feature.title, Verdict.GOOD, how)
     if feature.without is not None:
-        return Row(feature.id, feature.title, Verdict.GOOD, feature.without)
+        return Row(feature.id, feature.title, Verdict.UNAVAILABLE, feature.without)
     offered = facts.kernel.modules is not None and feature.module in facts.kernel.modules
     return Row(
         feature.id,

@@ -13,6 +13,7 @@ class Verdict(StrEnum):
 
     GOOD = "good"  # as it is; also where it does not matter, or can only be known by trying
     MADE_UP_FOR = "made-up-for"  # missing, and labctl puts something in its place
+    UNAVAILABLE = "unavailable"  # this machine cannot; a lab runs without it
     MEND = "mend"  # no lab before this is mended
 
 

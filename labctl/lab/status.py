@@ -15,7 +15,7 @@ from labctl.lab.standing import gone_nodes, has_lost_network
 from labctl.mesh.status import STATUS_FILE, MeshStatus, Mode
 from labctl.node import ENVIRONMENT_FILE, Node
 from labctl.spec import labels
-from labctl.swarm import cluster
+from labctl.swarm import caveats, cluster
 from labctl.swarm.state import SwarmNode, SwarmView
 from labctl.words import counted
 
@@ -120,14 +120,17 @@ def _swarm_of(record: LabRecord, running: list[Node]) -> _Swarm:
         if not formed and not _any_member(running):
             return _Swarm("none was asked for", services=0)
         view = SwarmView(cluster.working_manager(record.nodes, limit=cluster.DECISION_LIMIT).engine)
-        known, services = view.nodes(), len(view.services())
+        known, services = view.nodes(), view.services()
+        unkept = caveats.problems_of(view, services, running)
     except LabctlError as problem:
         told = f"{problem.message}: {problem.hint}" if problem.hint else problem.message
         return _Swarm("no manager answers for it", problems=(told,))
     members = {m.hostname: m for m in sorted(known, key=lambda m: m.state == "ready")}
     leader = next((member.hostname for member in known if member.leader), "no leader")
     ready = sum(member.state == "ready" for member in known)
-    return _Swarm(f"{ready} of {counted(len(known), 'node')} ready, {leader} leads", members, services)
+    return _Swarm(
+        f"{ready} of {counted(len(known), 'node')} ready, {leader} leads", members, len(services), tuple(unkept)
+    )
 
 
 def _lost(record: LabRecord, gone: Sequence[NodeSpec]) -> list[str]:

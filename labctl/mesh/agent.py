@@ -8,7 +8,7 @@ from typing import NamedTuple, NoReturn
 
 from .engineapi import Engine, EngineError, Network, reload_engine
 from .gossip import Bell
-from .model import Rules, Uplink, rules_for
+from .model import NODE_PORTS, Rules, Uplink, rules_for
 from .netns import INGRESS, CommandError, Namespace, scan
 from .networkdb import DecodeError, Endpoint, NetworkDBError, Table, Tables, decode_endpoint
 from .pace import Pace
@@ -206,7 +206,8 @@ class Agent:
     def _divert(self, topology: Topology) -> list[str]:
         """Let the node send its published ports to ingress. Returns what is missing for that."""
         found = topology.ingress()
-        ports = frozenset(self._demands[found[1].identity].rules.ports) if found else frozenset()
+        published = frozenset(self._demands[found[1].identity].rules.ports) if found else frozenset()
+        ports = published - NODE_PORTS.keys()  # without these labctl, or the swarm, would lose the node
         if found is None or not ports:
             if self._plumber.undivert():
                 say("node: nothing to publish")
@@ -237,7 +238,7 @@ class Agent:
             networks=len(networks),
             services=len({endpoint.service_id for endpoint in shown if endpoint.vip or endpoint.ports}),
             tasks=len({endpoint.task for endpoint in shown if endpoint.service_id and not endpoint.disabled}),
-            ports=tuple(f"{port}/{protocol}" for one in demands for protocol, port in one.rules.ports),
+            ports=tuple(f"{key[1]}/{key[0]}" for one in demands for key in one.rules.ports if key not in NODE_PORTS),
             pending=problem if settling else None,
             error=error,
             last_error=error or old.last_error,

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from .networkdb import Endpoint
 
-__all__ = ["NO_RULES", "PortKey", "Rules", "Stale", "Uplink", "address_order", "rules_for", "stale_flows"]
+__all__ = ["NODE_PORTS", "NO_RULES", "PortKey", "Rules", "Stale", "Uplink", "address_order", "rules_for", "stale_flows"]
 
 # A published port: its protocol and number.
 PortKey = tuple[str, int]
+
+# What a node itself listens on. A service may publish these ports too; the mesh leaves them to the node.
+NODE_PORTS: Mapping[PortKey, str] = {
+    ("tcp", 22): "SSH",
+    ("tcp", 2376): "the engine's API",
+    ("tcp", 2377): "the swarm's managers",
+    ("tcp", 7946): "the swarm's gossip",
+    ("udp", 7946): "the swarm's gossip",
+    ("udp", 4789): "the overlay networks",
+}
 
 
 class Rules(NamedTuple):

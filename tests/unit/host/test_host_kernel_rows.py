@@ -10,7 +10,7 @@ from labctl.host.decide_kernel import FEATURES, decide_feature, decide_firewall,
 from labctl.host.facts import Facts, KernelFacts
 from labctl.host.kernel_facts import modules_of, read_config
 from labctl.host.links import try_links
-from labctl.host.report import Verdict
+from labctl.host.report import Report, Verdict
 
 BY_ID = {feature.id: feature for feature in FEATURES}
 VXLAN, OVERLAY = BY_ID["vxlan"], BY_ID["overlay"]
@@ -53,11 +53,17 @@ def test_a_module_on_disk_can_be_loaded(facts: Facts) -> None:
     assert (row.verdict, row.fix, row.fixable) == (Verdict.MEND, "sudo modprobe vxlan", True)
 
 
-@pytest.mark.parametrize("id_", ["xfrm", "netem"])
-def test_what_only_some_lessons_need_is_only_told(facts: Facts, id_: str) -> None:
+@pytest.mark.parametrize(
+    ("id_", "title", "found"),
+    [
+        ("xfrm", "encrypted overlays", "no ESP in this kernel"),
+        ("netem", "delay and jitter", "no netem in this kernel"),
+    ],
+)
+def test_what_only_some_lessons_need_is_unavailable_not_good(facts: Facts, id_: str, title: str, found: str) -> None:
     row = decide_feature(BY_ID[id_], replace(facts, kernel=replace(facts.kernel, config={})))
-    assert row.verdict is Verdict.GOOD
-    assert "cannot" in row.found
+    assert (row.verdict, row.title, row.found, row.fix) == (Verdict.UNAVAILABLE, title, found, None)
+    assert Report([row]).good
 
 
 def test_another_kernel_is_not_judged_by_ours(facts: Facts) -> None:

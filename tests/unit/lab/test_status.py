@@ -14,6 +14,8 @@ from labctl.lab import Context, LabStatus, NodeStatus, status_of
 from labctl.lab.status import _trouble_of
 from labctl.node import Node
 from labctl.spec import LabSpec, labels
+from labctl.swarm.caveats import ESP_TRY
+from labctl.transport import Result
 
 from ..nodes import FakeNode, fake_node, raw_info, raw_node, raw_service
 
@@ -38,6 +40,7 @@ def manager() -> FakeNode:
             "GET /swarm": {},
             "GET /nodes": [raw_node("manager1", leader=True), raw_node("worker1")],
             "GET /services": [raw_service("web")],
+            "GET /networks": [],
         },
     )
 
@@ -267,3 +270,22 @@ def test_a_status_can_be_carried_by_json(manager: FakeNode, worker: FakeNode) ->
 
     assert carried["good"] is True
     assert carried["nodes"][0]["name"] == "manager1"
+
+
+def test_a_service_that_took_a_nodes_own_port_is_named(manager: FakeNode, worker: FakeNode) -> None:
+    ports = {"Ports": [{"PublishedPort": 2376, "TargetPort": 80, "Protocol": "tcp", "PublishMode": "ingress"}]}
+    manager.api["GET /services"] = [raw_service("web", Endpoint=ports)]
+
+    (problem,) = look(manager, worker).problems
+
+    assert problem.startswith("service web publishes 2376/tcp, the nodes' own port (the engine's API)")
+
+
+def test_an_encrypted_network_is_a_problem_where_the_kernel_cannot(manager: FakeNode, worker: FakeNode) -> None:
+    manager.api["GET /networks"] = [{"Id": "n", "Name": "sec", "Driver": "overlay", "Options": {"encrypted": ""}}]
+    for node in (manager, worker):
+        node.shell.answers[ESP_TRY] = Result("", 2, "", "Error: Requested type not found.")
+
+    (problem,) = look(manager, worker).problems
+
+    assert problem.startswith("network sec is encrypted, and the nodes have no ESP in the kernel")

@@ -211,3 +211,25 @@ def test_what_is_published_no_more_is_diverted_no_more(scene: Scene) -> None:
     scene.serve(3)
     scene.agent.step(102.0)
     assert "dnat to 172.18.0.2" in scene.run.of("nft", "node")[-1]
+
+
+def test_the_ports_of_the_node_itself_are_not_diverted_and_all_others_are(scene: Scene) -> None:
+    own = [Port("tcp", 80, port) for port in (22, 2376, 2377, 7946)] + [Port("udp", 53, 4789), Port("udp", 53, 7946)]
+    others = [Port("tcp", 80, 5000), Port("udp", 53, 22), Port("udp", 53, 2377)]
+    scene.tables.held["ingress-id"] = [endpoint(3, vip="10.0.0.2", ports=(*own, *others))]
+
+    scene.agent.step(0.0)
+
+    (script,) = scene.run.of("nft", "node")
+    assert "elements = { tcp . 5000, udp . 22, udp . 2377 }" in script
+    status = MeshStatus.load(scene.status_file)
+    assert status is not None
+    assert status.ports == ("5000/tcp", "22/udp", "2377/udp")
+
+
+def test_a_service_that_publishes_only_ports_of_the_node_diverts_nothing(scene: Scene) -> None:
+    scene.tables.held["ingress-id"] = [endpoint(3, vip="10.0.0.2", ports=(Port("tcp", 80, 2376),))]
+
+    scene.agent.step(0.0)
+
+    assert all("divert" not in script for script in scene.run.of("nft", "node"))

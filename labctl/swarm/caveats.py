@@ -1,0 +1,97 @@
+"""What a swarm accepts without a word and cannot keep: the nodes' own ports, and encrypted networks without ESP."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from labctl.concurrent import each
+from labctl.engine import Engine
+from labctl.engine.client import Json
+from labctl.errors import LabctlError
+from labctl.mesh.model import NODE_PORTS
+from labctl.node import Node
+from labctl.swarm.state import Service, SwarmView
+
+__all__ = ["WAY_OUT", "encrypted_networks", "lacks_esp", "problems_of", "stack_caveats"]
+
+NAMESPACE = "com.docker.stack.namespace"
+TRY_LIMIT = 5.0  # seconds
+# The kernel is asked for what the engine asks it for, in a network namespace that is gone at once.
+ESP_TRY = (
+    "unshare -n ip xfrm state add src 127.0.0.1 dst 127.0.0.2 proto esp spi 0x1 mode transport "
+    "aead 'rfc4106(gcm(aes))' 0x0123456789abcdef0123456789abcdef01234567 64"
+)
+# What a kernel says that lacks a part of it; anything else (a tool or a right is missing) says nothing of the kernel.
+REFUSALS = ("not found", "not supported", "not implemented")
+NO_TOOL = ("command not found", "unshare:")
+WAY_OUT = (
+    "leave `encrypted` out of its options (in a lab all its packets stay on this machine), "
+    "or make the lab of virtual machines (`labctl up --name NAME --backend vagrant`)"
+)
+
+
+def encrypted_networks(engine: Engine) -> list[Json]:
+    """The swarm's encrypted overlay networks, by name."""
+    found = [one for one in engine.networks() if one.get("Driver") == "overlay" and _is_encrypted(one)]
+    return sorted(found, key=lambda network: str(network["Name"]))
+
+
+def lacks_esp(node: Node) -> bool:
+    """Whether the node's kernel cannot encrypt an overlay (no ESP), by a try; False where it cannot be tried."""
+    try:
+        result = node.run(ESP_TRY, limit=TRY_LIMIT)
+    except LabctlError:
+        return False
+    said = result.stderr.lower()
+    return not result.ok and any(word in said for word in REFUSALS) and not any(word in said for word in NO_TOOL)
+
+
+def problems_of(view: SwarmView, services: Iterable[Service], nodes: Sequence[Node]) -> list[str]:
+    """What the swarm's services and networks ask for and do not get; `nodes` are those that run."""
+    return [*_own_ports(services), *_unencrypted(encrypted_networks(view.engine), nodes)]
+
+
+def stack_caveats(view: SwarmView, stack: str, nodes: Sequence[Node]) -> list[str]:
+    """The same of one stack: its services, its networks, and those of others that it is attached to."""
+    services = view.services(stack=stack)
+    attached = {network for service in services for network in service.networks}
+    mine = [
+        network
+        for network in encrypted_networks(view.engine)
+        if network["Id"] in attached or (network.get("Labels") or {}).get(NAMESPACE) == stack
+    ]
+    return [*_own_ports(services), *_unencrypted(mine, nodes)]
+
+
+def _own_ports(services: Iterable[Service]) -> list[str]:
+    return [
+        f"service {service.name} publishes {port.published}/{port.protocol}, the nodes' own port "
+        f"({NODE_PORTS[port.protocol, port.published]}): it leads to the node or to the service, not to both; "
+        "publish another port"
+        for service in services
+        for port in sorted(service.ports, key=lambda port: port.published)
+        if port.mode == "ingress" and (port.protocol, port.published) in NODE_PORTS
+    ]
+
+
+def _unencrypted(networks: Sequence[Json], nodes: Sequence[Node]) -> list[str]:
+    running = [node for node in nodes if node.is_running]
+    if not networks or len(running) < 2:
+        return []
+    names = [node.name for node, lacks in zip(running, each(running, lacks_esp), strict=True) if lacks]
+    if not names:
+        return []
+    where = (
+        "the nodes have" if len(names) == len(running) else f"{', '.join(names)} {'has' if len(names) == 1 else 'have'}"
+    )
+    return [
+        f"network {network['Name']} is encrypted, and {where} no ESP in the kernel: "
+        f"no packet on it gets from one node to another; {WAY_OUT}"
+        for network in networks
+    ]
+
+
+def _is_encrypted(network: Json) -> bool:
+    """Whether the driver encrypts it: an empty value counts as yes (`--opt encrypted`)."""
+    options = network.get("Options") or {}
+    return "encrypted" in options and str(options["encrypted"]).lower() not in ("false", "0", "f")
