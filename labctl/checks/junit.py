@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from xml.etree import ElementTree as Xml
 
 from labctl.checks.report import CheckReport, CheckResult
 
 __all__ = ["junit_xml"]
+
+# What XML 1.0 forbids, also as a reference: what others wrote (a page's body, a service's log) may hold it.
+FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def junit_xml(report: CheckReport, *, suite: str) -> str:
@@ -18,8 +22,17 @@ def junit_xml(report: CheckReport, *, suite: str) -> str:
         group = Xml.SubElement(top, "testsuite", _counts(mine), name=f"{suite}.{step}" if step else suite)
         for result in mine.results:
             _case(group, result, suite)
+    for element in top.iter():
+        _clean(element)
     Xml.indent(top)
     return Xml.tostring(top, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _clean(element: Xml.Element) -> None:
+    """Put a sign in the place of every character that is none in XML."""
+    element.text = element.text and FORBIDDEN.sub("\ufffd", element.text)
+    for key, value in element.attrib.items():
+        element.set(key, FORBIDDEN.sub("\ufffd", value))
 
 
 def _case(group: Xml.Element, result: CheckResult, suite: str) -> None:

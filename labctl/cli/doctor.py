@@ -91,9 +91,10 @@ def _mended(ctx: click.Context, report: Report, nodes: int, *, yes: bool, virtua
 
 
 def _draw(report: Report, asked: str) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from labctl.cli.console import console
 
     table = Table.grid(padding=(0, 2))
     for row in report:
@@ -102,7 +103,7 @@ def _draw(report: Report, asked: str) -> None:
         if line := _fix_of(row, asked):
             told.append(f"\n→ {line}", style="bold" if row.verdict == "mend" else "dim")
         table.add_row(Text(mark, style=style), Text(row.title), told)
-    Console(highlight=False).print(table)
+    console().print(table)
 
 
 def _print(report: Report, asked: str) -> None:

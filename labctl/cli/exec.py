@@ -11,6 +11,7 @@ import click
 from labctl.cli.common import App, lab_command, output_option, print_json
 from labctl.cli.completers import complete_filters
 from labctl.cli.dashes import CommandBehindDashes, behind_dashes
+from labctl.cli.streams import as_it_is
 from labctl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -75,4 +76,4 @@ class _Talk:
     def _lines(self, answer: Answer, text: str, out: TextIO) -> None:
         name = click.style(answer.node.ljust(self._width), fg="red" if answer.code != 0 else "cyan")
         for line in text.splitlines():
-            click.echo(f"{name} | {line}", file=out)
+            click.echo(f"{name} | {line}", file=as_it_is(out))

@@ -6,11 +6,12 @@ import re
 from textwrap import indent
 from typing import TYPE_CHECKING, Self
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.markdown import Markdown
 from rich.text import Text
 
+from labctl.cli.console import console
 from labctl.cli.hints import lesson_with_lab
 from labctl.cli.keyboard import END_OF_INPUT, Keyboard
 
@@ -35,7 +36,7 @@ class TerminalScreen:
     """A learner's terminal; a context, so that the terminal is as it was afterwards."""
 
     def __init__(self) -> None:
-        self._console = Console(highlight=False)
+        self._console = console()
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
         self._keyboard = Keyboard()
         self._drawn: object = None

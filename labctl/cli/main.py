@@ -6,9 +6,9 @@ Exit codes: 0 good; 1 not there yet; 2 usage or a bad spec; 3 the lab or the hos
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import importlib
-import io
 import os
 import sys
 from typing import Any, NoReturn
@@ -21,6 +21,7 @@ from labctl.cli.commands import COMMANDS, SECTIONS
 from labctl.cli.common import App, complete_labs, is_ambient
 from labctl.cli.hints import named_lab, with_lab
 from labctl.cli.signals import Ended, watch_signals
+from labctl.cli.streams import OutputFailed, safe_streams
 from labctl.errors import LabctlError
 
 __all__ = ["cli", "main"]
@@ -115,7 +116,11 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
 def run(arguments: list[str]) -> int:
     """Run a command and return its exit code."""
-    _degrade()
+    with safe_streams():
+        return _run(arguments)
+
+
+def _run(arguments: list[str]) -> int:
     if "_LABCTL_COMPLETE" in os.environ:
         cli.main(arguments, prog_name="labctl")
     context: click.Context | None = None
@@ -141,23 +146,33 @@ def run(arguments: list[str]) -> int:
     return result if isinstance(result, int) else 0
 
 
-def _degrade() -> None:
-    """Let a terminal that knows no ✓ see a ?, and no traceback."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
-            stream.reconfigure(errors="replace")
-
-
 def _tell_system(problem: OSError) -> int:
-    """Tell apart an output that takes no more from what is a bug of ours."""
-    if not isinstance(problem, BrokenPipeError) and problem.errno not in FULL:
+    """Tell apart an output that takes no more, a disk that is full, and what is a bug of ours."""
+    if isinstance(problem, (BrokenPipeError, OutputFailed)):
+        # Nothing shall try to write the rest when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(problem, BrokenPipeError):
+            return 0  # the reader of a pipe has seen enough (`labctl ls | head -1`)
+        with contextlib.suppress(OSError):  # it may be stderr itself
+            click.echo(f"labctl: the output cannot be written: {problem.strerror}", err=True)
+        return 3
+    if problem.errno not in FULL:
         return _tell_bug(problem)
-    # Nothing shall try to write the rest when Python ends.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    if isinstance(problem, BrokenPipeError):
-        return 0  # the reader of a pipe has seen enough (`labctl ls | head -1`)
-    click.echo(f"labctl: the output cannot be written: {problem.strerror}", err=True)
+    click.echo(f"labctl: {_full_disk(problem)}: {problem.strerror}", err=True)
+    click.echo("  -> Free some space on that disk, and run the command again.", err=True)
     return 3
+
+
+def _full_disk(problem: OSError) -> str:
+    """What could not be written, by its path where the system says it: else it is most likely the state folder."""
+    if problem.filename:
+        return f"{os.fsdecode(problem.filename)} cannot be written"
+    from labctl.state import state_dir
+
+    try:
+        return f"a file cannot be written, most likely in labctl's folder {state_dir()}"
+    except (LabctlError, OSError):
+        return "a file cannot be written"
 
 
 def _tell_usage(error: click.ClickException) -> int:

@@ -54,10 +54,10 @@ def map_(app: App, watch: bool, interval: float, output: str) -> None:
     elif output == "json":
         print_json(look(app.lab()).to_dict())
     else:
-        from rich.console import Console
+        from labctl.cli.console import console
 
-        console = Console(highlight=False)
-        console.print(draw(look(app.lab()), console.width))
+        screen = console()
+        screen.print(draw(look(app.lab()), screen.width))
 
 
 def _looks(app: App, interval: float) -> Iterator[SwarmMap | LabctlError]:
@@ -86,22 +86,23 @@ def _reader_is_gone() -> bool:
 
 
 def _watch(app: App, interval: float) -> None:
-    from rich.console import Console
     from rich.live import Live
     from rich.text import Text
 
-    console = Console(highlight=False)
+    from labctl.cli.console import console
+
+    screen = console()
     if not sys.stdout.isatty():
         before: object = None
         for seen in _looks(app, interval):
             if str(seen) != before:
                 before = str(seen)
-                console.print(seen.message if isinstance(seen, LabctlError) else draw(seen, console.width))
+                screen.print(Text(seen.message) if isinstance(seen, LabctlError) else draw(seen, screen.width))
         return
-    with Live(console=console, screen=True, auto_refresh=False) as live:
+    with Live(console=screen, screen=True, auto_refresh=False) as live:
         for seen in _looks(app, interval):
             shown: RenderableType = (
-                Text(seen.message, style="red") if isinstance(seen, LabctlError) else draw(seen, console.width)
+                Text(seen.message, style="red") if isinstance(seen, LabctlError) else draw(seen, screen.width)
             )
             live.update(shown, refresh=True)
 

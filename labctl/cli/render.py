@@ -104,9 +104,9 @@ class TerminalRenderer:
     """A spinner with the step, its number and its time; finished steps stay as lines above it."""
 
     def __init__(self, *, verbose: bool = False) -> None:
-        from rich.console import Console
+        from labctl.cli.console import console
 
-        self._console = Console(stderr=True, highlight=False)
+        self._console = console(stderr=True)
         self._verbose = verbose
         self._status: Status | None = None
         self._head = ""

@@ -1,0 +1,31 @@
+"""rich's console as commands use it: on the safe streams' own ground, and deaf to others' control characters."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.segment import Segment
+
+from labctl.cli.streams import as_it_is, plain
+
+if TYPE_CHECKING:
+    from rich.console import ConsoleOptions, RenderableType
+
+__all__ = ["console"]
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console on stdout, or on stderr. rich's own control sequences go out, and none that stands in a text."""
+    return _Console(file=as_it_is(sys.stderr if stderr else sys.stdout), highlight=False)
+
+
+class _Console(Console):
+    """Spells out the control characters of every text that is drawn."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Render as rich does; what is text holds no control characters afterwards."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(plain(segment.text), segment.style)

@@ -1,0 +1,169 @@
+"""stdin, stdout and stderr as commands get them: open, in any encoding, and without others' control characters.
+
+What others wrote (names of services, titles of exercises, nodes' messages) goes through `write` here, and must not
+steer the terminal. A node's own output (`labctl ssh`, `exec`, `logs`) is the user's, and goes out as it is: `as_it_is`.
+"""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import errno
+import io
+import os
+import re
+import sys
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO, cast
+
+__all__ = ["OutputFailed", "as_it_is", "plain", "safe_streams"]
+
+FALLBACK = "labctl-readable"
+# C0 without tab and newline, DEL, C1, and what turns the direction of text around.
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+READABLE = {
+    "✓": "ok", "✔": "ok", "✗": "x", "✘": "x", "●": "*", "◌": "o", "○": "o", "★": "*", "•": "*", "·": "-",
+    "→": "->", "←": "<-", "↑": "^", "↓": "v", "…": "...", "×": "x", "–": "-", "—": "-", "“": '"', "”": '"', "„": '"',
+    "‘": "'", "’": "'", "█": "#", "▓": "#", "▒": ":", "░": ".", "▌": "|", "❱": ">", "❯": ">",
+}  # fmt: skip
+LEVEL, UPRIGHT = "─━┄┅┈┉╌╍═╴╶╸╺╼╾", "│┃┆┇┊┋╎╏║╵╷╹╻╽╿▏"
+
+
+class OutputFailed(OSError):
+    """stdout or stderr takes no more; every other OSError is about something else."""
+
+
+def plain(text: str) -> str:
+    """Return text with its control characters shown (`\\x1b`) in the place of done."""
+    return CONTROL.sub(lambda found: _shown(found[0]), text)
+
+
+def as_it_is(stream: TextIO) -> TextIO:
+    """The stream for what a node's own command said: nothing is changed on the way."""
+    return stream.below if isinstance(stream, _Output) else stream
+
+
+@contextlib.contextmanager
+def safe_streams() -> Iterator[None]:
+    """Let sys.stdin, sys.stdout and sys.stderr be safe to ask and to write to in the block."""
+    codecs.register_error(FALLBACK, _readable)
+    before = sys.stdin, sys.stdout, sys.stderr
+    sys.stdin = _opened(before[0], 0, "r")
+    sys.stdout = _Output.over(_opened(before[1], 1, "w"))
+    sys.stderr = _Output.over(_opened(before[2], 2, "w"))
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stdout.flush()
+        sys.stdin, sys.stdout, sys.stderr = before
+
+
+class _Output(io.TextIOBase):
+    """A stream to people: what is no character of theirs is replaced, what they cannot see is spelled out."""
+
+    def __init__(self, below: TextIO) -> None:
+        self.below = below
+
+    @classmethod
+    def over(cls, below: TextIO) -> TextIO:
+        """Wrap a stream, once."""
+        if isinstance(below, cls):
+            return cast(TextIO, below)
+        if isinstance(below, io.TextIOWrapper) and below.errors != FALLBACK:
+            below.reconfigure(errors=FALLBACK)
+        return cast(TextIO, cls(below))
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]  # a property there too, which has no type
+        """Any character may be written. click would otherwise write UTF-8 past a stream of ASCII."""
+        return "utf-8"
+
+    @property
+    def buffer(self) -> Any:
+        """The bytes below."""
+        return self.below.buffer
+
+    def write(self, text: str, /) -> int:
+        """Write text without its control characters. Raises OutputFailed."""
+        with _told():
+            self.below.write(plain(text))
+        return len(text)
+
+    def flush(self) -> None:
+        """Let it be seen. Raises OutputFailed."""
+        with _told():
+            self.below.flush()
+
+    def isatty(self) -> bool:
+        """Whether somebody sits there."""
+        return self.below.isatty()
+
+    def fileno(self) -> int:
+        """The descriptor below."""
+        return self.below.fileno()
+
+    def writable(self) -> bool:
+        """Yes."""
+        return True
+
+    def close(self) -> None:
+        """The stream below is not ours to close; neither is it at the end of this object."""
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """Make what keeps an output from being written known as that; a pipe without a reader stays what it is."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as problem:
+        raise OutputFailed(problem.errno or errno.EIO, problem.strerror or str(problem)) from problem
+
+
+def _opened(stream: TextIO | None, number: int, mode: str) -> TextIO:
+    """The stream; where it is closed, one that leads nowhere, and its descriptor is taken by that too."""
+    if stream is not None and not stream.closed:
+        return stream
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    try:
+        os.fstat(number)
+    except OSError:
+        # Else the next file or socket that is opened would be taken for it, by us and by every child.
+        os.dup2(nowhere, number)
+    if nowhere != number:
+        os.close(nowhere)
+    elif hasattr(os, "set_inheritable"):
+        os.set_inheritable(number, True)
+    return cast(TextIO, Path(os.devnull).open(mode, encoding="utf-8"))
+
+
+def _shown(character: str) -> str:
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def _readable(error: UnicodeError) -> tuple[str | bytes, int]:
+    """What is written of characters that the terminal's encoding does not have: something that can be read."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    found = error.object[error.start : error.end]
+    return "".join(_in_ascii(character) for character in found), error.end
+
+
+def _in_ascii(character: str) -> str:
+    if character in READABLE:
+        return READABLE[character]
+    if character in LEVEL:
+        return "-"
+    if character in UPRIGHT:
+        return "|"
+    if "\u2500" <= character <= "\u257f":
+        return "+"
+    if "\u2800" <= character <= "\u28ff":  # the spinner's dots
+        return "*"
+    bare = unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode()
+    return bare or "?"
