@@ -24,7 +24,7 @@ class CheckResult:
     not-run  another check of its step, or a guard, said no before it
 
     `title` is what a learner sees ticked, `found` the value seen, `look` a command that shows it; `observed` tells
-    that an observer must run from the start of its step.
+    that an observer must run from the start of its step. Of a broken one `at_fault` tells that the exercise is it.
     """
 
     step: str
@@ -38,6 +38,7 @@ class CheckResult:
     guard: bool = False
     probe: bool = False
     observed: bool = False
+    at_fault: bool = False
 
     @classmethod
     def of(cls, raw: Mapping[str, Any]) -> CheckResult:
@@ -100,6 +101,8 @@ def told(report: CheckReport) -> list[str]:
     if first is None:
         return []
     head = {"not-yet": "Not yet", "wrong": "Not right", "broken": "The lab is broken"}[first.outcome]
+    if first.at_fault:
+        head = "The exercise is at fault"
     lines = [f"{head}: {first.message or first.title}"]
     if first.found:
         lines.append(f"  found: {first.found}")

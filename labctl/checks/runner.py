@@ -94,6 +94,8 @@ class CheckRun:
     collected: list[dict[str, Any]] = field(default_factory=list)
     _results: dict[tuple[str, str], CheckResult] = field(default_factory=dict)
     _said: bytes = b""
+    _asked: str = ""  # the check that was begun and has not answered
+    _is_in_order: bool = False  # the process has said that it is over
 
     def __post_init__(self) -> None:
         self._began = time.monotonic()
@@ -167,9 +169,12 @@ class CheckRun:
         for reader in self._readers:
             reader.join(5.0)
         code = self._process.returncode
+        if not self._is_in_order and self._asked:
+            self._blame(f"ended the process that runs the checks (exit code {code})")
+            return self.report()
         if code not in (0, 1, NO_TESTS) or (code == NO_TESTS and not self.request.steps):
             raise LabError(
-                f"the checks in {self.request.file.name} cannot be run: {self._words()}",
+                f"the exercise is at fault: the checks in {self.request.file.name} cannot be run: {self._words()}",
                 hint=f"`labctl exercise lint {self.request.file.parent}` tells more.",
             )
         report = self.report()
@@ -184,8 +189,12 @@ class CheckRun:
             try:
                 self._process.wait(max(0.0, min(left, 1.0)))
             except subprocess.TimeoutExpired:
-                if left <= 0:
+                if left <= 0 and not self._asked:
                     raise LabError(f"the checks in {self.request.file.name} did not end: {self._words()}") from None
+                if left <= 0:
+                    self._process.kill()  # it is deaf to its own limit
+                    self._process.wait()
+                    return
             else:
                 return
 
@@ -201,6 +210,20 @@ class CheckRun:
         if said["kind"] == "collected":
             self.collected.extend(said["checks"])
             return
+        if said["kind"] in ("begun", "over"):
+            self._asked, self._is_in_order = said.get("name", ""), said["kind"] == "over"
+            return
+        if said["kind"] == "finished":
+            self._asked = ""
+        self._answer(said)
+
+    def _blame(self, what: str) -> None:
+        """Let the check that was asked last be at fault: nothing is heard of it any more."""
+        raw = next(raw for raw in self.collected if raw["name"] == self._asked)
+        message = f"the check {raw['name']} {what} ({raw['file']}:{raw['line']})"
+        self._answer({"name": raw["name"], "outcome": "broken", "message": message, "at_fault": True})
+
+    def _answer(self, said: Mapping[str, Any]) -> None:
         raw = next(raw for raw in self.collected if raw["name"] == said["name"])
         for step in self._steps_of(raw):
             result = self._results[step, raw["name"]] = _result(raw, step, said)

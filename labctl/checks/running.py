@@ -48,6 +48,7 @@ class CheckInfo:
     probe: bool
     observer: tuple[int, str] | None
     line: int
+    file: str = ""
 
     def is_about(self, steps: set[str]) -> bool:
         """Whether it belongs to one of the steps; a guard without steps belongs to all."""
@@ -62,6 +63,7 @@ class Verdict:
     message: str = ""
     found: str = ""
     look: str = ""
+    at_fault: bool = False
 
 
 DONE = Verdict("done")
@@ -83,6 +85,7 @@ def info_of(item: pytest.Item) -> CheckInfo:
         probe=item.get_closest_marker("probe") is not None,
         observer=None if observer is None else (int(observer.kwargs["port"]), str(observer.kwargs.get("path", "/"))),
         line=(item.location[1] or 0) + 1,
+        file=item.path.name,
     )
 
 
@@ -101,15 +104,36 @@ def _verdict_of(raised: BaseException, info: CheckInfo) -> Verdict:
             said, *rest = str(raised).strip().splitlines() or [""]
             bare = said.startswith("assert ")
             return Verdict("wrong", "" if bare else said, said if bare else (rest[0] if rest else ""))
+        case DeadlinePassed() if _ended_in_check(raised):
+            limit = f"{stretched(CHECK_LIMIT):g} s"
+            return _fault(info, f"did not end within {limit}{_place_of(raised)}: it waits by itself")
         case DeadlinePassed():
             return Verdict("broken", f"the check got no answer from the lab within {stretched(CHECK_LIMIT):g} s")
         case LabctlError():
             return Verdict("broken", raised.message, look=raised.hint or "")
         case pytest.skip.Exception():
-            return Verdict("broken", f"the check {info.name} is at fault: it must not be skipped")
+            return _fault(info, f"skips itself{_place_of(raised)}, which no check may")
+        case pytest.FixtureLookupError():
+            known = str(raised.argname)
+            return _fault(info, f"asks for {known!r}, and there is no such fixture ({info.file}:{info.line})")
         case _:
-            place = _place_of(raised)
-            return Verdict("broken", f"the check {info.name} is at fault: {type(raised).__name__}: {raised}{place}")
+            return _fault(info, f"raised {type(raised).__name__}: {raised}{_place_of(raised)}")
+
+
+def _fault(info: CheckInfo, what: str) -> Verdict:
+    return Verdict("broken", f"the check {info.name} {what}", at_fault=True)
+
+
+def _ended_in_check(raised: BaseException) -> bool:
+    """Whether the check's own lines were at it, and not what they asked the lab."""
+    trace = raised.__traceback__
+    files = []
+    while trace is not None:
+        files.append(Path(trace.tb_frame.f_code.co_filename))
+        trace = trace.tb_next
+    # The innermost frame is the alarm's own.
+    inner = [file for file in files if file.name != "deadline.py"]
+    return bool(inner) and inner[-1].name.startswith("test_")
 
 
 def _place_of(raised: BaseException) -> str:
@@ -185,6 +209,7 @@ class Running:
         """Ask a check until it is done or waiting is over, and tell its last answer."""
         began = time.monotonic()
         told: Verdict | None = None
+        self._say(kind="begun", name=info.name)
         while True:
             verdict = self._ask_once(info, check)
             again = self._again(verdict)
@@ -205,9 +230,9 @@ class Running:
         try:
             with deadline(stretched(CHECK_LIMIT)):
                 check()
-        except (KeyboardInterrupt, SystemExit, pytest.exit.Exception):
+        except (KeyboardInterrupt, pytest.exit.Exception):
             raise
-        except BaseException as raised:  # noqa: BLE001  whatever a check raises is its answer; the three above are not
+        except BaseException as raised:  # noqa: BLE001  whatever a check raises is its answer; the two above are not
             return verdict_of(raised, info)
         return DONE
 
@@ -251,8 +276,9 @@ class Running:
         self._say_verdict("finished", info, verdict, seconds)
 
     def close(self) -> None:
-        """End the report."""
+        """End the report, and say that it ends in order: what a check kills says nothing any more."""
         if self._out is not None:
+            self._say(kind="over")
             self._out.close()
             self._out = None
 

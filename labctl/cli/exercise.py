@@ -332,18 +332,25 @@ def solve(app: App, step: str | None, *, show: bool, name: str | None) -> int:
 
 
 @exercise.command("reset")
+@click.argument("which", metavar="[ID]", required=False, shell_complete=complete_exercises)
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @which_option
+@path_option
 @lab_command
-def reset(app: App, *, yes: bool, name: str | None) -> None:
+def reset(app: App, which: str | None, *, yes: bool, name: str | None, folders: tuple[Path, ...]) -> None:
     """Take away what the exercise made in the lab, and begin it anew.
+
+    ID is an exercise's name or its folder; the last one begun where it is not said.
 
     \b
     labctl exercise reset
+    labctl exercise reset ./my-exercise
     """
     from labctl.events import Steps
 
-    session = last_session(app, name)
+    if which and name and which != name:
+        raise UsageError(f"{which} and -x {name}: which of them is meant?")
+    session = last_session(app, which or name, folders)
     confirm(f"Take away all that {session.exercise.id} made in lab {session.stage.lab.name}?", yes=yes)
     with Steps(app.emit, total=1).step("Taking away what the exercise made"):
         session.reset()

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from labctl.checks.report import CheckReport, told
+from labctl.checks.report import CheckReport, CheckResult, told
 from labctl.checks.runner import Listed, list_checks
-from labctl.errors import LabError, NotYetError, SpecError
+from labctl.errors import LabctlError, LabError, NotYetError, SpecError
 from labctl.events import Emit, Steps
 from labctl.exercise.model import Exercise, Step
 from labctl.exercise.play import SOLVE_LIMIT, tell
 from labctl.exercise.reading import AUTHORS_GUIDE, read_exercise
 from labctl.exercise.session import Session, check_all, check_step
+
+if TYPE_CHECKING:
+    from labctl.checks.report import Outcome
 
 __all__ = ["Verifier", "lint"]
 
@@ -57,7 +63,7 @@ def _unchecked_steps(exercise: Exercise, checks: list[Listed]) -> list[str]:
 class Verifier:
     """Tries an exercise on a lab, from nothing; what the exercise made there before is taken away first.
 
-    `reports` are those of the solved steps.
+    `reports` are those of the solved steps; what keeps the exercise from passing is in them too.
     """
 
     session: Session
@@ -80,13 +86,26 @@ class Verifier:
             lab = self.session.stage.lab.refresh()
             self.session = Session.begin(lab, exercise, steps.emit, steps.note)
         for step in exercise.steps:
-            with steps.step(step.title):
+            with steps.step(step.title), self._reported(step):
                 self._step(step, steps)
         with steps.step("Checking everything once more"):
             report = check_all(self.session.stage, wait=self.limit)
             self.reports.append(report)
             _refuse(report, "at the end")
             self.session.note_all(report)
+
+    @contextlib.contextmanager
+    def _reported(self, step: Step) -> Iterator[None]:
+        """Let what goes wrong with a step stand in its report too: CI reads that, and not the last line."""
+        before = len(self.reports)
+        try:
+            yield
+        except LabctlError as problem:
+            if all(report.is_done for report in self.reports[before:]):
+                outcome: Outcome = "wrong" if isinstance(problem, NotYetError) else "broken"
+                result = CheckResult(step.id, "the-rules", "The step keeps the rules", outcome, problem.message)
+                self.reports.append(CheckReport((result,)))
+            raise
 
     def _step(self, step: Step, steps: Steps) -> None:
         stage = self.session.stage
@@ -95,6 +114,7 @@ class Verifier:
         if untouched.is_done:
             raise NotYetError(f"step {step.id}: its checks pass before anything was done: they prove nothing")
         if untouched.outcome == "broken":
+            self.reports.append(untouched)
             _refuse(untouched, f"step {step.id}, untouched")
         for once_more in (False, True):
             steps.note("solved twice" if once_more else "solved")

@@ -98,3 +98,14 @@ def test_junit_has_a_suite_a_step_and_tells_failures_from_errors() -> None:
 
 def test_a_report_is_json() -> None:
     assert report("done").to_dict()["outcome"] == "done"
+
+
+def test_junit_is_xml_whatever_others_wrote() -> None:
+    said = "a\x00b\x1b[2Jc\ufffe\ud800d\te"
+
+    text = junit_xml(CheckReport((result("wrong", message=said, found=said),)), suite="voting-app")
+
+    failure = Xml.fromstring(text).find(".//failure")
+    assert failure is not None
+    assert failure.get("message") == "a\ufffdb\ufffd[2Jc\ufffd\ufffdd\te"
+    assert text.encode("utf-8")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from labctl.checks.report import CheckReport, CheckResult
+from labctl.checks.report import CheckReport, CheckResult, told
 from labctl.checks.runner import CheckRun, Request, list_checks, run_checks
 from labctl.errors import LabError, NotFoundError
 from tests.guard import HANGING, LONG, no_hang
@@ -129,9 +129,52 @@ def test_a_check_that_is_at_fault_is_not_the_learners_fault(write: Write) -> Non
     found = run(path)
 
     assert set(outcomes(found).values()) == {"broken"}
+    assert all(result.at_fault for result in found.results)
     assert "KeyError: 'x' (test_it.py:" in found.results[0].message
-    assert "must not be skipped" in found.results[1].message
+    assert "skips itself (test_it.py:" in found.results[1].message
     assert 'take node("m1")' in found.results[2].message
+    assert "'nothing_like_this', and there is no such fixture (test_it.py:" in found.results[3].message
+
+
+@pytest.mark.parametrize(
+    "end", ["os._exit(0)", "os._exit(3)", "os.abort()", "os.kill(os.getpid(), 9)", "raise SystemExit(0)"]
+)
+def test_a_check_that_ends_its_process_is_at_fault_by_name_and_line(write: Write, end: str) -> None:
+    path = write(f'''
+        @step("a")
+        def test_good():
+            """A."""
+
+        @step("b")
+        def test_ends():
+            """B."""
+            {end}
+
+        @step("c")
+        def test_later():
+            """C."""
+    ''')
+
+    found = run(path)
+
+    good, ends, later = found.results
+    assert (good.outcome, ends.outcome, ends.at_fault) == ("done", "broken", True)
+    assert "test_ends" in ends.message
+    assert "(test_it.py:" in ends.message
+    assert later.outcome in ("not-run", "done")
+    assert told(found)[0].startswith("The exercise is at fault: the check test_ends ")
+
+
+def test_a_lab_that_is_broken_is_not_the_exercises_fault(write: Write) -> None:
+    path = write('''
+        @step("a")
+        def test_broken():
+            """A."""
+            from labctl.errors import NodeDown
+            raise NodeDown("worker1", "exited")
+    ''')
+
+    assert told(run(path))[0] == "The lab is broken: node worker1 is exited"
 
 
 def test_after_the_first_failure_of_a_step_the_rest_is_not_asked(write: Write) -> None:
@@ -263,8 +306,8 @@ def test_a_check_that_hangs_is_ended_at_its_deadline(write: Write) -> None:
 
     found = run(path).results[0]
 
-    assert found.outcome == "broken"
-    assert "no answer from the lab within" in found.message
+    assert (found.outcome, found.at_fault) == ("broken", True)
+    assert "test_hangs did not end within 0.3 s (test_it.py:" in found.message
     assert found.seconds < HANGING
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from xml.etree import ElementTree as Xml
 
 import pytest
 
+from labctl.checks.junit import junit_xml
+from labctl.checks.report import joined
 from labctl.errors import CommandFailed, LabError, NotYetError, SpecError
 from labctl.events import CheckFinished, Event, Noted, StepFinished, StepStarted
 from labctl.exercise import Exercise
@@ -198,8 +201,13 @@ def test_an_exercise_that_keeps_the_rules_is_verified(
 def test_checks_that_prove_nothing_are_found_out(
     demo: Demo, begin: Begin, heard: list[Event], old: str, new: str, told: str
 ) -> None:
+    verifier = Verifier(begin(demo(checks=CHECKS.replace(old, new))), heard.append, limit=0.5)
+
     with pytest.raises(NotYetError, match=told):
-        Verifier(begin(demo(checks=CHECKS.replace(old, new))), heard.append, limit=0.5).verify()
+        verifier.verify()
+
+    report = Xml.fromstring(junit_xml(joined(verifier.reports), suite="demo"))
+    assert report.get("failures") == "1"
 
 
 def test_a_solution_that_undoes_itself_is_found_out(demo: Demo, begin: Begin, heard: list[Event]) -> None:
@@ -212,7 +220,9 @@ def test_a_solution_that_undoes_itself_is_found_out(demo: Demo, begin: Begin, he
 def test_a_check_that_is_at_fault_is_found_out(demo: Demo, begin: Begin, heard: list[Event]) -> None:
     faulty = CHECKS.replace('not_yet("there is no file one", look="ls")', "nothing_like_this()")
 
-    with pytest.raises(LabError, match="the check test_one is at fault: NameError"):
+    with pytest.raises(
+        LabError, match=r"The exercise is at fault: the check test_one raised NameError: .*\(test_demo.py:\d+\)"
+    ):
         Verifier(begin(demo(checks=faulty)), heard.append).verify()
 
 
