@@ -4,22 +4,27 @@ An engine that starts knocks at the managers once, and next a minute later: a wo
 stays alone for so long, while the swarm has it as ready. The port for diagnostics tells, and lets it knock again.
 An engine opens that port when it reads its configuration again: the mesh agent has it do so, and where the kernel's
 own IPVS serves there is no agent.
+
+One that is back hears of what changes from then on. What was there before comes with an exchange of all that both
+know, and an engine begins one with one other every half a minute: until then tasks are missing in its names and its
+mesh. An engine that enters a network, also one that it is in, exchanges with all of the network at once.
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 
 from labctl.backend.daemon import DIAGNOSTIC_PORT
 from labctl.concurrent import each
-from labctl.errors import EngineRefused, WaitTimeout
+from labctl.errors import EngineRefused, LabctlError, WaitTimeout
 from labctl.node import Node
 from labctl.waiting import Pending, wait_until
 from labctl.words import counted
 
-__all__ = ["meet"]
+__all__ = ["exchange", "meet"]
 
 LIMIT = 8.0
 WHERE = f"http://127.0.0.1:{DIAGNOSTIC_PORT}"
@@ -42,6 +47,28 @@ def meet(manager: Node, nodes: Sequence[Node], note: Callable[[str], None]) -> l
         return []  # somebody has removed it: there is nothing to ask for
     left = each(nodes, lambda node: _has_met(node, nodes, ingress, note))
     return [node for node, met in zip(nodes, left, strict=True) if not met]
+
+
+def exchange(nodes: Sequence[Node]) -> None:
+    """Let the engines of the nodes exchange with all others what they know of the tasks on their overlay networks.
+
+    No task is touched by it. An engine that cannot is left alone: whoever tries the lab then sees what it misses.
+    """
+
+    def enter_again(node: Node) -> None:
+        with contextlib.suppress(LabctlError):
+            for network in node.engine.networks():
+                if network.get("Driver") == "overlay" and network.get("Scope") == "swarm":
+                    _enter_again(node, network["Id"])
+
+    each(nodes, enter_again)
+
+
+def _enter_again(node: Node, network: str) -> None:
+    """Let the node's engine enter a network that it is in; a manager knows of others too."""
+    said = node.transport.run(["curl", "-s", "-m", "2", f"{WHERE}/networkpeers?nid={network}"])
+    if node.address in {address for _, address in PEER.findall(said.stdout)}:
+        node.transport.run(["curl", "-s", "-m", "10", f"{WHERE}/joinnetwork?nid={network}"])
 
 
 def _has_met(node: Node, nodes: Sequence[Node], ingress: str, note: Callable[[str], None]) -> bool:

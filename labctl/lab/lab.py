@@ -149,13 +149,15 @@ class Lab:
             each(nodes, self.backend.kill)
 
     def start(self, nodes: Sequence[Node] = ()) -> str:
-        """Start the nodes all at once, and try the lab with them. Returns what was tried.
+        """Start the nodes that are down, all at once, and try the lab with them. Returns what was tried.
 
-        Those that are suspended go on where they were.
+        Those that are suspended go on where they were, and those that run are left alone.
         """
         refuse_without_keys(self.name, self.nodes)
         with lab_lock(self.name):
-            return wake(self, nodes or self.nodes, Steps(self.context.emit, total=WAKE_STEPS), self.backend.start)
+            lab = self.refresh()
+            chosen = lab._present([node.name for node in nodes]) if nodes else lab.nodes
+            return wake(lab, chosen, Steps(self.context.emit, total=WAKE_STEPS), self.backend.start)
 
     def suspend(self, nodes: Sequence[Node] = ()) -> list[Node]:
         """Let the nodes stand still with all that runs on them, all of the lab where none is named.

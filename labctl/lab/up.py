@@ -21,6 +21,7 @@ from labctl.lab.checking import looked_over
 from labctl.lab.context import LAB_MTU, Context
 from labctl.lab.form import Forming, settled, wait_for_end_here
 from labctl.lab.members import label_nodes, leave_if_joined, members_of, remove_ghosts
+from labctl.lab.mending import Ladder
 from labctl.lab.plan import Plan
 from labctl.lab.verify import PROBE_IMAGE, verify
 from labctl.mesh.ipvs import ipvs_available
@@ -99,7 +100,7 @@ class _Up:
                 with steps.step("Ports"):
                     self._ports(record)
             with steps.step("Verifying"):
-                self._verify(record)
+                self._verify(record, plan, backend)
         return record
 
     def _backend_and_images(self, plan: Plan) -> Backend:
@@ -259,17 +260,26 @@ class _Up:
         for port in self.spec.ports:
             edge.ensure_edge(self.engine, self.spec.name, record.nodes, port, self.steps.emit)
 
-    def _verify(self, record: LabRecord) -> None:
+    def _verify(self, record: LabRecord, plan: Plan, backend: Backend) -> None:
         nodes = [node for node in record.nodes if node.is_running]
         for name in self.spec.images:
             registry.pull(nodes, name, self.steps.note)
         if not self.options.verify:
             self.steps.note("left out, as asked")
         elif self.formed and self.spec.registry:
-            manager = cluster.working_manager(nodes)
-            self.steps.note(verify(manager, members_of(self.spec, manager, nodes), self.steps.note))
+            self.steps.note(self._tried(backend, plan, nodes))
         else:
             self.steps.note(counted(len(nodes), "engine answers", "engines answer"))
+
+    def _tried(self, backend: Backend, plan: Plan, nodes: Sequence[Node]) -> str:
+        """Try the lab. One that stood is mended as `start` does it: its nodes may have missed what others did."""
+        manager = cluster.working_manager(nodes)
+        members = members_of(self.spec, manager, nodes)
+        if plan.is_new:
+            return verify(manager, members, self.steps.note)
+        fresh = {*(node.name for node in plan.create), *(node.name for node in plan.start)}
+        working = partial(cluster.working_manager, nodes)
+        return Ladder(backend, working, members, fresh, self.steps.note, self.steps.emit).climb()
 
     @contextlib.contextmanager
     def _undone_on_failure(self, backend: Backend, plan: Plan, before: LabSpec | None) -> Iterator[None]:

@@ -13,8 +13,7 @@ from labctl.concurrent import each, gather
 from labctl.errors import Abandoned, LabctlError, LabError
 from labctl.events import NodeReady, Steps
 from labctl.lab.form import settled, wait_engine, wait_for_end_here
-from labctl.lab.gossip import meet
-from labctl.lab.verify import verify
+from labctl.lab.mending import Ladder
 from labctl.node import Node
 from labctl.spec import labels
 from labctl.swarm import cluster
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["WAKE_STEPS", "in_state", "wake"]
 
 WAKE_STEPS = 3  # how many steps `wake` does
-FIRST_LIMIT = 6.0  # seconds that the overlay may take to come back before a repair is tried
 BESIDE = ("registry", "hub", "edge")  # what stands beside the nodes and must run too
 
 
@@ -50,14 +48,18 @@ def wake(lab: Lab, nodes: Sequence[Node], steps: Steps, begin: Callable[[Node], 
     """
 
     def boot(node: Node) -> Node:
+        if node.is_running:
+            wait_engine(node, lab.backend)
+            return node
         steps.note(f"{node.name} {'goes on' if node.state == 'paused' else 'boots'}")
         started = begin(node)
         steps.emit(NodeReady(node.name, wait_engine(started, lab.backend)))
         return started
 
+    down = [node for node in nodes if not node.is_running]
     with settled(lab.backend):
         with steps.step("Nodes"), ThreadPoolExecutor(1, "labctl-beside") as aside, _given_up_on_failure() as given_up:
-            lab.backend.expect(lab.spec, (), nodes)
+            lab.backend.expect(lab.spec, (), down)
             beside = aside.submit(_start_beside, lab, given_up)
             started = each(nodes, boot)
             gather([beside])
@@ -67,13 +69,16 @@ def wake(lab: Lab, nodes: Sequence[Node], steps: Steps, begin: Callable[[Node], 
             names = [node.name for node in started if lab.spec.joins(node.name)]
             lab = lab.refresh()
             if names:
-                manager = _patient_manager(lab)
-                known = cluster.wait_ready(manager, names, noted=steps.note)
-                meet(manager, _serving(lab, known), steps.note)
+                known = cluster.wait_ready(_patient_manager(lab), names, noted=steps.note)
                 steps.note(f"{counted(len(names), 'node')} ready")
         with steps.step("Verifying"):
-            if names and lab.spec.swarm == "formed" and lab.spec.registry:
-                tried = _verify_or_repair(lab, _serving(lab, known), started, steps)
+            if names:
+                fresh, serving = {node.name for node in down}, _serving(lab, known)
+                ladder = Ladder(lab.backend, lambda: _patient_manager(lab), serving, fresh, steps.note, steps.emit)
+                if lab.spec.swarm == "formed" and lab.spec.registry:
+                    tried = ladder.climb()
+                else:
+                    ladder.settle(ladder.nodes)
             steps.note(tried)
     return tried
 
@@ -115,32 +120,10 @@ def _given_up_on_failure() -> Iterator[threading.Event]:
         raise
 
 
-def _verify_or_repair(lab: Lab, running: Sequence[Node], started: Sequence[Node], steps: Steps) -> str:
-    """Try the lab; where the overlay did not come back, start the engines of the nodes just started over, once.
-
-    Nodes that start all at once may end with a task whose address no node's DNS knows (measured on engine
-    26.1.5, and moby#34039): a new task heals that.
-    """
-    try:
-        return verify(lab.manager(), running, steps.note, limit=FIRST_LIMIT)
-    except LabctlError as problem:
-        steps.note(f"repairing: {problem.message.splitlines()[0]}")
-        each(started, lambda node: _restart_engine(node, lab))
-        manager = _patient_manager(lab.refresh())
-        cluster.wait_ready(manager, [node.name for node in running], noted=steps.note)
-        meet(manager, running, steps.note)
-        return verify(manager, running, steps.note) + " (after a repair)"
-
-
 def _serving(lab: Lab, known: Sequence[SwarmNode]) -> list[Node]:
     """The running nodes that the swarm gives tasks to; one that is drained cannot be tried, and need not be."""
     able = {member.hostname for member in known if member.state == "ready" and member.availability == "active"}
     return [node for node in lab.nodes if node.is_running and node.name in able]
-
-
-def _restart_engine(node: Node, lab: Lab) -> None:
-    node.run("pkill -TERM -x dockerd", limit=30)
-    wait_engine(node, lab.backend)
 
 
 def _patient_manager(lab: Lab) -> Node:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from labctl.errors import EngineRefused
 from labctl.lab import gossip
-from labctl.lab.gossip import WHERE, meet
+from labctl.lab.gossip import WHERE, exchange, meet
 from labctl.transport import Result
 
 from ..nodes import FakeNode, fake_node
@@ -92,3 +93,29 @@ def test_one_that_tells_nothing_is_named_and_does_not_hold_up_for_ever(monkeypat
     worker.shell.answers |= {ASK: Result(ASK, 28), join: Result(join, 28)}
 
     assert meet(manager, [manager, worker], print) == [worker]
+
+
+def test_an_engine_that_is_back_exchanges_what_it_knows_on_the_networks_that_it_is_in() -> None:
+    _, worker = pair()
+    peers, elsewhere = (f"curl -s -m 2 '{WHERE}/networkpeers?nid={one}'" for one in ("net1", "net2"))
+    enter = f"curl -s -m 10 '{WHERE}/joinnetwork?nid=net1'"
+    overlay = {"Driver": "overlay", "Scope": "swarm"}
+    worker.api["GET /networks"] = [
+        {"Id": "net1", **overlay},
+        {"Id": "net2", **overlay},
+        {"Id": "net3", "Driver": "bridge", "Scope": "local"},
+    ]
+    worker.shell.answers |= {peers: listed(BOTH, ""), elsewhere: listed(ALONE, ""), enter: "OK"}
+
+    exchange([worker])
+
+    assert worker.shell.commands == [peers, enter, elsewhere]
+
+
+def test_an_engine_that_cannot_say_its_networks_holds_up_nobody() -> None:
+    _, worker = pair()
+    worker.api["GET /networks"] = EngineRefused("no", status=500)
+
+    exchange([worker])
+
+    assert worker.shell.commands == []

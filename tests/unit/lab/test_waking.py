@@ -10,6 +10,7 @@ from labctl.backend import FakeBackend
 from labctl.engine.fake import Asked, FakeEngine
 from labctl.errors import LabError
 from labctl.lab import Lab
+from labctl.node import Node
 from labctl.spec import labels
 
 from .waiting_lab import lab_in_memory
@@ -104,3 +105,22 @@ def test_what_stands_beside_the_nodes_waits_for_this_hosts_address_in_their_netw
     lab.resume()
 
     assert done == ["expected", "waited for 10.0.0.1", "POST /containers/r1/start"]
+
+
+def test_start_begins_only_what_is_down(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[str] = []
+    begin = FakeBackend.start
+
+    def start(self: FakeBackend, node: Node) -> Node:
+        begun.append(node.name)
+        return begin(self, node)
+
+    monkeypatch.setattr(FakeBackend, "start", start)
+    lab.stop([lab.node("worker1")])
+
+    lab.start()  # as it was found before: what is down is looked up again
+
+    assert begun == ["worker1"]
+    assert states(lab) == ["running", "running"]
+    lab.start()
+    assert begun == ["worker1"]

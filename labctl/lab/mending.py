@@ -1,0 +1,147 @@
+"""Trying a lab whose nodes were started, and mending it where it does not serve: the mildest step first.
+
+A ladder; each step is told, and the lab is tried again before the next one:
+
+1. the engines meet, and those that were just started exchange with the others what they know of tasks
+2. on the nodes found ill only: the same again, and the mesh agent looks at everything anew; no task notices
+3. the engines of the nodes that are ill and were started in this run are started over, which ends their containers
+
+A node that was not started in this run keeps its containers, unless none was, and all that fails points at that node.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+
+from labctl.backend import Backend
+from labctl.concurrent import each
+from labctl.errors import LabctlError, LabError
+from labctl.events import Emit, Noted
+from labctl.lab.form import wait_engine
+from labctl.lab.gossip import exchange, meet
+from labctl.lab.verify import paths_of, verify
+from labctl.node import Node
+from labctl.swarm import cluster
+
+__all__ = ["Ladder", "ill_of"]
+
+# Seconds that mesh and overlay may fail: engines exchange what they know every 30 s by themselves.
+SETTLING_LIMIT = 40.0
+RESTARTS = 2  # rounds of starting engines over: what is ill behind another one shows only after that one is well
+LOOK_ANEW = "pkill -TERM -f 'python3 -S -m [m]esh'"  # the node's first program starts the agent again
+
+
+@dataclass
+class Ladder:
+    """Tries a lab until it serves. `fresh` are the names of the nodes that were started in this run.
+
+    `manager` returns one that can change the swarm: asked again after each step. `emit` hears of each step, and
+    `note` of what is seen meanwhile.
+    """
+
+    backend: Backend
+    manager: Callable[[], Node]
+    nodes: Sequence[Node]
+    fresh: Collection[str]
+    note: Callable[[str], None]
+    emit: Emit
+
+    def climb(self) -> str:
+        """Try the lab, mend what is ill, and return what was tried. Raises LabError that names the ill nodes."""
+        self.settle([node for node in self.nodes if node.name in self.fresh] or self.nodes)
+        problem = self._problem()
+        done, before = "", list[str]()
+        for step in (self._look_anew, *[self._start_over] * RESTARTS):
+            if isinstance(problem, str):
+                break
+            ill = ill_of(paths_of(problem), self.fresh)
+            if step == self._start_over and ill == before:
+                break  # the same again helps no more
+            before = ill if step == self._start_over else before
+            done = step(ill, problem)
+            problem = self._problem() if done else problem
+        if isinstance(problem, str):
+            return f"{problem} (after {done})" if done else problem
+        raise self._told(problem)
+
+    def settle(self, nodes: Sequence[Node]) -> None:
+        """Let all engines know each other, and those of these nodes what the others know."""
+        meet(self.manager(), self.nodes, self.note)
+        exchange(nodes)
+
+    def _problem(self) -> str | LabctlError:
+        """What was tried; or why it failed, where a step of the ladder may help."""
+        try:
+            return verify(self.manager(), self.nodes, self.note, limit=SETTLING_LIMIT)
+        except LabctlError as problem:
+            if not paths_of(problem):
+                raise
+            return problem
+
+    def _look_anew(self, ill: Sequence[str], problem: LabctlError) -> str:
+        """Let engines and mesh agents of the ill nodes look again. Returns what was done."""
+        chosen = [node for node in self.nodes if node.name in ill]
+        self.emit(Noted(f"{_first_line(problem)}; {_all(ill)} looks at the others again"))
+        self.settle(chosen)
+        each(chosen, lambda node: node.transport.run(LOOK_ANEW))
+        return f"{_all(ill)} looked at the others again"
+
+    def _start_over(self, ill: Sequence[str], problem: LabctlError) -> str:
+        """Start the engines of the ill nodes over that may be. Returns what was done, empty for nothing."""
+        may = self._may_start_over(ill, problem)
+        chosen = [node for node in self.nodes if node.name in may]
+        if not chosen:
+            return ""
+        names = _all([node.name for node in chosen])
+        self.emit(Noted(f"{_first_line(problem)}; the engine of {names} starts over"))
+        each(chosen, self._restart_engine)
+        cluster.wait_ready(self.manager(), [node.name for node in self.nodes], noted=self.note)
+        self.settle(chosen)
+        return f"the engine of {names} was started over"
+
+    def _may_start_over(self, ill: Sequence[str], problem: LabctlError) -> Collection[str]:
+        if self.fresh:
+            return [name for name in ill if name in self.fresh]
+        # Nothing was started here: perhaps all were, behind labctl's back. Each failure must be that node's own.
+        return [name for name in ill if (name, name) in paths_of(problem)]
+
+    def _restart_engine(self, node: Node) -> None:
+        node.run("pkill -TERM -x dockerd", limit=30)
+        wait_engine(node, self.backend)
+
+    def _told(self, problem: LabctlError) -> LabctlError:
+        ill = ill_of(paths_of(problem), self.fresh)
+        if len(ill) == len(self.nodes):
+            return problem  # no node is to blame
+        return LabError(
+            f"{_all(ill)} does not serve with the other nodes: {_first_line(problem)}",
+            hint=f"`labctl restart {' '.join(ill)}` starts it over, with its containers; "
+            "`labctl verify` tries the lab again.",
+        )
+
+
+def ill_of(paths: Collection[tuple[str, str]], fresh: Collection[str]) -> list[str]:
+    """Return the fewest nodes that explain the paths that fail: the one that most of them touch, and so on.
+
+    Of several that explain as much it is one that was just started, and then the one that asked.
+    """
+    left = set(paths)
+    ill: list[str] = sorted({asker for asker, other in left if asker == other})
+    left = {path for path in left if not set(path) & set(ill)}
+    while left:
+        touched = Counter(name for path in left for name in path)
+        asked = Counter(asker for asker, _ in left)
+        worst = max(sorted(touched), key=lambda name: (touched[name], name in fresh, asked[name]))
+        ill.append(worst)
+        left = {path for path in left if worst not in path}
+    return ill
+
+
+def _first_line(problem: LabctlError) -> str:
+    return problem.message.splitlines()[0]
+
+
+def _all(names: Sequence[str]) -> str:
+    return ", ".join(names)

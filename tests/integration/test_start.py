@@ -1,0 +1,47 @@
+"""Nodes that went down come back by `labctl start`, and what runs on the others never notices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from labctl.lab import Lab
+from tests.integration.verbs import labctl
+
+pytestmark = pytest.mark.lab
+
+
+@pytest.fixture(scope="module")
+def lab(make_lab: Callable[..., Lab]) -> Lab:
+    return make_lab(workers=2)
+
+
+def containers(lab: Lab, *nodes: str) -> dict[str, list[str]]:
+    """The ids of the service's containers on each of the nodes."""
+    ask = "docker ps --no-trunc -q --filter label=com.docker.swarm.service.name=web"
+    return {name: sorted(lab.node(name).expect(ask).stdout.split()) for name in nodes}
+
+
+@pytest.mark.parametrize("victim", ["worker1", "manager1"])
+@pytest.mark.parametrize("verb", [("start",), ("up", "--name")])
+def test_a_node_that_was_shut_down_is_started_and_the_others_keep_their_containers(
+    lab: Lab, victim: str, verb: tuple[str, ...]
+) -> None:
+    others = [node.name for node in lab.refresh().nodes if node.name != victim]
+    if not labctl("docker", "--", "service", "inspect", "web", lab=lab.name).out.startswith("[{"):
+        lab.manager().run("docker network create -d overlay front")
+        make = "docker service create --quiet --mode global --network front --name web labctl/probe:1"
+        lab.manager().run(make, limit=180)
+    before = containers(lab, *others)
+    assert all(before.values())
+    assert labctl("ssh", victim, "sudo shutdown now", lab=lab.name).code == 0
+    while lab.refresh().node(victim).is_running:
+        pass
+
+    said = labctl(*verb, *([lab.name] if "--name" in verb else []), lab=lab.name, limit=400)
+
+    assert said.code == 0, said.err
+    assert "starts over" not in said.err
+    assert containers(lab, *others) == before
+    assert labctl("status", lab=lab.name).code == 0
