@@ -320,10 +320,12 @@ class Engine(ImageCalls):
         with translated(self.where):
             self.api._raise_for_status(self.api._delete(self.api._url(path), params=params))
 
-    def events(self, filters: Mapping[str, Any] | None = None) -> Iterator[Json]:
-        """Follow the engine's events until the connection ends."""
+    def events(
+        self, filters: Mapping[str, Any] | None = None, *, since: int | None = None, until: int | None = None
+    ) -> Iterator[Json]:
+        """Follow the engine's events until the connection ends, or those between two times (seconds since 1970)."""
         with translated(self.where):
-            yield from self.api.events(filters=dict(filters or {}), decode=True)
+            yield from self.api.events(since=since, until=until, filters=dict(filters or {}), decode=True)
 
 
 @cache

@@ -1,4 +1,7 @@
-"""Forming a swarm: the commands that a person would type, on the nodes themselves."""
+"""Forming a swarm: what a person would type, asked of the nodes' own engines.
+
+Not typed, because the host's `ps` and its engine's events show each command in a node, with the tokens in it.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from labctl.errors import CommandFailed, EngineRefused, LabctlError, LabError, QuorumLost
-from labctl.events import Emit, NodeJoined, quiet
+from labctl.errors import EngineRefused, LabctlError, LabError, QuorumLost
+from labctl.events import CommandShown, Emit, NodeJoined, quiet
 from labctl.node import Node
 from labctl.swarm.asking import Asking
 from labctl.swarm.state import SwarmNode, SwarmView
@@ -72,9 +75,8 @@ def membership(node: Node) -> Membership:
 
 def init(manager: Node, emit: Emit = quiet) -> None:
     """Make a new swarm on the node. Its own address is told, so that several addresses are no question."""
-    manager.expect(
-        f"docker swarm init --advertise-addr {manager.address} --data-path-addr {manager.address}", limit=JOIN_LIMIT
-    )
+    manager.show(CommandShown(manager.name, f"docker swarm init {_own_flags(manager)}"))
+    manager.engine.post("/swarm/init", {**_own_addresses(manager), "Spec": {}})
     emit(NodeJoined(manager.name, "manager"))
 
 
@@ -86,16 +88,25 @@ def tokens(manager: Node) -> Tokens:
 
 def join(node: Node, manager: Node, token: str, emit: Emit = quiet) -> None:
     """Let the node join the manager's swarm; the token's kind decides as what."""
-    command = (
-        f"docker swarm join --token {token} --advertise-addr {node.address} --data-path-addr {node.address}"
-        f" {manager.address}:{JOIN_PORT}"
-    )
-    result = node.run(command, limit=JOIN_LIMIT, hide=(token,))
-    if not result.ok and "continue in the background" not in result.stderr:
-        raise CommandFailed(node.name, result)
-    if not result.ok:
+    remote = f"{manager.address}:{JOIN_PORT}"
+    node.show(CommandShown(node.name, f"docker swarm join --token *** {_own_flags(node)} {remote}"))
+    try:
+        node.engine.post("/swarm/join", {**_own_addresses(node), "RemoteAddrs": [remote], "JoinToken": token})
+    except EngineRefused as refused:
+        if "continue in the background" not in refused.message:
+            said = refused.message.replace(token, "***")
+            raise EngineRefused(said, status=refused.status, hint=refused.hint) from None
         wait_until(f"{node.name} joining", lambda: _joined(node), limit=JOIN_LIMIT, pause=0.5)
     emit(NodeJoined(node.name, node.role))
+
+
+def _own_flags(node: Node) -> str:
+    return f"--advertise-addr {node.address} --data-path-addr {node.address}"
+
+
+def _own_addresses(node: Node) -> dict[str, str]:
+    """What the flags say, and what `docker swarm` adds by itself."""
+    return {"ListenAddr": f"0.0.0.0:{JOIN_PORT}", "AdvertiseAddr": node.address, "DataPathAddr": node.address}
 
 
 def _joined(node: Node) -> None:

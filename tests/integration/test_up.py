@@ -64,6 +64,20 @@ def test_tokens_are_in_no_event(own_lab: Make) -> None:
     assert any("docker swarm join --token ***" in command for command in shown)
 
 
+def test_tokens_are_in_no_command_that_the_hosts_engine_tells_of(context: Context, own_lab: Make) -> None:
+    """Each command that runs in a node is an event of the host's engine, with all its words."""
+    began = int(time.time())
+
+    lab = own_lab(workers=1, options=NOT_VERIFIED)
+
+    tokens = cluster.tokens(lab.manager())
+    lab.node("worker1").expect("echo this is seen")
+    ours = {"label": [f"{labels.LAB}={lab.name}"], "event": ["exec_create"]}
+    told = [event["Action"] for event in context.engine.events(ours, since=began, until=int(time.time()) + 1)]
+    assert any("this is seen" in action for action in told), "the events are those of this lab"
+    assert not any(token in action for action in told for token in (tokens.worker, tokens.manager))
+
+
 def test_up_again_changes_nothing(shared_lab: Lab, context: Context) -> None:
     before = [(node.name, node.machine, node.endpoint.url) for node in shared_lab.nodes]
     ids = {node.id for node in shared_lab.swarm().nodes()}

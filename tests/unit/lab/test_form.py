@@ -8,14 +8,14 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from labctl.backend import FakeBackend, NodePlan
-from labctl.engine.fake import Answer, FakeEngine
+from labctl.engine.fake import Answer, Asked, FakeEngine
 from labctl.errors import Abandoned, EngineRefused, EngineUnreachable, LabError
 from labctl.events import Event, NodeJoined, NodeReady, NodeStarted
 from labctl.lab.form import Forming, wait_engine
 from labctl.node import Node
 from labctl.spec import LabSpec
 from labctl.spec.addresses import free_addresses
-from labctl.transport import FakeTransport, Result
+from labctl.transport import FakeTransport
 from labctl.waiting import FakeClock
 
 from ..nodes import fake_node, raw_info
@@ -31,33 +31,31 @@ class Host:
         self.backend = FakeBackend(fail_on=fail_on)
         self.spec = spec
         self.state: dict[str, str] = {}
+        self.asked: dict[str, list[Asked]] = {}  # how each node came into the swarm
         addresses = free_addresses("10.0.0.0/24", (), len(spec.all_nodes()))
         self.plans = [NodePlan(node, address, {}) for node, address in zip(spec.all_nodes(), addresses, strict=True)]
         for plan in self.plans:
             self._script(plan)
 
     def _script(self, plan: NodePlan) -> None:
-        name, own = plan.spec.name, f"--advertise-addr {plan.address} --data-path-addr {plan.address}"
+        name = plan.spec.name
 
-        def enter(command: str) -> Result:
+        def enter(asked: Asked) -> Answer:
             self.state[name] = "active"
-            return Result(command, 0)
+            self.asked.setdefault(name, []).append(asked)
+            return None
 
         self.backend.engines[name] = FakeEngine(
             {
                 "GET /_ping": VERSION,
                 "GET /info": lambda _: raw_info(self.state.get(name, "inactive")),
                 "GET /swarm": TOKENS,
+                "POST /swarm/init": enter,
+                "POST /swarm/join": enter,
             },
             where=f"the engine of {name}",
         )
-        commands = {f"docker swarm init {own}": enter}
-        for token in ("TOKEN-w", "TOKEN-m"):
-            commands |= {f"docker swarm join --token {token} {own} {p.address}:2377": enter for p in self.plans}
-        self.backend.transports[name] = FakeTransport(commands)
-
-    def commands(self, name: str) -> list[str]:
-        return self.backend.transports[name].commands
+        self.backend.transports[name] = FakeTransport()
 
     def stand(self, *names: str, state: str = "running") -> list[Node]:
         """Nodes that an earlier `up` has made."""
@@ -86,7 +84,7 @@ def test_the_first_manager_makes_the_swarm_and_all_others_join_it(heard: list[Ev
 
     assert {node.name for node in booted} == {node.name for node in joined} == {p.spec.name for p in host.plans}
     assert form.manager is not None and form.manager.name == "manager1"
-    assert {name for name in host.state if host.commands(name)[0].startswith("docker swarm init")} == {"manager1"}
+    assert {name for name in host.state if str(host.asked[name][0]) == "POST /swarm/init"} == {"manager1"}
     assert set(host.state.values()) == {"active"}
 
 
@@ -98,8 +96,8 @@ def test_each_role_joins_with_its_own_token(heard: list[Event]) -> None:
         form.join_all()
         form.joined()
 
-    assert "TOKEN-m" in host.commands("manager2")[0]
-    assert "TOKEN-w" in host.commands("worker1")[0]
+    assert host.asked["manager2"][0].body["JoinToken"] == "TOKEN-m"
+    assert host.asked["worker1"][0].body["JoinToken"] == "TOKEN-w"
 
 
 def test_each_node_is_heard_of_when_it_starts_answers_and_joins(heard: list[Event]) -> None:
@@ -122,7 +120,7 @@ def test_without_joining_there_are_only_engines(heard: list[Event]) -> None:
         form.booted()
 
     assert host.state == {}
-    assert host.commands("manager1") == []
+    assert "manager1" not in host.asked
 
 
 def test_a_node_that_is_bare_stays_out_of_the_swarm(heard: list[Event]) -> None:
@@ -149,7 +147,7 @@ def test_a_node_that_comes_later_joins_the_standing_manager(heard: list[Event]) 
         joined = form.joined()
 
     assert {node.name for node in joined} == {"manager1", "worker1"}
-    assert host.commands("manager1") == []
+    assert "manager1" not in host.asked
     assert host.state["worker1"] == "active"
 
 
@@ -177,7 +175,7 @@ def test_a_node_that_was_stopped_is_started_and_does_not_join_twice(heard: list[
         form.join_all()
         form.joined()
 
-    assert host.commands("worker1") == []
+    assert "worker1" not in host.asked
     assert NodeReady("worker1", "26.1.5") in heard
 
 
@@ -204,13 +202,12 @@ def test_a_manager_that_cannot_be_made_leaves_nobody_waiting(heard: list[Event])
 
 def test_a_swarm_that_cannot_be_made_is_the_error_that_is_told(heard: list[Event]) -> None:
     host = Host(LabSpec(name="demo", managers=1, workers=2))
-    for command in list(host.backend.transports["manager1"].answers):
-        host.backend.transports["manager1"].answers[command] = Result(command, 1, stderr="no raft here")
+    host.backend.engines["manager1"].script["POST /swarm/init"] = EngineRefused("no raft here", status=500)
 
     with forming(host, heard) as form:
         form.boot(host.plans, [])
         form.join_all()
-        with pytest.raises(LabError, match="no raft here"):
+        with pytest.raises(EngineRefused, match="no raft here"):
             form.joined()
 
 

@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from labctl.engine.fake import Answer
-from labctl.errors import CommandFailed, EngineRefused, EngineUnreachable, LabError, QuorumLost
+from labctl.errors import EngineRefused, EngineUnreachable, LabError, QuorumLost
 from labctl.events import CommandShown, Event, NodeJoined
 from labctl.swarm import cluster
-from labctl.transport import Result
 
 from ..nodes import FakeNode, fake_node, raw_info, raw_node
 
@@ -20,11 +19,9 @@ NO_MANAGER = EngineRefused("This node is not a swarm manager. Worker nodes can't
 NO_LEADER = EngineRefused("rpc error: code = Unknown desc = The swarm does not have a leader", status=500)
 
 
-def join_command(node: FakeNode, token: str) -> str:
-    return (
-        f"docker swarm join --token {token} --advertise-addr {node.address} --data-path-addr {node.address}"
-        " 10.0.0.11:2377"
-    )
+def own(address: str) -> dict[str, str]:
+    """What `docker swarm init` and `join` ask the engine with these addresses as flags."""
+    return {"ListenAddr": "0.0.0.0:2377", "AdvertiseAddr": address, "DataPathAddr": address}
 
 
 @pytest.fixture
@@ -38,19 +35,19 @@ def worker() -> FakeNode:
 
 
 def test_a_swarm_is_made_with_the_nodes_own_address_and_no_other(manager: FakeNode, heard: list[Event]) -> None:
-    command = "docker swarm init --advertise-addr 10.0.0.11 --data-path-addr 10.0.0.11"
-    manager.shell.answers[command] = "Swarm initialized"
+    manager.api["POST /swarm/init"] = '"node-id"'
 
     cluster.init(manager, heard.append)
 
+    (asked,) = manager.asked.asked
+    assert asked.body == {**own("10.0.0.11"), "Spec": {}}
     assert heard == [NodeJoined("manager1", "manager")]
 
 
 def test_a_swarm_that_cannot_be_made_tells_why(manager: FakeNode) -> None:
-    command = "docker swarm init --advertise-addr 10.0.0.11 --data-path-addr 10.0.0.11"
-    manager.shell.answers[command] = Result(command, 1, stderr="Error response from daemon: already part of a swarm")
+    manager.api["POST /swarm/init"] = EngineRefused("This node is already part of a swarm.", status=503)
 
-    with pytest.raises(CommandFailed, match="already part of a swarm"):
+    with pytest.raises(EngineRefused, match="already part of a swarm"):
         cluster.init(manager)
 
 
@@ -59,34 +56,35 @@ def test_the_token_decides_as_what_a_node_joins(manager: FakeNode, role: str, to
     assert cluster.tokens(manager).of(role) == token
 
 
-def test_a_node_joins_and_says_so(manager: FakeNode, worker: FakeNode, heard: list[Event]) -> None:
-    worker.shell.answers[join_command(worker, "SWMTKN-1-w")] = "This node joined a swarm as a worker."
+def test_a_node_joins_by_its_own_engine_and_says_so(manager: FakeNode, worker: FakeNode, heard: list[Event]) -> None:
+    worker.api["POST /swarm/join"] = None
 
     cluster.join(worker, manager, "SWMTKN-1-w", heard.append)
 
+    (asked,) = worker.asked.asked
+    assert asked.body == {**own("10.0.0.12"), "RemoteAddrs": ["10.0.0.11:2377"], "JoinToken": "SWMTKN-1-w"}
     assert heard == [NodeJoined("worker1", "worker")]
 
 
-def test_a_token_is_in_nothing_that_is_shown_or_raised(manager: FakeNode, worker: FakeNode) -> None:
+def test_a_token_is_in_nothing_that_is_run_shown_or_raised(manager: FakeNode, worker: FakeNode) -> None:
     shown: list[Event] = []
     worker.show = shown.append
-    command = join_command(worker, "SWMTKN-1-w")
-    worker.shell.answers[command] = lambda _: Result(command.replace("SWMTKN-1-w", "***"), 1, stderr="timeout")
+    worker.api["POST /swarm/join"] = EngineRefused("invalid join token SWMTKN-1-w", status=400)
 
-    with pytest.raises(CommandFailed) as caught:
+    with pytest.raises(EngineRefused) as caught:
         cluster.join(worker, manager, "SWMTKN-1-w")
 
     (event,) = shown
     assert isinstance(event, CommandShown)
-    assert "--token ***" in event.command
-    assert "SWMTKN" not in event.command + caught.value.message
+    flags = "--advertise-addr 10.0.0.12 --data-path-addr 10.0.0.12"
+    assert event.command == f"docker swarm join --token *** {flags} 10.0.0.11:2377"
+    assert "SWMTKN" not in caught.value.message
+    assert worker.shell.commands == []
 
 
 def test_a_join_that_goes_on_in_the_background_is_waited_for(manager: FakeNode, worker: FakeNode) -> None:
-    command = join_command(worker, "SWMTKN-1-w")
     said = "Timeout was reached before node joined. The attempt to join the swarm will continue in the background."
-    worker.shell.answers[command] = Result("docker swarm join", 1, stderr=said)
-    worker.api["GET /info"] = raw_info("active")
+    worker.api |= {"POST /swarm/join": EngineRefused(said, status=503), "GET /info": raw_info("active")}
 
     cluster.join(worker, manager, "SWMTKN-1-w")
 
