@@ -64,6 +64,9 @@ def copy(
         raise UsageError(f"{target}: there is no such folder")
     if to.kind == "folder":
         # As with cp: what is in `folder/.` goes into the target itself.
+        if not from_.name and not str(source).endswith("/."):
+            hint = "Name it: FOLDER/NAME as the target; or SOURCE/. for what is in it."
+            raise UsageError(f"{source}: it has no name that it could have in {target}", hint=hint)
         target = target.below("." if str(source).endswith("/.") else from_.name)
         to = target.look()
     if to.kind != "none" and to.kind != from_.kind:

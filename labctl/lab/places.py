@@ -15,13 +15,17 @@ from stat import S_ISDIR, S_ISREG
 from typing import IO, Protocol
 
 from labctl.errors import CommandFailed, UsageError
+from labctl.files import written_whole
+from labctl.lab.unpacking import PERMISSIONS, checked_inside, is_plain_name, unpack
 from labctl.node import Node
+from labctl.tarstream import rewritten
 from labctl.transport.base import STREAM_LIMIT
 
 __all__ = ["LocalPlace", "NodePlace", "Place", "sum_of"]
 
 CHUNK = 1 << 16
 NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)  # what a link that leads nowhere answers
+LOOKED = re.compile(r"(?P<kind>file|folder)\n(?P<mode>[0-7]{1,6})\n(?P<path>.*)\n", re.DOTALL)
 LOOP = re.compile(
     r"find: (?:File system loop detected; )?'(.*?)'(?:: Too many levels of symbolic links| is part of .*)"
 )
@@ -76,9 +80,13 @@ class Place(Protocol):
 
 @dataclass(frozen=True)
 class LocalPlace:
-    """A path of this machine, as it was typed: a slash at its end means something."""
+    """A path of this machine, as it was typed: a slash at its end means something.
+
+    `folder` is the one that was typed, where only that was: nothing is written outside of it.
+    """
 
     typed: str
+    folder: Path | None = None
 
     def __str__(self) -> str:
         return self.typed
@@ -93,11 +101,11 @@ class LocalPlace:
         if not self.path.exists():
             return Found("none")
         kind = "folder" if self.path.is_dir() else "file"
-        return Found(kind, self.path.resolve().name, self.path.stat().st_mode & 0o777)
+        return Found(kind, _name_of(self.path.name, self.path.resolve().name), self.path.stat().st_mode & PERMISSIONS)
 
     def below(self, name: str) -> Place:
         """The place of that name in this folder."""
-        return LocalPlace(str(self.path / name))
+        return LocalPlace(str(self.path / name), self.path)
 
     def read(self) -> Iterator[bytes]:
         """The file's content."""
@@ -106,11 +114,11 @@ class LocalPlace:
 
     def write(self, content: Iterable[bytes], mode: int) -> None:
         """Write the file."""
-        with _told(self.path):
-            with self.path.open("wb") as file:
-                for chunk in content:
-                    file.write(chunk)
-            self.path.chmod(mode)
+        # A link that was typed is followed, one that was found in a folder only inside of that.
+        path = self.path if self.folder is None else checked_inside(self.path, self.folder)
+        with _told(self.path), written_whole(path, mode=mode & PERMISSIONS, follow=True) as file:
+            for chunk in content:
+                file.write(chunk)
 
     def sums(self) -> dict[str, str]:
         """The SHA-256 of each file below."""
@@ -137,13 +145,8 @@ class LocalPlace:
 
     def unpack(self, archive: Iterable[bytes]) -> None:
         """Unpack an archive in the folder."""
-        with tempfile.TemporaryFile() as packed, _told(self.path):
-            for chunk in archive:
-                packed.write(chunk)
-            packed.seek(0)
-            self.path.mkdir(exist_ok=True)
-            with tarfile.open(fileobj=packed) as found:
-                found.extractall(self.path, filter="data")
+        with _told(self.path):
+            unpack(archive, self.path if self.folder is None else checked_inside(self.path, self.folder))
 
 
 @dataclass(frozen=True)
@@ -160,13 +163,16 @@ class NodePlace:
     def look(self) -> Found:
         """What stands there."""
         script = 'test -e "$1" || exit 44; test -d "$1" && echo folder || echo file; stat -Lc %a "$1"; realpath "$1"'
-        result = self.node.run(self._argv("/bin/sh", "-c", script, "sh", self.path))
+        result = self.node.run(self._argv("/bin/sh", "-c", script, "sh", self._word))
         if result.code == 44:
             return Found("none")
-        lines = result.stdout.splitlines()
-        if not result.ok or len(lines) != 3:
+        said = LOOKED.fullmatch(result.stdout)
+        if not result.ok or said is None:
             raise UsageError(f"{self}: {result.stderr.strip() or 'cannot be looked at'}")
-        return Found(lines[0], lines[2].rpartition("/")[2], int(lines[1], 8) & 0o777)
+        real = said["path"].rpartition("/")[2]
+        # A name that nobody typed: a hidden one would be read by what runs here (.bashrc, .ssh).
+        name = _name_of(self.path, "" if real.startswith(".") else real)
+        return Found(said["kind"], name, int(said["mode"], 8) & PERMISSIONS)
 
     def below(self, name: str) -> Place:
         """The place of that name in this folder."""
@@ -174,25 +180,25 @@ class NodePlace:
 
     def read(self) -> Iterator[bytes]:
         """The file's content."""
-        return self._stream("cat", "--", self.path)
+        return self._stream("cat", "--", self._word)
 
     def write(self, content: Iterable[bytes], mode: int) -> None:
         """Write the file."""
         script = 'cat > "$1" && chmod "$2" "$1"'
-        _run(self._stream("/bin/sh", "-c", script, "sh", self.path, f"{mode:o}", stdin=content))
+        _run(self._stream("/bin/sh", "-c", script, "sh", self._word, f"{mode:o}", stdin=content))
 
     def sums(self) -> dict[str, str]:
         """The SHA-256 of each file below."""
         # What find complains of is told by `strays`.
         script = 'cd "$1" && { find -L . -type f -exec sha256sum -z {} + 2>/dev/null || :; }'
-        said = b"".join(self._stream("/bin/sh", "-c", script, "sh", self.path)).decode(errors="surrogateescape")
-        pairs = (line.split("  ./", 1) for line in said.split("\0") if line)
-        return {path: sum_ for sum_, path in pairs}
+        said = b"".join(self._stream("/bin/sh", "-c", script, "sh", self._word)).decode(errors="surrogateescape")
+        pairs = (line.partition("  ./") for line in said.split("\0"))
+        return {path: sum_ for sum_, _, path in pairs if path}
 
     def strays(self) -> list[str]:
         """What cannot be copied."""
         script = 'cd "$1" && LC_ALL=C find -L . ! -type f ! -type d -printf "%P\\0"'
-        result = self.node.run(self._argv("/bin/sh", "-c", script, "sh", self.path), limit=STREAM_LIMIT)
+        result = self.node.run(self._argv("/bin/sh", "-c", script, "sh", self._word), limit=STREAM_LIMIT)
         complaints = [(line, LOOP.fullmatch(line)) for line in result.stderr.splitlines()]
         for line, circle in complaints:
             if circle is None:
@@ -208,15 +214,29 @@ class NodePlace:
         script = (
             'skip=$(mktemp) && head -c "$2" > "$skip" && cd "$1" && '
             'find -L . "(" -type f -o -type d ")" -print0 2>/dev/null | '
-            'tar -h --null --no-recursion --no-wildcards --anchored -X "$skip" -T - -cf -; '
+            'tar -h --hard-dereference --null --no-recursion --no-wildcards --anchored -X "$skip" -T - -cf -; '
             'code=$?; rm -f "$skip"; exit $code'
         )
-        return self._stream("/bin/sh", "-c", script, "sh", self.path, str(len(names)), stdin=[names])
+        return self._stream("/bin/sh", "-c", script, "sh", self._word, str(len(names)), stdin=[names])
 
     def unpack(self, archive: Iterable[bytes]) -> None:
         """Unpack an archive in the folder."""
-        script = 'mkdir -p "$1" && tar -C "$1" --no-same-owner -xf -'
-        _run(self._stream("/bin/sh", "-c", script, "sh", self.path, stdin=archive))
+        # What existed keeps its mode; a folder that is made gets its own from the archive.
+        script = (
+            'keep=; if [ -d "$1" ]; then keep=--no-overwrite-dir; else mkdir -p "$1"; fi && '
+            'tar -C "$1" --no-same-owner -p $keep -xf -'
+        )
+        _run(self._stream("/bin/sh", "-c", script, "sh", self._word, stdin=self._rewritten(archive)))
+
+    def _rewritten(self, archive: Iterable[bytes]) -> Iterator[bytes]:
+        """The archive, which may be another node's, without what a copy does not carry."""
+        with _told(self):
+            yield from rewritten(archive)
+
+    @property
+    def _word(self) -> str:
+        """The path as a word of a command, which a dash at its beginning makes no option (and `cd -` no way back)."""
+        return f"./{self.path}" if self.path.startswith("-") else self.path
 
     def _argv(self, *command: str) -> list[str]:
         prefix = f"cd ~{self.user} && exec runuser -u {self.user} --" if self.user else "cd && exec"
@@ -229,6 +249,13 @@ class NodePlace:
             raise UsageError(f"{self}: {_reason(failed.result.stderr)}") from failed
 
 
+def _name_of(typed: str, real: str) -> str:
+    """The name of a copy: the last part of what was typed; where that says none (., .., ~), the one it has there."""
+    last = typed.rstrip("/").rpartition("/")[2]
+    name = real if last in ("", ".", "..", "~") else last
+    return name if is_plain_name(name) else ""
+
+
 def sum_of(content: Iterable[bytes]) -> str:
     """The SHA-256 of a content."""
     sum_ = hashlib.sha256()
@@ -238,8 +265,8 @@ def sum_of(content: Iterable[bytes]) -> str:
 
 
 @contextlib.contextmanager
-def _told(path: Path) -> Iterator[None]:
-    """Turn this machine's refusals into a line with the path."""
+def _told(path: Path | Place) -> Iterator[None]:
+    """Turn this machine's refusals, and those of an archive, into a line with the path."""
     try:
         yield
     except tarfile.TarError as problem:

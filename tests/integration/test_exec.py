@@ -241,6 +241,57 @@ def test_a_folder_there_across_and_back(lab: Lab, tmp_path: Path) -> None:
     assert (tmp_path / "back" / "sub dir" / "b.bin").read_bytes() == bytes(range(256))
 
 
+def test_modes_are_kept_there_across_and_back(lab: Lab, tmp_path: Path) -> None:
+    source = folder(tmp_path / "modes")
+    for path, mode in ((source, 0o750), (source / "sub dir", 0o700), (source / "a.txt", 0o4640)):
+        path.chmod(mode)
+    script = "cd ~{user}/modes && stat -c %a . 'sub dir' a.txt"
+
+    for user in ("root", "docker"):
+        assert labctl("scp", "-r", str(source), f"{user}@w1:", lab=lab.name).code == 0
+        assert lab.node("w1").run(script.format(user=user)).stdout.split() == ["750", "700", "640"]
+    lab.node("w1").expect("chmod 4710 ~root/modes/a.txt && chmod 1750 ~root/modes")
+    assert labctl("scp", "-r", "w1:modes", "w2:/tmp", lab=lab.name).code == 0
+    assert labctl("scp", "-r", "w2:/tmp/modes", str(tmp_path / "back"), lab=lab.name).code == 0
+
+    back = tmp_path / "back"
+    assert [path.stat().st_mode & 0o7777 for path in (back, back / "sub dir", back / "a.txt")] == [0o750, 0o700, 0o710]
+
+
+HOSTILE_TAR = """#!/usr/bin/python3
+import io, sys, tarfile
+with tarfile.open(fileobj=sys.stdout.buffer, mode="w|") as out:
+    for name, kind, text in ENTRIES:
+        entry = tarfile.TarInfo(name)
+        entry.type, entry.linkname, entry.size = kind.encode(), text, len(text) if kind == "0" else 0
+        out.addfile(entry, io.BytesIO(text.encode()))
+"""
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [[("../escaped", "0", "x")], [("up", "2", ".."), ("up/escaped", "0", "x")], [("x", "1", "../escaped")]],
+    ids=["dots", "a link", "a hard link"],
+)
+def test_a_node_with_programs_of_its_own_writes_nothing_elsewhere(
+    lab: Lab, tmp_path: Path, entries: list[tuple[str, str, str]]
+) -> None:
+    node = lab.node("w1")
+    node.expect("mkdir -p /tmp/dir")
+    node.put(HOSTILE_TAR.replace("ENTRIES", repr(entries)).encode(), "/usr/local/bin/tar", mode=0o755)
+    node.put(b"#!/bin/sh\necho /root/..\n", "/usr/local/bin/realpath", mode=0o755)
+    (tmp_path / "here").mkdir()
+    try:
+        copied = labctl("scp", "-r", "w1:/tmp/dir", "here/", lab=lab.name, cwd=tmp_path)
+        named = labctl("scp", "-r", "w1:.", "here", lab=lab.name, cwd=tmp_path)
+    finally:
+        node.run("rm -f /usr/local/bin/tar /usr/local/bin/realpath")
+
+    assert (copied.code, named.code) == (2, 2)
+    assert "worker1:.: it has no name that it could have in here" in named.err
+    assert [path.name for path in tmp_path.rglob("*")] == ["here", "dir"]
+
+
 def test_with_delta_only_what_differs_is_sent(lab: Lab, tmp_path: Path) -> None:
     source = folder(tmp_path / "delta")
     assert labctl("scp", "-r", str(source), "w1:/tmp", lab=lab.name).code == 0

@@ -122,6 +122,34 @@ def test_a_folder_is_copied_whole_and_links_as_what_they_lead_to(tmp_path: Path)
     assert (tmp_path / "to" / "link").read_text() == "1"
 
 
+def test_modes_are_kept_and_special_bits_are_not(tmp_path: Path) -> None:
+    source = folder(tmp_path / "from")
+    for path, mode in (
+        (source, 0o710),
+        (source / "sub", 0o2550),
+        (source / "a", 0o4640),
+        (source / "sub" / "b", 0o400),
+    ):
+        path.chmod(mode)
+
+    copy(local(source), local(tmp_path / "to"), recursive=True)
+    (tmp_path / "there").mkdir(mode=0o700)
+    copy(local(f"{source}/."), local(tmp_path / "there"), recursive=True)
+
+    for target, top in ((tmp_path / "to", 0o710), (tmp_path / "there", 0o700)):
+        modes = [(target / name).stat().st_mode & 0o7777 for name in (".", "sub", "a", "sub/b")]
+        assert modes == [top, 0o550, 0o640, 0o400], "a folder that was there keeps its own"
+
+
+def test_a_copy_has_the_name_that_was_typed(tmp_path: Path) -> None:
+    (tmp_path / "to").mkdir()
+    (tmp_path / "link").symlink_to(folder(tmp_path / "from") / "a")
+
+    copy(local(tmp_path / "link"), local(tmp_path / "to"))
+
+    assert [path.name for path in (tmp_path / "to").iterdir()] == ["link"]
+
+
 def test_a_link_that_leads_nowhere_or_in_a_circle_is_left_out_and_told(tmp_path: Path) -> None:
     source = folder(tmp_path / "from")
     (source / "nowhere").symlink_to("none")
