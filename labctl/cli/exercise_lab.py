@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,6 +12,7 @@ import click
 
 from labctl.cli.common import App, confirm
 from labctl.errors import NotFoundError, UsageError
+from labctl.files import written_whole
 
 if TYPE_CHECKING:
     from labctl.checks.report import CheckReport
@@ -123,11 +125,16 @@ def begin(app: App, lab: Lab, found: Exercise) -> Session:
 
 def check_junit(path: Path) -> None:
     """Raise UsageError when no report can be written there: better told before anything is played than after."""
-    try:
-        with path.open("a"):
-            pass
-    except OSError as problem:
-        raise UsageError(f"cannot write {path}: {problem.strerror}", hint="--junit takes a file's path.") from problem
+    folder = path.absolute().parent
+    if path.is_dir():
+        problem = "Is a directory"
+    elif not folder.is_dir():
+        problem = "No such file or directory"
+    elif not os.access(path if path.exists() else folder, os.W_OK):
+        problem = "Permission denied"
+    else:
+        return
+    raise UsageError(f"cannot write {path}: {problem}", hint="--junit takes a file's path.")
 
 
 def write_junit(path: Path, report: CheckReport, found: Exercise) -> None:
@@ -135,7 +142,8 @@ def write_junit(path: Path, report: CheckReport, found: Exercise) -> None:
     from labctl.checks.junit import junit_xml
 
     try:
-        path.write_text(junit_xml(report, suite=found.id), encoding="utf-8")
+        with written_whole(path) as file:
+            file.write(junit_xml(report, suite=found.id).encode())
     except OSError as problem:
         raise UsageError(f"cannot write {path}: {problem.strerror}") from problem
 

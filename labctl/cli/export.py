@@ -68,9 +68,11 @@ def inventory(app: App, connection: Literal["ssh", "docker"]) -> None:
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Where to; here where not said.")
 @lab_command
 def logs(app: App, output: Path | None) -> None:
-    """One archive with all that a bug report needs, secrets removed. Its path is printed on stdout.
+    """One archive with all that a bug report needs. Its path is printed on stdout.
 
-    Works with a lab that is half dead, and without one: what does not answer is told inside, in index.json.
+    Known secrets are removed: the values of variables, what commands are given, keys, tokens, passwords in logs. A log
+    may hold others: read the archive before you post it. It works with a lab that is half dead, and without one: what
+    does not answer is told inside, in index.json.
 
     \b
     labctl export logs
@@ -94,7 +96,9 @@ def logs(app: App, output: Path | None) -> None:
         click.echo(f"{problem}. The report is of this machine alone.", err=True)
     click.echo(file)
     click.echo(
-        f"Read it before you post it. {len(looks) - len(missing)} of {len(looks)} looks came to something.", err=True
+        "Known secrets are removed, and a log may hold others: read it before you post it."
+        f" {len(looks) - len(missing)} of {len(looks)} looks came to something.",
+        err=True,
     )
 
 

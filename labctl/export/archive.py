@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import io
 import json
-import os
 import tarfile
 import threading
 import time
@@ -16,6 +15,7 @@ from typing import Any
 
 from labctl.errors import HostError, LabctlError, UsageError
 from labctl.export.redaction import Redactor
+from labctl.files import written_whole
 
 __all__ = ["COLLECT_LIMIT", "Collector", "write_archive"]
 
@@ -61,21 +61,21 @@ class _Look:
 def write_archive(
     file: Path, collectors: Sequence[Collector], redactor: Redactor, *, limit: float = COLLECT_LIMIT
 ) -> list[str]:
-    """Do all looks and write their answers, without secrets, to a tar.gz that only its owner may read.
+    """Do all looks and write their answers, without known secrets, to a tar.gz that only its owner may read.
 
     Returns a line for each look that came to nothing; they stand in the archive's index.json too. A look that takes
     longer than `limit` seconds is left behind. Raises UsageError when the file cannot be written.
     """
     looks = _all(collectors, limit)
-    index = [
-        {"path": look.collector.path, "seconds": round(look.seconds, 2), "problem": redactor.text(look.problem)}
-        for look in looks
-    ]
     answers = {look.collector.path: look.answer for look in looks if not look.problem}
     # Twice over what is structured: what the first round learns is hidden everywhere in the second, and in the texts.
     values = {path: redactor.value(_plain(value)) for path, value in answers.items() if not isinstance(value, str)}
     texts = {path: json.dumps(redactor.value(value), indent=2) for path, value in values.items()}
     texts |= {path: redactor.text(value[-LONGEST_TEXT:]) for path, value in answers.items() if isinstance(value, str)}
+    index = [
+        {"path": look.collector.path, "seconds": round(look.seconds, 2), "problem": redactor.text(look.problem)}
+        for look in looks
+    ]
     texts["index.json"] = json.dumps(index, indent=2)
     _write(file, texts)
     return [f"{entry['path']}: {entry['problem']}" for entry in index if entry["problem"]]
@@ -102,19 +102,14 @@ def _plain(answer: Any) -> Any:
 
 def _write(file: Path, texts: dict[str, str]) -> None:
     folder = file.name.removesuffix(".gz").removesuffix(".tar").removesuffix(".tgz")
-    begun = False
     try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        begun = True
-        with os.fdopen(descriptor, "wb") as raw, tarfile.open(fileobj=raw, mode="w:gz") as archive:
+        with written_whole(file, mode=0o600) as raw, tarfile.open(fileobj=raw, mode="w:gz") as archive:
             for path, text in sorted(texts.items()):
                 content = text.encode(errors="replace")
                 entry = tarfile.TarInfo(f"{folder}/{path}")
                 entry.size, entry.mode, entry.mtime = len(content), 0o600, int(time.time())
                 archive.addfile(entry, io.BytesIO(content))
     except OSError as problem:
-        if begun and file.is_file():
-            file.unlink()
         if problem.errno in (errno.ENOSPC, errno.EDQUOT):
             raise HostError(
                 f"cannot write {file}: {problem.strerror}; nothing of it was kept",

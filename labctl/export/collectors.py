@@ -12,6 +12,7 @@ from typing import Any
 
 from labctl import __version__
 from labctl.backend import Backend, LabRecord
+from labctl.backend.daemon import DIAGNOSTIC_PORT
 from labctl.engine import Engine
 from labctl.errors import LabctlError, NodeDown
 from labctl.export.archive import Collector
@@ -26,6 +27,7 @@ LIMIT = 10.0  # seconds that one engine or one command may take
 LOG_LINES = 5000
 PACKAGES = ("click", "docker", "cryptography", "pydantic", "rich", "requests", "urllib3", "pytest", "pytest-testinfra")
 SWARM_KINDS = ("nodes", "services", "tasks")
+GOSSIP = f"http://127.0.0.1:{DIAGNOSTIC_PORT}"
 # File in the node's folder of the archive -> command on the node.
 COMMANDS = {
     "ip-addr.txt": "ip -details addr",
@@ -34,14 +36,17 @@ COMMANDS = {
     "iptables.txt": "iptables-save",
     "namespaces.txt": 'for n in /run/docker/netns/*; do echo "== $n"; nsenter --net=$n ip -br addr;'
     " nsenter --net=$n nft list ruleset; done",
-    "processes.txt": "ps -ef",
+    "processes.txt": "ps -e -o pid,ppid,user,stat,lstart,time,rss,comm",  # arguments may be secrets
     "mounts.txt": "cat /proc/self/mountinfo",
     "disk.txt": "df -h",
     "cgroups.txt": "cat /proc/self/cgroup; cat /sys/fs/cgroup/cgroup.controllers /sys/fs/cgroup/cgroup.subtree_control",
     "sysctl.txt": "sysctl net.ipv4 net.bridge net.netfilter 2>/dev/null",
     "daemon.json": "cat /etc/docker/daemon.json",
     "mesh.json": "cat /run/labctl/mesh.json",
-    "networkdb.txt": "curl -s -m 5 http://127.0.0.1:2000/clusterpeers",
+    # Who gossips, in the cluster and in each overlay.
+    "networkdb.txt": f"curl -sS -m 5 {GOSSIP}/clusterpeers;"
+    " for n in $(docker network ls -q --no-trunc -f driver=overlay); do"
+    f' echo; echo "== $n"; curl -sS -m 5 {GOSSIP}/networkpeers?nid=$n; done',
 }
 
 

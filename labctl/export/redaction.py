@@ -1,36 +1,24 @@
-"""Secrets out of what people post in public: join tokens, private keys, passwords in variables and URLs."""
+"""Secrets out of what people post in public: what users wrote in variables and commands, tokens, keys, passwords.
+
+Of an engine's answers only what is known to be harmless stays (`allowed`). Of texts, which have no members, what looks
+like a secret is hidden (`patterns`), and every value that was hidden in an answer.
+"""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 from typing import Any
+from urllib.parse import quote
+
+from labctl.export import allowed
+from labctl.export.patterns import FLAG, HIDDEN, MEMBER, VARIABLE, without_secrets
 
 __all__ = ["HIDDEN", "Redactor"]
 
-HIDDEN = "***"
 SHORTEST = 8  # characters; a shorter value would be found, and hidden, in half of all words
-# Bounded on both sides, so that a log of very long words costs no more than another.
-WORD = r"[\w.-]{0,60}"
-SURE = "PASSWORD|PASSWD|PASSPHRASE|TOKEN|SECRET|CREDENTIAL|AUTHORIZATION|API_?KEY|_KEY|UNLOCKKEY"
-NAME = f"{WORD}(?:{SURE}){WORD}"
-MEMBER = re.compile(NAME, re.IGNORECASE)
-# A variable's name may say KEY in any way; in prose that would hide too much.
-VARIABLE = re.compile(rf"(?P<name>{WORD}(?:{SURE}|KEY|PASS){WORD})=(?P<value>.+)", re.IGNORECASE)
-FLAG = re.compile(rf"--?{NAME}", re.IGNORECASE)
-IN_TEXT = (
-    # Docker's own: join tokens, and the key of a locked swarm.
-    (re.compile(r"\b(SWMTKN|SWMKEY)-[\w-]+"), rf"\1-{HIDDEN}"),
-    (re.compile(r"-----BEGIN ([A-Z ]*PRIVATE KEY)-----.*?(?:-----END \1-----|\Z)", re.DOTALL), rf"[{HIDDEN} \1]"),
-    (re.compile(r"\b([a-z][a-z0-9+.-]{0,20}://)[^\s/@:]{1,100}:[^\s/@]{1,100}@", re.IGNORECASE), rf"\1{HIDDEN}@"),
-    (re.compile(r"\b(Bearer|Basic)\s+[\w.~+/=-]{8,}", re.IGNORECASE), rf"\1 {HIDDEN}"),
-    (
-        re.compile(
-            rf"\b(?P<name>{NAME})(?P<sign>\\?[\"']?\s?[=:]\s?)(?:\\?\"[^\"\n]*\"|'[^'\n]*'|[^\s,;}}\]]+)", re.IGNORECASE
-        ),
-        rf"\g<name>\g<sign>{HIDDEN}",
-    ),
-)
+SHORTEST_WORD = 5  # of one that is only hidden where it is a word of its own
 # Members of the API's answers that bear such a name: they say which secret, never what it is.
 HARMLESS = frozenset({"SecretID", "SecretName"})
 
@@ -43,6 +31,7 @@ class Redactor:
 
     def __init__(self, known: Iterable[str] = ()) -> None:
         self._known: set[str] = set()
+        self._words: set[str] = set()
         for secret in known:
             self.learn(secret)
 
@@ -51,35 +40,90 @@ class Redactor:
         for line in secret.splitlines():
             word = line.strip()
             if len(word) >= SHORTEST and not (word.isalpha() and (word.islower() or word.istitle())):
-                self._known.add(word)
+                # As it is, and as it stands in JSON and in URLs.
+                self._known |= {word, json.dumps(word)[1:-1], quote(word, safe="")}
 
     def value(self, thing: Any) -> Any:
         """Return decoded JSON with the secrets hidden, and remember them."""
+        return self._value(thing, in_spec=False)
+
+    def text(self, text: str) -> str:
+        """Return text with the secrets hidden, those learnt until now too."""
+        text = without_secrets(text)
+        for secret in sorted(self._known, key=len, reverse=True):
+            text = text.replace(secret, HIDDEN)
+        if self._words:
+            words = "|".join(re.escape(word) for word in sorted(self._words, key=len, reverse=True))
+            text = re.sub(rf"(?<!\w)(?:{words})(?!\w)", HIDDEN, text)
+        return text
+
+    def _value(self, thing: Any, *, in_spec: bool) -> Any:
         match thing:
             case dict():
-                return {str(key): self._member(str(key), inner) for key, inner in thing.items()}
+                return {
+                    str(key): self._member(str(key), inner, in_spec=in_spec or key in allowed.SPECS)
+                    for key, inner in thing.items()
+                }
             case list() | tuple():
-                return self._items(list(thing))
+                return self._items(list(thing), in_spec=in_spec)
             case str():
                 return self._string(thing)
             case _:
                 return thing
 
-    def text(self, text: str) -> str:
-        """Return text with the secrets hidden, those learnt until now too."""
-        for pattern, hidden in IN_TEXT:
-            text = pattern.sub(hidden, text)
-        for secret in sorted(self._known, key=len, reverse=True):
-            text = text.replace(secret, HIDDEN)
-        return text
-
-    def _member(self, key: str, inner: Any) -> Any:
+    def _member(self, key: str, inner: Any, *, in_spec: bool) -> Any:
+        if key in allowed.VARIABLES:
+            return self._variables(inner)
+        if key in allowed.COMMANDS and isinstance(inner, str | list):
+            return self._command(key, inner)
+        if key in allowed.LABELS and _is_flat(inner):
+            return self._labels(inner)
         if isinstance(inner, str) and inner and key not in HARMLESS and MEMBER.fullmatch(key):
             self.learn(inner)
             return HIDDEN
-        return self.value(inner)
+        if in_spec and not allowed.is_known_in_spec(key):
+            if isinstance(inner, str):
+                return self._hidden(inner)
+            if isinstance(inner, list):
+                return [
+                    self._hidden(item) if isinstance(item, str) else self._value(item, in_spec=True) for item in inner
+                ]
+        return self._value(inner, in_spec=in_spec)
 
-    def _items(self, items: list[Any]) -> list[Any]:
+    def _variables(self, inner: Any) -> Any:
+        """NAME=value: the names stay, and what is known to be harmless."""
+        if isinstance(inner, dict):
+            return {str(name): self._variable(str(name), str(value)) for name, value in inner.items()}
+        if not isinstance(inner, list):
+            return None if inner is None else self._hidden(str(inner))
+        pairs = [str(item).partition("=") for item in inner]
+        return [f"{name}={self._variable(name, value)}" if sign else name for name, sign, value in pairs]
+
+    def _variable(self, name: str, value: str) -> str:
+        return self.text(value) if allowed.is_harmless_variable(name, value) else self._hidden(value)
+
+    def _command(self, key: str, inner: str | list[Any]) -> str | list[Any]:
+        """The program's name stays: all that it is given may be a secret."""
+        words = inner.split() if isinstance(inner, str) else [str(word) for word in inner]
+        shown = [self._hidden(word) for word in words]
+        if words and key != "Args" and allowed.is_program(words[0]):
+            shown[0] = self.text(words[0])
+        return " ".join(shown) if isinstance(inner, str) else shown
+
+    def _labels(self, inner: Any) -> Any:
+        if isinstance(inner, dict):
+            return {str(name): self._label(str(name), value) for name, value in inner.items()}
+        pairs = [str(item).partition("=") for item in inner]
+        return [f"{name}={self._label(name, value)}" if sign else self.text(name) for name, sign, value in pairs]
+
+    def _label(self, name: str, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        if MEMBER.fullmatch(name) or not allowed.is_harmless_label(name, value):
+            return self._hidden(value)
+        return self.text(value)
+
+    def _items(self, items: list[Any], *, in_spec: bool) -> list[Any]:
         """`--password hunter2` stands in a list as two words."""
         hidden: list[Any] = []
         for index, item in enumerate(items):
@@ -88,7 +132,7 @@ class Redactor:
                 self.learn(item)
                 hidden.append(HIDDEN)
             else:
-                hidden.append(self.value(item))
+                hidden.append(self._value(item, in_spec=in_spec))
         return hidden
 
     def _string(self, text: str) -> str:
@@ -97,3 +141,21 @@ class Redactor:
             return self.text(text)
         self.learn(found["value"])
         return f"{found['name']}={HIDDEN}"
+
+    def _hidden(self, value: str) -> str:
+        """Hide a value here, and wherever else it stands, unless it is made of ordinary words."""
+        if not value or value == HIDDEN:
+            return value
+        # The whole of it, and what a program would take out of it: user:password, --flag=value.
+        for part in {value, *re.split(r"[\s=:@,;'\"]+", value)}:
+            if not allowed.is_plain(part):
+                self.learn(part)
+                if SHORTEST_WORD <= len(part) < SHORTEST:
+                    self._words.add(part)
+        return HIDDEN
+
+
+def _is_flat(inner: Any) -> bool:
+    """Whether it is a list or a mapping of texts, as labels and options are."""
+    items = inner.values() if isinstance(inner, dict) else inner if isinstance(inner, list) else [inner]
+    return isinstance(inner, dict | list) and not any(isinstance(item, dict | list) for item in items)

@@ -77,7 +77,13 @@ def test_a_report_has_all_and_no_secret(lab: Lab, tmp_path: Path) -> None:
     ):
         assert found.get(path), path
     assert "msg=connect" in found["nodes/worker1/machine.log"]
-    assert "MODE=fast" in found["swarm/services.json"]
+    assert "MODE=***" in found["swarm/services.json"], "who knows what MODE says"
+    assert "zone" in found["swarm/services.json"] and "nowhere/db:1" in found["swarm/services.json"]
+    assert "nowhere/db:1" in found["swarm/tasks.json"], "errors name images"
+    assert "172." in found["nodes/worker1/networkdb.txt"] and "== " in found["nodes/worker1/networkdb.txt"]
+    assert (
+        "dockerd" in found["nodes/worker1/processes.txt"] and "--containerd" not in found["nodes/worker1/processes.txt"]
+    )
     assert all(
         json.loads(text) is not None for path, text in found.items() if path.endswith(".json") and "daemon" not in path
     )

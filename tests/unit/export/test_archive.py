@@ -92,3 +92,24 @@ def test_only_its_owner_may_read_it(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot write"):
         write_archive(tmp_path / "missing" / "logs.tar.gz", [], Redactor())
+
+
+def test_it_takes_the_place_of_a_file_with_a_mode_of_its_own_and_follows_no_link(tmp_path: Path) -> None:
+    (tmp_path / "victim").write_text("mine")
+    (tmp_path / "victim").chmod(0o666)
+    (tmp_path / "logs.tar.gz").symlink_to("victim")
+
+    write_archive(tmp_path / "logs.tar.gz", [], Redactor())
+
+    assert (tmp_path / "victim").read_text() == "mine"
+    assert (tmp_path / "logs.tar.gz").stat().st_mode & 0o777 == 0o600
+    assert not (tmp_path / "logs.tar.gz").is_symlink()
+
+
+def test_an_error_is_hidden_by_what_another_look_taught(tmp_path: Path) -> None:
+    def refused() -> str:
+        raise LabError("the engine said: bad value Tr0ub4dor9")
+
+    looks = [Collector("a.txt", refused), Collector("z.json", lambda: {"Env": ["X=Tr0ub4dor9"]})]
+
+    assert "Tr0ub4dor9" not in write_archive(tmp_path / "logs.tar.gz", looks, Redactor())[0]

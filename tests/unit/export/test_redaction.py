@@ -75,6 +75,7 @@ def test_members_and_flags_that_bear_such_a_name_are_hidden() -> None:
         "JoinTokens": {"Worker": TOKEN},
         "identitytoken": "abc",
         "Args": ["--user", "me", "--password", "hunter22", "--api-key=zzz"],
+        "words": ["--user", "me", "--password", "hunter22", "--api-key=zzz"],
         "Secrets": [{"SecretID": "x9", "SecretName": "db_password"}],
         "Labels": {"my.secret": "v", "zone": "a"},
     }
@@ -83,7 +84,8 @@ def test_members_and_flags_that_bear_such_a_name_are_hidden() -> None:
 
     assert hidden["JoinTokens"] == {"Worker": "SWMTKN-***"}
     assert hidden["identitytoken"] == HIDDEN
-    assert hidden["Args"] == ["--user", "me", "--password", "***", "--api-key=***"]
+    assert hidden["Args"] == ["***"] * 5, "what a command is given may be anything"
+    assert hidden["words"] == ["--user", "***", "--password", "***", "--api-key=***"]
     assert hidden["Secrets"] == [{"SecretID": "x9", "SecretName": "db_password"}]
     assert hidden["Labels"] == {"my.secret": "***", "zone": "a"}
 
