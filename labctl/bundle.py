@@ -1,20 +1,27 @@
 """A bundle: one file with all images of labctl, for a room without network.
 
 It is an ordinary archive as `docker save` makes it, gzipped, with a list of its contents put before it:
-`docker load` takes it too. The list comes first so that a wrong file is refused at once; what arrives is
-compared with it layer by layer.
+`docker load` takes it too. The list comes first so that a wrong file is refused at once; what is in the archive is
+compared with it before the engine gets any of it, and what arrived there after.
+
+Nobody signs it: whoever wrote the file chose what the next lab's nodes run, and these are root's. A bundle is trusted
+like root, by where it comes from or by its SHA-256.
 """
 
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import json
 import os
+import re
 import tarfile
 import time
+import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,6 +29,7 @@ from labctl import __version__
 from labctl.engine import Engine
 from labctl.errors import EngineRefused, HostError, UsageError
 from labctl.events import Emit, Warned, quiet
+from labctl.files import written_whole
 from labctl.images import (
     MirrorMode,
     build_images,
@@ -34,7 +42,9 @@ from labctl.images import (
 from labctl.images.building import is_no_space
 from labctl.images.progress import Note, heard, no_note, read_size
 from labctl.images.recipes import BASE, layers_identity
+from labctl.images.saved import check_saved, rewritten_saved
 from labctl.images.upload import ByteStream
+from labctl.tarstream import TarReader
 
 __all__ = ["Bundle", "load", "read_manifest", "save"]
 
@@ -43,18 +53,26 @@ FORMAT = 1
 LARGEST_MANIFEST = 4 << 20  # bytes
 CHUNK = 1 << 20
 IDLE = 300.0  # seconds without a word after which an engine is given up
+OWN = re.compile(r"labctl-[a-z0-9][a-z0-9._-]*:[\w.-]+")  # what labctl calls what it builds
+# What a bundle may unpack to, in bytes: a half more than it announces, and never more than any room's disk.
+SLACK, LARGEST = 64 << 20, 64 << 30
 LEVEL = 1  # of gzip: 6 takes four times as long for a tenth less
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """What a bundle holds: the tag of each image and what its layers are; `size` is that of the file, in bytes."""
+    """What a bundle holds: the tag of each image and what its layers are; `size` is that of the file, in bytes.
+
+    `unpacked` is what the images take, in bytes; 0 where it does not say. `sha256` is the file's, where it was read.
+    """
 
     version: str
     architecture: str
     images: dict[str, str]
     created: str
     size: int = 0
+    unpacked: int = 0
+    sha256: str = field(default="", compare=False)
 
 
 def save(path: Path, engine: Engine, emit: Emit = quiet, note: Note = no_note) -> Bundle:
@@ -66,35 +84,45 @@ def save(path: Path, engine: Engine, emit: Emit = quiet, note: Note = no_note) -
     path = _writable(path)
     # What goes to a room without network must hold the stand-ins, even where the Hub is in reach.
     tags = [BASE, *_all_tags(engine, emit, note, MirrorMode())]
-    images = {tag: layers_identity(engine.image(tag) or {}) for tag in tags}
+    found = {tag: engine.image(tag) or {} for tag in tags}
+    images = {tag: layers_identity(image) for tag, image in found.items()}
     created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    bundle = Bundle(__version__, str(engine.version().get("Arch", "")), images, created)
-    fresh = path.with_name(f".{path.name}.{os.getpid()}.part")
+    unpacked = sum(int(image.get("Size") or 0) for image in found.values())
+    bundle = Bundle(__version__, str(engine.version().get("Arch", "")), images, created, unpacked=unpacked)
     try:
-        _write(fresh, bundle, engine, note)
-        fresh.replace(path)
+        _write(path, bundle, engine, note)
     except OSError as problem:
         raise HostError(
             f"the bundle cannot be written to {path.parent}: {problem.strerror or problem}; nothing was kept",
             hint="A bundle takes about as much room as `docker images` says, halved.",
         ) from problem
-    finally:
-        fresh.unlink(missing_ok=True)
-    return Bundle(bundle.version, bundle.architecture, images, created, path.stat().st_size)
+    return replace(bundle, size=path.stat().st_size, sha256=_digest(path))
 
 
-def load(path: Path, engine: Engine, emit: Emit = quiet, note: Note = no_note) -> Bundle:
-    """Load a bundle into the engine and let the mirror serve it.
+def load(path: Path, engine: Engine, emit: Emit = quiet, note: Note = no_note, *, sha256: str | None = None) -> Bundle:
+    """Load a bundle into the engine and let the mirror serve it. It is trusted like root: see the module.
 
-    Raises UsageError for a file that is no bundle, HostError for a damaged one or one for other machines.
+    Raises UsageError for a file that is no bundle, has another SHA-256 than `sha256`, or holds images that are not in
+    its list or not labctl's; HostError for a damaged one or one for other machines.
     """
     bundle = read_manifest(path)
+    note(f"reading {read_size(bundle.size)}")
+    bundle = replace(bundle, sha256=_digest(path))
+    if sha256 is not None and bundle.sha256 != sha256.strip().lower():
+        raise UsageError(
+            f"{path} is not the file that was meant: its SHA-256 is {bundle.sha256}",
+            hint="Copy the file once more, or ask for the sum again: `labctl bundle save` prints it.",
+        )
+    _check_tags(path, bundle)
     ours = str(engine.version().get("Arch", ""))
     if bundle.architecture != ours:
         raise HostError(f"{path} is for {bundle.architecture}, and this engine is {ours}")
     if bundle.version != __version__:
         emit(Warned(f"{path} was made by labctl {bundle.version}, this is {__version__}: what differs is built again"))
-    _into_engine(path, engine, bundle, note)
+    with path.open("rb") as file:
+        _check_images(path, file, bundle, note)
+        file.seek(0)
+        _into_engine(path, file, engine, bundle, note)
     damaged = [tag for tag, layers in bundle.images.items() if layers_identity(engine.image(tag) or {}) != layers]
     if damaged:
         raise HostError(f"after loading {path} the engine lacks {', '.join(damaged)}", hint="Copy the file once more.")
@@ -109,13 +137,11 @@ def read_manifest(path: Path) -> Bundle:
     """Read what a bundle says of itself. Raises UsageError for a file that is none."""
     try:
         size = path.stat().st_size
-        with gzip.open(path, "rb") as file, tarfile.open(fileobj=file, mode="r|") as archive:
-            first = archive.next()
-            content = archive.extractfile(first) if first and first.name == MANIFEST else None
-            text = content.read(LARGEST_MANIFEST) if content else b""
+        with path.open("rb") as file:
+            text = _first(file)
     except FileNotFoundError:
         raise UsageError(f"there is no file {path}", hint=_HINT) from None
-    except (OSError, EOFError, tarfile.TarError) as problem:
+    except (OSError, EOFError, tarfile.TarError, zlib.error) as problem:
         said = getattr(problem, "strerror", None) or "it is no gzipped archive"
         raise UsageError(f"{path} is no bundle: {said}", hint=_HINT) from problem
     try:
@@ -123,11 +149,59 @@ def read_manifest(path: Path) -> Bundle:
         if given["format"] != FORMAT:
             raise UsageError(f"{path} is a bundle of format {given['format']}; this labctl reads {FORMAT}", hint=_HINT)
         images = {str(tag): str(layers) for tag, layers in given["images"].items()}
-        return Bundle(str(given["version"]), str(given["architecture"]), images, str(given["created"]), size)
-    except (ValueError, KeyError, TypeError, AttributeError) as problem:
+        unpacked = int(given.get("unpacked", 0))
+        return Bundle(str(given["version"]), str(given["architecture"]), images, str(given["created"]), size, unpacked)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
         raise UsageError(f"{path} is an archive, but no bundle of labctl's", hint=_HINT) from problem
 
 
+def _first(file: IO[bytes]) -> bytes:
+    """The list, which is the first entry; nothing where another is, or one that no bundle has."""
+    reader = TarReader(_unzipped(file))
+    first = next(iter(reader), None)
+    is_list = first is not None and first.name == MANIFEST and first.size <= LARGEST_MANIFEST
+    return b"".join(reader.content()) if is_list else b""
+
+
+def _unzipped(file: IO[bytes]) -> Iterator[bytes]:
+    with gzip.GzipFile(fileobj=file, mode="rb") as packed:
+        while chunk := packed.read(CHUNK):
+            yield chunk
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _check_tags(path: Path, bundle: Bundle) -> None:
+    """Refuse a list with names that labctl gives to nothing it builds."""
+    strange = sorted(tag for tag in bundle.images if tag != BASE and not OWN.fullmatch(tag))
+    if strange:
+        raise UsageError(f"{path} is refused: {', '.join(strange[:3])} is no image of labctl's", hint=_FORGED)
+
+
+def _check_images(path: Path, file: IO[bytes], bundle: Bundle, note: Note) -> None:
+    """Refuse an archive that holds anything but what its list says, before the engine sees it."""
+    most = min(LARGEST, bundle.unpacked * 3 // 2 + SLACK) if bundle.unpacked > 0 else LARGEST
+    with _told(path):
+        try:
+            check_saved(_noted(file, bundle, note, "checked"), bundle.images, most_bytes=most, skip=MANIFEST)
+        except UsageError as forged:
+            raise UsageError(f"{path} is refused: {forged.message}", hint=_FORGED) from forged
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, EOFError, tarfile.TarError, zlib.error) as problem:
+        raise HostError(f"{path} is damaged: {problem}", hint="Copy the file once more.") from problem
+
+
+_FORGED = (
+    "`labctl bundle save` writes no such file: somebody else made or changed it. Load only what you trust like root."
+)
 _NAME_ONE = "Name a file: labctl-bundle.tar.gz."
 _HINT = "`labctl bundle save FILE` makes one, on a machine with network."
 
@@ -140,8 +214,8 @@ def _all_tags(engine: Engine, emit: Emit, note: Note, mode: MirrorMode) -> list[
 
 
 def _writable(path: Path) -> Path:
-    """Refuse a place that cannot be written before minutes are spent on what would go there; return where it leads."""
-    path = path.resolve()
+    """Refuse a place that cannot be written before minutes are spent on what would go there; return it in full."""
+    path = path.absolute()
     if path.is_dir():
         raise UsageError(f"{path} is a folder; a bundle is a file", hint="For example labctl-bundle.tar.gz.")
     if path.exists() and not path.is_file():
@@ -160,8 +234,9 @@ def _write(path: Path, bundle: Bundle, engine: Engine, note: Note) -> None:
         "architecture": bundle.architecture,
         "created": bundle.created,
         "images": bundle.images,
+        "unpacked": bundle.unpacked,
     }
-    with path.open("wb") as raw, gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=LEVEL, mtime=0) as packed:
+    with written_whole(path) as raw, gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=LEVEL, mtime=0) as packed:
         packed.write(_entry(MANIFEST, json.dumps(content, indent=1).encode()))
         taken = 0
         for chunk in heard(engine.save_images(list(bundle.images)), "saving images", idle=IDLE):
@@ -178,26 +253,25 @@ def _entry(name: str, content: bytes) -> bytes:
     return entry.tobuf(tarfile.USTAR_FORMAT) + content + b"\0" * padding
 
 
-def _into_engine(path: Path, engine: Engine, bundle: Bundle, note: Note) -> None:
-    with path.open("rb") as file:
-        archive = io.BufferedReader(ByteStream(_chunks(file, bundle.size, note)), CHUNK)
-        try:
+def _into_engine(path: Path, file: IO[bytes], engine: Engine, bundle: Bundle, note: Note) -> None:
+    chunks = rewritten_saved(_noted(file, bundle, note, "loaded"), skip=MANIFEST)
+    archive = io.BufferedReader(ByteStream(chunks), CHUNK)
+    try:
+        with _told(path):
             for line in heard(engine.load_images(archive), f"loading {path}", idle=IDLE):
                 note(_said(line))
-        except EngineRefused as refused:
-            if is_no_space(refused.message):
-                raise HostError(
-                    f"the engine's disk has no room for {path}",
-                    hint="`docker system df` shows what takes room there.",
-                ) from refused
-            raise HostError(f"{path} is damaged: {refused.message}", hint="Copy the file once more.") from refused
+    except EngineRefused as refused:
+        if is_no_space(refused.message):
+            raise HostError(
+                f"the engine's disk has no room for {path}",
+                hint="`docker system df` shows what takes room there.",
+            ) from refused
+        raise HostError(f"{path} is damaged: {refused.message}", hint="Copy the file once more.") from refused
 
 
-def _chunks(file: IO[bytes], size: int, note: Note) -> Iterator[bytes]:
-    taken = 0
-    while chunk := file.read(CHUNK):
-        taken += len(chunk)
-        note(f"{read_size(taken)} of {read_size(size)} read")
+def _noted(file: IO[bytes], bundle: Bundle, note: Note, done: str) -> Iterator[bytes]:
+    for chunk in _unzipped(file):
+        note(f"{read_size(file.tell())} of {read_size(bundle.size)} {done}")
         yield chunk
 
 

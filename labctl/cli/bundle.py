@@ -40,21 +40,30 @@ def save(app: App, file: Path) -> None:
         made = save_bundle(file, app.context.engine, steps.emit, steps.note)
         steps.note(f"{counted(len(made.images), 'image')}, {read_size(made.size)}")
     click.echo(str(file))
+    click.echo(f"SHA-256 {made.sha256}: give it to whoever loads the file (`labctl bundle load --sha256`).", err=True)
 
 
 @bundle.command("load")
 @click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--sha256", metavar="HEX", help="Refuse the file unless this is its SHA-256, as `bundle save` printed it."
+)
 @lab_command
-def load(app: App, file: Path) -> None:
+def load(app: App, file: Path, sha256: str | None) -> None:
     """Load the images of FILE, and let the mirrors of all labs serve them.
+
+    A bundle is trusted like root: the next lab's nodes run what is in it, and a node that is a container can become
+    root on this machine. Nobody signs it; --sha256 makes sure that it is the file that was saved.
 
     \b
     labctl bundle load images.tar
+    labctl bundle load images.tar --sha256 "$SUM"
     """
     from labctl.bundle import load as load_bundle
     from labctl.events import Steps
 
     steps = Steps(app.emit, total=1)
     with steps.step(f"Loading {file}"):
-        loaded = load_bundle(file, app.context.engine, steps.emit, steps.note)
+        loaded = load_bundle(file, app.context.engine, steps.emit, steps.note, sha256=sha256)
         steps.note(f"{counted(len(loaded.images), 'image')}, made {loaded.created} by labctl {loaded.version}")
+    click.echo(f"SHA-256 {loaded.sha256}", err=True)

@@ -15,7 +15,13 @@ from labctl.bundle import MANIFEST, _entry, load, read_manifest, save
 from labctl.engine.fake import FakeEngine
 from labctl.errors import HostError, UsageError
 
-CONTENT = {"format": 1, "version": "0.1.0", "architecture": "amd64", "created": "2026-01-01", "images": {"a:1": "abc"}}
+CONTENT = {
+    "format": 1,
+    "version": "0.1.0",
+    "architecture": "amd64",
+    "created": "2026-01-01",
+    "images": {"labctl-a:1": "abc"},
+}
 
 
 def bundle(path: Path, content: object = CONTENT, *, name: str = MANIFEST) -> Path:
@@ -28,7 +34,7 @@ def bundle(path: Path, content: object = CONTENT, *, name: str = MANIFEST) -> Pa
 def test_what_a_bundle_says_of_itself_is_read(tmp_path: Path) -> None:
     found = read_manifest(bundle(tmp_path / "b.tar.gz"))
 
-    assert (found.version, found.architecture, found.images) == ("0.1.0", "amd64", {"a:1": "abc"})
+    assert (found.version, found.architecture, found.images) == ("0.1.0", "amd64", {"labctl-a:1": "abc"})
     assert found.size > 0
 
 
