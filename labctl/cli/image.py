@@ -36,6 +36,11 @@ def image() -> None:
 @click.option("--all", "everything", is_flag=True, help="The nodes' image and every image of labctl's.")
 @click.option("-t", "--tag", metavar="NAME", help="Build the folder PATH as this image.")
 @click.option("-f", "--file", "dockerfile", type=click.Path(path_type=Path), help="The folder's Dockerfile.")
+@click.option(
+    "--network",
+    type=click.Choice(["bridge", "host", "none"]),
+    help="What the folder's build reaches: the engine's bridge where not said, this host's own network, or nothing.",
+)
 @click.option("--vm", is_flag=True, help="The box that virtual machines are copies of.")
 @click.option("--provider", type=click.Choice(PROVIDERS), help="Whom the box is for; libvirt where not said.")
 @lab_command
@@ -46,6 +51,7 @@ def build(
     everything: bool,
     tag: str | None,
     dockerfile: Path | None,
+    network: str | None,
     vm: bool,
     provider: str | None,
 ) -> None:
@@ -57,6 +63,8 @@ def build(
     labctl image build ./web -t web:1      a folder of your own, on this host's engine
     labctl image build --vm                the box for `labctl up --backend vagrant`
     """
+    if network is not None and (tag is None or vm):
+        raise UsageError("`--network` is for a folder of your own", hint="labctl image build ./web -t web:1")
     if vm:
         if names or everything or tag is not None:
             raise UsageError(
@@ -66,7 +74,7 @@ def build(
     elif provider is not None:
         raise UsageError("`--provider` is for the box", hint="labctl image build --vm --provider virtualbox")
     elif tag is not None:
-        _build_folder(app, names, tag, dockerfile)
+        _build_folder(app, names, tag, dockerfile, network or "bridge")
     elif everything or names:
         _build_ours(app, names, everything=everything)
     else:
@@ -229,7 +237,9 @@ def prune(app: App, everything: bool, yes: bool, output: str) -> None:
             click.echo(name)
 
 
-def _build_folder(app: App, names: tuple[str, ...], tag: str, dockerfile: Path | None) -> None:
+def _build_folder(app: App, names: tuple[str, ...], tag: str, dockerfile: Path | None, network: str) -> None:
+    from functools import partial
+
     from labctl.events import Steps
     from labctl.images.own import build_folder
 
@@ -237,7 +247,8 @@ def _build_folder(app: App, names: tuple[str, ...], tag: str, dockerfile: Path |
         raise UsageError("`-t NAME` takes one folder", hint="labctl image build ./web -t web:1")
     steps = Steps(app.emit, total=1)
     with steps.step(f"Building {tag}"):
-        built = build_folder(app.context.engine, Path(names[0]), tag, steps.emit, steps.note, dockerfile=dockerfile)
+        build = partial(build_folder, dockerfile=dockerfile, network=network)
+        built = build(app.context.engine, Path(names[0]), tag, steps.emit, steps.note)
     click.echo(built)
 
 

@@ -47,7 +47,8 @@ _LAYER = re.compile(r" ---> ([0-9a-f]{12})\s*$")
 class Recipe:
     """What to build. `context` is a tar archive with a Dockerfile, `own` says that this is the user's.
 
-    Without a `tag` the layers are made and nothing is named.
+    Without a `tag` the layers are made and nothing is named. `network` is what its commands reach: labctl's own fetch
+    packages with this host's network.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Recipe:
     own: bool = False
     where: str = "Dockerfile"
     inner: str = "Dockerfile"  # its place in the context
+    network: str = "host"
 
 
 class BuildLog:
@@ -95,7 +97,7 @@ class BuildLog:
 
 
 def build(engine: Engine, recipe: Recipe, note: Note, *, stop: threading.Event | None = None) -> None:
-    """Build an image on the engine, with the host's network, so that packages can be fetched.
+    """Build an image on the engine.
 
     A build that failed for its network is tried again for a minute and a half; what it had done is kept by
     the engine. Raises HostError, or NotYetError for a Dockerfile of the user's own, with the failing line.
@@ -151,7 +153,7 @@ def _lines(engine: Engine, recipe: Recipe) -> Iterator[dict[str, Any]]:
         dockerfile=recipe.inner,
         labels=dict(recipe.labels),
         buildargs=dict(recipe.build_args),
-        network_mode="host",
+        network_mode=recipe.network,
         forcerm=True,
         **options,
     )
@@ -167,9 +169,11 @@ def _disk_full(recipe: Recipe, log: BuildLog) -> HostError:
 def _explained(recipe: Recipe, log: BuildLog, refused: EngineRefused) -> LabctlError:
     kind = NotYetError if recipe.own else HostError
     if log.download_failure:
+        hint = "Is this machine's network up? `labctl bundle load FILE` needs none."
+        if recipe.own and recipe.network != "host":
+            hint = "Is this machine's network up? With `--network host` the build uses it as this machine does."
         return kind(
-            f"building {recipe.name}: a download failed again and again: {log.download_failure.strip()}",
-            hint="Is this machine's network up? `labctl bundle load FILE` needs none.",
+            f"building {recipe.name}: a download failed again and again: {log.download_failure.strip()}", hint=hint
         )
     if not log.step:
         return kind(f"building {recipe.name}: {refused.message}")

@@ -37,9 +37,11 @@ def build_folder(
     *,
     dockerfile: Path | None = None,
     mode: MirrorMode | None = None,
+    network: str = "bridge",
 ) -> str:
     """Build a folder's Dockerfile (or `dockerfile`) as image `name` on this host's engine; returns its whole name.
 
+    `network` is what its commands reach. With "host" that is all that listens on this host's 127.0.0.1, too.
     Raises UsageError when there is nothing to build, NotYetError with the failing line of the Dockerfile.
     """
     reference = parse(name)
@@ -58,6 +60,7 @@ def build_folder(
             own=True,
             where=str(place),
             inner=CONTEXT_DOCKERFILE,
+            network=network,
         )
         build(engine, recipe, note)
     return reference.familiar

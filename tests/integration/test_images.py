@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -213,6 +214,19 @@ def _run_in(engine: Engine, image: str, command: list[str]) -> str:
         return engine.logs(container)
     finally:
         engine.remove(container)
+
+
+@pytest.mark.parametrize(("asked", "is_the_hosts"), [("", False), ("host", True)])
+def test_a_folder_is_built_without_the_hosts_network_unless_it_is_asked_for(
+    engine: Engine, web: Path, name: str, asked: str, is_the_hosts: bool
+) -> None:
+    (web / "Dockerfile").write_text(f"FROM debian:trixie-slim\nRUN ls /sys/class/net > /interfaces  # {name}\n")
+
+    build = partial(build_folder, network=asked) if asked else build_folder
+    build(engine, web, name, mode=MirrorMode())
+
+    seen = _run_in(engine, name, ["cat", "/interfaces"]).split()
+    assert ("docker0" in seen) is is_the_hosts
 
 
 def test_a_dockerfile_that_fails_is_told_by_its_line(engine: Engine, web: Path, name: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import IO, Any
 
 import pytest
@@ -105,6 +106,17 @@ def test_a_users_own_dockerfile_that_fails_leaves_the_machine_blameless() -> Non
     problem, _, _ = attempt(answer([*STEPS, "nope"], "returned a non-zero code: 1"), own=True)
 
     assert isinstance(problem, NotYetError)
+
+
+def test_a_download_that_fails_on_the_bridge_is_told_of_the_other_way() -> None:
+    lines = [*STEPS, "E: Failed to fetch http://deb.debian.org/x  Could not resolve 'deb.debian.org'"]
+    engine = BuildingEngine(answer(lines, "code: 100"))
+
+    with pytest.raises(NotYetError) as caught:
+        build(engine, replace(recipe(own=True), network="bridge"), lambda _: None)
+
+    assert "`--network host`" in (caught.value.hint or "")
+    assert {options["network_mode"] for options in engine.options} == {"bridge"}
 
 
 def test_a_failed_download_is_tried_again() -> None:
