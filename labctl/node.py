@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from labctl.concurrent import Stop
 from labctl.engine import Endpoint, Engine
+from labctl.engine.errors import PRIVILEGED_HINT, wants_devices
 from labctl.errors import CommandFailed, NodeDown
 from labctl.events import CommandShown, Emit, quiet
 from labctl.transport import Result, Transport
@@ -90,7 +91,8 @@ class Node:
         """Run a command that must end with 0. Raises CommandFailed with its words otherwise."""
         result = self.run(command, limit=limit, stdin=stdin, hide=hide)
         if not result.ok:
-            raise CommandFailed(self.name, result, hint=hint)
+            devices = PRIVILEGED_HINT if wants_devices(result.stderr) else None
+            raise CommandFailed(self.name, result, hint=hint or devices)
         return result
 
     def stream(self, command: Sequence[str], *, stdin: Iterable[bytes] = ()) -> Iterator[bytes]:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+from typing import TYPE_CHECKING
 
 import click
 
 from labctl.cli.common import App, complete_nodes, lab_command
 from labctl.cli.nodes import client_node, environment_of
 from labctl.errors import HostError, UsageError
+
+if TYPE_CHECKING:
+    from labctl.backend import LabRecord
 
 __all__ = ["docker"]
 
@@ -27,7 +31,8 @@ def docker(app: App, node: str | None, words: tuple[str, ...]) -> None:
     labctl docker -- stack deploy -c stack.yml web
     labctl docker --node worker1 -- ps
     """
-    from labctl.events import CommandShown
+    from labctl.engine.errors import PRIVILEGED_HINT
+    from labctl.events import CommandShown, Noted
 
     if not words:
         raise UsageError("what shall docker do?", hint="labctl docker -- service ls")
@@ -37,8 +42,16 @@ def docker(app: App, node: str | None, words: tuple[str, ...]) -> None:
             "there is no docker command on this machine",
             hint="Install Docker's CLI (Debian: `apt-get install docker-cli`), or `labctl ssh manager1 docker ...`.",
         )
-    chosen = client_node(app.lab(), node)
+    lab = app.lab()
+    chosen = client_node(lab, node)
+    if "--privileged" in words and not words[0].startswith("exec") and _has_no_devices(lab.record):
+        app.emit(Noted(PRIVILEGED_HINT))
     app.emit(CommandShown("host", f"docker -H {chosen.endpoint.url} --tlsverify {shlex.join(words)}"))
     # A context would be taken before DOCKER_HOST by some versions.
     kept = {key: value for key, value in os.environ.items() if key != "DOCKER_CONTEXT"}
     os.execve(program, ["docker", *words], kept | environment_of(chosen))
+
+
+def _has_no_devices(record: LabRecord) -> bool:
+    """Whether the lab's nodes can give a privileged container no device."""
+    return record.spec is not None and record.spec.backend == "dind" and not record.spec.privileged_tasks

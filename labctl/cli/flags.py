@@ -43,8 +43,8 @@ def merged(standing: LabSpec, given: Mapping[str, Any]) -> dict[str, Any]:
 
     whole = standing.model_dump(mode="json", exclude_defaults=True)
     if given.get("backend", standing.backend) != standing.backend:
-        # That it is of another kind will be told; what only machines have would be complained of first.
-        whole = {key: value for key, value in whole.items() if key not in ("provider", "box")}
+        # That it is of another kind will be told; what only one kind has would be complained of first.
+        whole = {key: value for key, value in whole.items() if key not in ("provider", "box", "privileged_tasks")}
     if {"managers", "workers"} & set(given):
         whole.pop("nodes", None)
         given = _with_bare_nodes(standing, given)
@@ -97,8 +97,7 @@ def _given(app: App, flags: dict[str, Any]) -> dict[str, Any]:
         given["swarm"] = "empty"
     if flags["no_registry"]:
         given["registry"] = False
-    if flags["bare_names"]:
-        given["bare_names"] = True
+    given |= {key: True for key in ("bare_names", "privileged_tasks") if flags[key]}
     return given
 
 

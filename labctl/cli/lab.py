@@ -49,6 +49,12 @@ __all__ = ["down", "labs", "status", "up", "verify_"]
 @click.option("--no-swarm", is_flag=True, default=None, help="Bare engines: init and join are left to you.")
 @click.option("--no-registry", is_flag=True, default=None, help="No registry and no mirror.")
 @click.option("--bare-names", is_flag=True, default=None, help="Containers are called worker1, not lab-worker1.")
+@click.option(
+    "--privileged-tasks",
+    is_flag=True,
+    default=None,
+    help="Let containers in the nodes be privileged: they can then use every device of this host.",
+)
 @click.option("--retain", is_flag=True, help="Keep what was made when something fails.")
 @click.option("--no-verify", is_flag=True, help="Do not try the mesh and the overlay at the end.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
@@ -179,6 +185,8 @@ def _print_status(found: LabStatus) -> None:
     click.echo(f"mesh       {found.mesh}")
     click.echo(f"registry   {found.registry}")
     click.echo(f"mirror     {found.mirror}")
+    if found.privileged_tasks:
+        click.echo("devices    nodes may use every device of this host (privileged_tasks)")
     for port in found.ports:
         click.echo(f"port       {port}")
     for problem in (with_lab(one, named_lab(click.get_current_context())) for one in found.problems):

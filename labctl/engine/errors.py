@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -11,10 +12,16 @@ from labctl.errors import EngineRefused, EngineUnreachable
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["keys_hint", "translated"]
+__all__ = ["PRIVILEGED_HINT", "keys_hint", "translated", "wants_devices"]
 
 ENGINE_HINT = "`labctl doctor` looks into it, `labctl doctor --fix` mends what it can."
 OF_NODE = "the engine of "
+PRIVILEGED_HINT = (
+    "A node gives its containers no device of this host; a lab made with `labctl up --privileged-tasks` does "
+    "(lab.yaml: `privileged_tasks: true`)."
+)
+# runc on cgroup v1; on v2 the container starts, and finds no device to open.
+DEVICE_RULE = re.compile(r'failed to write "[abc] \S+ [rwm]+"')
 OTHER_CA = "its certificate is not of this lab's CA"
 OTHER_KEY = "it does not take this lab's key"
 # OpenSSL's reasons, as far as they tell of a lab; https://docs.openssl.org/master/man1/openssl-verification-options/
@@ -39,6 +46,11 @@ def keys_hint(lab: str = "") -> str:
     )
 
 
+def wants_devices(said: str) -> bool:
+    """Whether a runtime says that a container asked for more devices than its node has, as privileged ones do."""
+    return DEVICE_RULE.search(said) is not None
+
+
 @contextmanager
 def translated(where: str) -> Iterator[None]:
     """Turn what docker and requests raise in the block into EngineRefused or EngineUnreachable.
@@ -56,7 +68,8 @@ def translated(where: str) -> Iterator[None]:
         raise EngineRefused(f"{where} could not load the image: {problem}") from problem
     except docker.errors.APIError as problem:
         said = str(problem.explanation or problem)
-        raise EngineRefused(f"{where} refused: {said.strip()}", status=problem.status_code or 0) from problem
+        hint = PRIVILEGED_HINT if wants_devices(said) and where.startswith(OF_NODE) else None
+        raise EngineRefused(f"{where} refused: {said.strip()}", status=problem.status_code or 0, hint=hint) from problem
     except (
         docker.errors.DockerException,
         docker.errors.StreamParseError,

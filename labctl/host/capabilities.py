@@ -3,7 +3,8 @@
 A node is never `--privileged`: that asks for everything, and fails as a whole on a host that may not
 give everything. NEEDED was found by leaving things out (docs/doctor.md tells what broke).
 What acts on the host's kernel rather than on the node is left out on purpose: SYS_MODULE, SYS_TIME,
-SYS_RAWIO, SYS_BOOT, SYSLOG, MAC_*, AUDIT_CONTROL, LINUX_IMMUTABLE, DAC_READ_SEARCH.
+SYS_RAWIO, SYS_BOOT, SYSLOG, MAC_*, AUDIT_CONTROL, LINUX_IMMUTABLE, DAC_READ_SEARCH; and so is what no lesson
+asks for: BPF, PERFMON, CHECKPOINT_RESTORE, IPC_OWNER, LEASE, NET_BROADCAST.
 """
 
 from __future__ import annotations
@@ -38,19 +39,10 @@ NEEDED = (
 )
 # What a stack may ask for with cap_add, and limits that a service may raise. Nothing breaks without them.
 USEFUL = (
-    "BPF",
-    "CHECKPOINT_RESTORE",
-    "IPC_LOCK",
-    "IPC_OWNER",
-    "LEASE",
-    "NET_BROADCAST",
-    "PERFMON",
-    "SYS_NICE",
-    "SYS_RESOURCE",
+    "IPC_LOCK",  # locked memory: vaults, search engines
+    "SYS_NICE",  # priorities: databases
+    "SYS_RESOURCE",  # limits above the engine's own
 )
-# Names that an engine before this version refuses ("unknown capability").
-_NEWER_NAMES = frozenset({"BPF", "CHECKPOINT_RESTORE", "PERFMON"})
-_KNOWS_NEWER_NAMES = (24, 0)
 
 _BITS = {
     "CHOWN": 0,
@@ -62,23 +54,17 @@ _BITS = {
     "SETUID": 7,
     "SETPCAP": 8,
     "NET_BIND_SERVICE": 10,
-    "NET_BROADCAST": 11,
     "NET_ADMIN": 12,
     "NET_RAW": 13,
     "IPC_LOCK": 14,
-    "IPC_OWNER": 15,
     "SYS_CHROOT": 18,
     "SYS_PTRACE": 19,
     "SYS_ADMIN": 21,
     "SYS_NICE": 23,
     "SYS_RESOURCE": 24,
     "MKNOD": 27,
-    "LEASE": 28,
     "AUDIT_WRITE": 29,
     "SETFCAP": 31,
-    "PERFMON": 38,
-    "BPF": 39,
-    "CHECKPOINT_RESTORE": 40,
 }
 
 
@@ -91,10 +77,6 @@ def grantable(engine: EngineFacts) -> list[str]:
     if engine.bounding_set is not None:
         mask = engine.bounding_set
         names = [name for name in names if mask >> _BITS[name] & 1]
-    number = engine.number
-    if engine.bounding_set is None or number is None or number < _KNOWS_NEWER_NAMES:
-        # An old engine refuses these names, an old kernel their bits; neither is worth a failed node.
-        names = [name for name in names if name not in _NEWER_NAMES]
     return names
 
 

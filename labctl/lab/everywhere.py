@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 from labctl.concurrent import Stop, each
+from labctl.engine.errors import PRIVILEGED_HINT, wants_devices
 from labctl.errors import Abandoned, LabctlError
 from labctl.node import Node
 from labctl.waiting import stretched
@@ -50,6 +51,7 @@ def run_everywhere(
         else:
             late = result.timed_out and result.seconds >= stretched(limit)
             note = f"ended after {stretched(limit):g} s, the limit\n" if late else ""
+            note += f"{PRIVILEGED_HINT}\n" if result.code and wants_devices(result.stderr) else ""
             answer = Answer(node.name, result.code, result.stdout, result.stderr + note, result.seconds)
         if stop.called:
             raise Abandoned(f"{node.name}: ended by Ctrl-C")

@@ -64,6 +64,7 @@ def plan_of(spec: LabSpec, record: LabRecord | None) -> Plan:
     if record is not None:
         _refuse_other_kind(spec, record)
         _refuse_other_registry(spec, record)
+        _refuse_other_devices(spec, record)
     whole = {name: node for name, node in nodes.items() if node.state != HALF_MADE}
     create = tuple(node for node in wanted if node.name not in whole)
     if record is not None and whole:
@@ -98,6 +99,16 @@ def _refuse_other_registry(spec: LabSpec, record: LabRecord) -> None:
     if record.spec is not None and record.nodes and record.spec.registry != spec.registry:
         raise UsageError(
             f"lab {spec.name} was made {'with' if record.spec.registry else 'without'} a registry, and stays so",
+            hint=f"`labctl down -l {spec.name}` first, or give the new lab another --name.",
+        )
+
+
+def _refuse_other_devices(spec: LabSpec, record: LabRecord) -> None:
+    """A node is given its devices when it is made."""
+    if record.spec is not None and record.nodes and record.spec.privileged_tasks != spec.privileged_tasks:
+        had = "with" if record.spec.privileged_tasks else "without"
+        raise UsageError(
+            f"lab {spec.name} was made {had} privileged_tasks, and stays so",
             hint=f"`labctl down -l {spec.name}` first, or give the new lab another --name.",
         )
 

@@ -49,7 +49,8 @@ class NodeStatus:
 class LabStatus:
     """A lab as it is now. `problems` are sentences, each with what to do; none means that all is well.
 
-    `services` is how many the swarm has, None where no manager says.
+    `services` is how many the swarm has, None where no manager says. `privileged_tasks` says that the nodes may
+    use every device of this host.
     """
 
     name: str
@@ -62,6 +63,7 @@ class LabStatus:
     mirror: str
     services: int | None = None
     ports: tuple[str, ...] = ()
+    privileged_tasks: bool = False
     problems: tuple[str, ...] = field(default=())
 
     @property
@@ -101,6 +103,7 @@ def status_of(context: Context, record: LabRecord) -> LabStatus:
         mirror=_mirror_of(extras),
         services=swarm.services,
         ports=tuple(sorted(_edge_of(one) for one in extras if one["Labels"].get(labels.KIND) == "edge")),
+        privileged_tasks=record.spec is not None and record.spec.privileged_tasks,
         problems=tuple(problems),
     )
 

@@ -187,6 +187,11 @@ class LabSpec(Model):
         default_factory=dict, description="labels by filter: {'@worker': {zone: a}, 'worker1': {ssd: 'true'}}"
     )
     bare_names: bool = Field(False, description="containers are called worker1, not lab-worker1")
+    privileged_tasks: bool = Field(
+        False,
+        description="nodes may use every device of this host, as `docker run --privileged` in a node needs; "
+        "only for code that you trust with this host",
+    )
 
     @field_validator("name")
     @classmethod
@@ -232,6 +237,8 @@ class LabSpec(Model):
         for key, value in (("box", self.box), ("provider", self.provider)):
             if value is not None and self.backend != "vagrant":
                 yield (key,), f"{value} is for virtual machines, and the backend is {self.backend}, not vagrant"
+        if self.privileged_tasks and self.backend == "vagrant":
+            yield ("privileged_tasks",), "it is for containers: tasks on virtual machines may be privileged anyway"
 
     def _node_problems(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
         seen: set[str] = set()

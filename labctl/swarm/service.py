@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from labctl.engine.errors import PRIVILEGED_HINT, wants_devices
 from labctl.errors import EngineRefused, EngineUnreachable, NotYetError, WaitTimeout
 from labctl.events import Emit, TaskConverged, quiet
 from labctl.node import Node
@@ -155,6 +156,8 @@ def _note(found: list[Progress]) -> str:
 def _hint(unfinished: list[Progress]) -> str | None:
     if not unfinished:
         return None
+    if any(wants_devices(one.reason) for one in unfinished):
+        return PRIVILEGED_HINT
     if all(UNMET in one.reason for one in unfinished):
         return "No node is what its placement asks for: mend that, or `docker node update --label-add KEY=VALUE NODE`."
     return f"`labctl docker -- service ps --no-trunc {unfinished[0].service}` tells more."

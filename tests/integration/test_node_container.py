@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
 from labctl.errors import NodeDown
-from labctl.lab import Context, Lab
+from labctl.lab import Context, Lab, status_of
 from labctl.spec import labels
 from labctl.waiting import Pending, wait_until
 from tests.guard import HANGING
@@ -54,6 +59,134 @@ def test_no_container_of_a_lab_is_privileged_or_mounts_the_host(shared_lab: Lab,
         assert not host["Binds"]
         assert [mount["Type"] for mount in inspected["Mounts"] if mount["Type"] not in ("volume", "tmpfs")] == []
         assert host["PidMode"] == "" and host["NetworkMode"] != "host"
+
+
+@pytest.fixture
+def disk_of_the_host(tmp_path: Path) -> Iterator[tuple[int, int]]:
+    """The numbers of a block device of this host, which its root can read."""
+    if shutil.which("losetup") is None:
+        pytest.skip("this host has no losetup")
+    file = tmp_path / "disk"
+    file.write_bytes(b"of-the-host".ljust(1 << 20, b"\0"))
+    made = subprocess.run(["losetup", "-f", "--show", str(file)], capture_output=True, text=True, timeout=30)
+    if made.returncode:
+        pytest.skip(f"no loop device can be made here: {made.stderr.strip()}")
+    loop = Path(made.stdout.strip())
+    try:
+        with loop.open("rb") as opened:
+            assert opened.read(11) == b"of-the-host"
+        number = loop.stat().st_rdev
+        yield number >> 8 & 0xFFF, number & 0xFF
+    finally:
+        subprocess.run(["losetup", "-d", str(loop)], check=True, timeout=30)
+
+
+def test_a_node_cannot_read_a_disk_of_the_host(shared_lab: Lab, disk_of_the_host: tuple[int, int]) -> None:
+    major, minor = disk_of_the_host
+    worker = shared_lab.node("w1")
+    try:
+        worker.expect(f"mknod /tmp/disk b {major} {minor}")
+        read = worker.run("dd if=/tmp/disk bs=11 count=1")
+        written = worker.run("echo of-the-node > /tmp/disk")
+    finally:
+        worker.run("rm -f /tmp/disk")
+
+    for tried in (read, written):
+        assert not tried.ok
+        assert "Operation not permitted" in tried.stderr
+    assert "of-the-host" not in read.stdout
+
+
+def test_a_lab_may_ask_for_privileged_tasks_and_others_are_told_the_key(
+    shared_lab: Lab, own_lab: object, context: Context, disk_of_the_host: tuple[int, int]
+) -> None:
+    assert callable(own_lab)
+    major, minor = disk_of_the_host
+    script = f"mknod /disk b {major} {minor} && head -c 11 /disk"
+    run = ["docker", "run", "--rm", "--privileged", "labctl/probe:1", "sh", "-c", script]
+    refused = shared_lab.node("w1").run(run)
+    assert "of-the-host" not in refused.stdout
+
+    opened = own_lab(workers=0, privileged_tasks=True)
+
+    assert opened.nodes[0].expect(run).stdout == "of-the-host"
+    assert status_of(context, opened.record).privileged_tasks
+
+
+SETTING = "/proc/sys/kernel/core_pattern"
+
+
+def test_a_node_writes_no_setting_of_the_hosts_kernel(shared_lab: Lab) -> None:
+    before = Path(SETTING).read_bytes()
+    worker = shared_lab.node("w1")
+
+    # What it had is written again, so that nothing is lost where this fails.
+    assert not worker.run(f"cat {SETTING} > /tmp/was && cat /tmp/was > {SETTING}").ok
+
+    assert Path(SETTING).read_bytes() == before
+    assert worker.run("sysctl -q -w net.ipv4.conf.all.log_martians=0").ok, "the settings of its own network are its own"
+
+
+@pytest.mark.parametrize("path", ["/proc/sys", "/proc/irq", "/sys"])
+def test_what_the_hosts_engine_makes_read_only_stays_so(shared_lab: Lab, path: str) -> None:
+    options = shared_lab.node("w1").expect(f"findmnt -n -o OPTIONS {path}").stdout.split(",")
+    assert "ro" in [option.strip() for option in options]
+
+
+@pytest.mark.parametrize("path", ["/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/scsi", "/sys/firmware"])
+def test_what_the_hosts_engine_hides_stays_hidden(shared_lab: Lab, path: str) -> None:
+    tried = shared_lab.node("w1").run(f"[ -e {path} ] || exit 0; [ -d {path} ] && ls -A {path} || head -c 1 {path}")
+    assert tried.stdout == ""
+
+
+def test_where_a_runtime_may_mount_no_proc_the_hidden_parts_are_opened(shared_lab: Lab) -> None:
+    """The kernel refuses that in a user namespace; no engine of such a host is here, so the refusal is played."""
+    worker = shared_lab.node("w1")
+    script = (
+        "source <(sed -n '/^say()/p; /^writable()/p; /^open_paths()/,/^}/p' /usr/lib/labctl/node); "
+        "unshare() { return 1; }; open_paths && cat /proc/self/mounts"
+    )
+
+    said = worker.expect(["unshare", "--mount", "bash", "-c", script]).stdout
+
+    assert "the hidden parts of /proc are opened" in said
+    places = {line.split()[1] for line in said.splitlines() if line.count(" ") == 5}
+    assert {place for place in places if place.startswith("/proc/")} == {"/proc/sys/net"}
+    assert "ro" in worker.expect("findmnt -n -o OPTIONS /proc/sys").stdout, "the node itself stays as it was"
+
+
+MANY = """
+import subprocess
+begun, refused = [], ""
+try:
+    for _ in range(80):
+        begun.append(subprocess.Popen(["sleep", "60"]))
+except OSError as problem:
+    refused = problem.strerror
+for each in begun:
+    each.kill()
+    each.wait()
+print(len(begun), refused)
+"""
+
+
+def test_the_processes_of_a_node_have_a_limit_that_holds(context: Context, own_lab: object) -> None:
+    assert callable(own_lab)
+    node = own_lab(nodes=[{"name": "manager", "role": "manager"}], swarm="empty", registry=False).nodes[0]
+    found = context.engine.container(node.machine)
+    assert found is not None
+    usual = found["HostConfig"]["PidsLimit"]
+    folder = node.expect(
+        "dirname $(ls /sys/fs/cgroup/pids/pids.max /sys/fs/cgroup/pids.max 2>/dev/null)"
+    ).stdout.strip()
+    assert int(node.expect(f"cat {folder}/pids.max").stdout) == usual
+
+    there = int(node.expect(f"cat {folder}/pids.current").stdout)
+    node.expect(f"echo {there + 20} > {folder}/pids.max")
+    begun, refused = node.expect(["python3", "-c", MANY]).stdout.strip().split(" ", 1)
+
+    assert int(begun) < 40
+    assert refused == "Resource temporarily unavailable"
 
 
 def test_everything_published_is_on_the_loopback_only(shared_lab: Lab, context: Context) -> None:

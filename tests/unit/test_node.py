@@ -30,6 +30,17 @@ def test_a_command_that_must_succeed_is_an_error_when_it_does_not() -> None:
     assert caught.value.hint == "use sudo"
 
 
+def test_a_container_that_asks_for_devices_is_an_error_that_names_the_key() -> None:
+    node = fake_node("worker1")
+    said = 'procHooks process: failed to write "a *:* rwm": write /sys/fs/cgroup/devices/docker/7a/devices.allow'
+    node.shell.answers["docker run --privileged web"] = Result("docker run --privileged web", 126, stderr=said)
+
+    with pytest.raises(CommandFailed) as caught:
+        node.expect("docker run --privileged web")
+
+    assert "privileged_tasks: true" in (caught.value.hint or "")
+
+
 def test_a_command_that_must_succeed_and_does_is_returned() -> None:
     node = fake_node()
     node.shell.answers["hostname"] = "manager1\n"

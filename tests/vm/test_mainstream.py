@@ -116,6 +116,27 @@ def test_nodes_have_cgroup_v2_and_their_own_limits(lab: Labctl) -> None:
     assert lab(f"ssh worker1 {limit}").strip().splitlines()[-1] == str(64 << 20)
 
 
+def test_a_node_cannot_read_the_machines_disk(machine: Machine, lab: Labctl) -> None:
+    disk, number = machine.run("lsblk -dnpo NAME,MAJ:MIN --exclude 7,11 | head -n 1").split()
+    assert machine.run(f"head -c 512 {disk} | wc -c").strip() == "512"  # root of the machine can
+    read = f"mknod /tmp/disk b {number.replace(':', ' ')}; head -c 512 /tmp/disk | wc -c; rm /tmp/disk"
+
+    said = lab(f"exec -o json worker1 -- '{read}'")
+    inside = lab(f"exec -o json worker1 -- 'docker run --rm --privileged alpine sh -c \"{read}\"'")
+
+    for answer in (json.loads(said)[0], json.loads(inside)[0]):
+        assert "Operation not permitted" in answer["stderr"]
+        assert answer["stdout"].strip() == "0"
+
+
+def test_a_node_cannot_write_the_kernels_settings(machine: Machine, lab: Labctl) -> None:
+    before = machine.run("cat /proc/sys/kernel/core_pattern")
+    lab("exec worker1 -- 'echo of-the-node > /proc/sys/kernel/core_pattern; true'")
+    assert machine.run("cat /proc/sys/kernel/core_pattern") == before
+    assert lab("ssh worker1 findmnt -n -o OPTIONS /sys").startswith("ro,")
+    assert "vlan" not in machine.run("docker logs lab-worker1 2>&1")  # "failed to enable default vlan on bridge"
+
+
 def test_a_published_port_answers_on_every_node_and_on_this_host(machine: Machine, lab: Labctl) -> None:
     lab("docker -- service create --quiet --name web --replicas 2 --publish 8088:8080 labctl/probe:1", 600)
     for node in ("manager1", "worker1", "worker2"):

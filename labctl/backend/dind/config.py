@@ -14,11 +14,29 @@ if TYPE_CHECKING:
 
 __all__ = ["container_name", "network_name", "node_container"]
 
+# What a runtime inside gives each of its containers, which it can only where the node has it: device files may be made,
+# and these be used. What runtimes give by default differs (newer ones leave tun out), so all are named.
+DEVICES = (
+    "b *:* m",
+    "c *:* m",
+    "c 1:3 rwm",  # null
+    "c 1:5 rwm",  # zero
+    "c 1:7 rwm",  # full
+    "c 1:8 rwm",  # random
+    "c 1:9 rwm",  # urandom
+    "c 5:0 rwm",  # tty
+    "c 5:1 rwm",  # console
+    "c 5:2 rwm",  # ptmx
+    "c 10:200 rwm",  # net/tun
+    "c 136:* rwm",  # pts
+)
+ALL_DEVICES = ("a *:* rwm",)  # a privileged container asks for just this
+# Processes and threads. A busy node has some hundreds; the usual limit of a whole host is 32768.
+PIDS = 16384
+
+# Docker's masked and read-only paths are left as they are: the node's first program opens what its engine writes.
 SAME_FOR_ALL: Mapping[str, Any] = {
-    # A nested runtime mounts its own /proc, which the kernel allows only where the outer one is whole.
-    "MaskedPaths": [],
-    "ReadonlyPaths": [],
-    "DeviceCgroupRules": ["a *:* rwm"],
+    "PidsLimit": PIDS,
     "CgroupnsMode": "private",
     "Tmpfs": {"/run": "rw,exec,nosuid,mode=755"},
     # A node that a learner shut down stays down; after the host's restart `labctl start` brings all back.
@@ -48,8 +66,8 @@ def node_container(
 ) -> dict[str, Any]:
     """Return the body of POST /containers/create for a node whose engine is published on 127.0.0.1:`port`.
 
-    Never privileged: the capabilities are named one by one; nothing of the host is mounted. `confinement` is
-    what the host's engine must be told beside that (SecurityOpt, UsernsMode).
+    Never `--privileged`; no wall for its root either (docs/security.md). `confinement` is what the host's engine
+    must be told beside the capabilities (SecurityOpt, UsernsMode).
     """
     marks = {
         labels.LAB: spec.name,
@@ -71,6 +89,7 @@ def node_container(
             "NetworkMode": network_name(spec.name),
             "PortBindings": {f"{ENGINE_PORT}/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(port)}]},
             "Mounts": [_disk(marks)],
+            "DeviceCgroupRules": list(ALL_DEVICES if spec.privileged_tasks else DEVICES),
             **SAME_FOR_ALL,
             **confinement,
             **_limits(plan),

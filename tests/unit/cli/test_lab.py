@@ -23,7 +23,7 @@ from .conftest import Labctl
 
 NOTHING: dict[str, Any] = {
     **dict.fromkeys(("name", "nodes", "managers", "workers", "backend", "subnet")),
-    **dict.fromkeys(("no_swarm", "no_registry", "bare_names")),
+    **dict.fromkeys(("no_swarm", "no_registry", "bare_names", "privileged_tasks")),
     **dict.fromkeys(("ports", "images", "labels", "engine_opt"), ()),
 }
 
@@ -74,6 +74,7 @@ def test_each_flag_becomes_its_key() -> None:
         no_swarm=True,
         no_registry=True,
         bare_names=True,
+        privileged_tasks=True,
     )
 
     assert (found.name, found.subnet, found.swarm) == ("demo", "10.1.0.0/24", "empty")
@@ -82,7 +83,7 @@ def test_each_flag_becomes_its_key() -> None:
     assert found.images == ("nginx",)
     assert found.node_labels == {"@worker": {"ssd": "true"}, "@worker:0": {"zone": "a=b"}}
     assert found.engine == {"log-level": "debug", "debug": True}
-    assert (found.registry, found.bare_names) == (False, True)
+    assert (found.registry, found.bare_names, found.privileged_tasks) == (False, True, True)
 
 
 def test_the_lab_that_is_meant_is_the_one_that_is_made() -> None:

@@ -31,6 +31,16 @@ def test_a_refusal_keeps_the_engines_words_and_its_status(serve: Serve, status: 
     assert caught.value.status == status
 
 
+def test_a_container_that_asks_for_devices_is_refused_with_the_key_that_gives_them(serve: Serve) -> None:
+    said = 'failed to write "c 10:229 rwm": write /sys/fs/cgroup/devices/7a/devices.allow: operation not permitted'
+    engine = serve({"GET /info": lambda handler: handler.send(500, {"message": said})})
+
+    with pytest.raises(EngineRefused) as caught:
+        engine.info()
+
+    assert "`privileged_tasks: true`" in (caught.value.hint or "")
+
+
 def test_a_refusal_that_is_no_json_keeps_its_words_too(serve: Serve) -> None:
     engine = serve({"GET /info": lambda handler: handler.send(502, None, raw=b"bad gateway\n")})
 

@@ -44,6 +44,15 @@ def test_they_run_at_the_same_time() -> None:
     assert highest(run_everywhere(nodes, "meet", limit=5, heard=lambda _: None)) == 0
 
 
+def test_a_container_that_asks_for_devices_names_the_key_that_gives_them() -> None:
+    node = fake_node("worker1")
+    node.shell.answers["run"] = Result("run", 126, stderr='failed to write "b 7:0 rwm": write /sys/fs/cgroup/…\n')
+
+    (answer,) = run_everywhere([node], "run", limit=5, heard=lambda _: None)
+
+    assert "`privileged_tasks: true`" in answer.stderr
+
+
 def test_a_node_that_is_down_is_an_answer() -> None:
     up, down = fake_node("worker1"), fake_node("worker2", state="exited")
     up.shell.answers["true"] = ""

@@ -152,6 +152,14 @@ def test_the_plan_of_a_standing_lab_reads_as_what_will_change() -> None:
 
 
 @pytest.mark.parametrize(("had", "told"), [(True, "with"), (False, "without")])
+def test_the_devices_of_a_lab_that_stands_do_not_change(had: bool, told: str) -> None:
+    made, wanted = (LabSpec(name="demo", workers=1, privileged_tasks=open_) for open_ in (had, not had))
+
+    with pytest.raises(UsageError, match=f"was made {told} privileged_tasks, and stays so"):
+        plan_of(wanted, lab(fake_node("manager1"), spec=made))
+
+
+@pytest.mark.parametrize(("had", "told"), [(True, "with"), (False, "without")])
 def test_a_registry_neither_comes_to_a_lab_nor_goes_from_it(had: bool, told: str) -> None:
     made, wanted = (LabSpec(name="demo", workers=1, registry=registry) for registry in (had, not had))
 

@@ -144,6 +144,14 @@ def test_a_registry_that_does_not_run_is_a_problem_with_its_mend(
     assert look(manager, worker, extras=[], spec=without).is_good
 
 
+def test_that_the_hosts_devices_are_open_is_told(manager: FakeNode, worker: FakeNode) -> None:
+    assert not look(manager, worker).privileged_tasks
+    opened = look(manager, worker, spec=LabSpec(name="demo", workers=1, privileged_tasks=True))
+    assert opened.privileged_tasks
+    assert opened.to_dict()["privileged_tasks"] is True
+    assert opened.is_good, "it was asked for"
+
+
 def test_a_lost_quorum_is_a_problem_with_its_mend(manager: FakeNode, worker: FakeNode) -> None:
     manager.api["GET /swarm"] = EngineRefused("The swarm does not have a leader", status=500)
     worker.api["GET /swarm"] = EngineRefused("This node is not a swarm manager", status=503)

@@ -302,3 +302,9 @@ def test_what_is_no_name_of_a_box_is_refused(box: str) -> None:
 def test_a_box_is_for_machines_alone() -> None:
     with pytest.raises(ValidationError, match="the backend is dind, not vagrant"):
         LabSpec(box="debian/bookworm64")
+
+
+def test_privileged_tasks_are_asked_for_where_nodes_are_containers_only() -> None:
+    assert not LabSpec().privileged_tasks
+    with pytest.raises(ValidationError, match="tasks on virtual machines may be privileged anyway"):
+        LabSpec(backend="vagrant", privileged_tasks=True)

@@ -80,6 +80,15 @@ def test_a_placement_that_no_node_meets_ends_early_and_is_noted_meanwhile() -> N
     assert 15 <= clock.now() < 17
 
 
+def test_a_task_that_asks_for_devices_names_the_key_that_gives_them() -> None:
+    error = 'procHooks process: failed to write "a *:* rwm": write /sys/fs/cgroup/devices/docker/7a/devices.allow'
+
+    with pytest.raises(NotYetError) as caught:
+        converge(view([raw("t1", "rejected", slot=1, error=error)]), ["web"], limit=9, clock=FakeClock())
+
+    assert "privileged_tasks: true" in (caught.value.hint or "")
+
+
 def test_at_the_limit_the_schedulers_reason_is_told() -> None:
     pending = [
         raw("t1", "pending", slot=1, error="no suitable node (insufficient memory)"),

@@ -1,4 +1,4 @@
-"""What makes a container a node: never privileged, nothing of the host in it, its engine on loopback only."""
+"""What makes a container a node: not privileged, nothing of the host in it, its engine on loopback only."""
 
 from __future__ import annotations
 
@@ -34,6 +34,27 @@ def test_a_node_is_never_privileged() -> None:
 
     assert not host.get("Privileged")
     assert (host["CapDrop"], host["CapAdd"]) == (["ALL"], ["NET_ADMIN"])
+
+
+def test_a_node_uses_no_device_of_the_host() -> None:
+    rules = container()["HostConfig"]["DeviceCgroupRules"]
+
+    assert [rule for rule in rules if rule.startswith(("a", "b"))] == ["b *:* m"]  # made, never read or written
+    assert not any("*" in rule.split()[1].partition(":")[0] for rule in rules if not rule.endswith(" m"))
+
+
+def test_every_device_is_open_where_privileged_tasks_are_asked_for() -> None:
+    spec = LabSpec(name="demo", privileged_tasks=True)
+
+    assert container(spec)["HostConfig"]["DeviceCgroupRules"] == ["a *:* rwm"]
+
+
+def test_what_the_hosts_engine_hides_of_proc_and_sys_stays_hidden() -> None:
+    assert not {"MaskedPaths", "ReadonlyPaths"} & set(container()["HostConfig"])
+
+
+def test_a_node_cannot_take_every_process_number_of_the_host() -> None:
+    assert 4096 <= container()["HostConfig"]["PidsLimit"] < 32768
 
 
 def test_nothing_of_the_host_is_mounted() -> None:
