@@ -8,21 +8,32 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labctl.errors import LabError
-from labctl.state import lab_dir, write_private
+from labctl.state import lab_dir, lab_path, write_private
 
 if TYPE_CHECKING:
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
-__all__ = ["Authority", "KeyPair", "SshKeys", "make_ssh_key", "ssh_keys"]
+__all__ = [
+    "Authority",
+    "KeyPair",
+    "SshKeys",
+    "known_registry_secret",
+    "make_ssh_key",
+    "registry_secret",
+    "ssh_host_certificate",
+    "ssh_keys",
+]
 
 CA_DAYS = 3650
+REGISTRY_SECRET = "registry-secret"
 LEAF_DAYS = 825  # the longest that TLS stacks accept without complaint
 
 
@@ -150,16 +161,60 @@ def make_ssh_key(comment: str) -> KeyPair:
 
 @dataclass(frozen=True)
 class SshKeys:
-    """A lab's SSH keys: the one that its user logs in with, and the one that its nodes show."""
+    """A lab's SSH keys.
+
+    `client` is what its user logs in with, `host` what its nodes show, `node` what they log in to each other with.
+    `ca` signs what nodes show, so that each knows the others.
+    """
 
     client: KeyPair
     host: KeyPair
+    node: KeyPair
+    ca: KeyPair
 
 
 def ssh_keys(lab: str) -> SshKeys:
     """Read the lab's SSH keys, or make them; the user's is id_ed25519 in the lab's folder."""
     folder = lab_dir(lab)
-    return SshKeys(_ssh_pair(folder, "id_ed25519", lab), _ssh_pair(folder, "ssh_host_ed25519_key", lab))
+    names = ("id_ed25519", "ssh_host_ed25519_key", "node_ed25519", "ssh_ca_ed25519")
+    return SshKeys(*(_ssh_pair(folder, name, lab) for name in names))
+
+
+def ssh_host_certificate(keys: SshKeys, public: bytes) -> bytes:
+    """Sign a node's public host key (a line as in a .pub file) for every name that the node is reached by."""
+    from cryptography.hazmat.primitives.serialization import SSHCertificateBuilder, SSHCertificateType
+    from cryptography.hazmat.primitives.serialization.ssh import load_ssh_private_key, load_ssh_public_key
+
+    now = datetime.datetime.now(datetime.UTC)
+    signed: bytes = (
+        SSHCertificateBuilder()
+        .public_key(load_ssh_public_key(public))  # type: ignore[arg-type]  # all that sshd shows can be certified
+        .type(SSHCertificateType.HOST)
+        .key_id(b"a node of labctl")
+        .valid_for_all_principals()  # type: ignore[no-untyped-call]  # it lacks its `-> SSHCertificateBuilder`
+        .valid_after((now - datetime.timedelta(days=1)).timestamp())
+        .valid_before((now + datetime.timedelta(days=CA_DAYS)).timestamp())
+        .sign(load_ssh_private_key(keys.ca.key, None))
+        .public_bytes()
+    )
+    return signed + b"\n"
+
+
+def registry_secret(lab: str) -> str:
+    """Read the secret that lets write to the lab's registry, or make it: 64 hexadecimal digits."""
+    known = known_registry_secret(lab)
+    if not known:
+        known = secrets.token_hex(32)
+        write_private(lab_dir(lab) / REGISTRY_SECRET, known.encode())
+    return known
+
+
+def known_registry_secret(lab: str) -> str:
+    """The secret of the lab's registry; "" for who did not make the lab."""
+    try:
+        return (lab_path(lab) / REGISTRY_SECRET).read_text().strip()
+    except OSError:
+        return ""
 
 
 def _ssh_pair(folder: Path, name: str, lab: str) -> KeyPair:

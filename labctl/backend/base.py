@@ -21,12 +21,13 @@ class Place:
     """Where the containers beside the nodes live on this host's engine, so that the nodes reach them.
 
     With `publish_at`, they are published at that address of this host; else they are on the nodes' own network, the
-    registry at `address`.
+    registry at `address`. `subnet` is the nodes' own.
     """
 
     network: str
     address: str = ""
     publish_at: str = ""
+    subnet: str = ""
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ class FakeBackend:
 
     def place_beside(self, lab: str, subnet: str) -> Place:
         """Where it would be for containers."""
-        return Place(network=f"labctl-{lab}", address=registry_address(subnet))
+        return Place(network=f"labctl-{lab}", address=registry_address(subnet), subnet=subnet)
 
     def expect(self, spec: LabSpec, plans: Sequence[NodePlan], starts: Sequence[Node] = ()) -> None:
         """Nothing is quicker."""

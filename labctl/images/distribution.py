@@ -6,6 +6,7 @@ registry does not answer or refuses, HostError when its disk is full.
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
 from collections.abc import Iterable, Mapping
@@ -27,6 +28,7 @@ ACCEPTED = (
 )
 PAGE = 1000  # names a request
 LIMIT = 60.0  # seconds that one answer may take
+NO_WRITER = "Its secret is in the state folder (LABCTL_STATE) of the user who made the lab; a node needs none."
 DISK_FULL = "no space left on device"
 
 
@@ -47,9 +49,13 @@ class _Answer:
 
 
 class RegistryApi:
-    """The registry at `host`:`port`, without TLS: it is on this machine's loopback."""
+    """The registry at `host`:`port`, without TLS: it is on this machine's loopback. `secret` lets write to it."""
 
-    def __init__(self, host: str, port: int, *, limit: float = LIMIT, name: str = "the registry") -> None:
+    def __init__(
+        self, host: str, port: int, *, limit: float = LIMIT, name: str = "the registry", secret: str = ""
+    ) -> None:
+        login = base64.b64encode(f"labctl:{secret}".encode()).decode()
+        self._login = {"Authorization": f"Basic {login}"} if secret else {}
         self.name = f"{name} at {host}:{port}"
         self._connection = http.client.HTTPConnection(host, port, timeout=stretched(limit))
 
@@ -63,7 +69,8 @@ class RegistryApi:
             answer = self._ask("GET", "/v2/")
         except LabctlError as problem:
             return problem.message
-        return "" if answer.status == 200 else f"{self.name} answers {answer.status}"
+        # 401: it lets read whom it does not know.
+        return "" if answer.status in (200, 401) else f"{self.name} answers {answer.status}"
 
     def repositories(self) -> list[str]:
         """The names of all repositories."""
@@ -151,7 +158,7 @@ class RegistryApi:
         self, method: str, path: str, body: bytes | Iterable[bytes] = b"", headers: Mapping[str, str] | None = None
     ) -> _Answer:
         try:
-            self._connection.request(method, path, body=body or None, headers=dict(headers or {}))
+            self._connection.request(method, path, body=body or None, headers={**self._login, **(headers or {})})
             response = self._connection.getresponse()
             content = response.read()
         except (OSError, http.client.HTTPException) as problem:
@@ -169,7 +176,8 @@ class RegistryApi:
                 f"{self.name} has no room for {what}: the engine's disk is full",
                 hint="`labctl image prune` and `docker system df` show what takes room.",
             )
-        raise LabError(f"{self.name} refused {what}: {answer.status} {said}".rstrip())
+        hint = NO_WRITER if answer.status in (401, 403) else None
+        raise LabError(f"{self.name} refused {what}: {answer.status} {said}".rstrip(), hint=hint)
 
 
 def _place(answer: _Answer) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from labctl.engine import Engine
+from labctl.engine.client import tar_of
 from labctl.errors import EngineRefused, LabError
 from labctl.images.distribution import RegistryApi
 from labctl.images.mode import MirrorMode
@@ -34,6 +35,7 @@ __all__ = [
     "held_names",
     "open_store",
     "remember_whole",
+    "secret_file",
     "store_mount",
     "whole_since",
     "writer_port",
@@ -91,11 +93,12 @@ def open_store(engine: Engine, mode: MirrorMode, *, services: str, note: Note = 
     """Run a registry that writes to the store, and remove it again."""
     _sweep(engine)
     note("opening the mirror's store")
-    name = f"labctl-writer-{secrets.token_hex(4)}"
+    name, secret = f"labctl-writer-{secrets.token_hex(4)}", secrets.token_hex(32)
     engine.create(name, _writer(mode.store, services))
     try:
+        engine.put(name, "/", tar_of(secret_file(secret)))
         engine.start(name)
-        api = RegistryApi("127.0.0.1", writer_port(engine, name), name="the mirror's writer")
+        api = RegistryApi("127.0.0.1", writer_port(engine, name), name="the mirror's writer", secret=secret)
         wait_until("the mirror's writer", lambda: _answered(engine, name, api), limit=START_LIMIT, pause=0.05)
         with contextlib.closing(api):
             yield api
@@ -163,6 +166,11 @@ def _writer(volume: str, image: str) -> dict[str, object]:
             "Mounts": [store_mount(volume, FOLDER, read_only=False)],
         },
     }
+
+
+def secret_file(secret: str) -> dict[str, tuple[bytes, int]]:
+    """The file by which a container of labctl's services hears who may write to its registry, for Engine.put."""
+    return {"etc/labctl/registry-secret": (secret.encode(), 0o600)}
 
 
 def store_mount(volume: str, target: str, *, read_only: bool) -> dict[str, object]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from labctl.backend.dind.ports import free_port, is_port_taken
 from labctl.engine import Engine
+from labctl.engine.client import tar_of
 from labctl.errors import EngineRefused, LabError
 from labctl.spec import labels
 
@@ -39,6 +40,9 @@ class Beside:
     env: Mapping[str, str] = field(default_factory=dict)
     mounts: Sequence[Mapping[str, Any]] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
+    # Files that it finds when it starts: path without its first slash -> content and mode. For what no label, variable
+    # or argument may show.
+    files: Mapping[str, tuple[bytes, int]] = field(default_factory=dict)
     # Ports published at an address of this host, for machines outside the engine's networks: (address, port) -> port.
     fixed: Mapping[tuple[str, int], str] = field(default_factory=dict)
 
@@ -79,6 +83,8 @@ class Beside:
         rest: list[object] = [dict(self.env), [dict(mount) for mount in self.mounts], dict(self.labels)]
         if self.fixed:
             rest.append([[*outside, inside] for outside, inside in self.fixed.items()])
+        if self.files:
+            rest.append([[path, hashlib.sha256(content).hexdigest()] for path, (content, _) in self.files.items()])
         return hashlib.sha256(json.dumps([parts, rest], sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -136,6 +142,8 @@ def _made(engine: Engine, wanted: Beside, port: int | None) -> int:
         chosen = port if port is not None and attempt == 0 else free_port()
         engine.create(wanted.name, wanted.body(chosen))
         try:
+            if wanted.files:
+                engine.put(wanted.name, "/", tar_of(wanted.files))
             engine.start(wanted.name)
         except EngineRefused as refused:
             engine.remove(wanted.name)

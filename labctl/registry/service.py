@@ -1,6 +1,7 @@
 """A lab's registry and mirror, in one container; with Docker Hub in reach, the Hub's cache in another.
 
-registry:5000   what the lab's users push; published on 127.0.0.1 too
+registry:5000   what the lab's users push; published on 127.0.0.1 too. Everybody reads; the nodes write, and who has
+                the lab's secret
 registry:5001   the mirror: labctl's own images, and stand-ins where the Hub is out of reach
 hub:5001        the cache of the Hub's originals; where the Hub is out of reach, the mirror once more
                 (virtual machines reach all three at this host's end of their network, the cache at 5002)
@@ -20,9 +21,11 @@ from labctl.errors import EngineRefused, LabError
 from labctl.events import Emit, Noted, quiet
 from labctl.images import HUB_CACHE, MirrorMode, ensure_services, mirror_mode
 from labctl.images.distribution import RegistryApi
-from labctl.images.store import store_mount
+from labctl.images.store import secret_file, store_mount
+from labctl.pki import known_registry_secret, registry_secret
 from labctl.registry.beside import Beside, converge
 from labctl.spec import labels
+from labctl.spec.addresses import dynamic_range, gateway
 from labctl.waiting import Pending, wait_until
 
 __all__ = ["RegistryInfo", "ensure_registry", "find_registry", "open_registry"]
@@ -101,12 +104,16 @@ def find_registry(engine: Engine, lab: str) -> RegistryInfo:
 
 
 def open_registry(engine: Engine, lab: str) -> RegistryApi:
-    """Connect to the lab's registry. Raises LabError when it is down or does not answer."""
+    """Connect to the lab's registry, where who did not make the lab can only read.
+
+    Raises LabError when it is down or does not answer.
+    """
     found = find_registry(engine, lab)
     again = f"`labctl up -l {lab}` starts it again."
     if found.state != "running":
         raise LabError(f"the registry of lab {lab} is {found.state}", hint=again)
-    api = RegistryApi("127.0.0.1", found.host_port, name="the lab's registry")
+    secret = known_registry_secret(lab)
+    api = RegistryApi("127.0.0.1", found.host_port, name="the lab's registry", secret=secret)
     problem = api.problem()
     if problem:
         raise LabError(problem, hint=again)
@@ -131,8 +138,17 @@ def _registry(lab: str, image: str, place: Place, mode: MirrorMode) -> Beside:
         address=place.address,
         aliases=() if place.publish_at else ("registry", "mirror", *(() if mode.upstream else ("hub",))),
         fixed=_published(place, {5000: "5000/tcp", 5001: "5001/tcp"} | ({} if mode.upstream else HUB_OUTSIDE)),
+        env=_writers(place),
         mounts=(own, store_mount(mode.store, "/var/lib/mirror", read_only=True)),
+        files=secret_file(registry_secret(lab)),
     )
+
+
+def _writers(place: Place) -> dict[str, str]:
+    """Who writes without the secret: the nodes, and not this host or who else joins their network."""
+    if not place.subnet:
+        return {}
+    return {"WRITERS": place.subnet, "NOT_WRITERS": f"{gateway(place.subnet)} {dynamic_range(place.subnet)}"}
 
 
 def _published(place: Place, ports: Mapping[int, str]) -> dict[tuple[str, int], str]:
@@ -158,7 +174,8 @@ def _hub(lab: str, image: str, place: Place, mode: MirrorMode) -> Beside:
 
 def _serve(engine: Engine, wanted: Beside) -> None:
     port = converge(engine, wanted).host_port
-    api = RegistryApi("127.0.0.1", port, limit=5, name="the lab's registry")
+    secret = known_registry_secret(wanted.lab)
+    api = RegistryApi("127.0.0.1", port, limit=5, name="the lab's registry", secret=secret)
 
     def answered() -> None:
         problem = api.problem()

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import os
 import secrets
+import subprocess
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from labctl import images
-from labctl.backend import Place
+from labctl.cli.nodes import environment_of
 from labctl.concurrent import each
 from labctl.engine import Engine
 from labctl.errors import LabError, NotFoundError
@@ -21,7 +27,8 @@ from labctl.images.names import parse
 from labctl.images.own import build_folder
 from labctl.images.store import writer_port
 from labctl.images.upload import push_saved
-from labctl.lab import Context, Lab
+from labctl.lab import Context, Lab, UpOptions, bring_up, find_lab
+from labctl.pki import known_registry_secret
 from labctl.registry import RegistryInfo, catalog, ensure_registry, find_registry, load, open_registry, pull, push
 from labctl.spec.addresses import registry_address
 from labctl.waiting import Pending, wait_until
@@ -72,9 +79,8 @@ def converge(lab: Lab, mode: MirrorMode | None = None) -> tuple[RegistryInfo, li
     """Ensure the lab's registry; returns it and what was told."""
     heard: list[Event] = []
     assert lab.record.subnet is not None
-    address = registry_address(lab.record.subnet)
-    engine = lab.context.engine
-    info = ensure_registry(engine, lab.name, Place(f"labctl-{lab.name}", address), heard.append, mode or MirrorMode())
+    place = lab.backend.place_beside(lab.name, lab.record.subnet)
+    info = ensure_registry(lab.context.engine, lab.name, place, heard.append, mode or MirrorMode())
     return info, heard
 
 
@@ -137,6 +143,95 @@ def test_what_a_node_pushes_the_others_pull(lab: Lab, word: str) -> None:
     manager.expect(f"docker tag labctl/probe:1 registry:5000/{word} && docker push -q registry:5000/{word}")
 
     pull([worker], f"registry:5000/{word}")
+
+
+def test_the_docker_cli_pushes_through_a_node_without_a_login(lab: Lab, word: str) -> None:
+    environment = {**os.environ, **environment_of(lab.node("w1")), "DOCKER_CONFIG": f"/nowhere/{word}"}
+    pull([lab.node("w1")], "labctl/probe:1")
+
+    for command in (["tag", "labctl/probe:1", f"registry:5000/{word}"], ["push", "-q", f"registry:5000/{word}"]):
+        subprocess.run(["docker", *command], env=environment, check=True, capture_output=True, timeout=60)
+
+    pull([lab.node("m1")], f"registry:5000/{word}")
+
+
+def test_a_node_that_comes_later_pushes_too(lab: Lab, context: Context, word: str) -> None:
+    bring_up(context, lab.spec.model_copy(update={"workers": 2}), UpOptions(verify=False))
+    later = find_lab(context, lab.name).node("w2")
+    pull([later], "labctl/probe:1")
+    try:
+        later.expect(f"docker tag labctl/probe:1 registry:5000/{word} && docker push -q registry:5000/{word}")
+    finally:
+        find_lab(context, lab.name).remove_nodes([later])
+
+
+def status_of(url: str, method: str = "GET") -> int:
+    """What a registry answers one who shows nothing."""
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, method=method), timeout=20) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as refused:
+        with refused:
+            return refused.code
+
+
+def test_others_on_this_host_read_and_do_not_write(
+    lab: Lab, engine: Engine, word: str, made: Callable[..., str]
+) -> None:
+    stored = push(engine, lab.name, made(f"{word}:1", "pushed"))
+    info = find_registry(engine, lab.name)
+
+    for where in (info.url, f"http://{info.address}:5000"):
+        assert status_of(f"{where}/v2/_catalog") == 200
+        assert status_of(f"{where}/v2/{word}/blobs/uploads/", "POST") == 401
+        assert status_of(f"{where}/v2/{word}/manifests/{stored.digest}", "DELETE") == 401
+    assert status_of(f"http://{info.address}:5001/v2/{word}/blobs/uploads/", "POST") == 405
+    address = info.url.removeprefix("http://")
+    pulled = f"{address}/{word}:1"
+    subprocess.run(["docker", "pull", "-q", pulled], check=True, capture_output=True, timeout=60)
+    pushed = subprocess.run(["docker", "push", pulled], capture_output=True, text=True, timeout=60)
+    engine.remove_image(pulled)
+    assert pushed.returncode != 0 and "denied: only the nodes of this lab" in pushed.stderr
+
+
+def test_another_users_labctl_reads_and_does_not_write(
+    lab: Lab, engine: Engine, word: str, made: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tag = made(f"{word}:1", "pushed")
+    push(engine, lab.name, tag)
+    monkeypatch.setenv("LABCTL_STATE", str(tmp_path / "of somebody else"))
+
+    with pytest.raises(LabError, match="401 only the nodes of this lab") as caught:
+        push(engine, lab.name, tag, "evil:1")
+
+    assert "LABCTL_STATE" in (caught.value.hint or "")
+    assert word in [each.repository for each in catalog(open_registry(engine, lab.name))]
+
+
+@pytest.mark.parametrize("network", ["labctl-{lab}", "bridge"])
+def test_a_strangers_container_does_not_write(lab: Lab, engine: Engine, word: str, network: str) -> None:
+    name = f"{lab.name}-stranger-{word}"
+    address = find_registry(engine, lab.name).address
+    ask = f"wget -q -T 4 -O- --post-data x=1 http://{address}:5000/v2/{word}/blobs/uploads/ && echo taken"
+    host = {"NetworkMode": network.format(lab=lab.name)}
+    body = {"Image": images.ensure_services(engine), "Entrypoint": ["sleep", "600"], "Cmd": [], "HostConfig": host}
+    engine.create(name, body)
+    try:
+        engine.start(name)
+        assert b"taken" not in engine.execute(name, ["sh", "-c", ask]).stdout
+    finally:
+        engine.remove(name)
+
+
+def test_the_secret_is_in_no_label_variable_argument_or_log(lab: Lab, engine: Engine) -> None:
+    secret = known_registry_secret(lab.name)
+    login = base64.b64encode(f"labctl:{secret}".encode()).decode()
+    assert secret
+
+    for found in engine.containers([f"labctl.lab={lab.name}"]):
+        shown = json.dumps(engine.container(found["Id"])) + json.dumps(engine.api.top(found["Id"]))
+        shown += engine.logs(found["Id"], tail=10_000)
+        assert secret not in shown and login not in shown
 
 
 def test_an_image_is_loaded_onto_nodes_without_a_registry(

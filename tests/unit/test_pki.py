@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 import datetime
+import re
 import ssl
 import stat
+import time
 from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import load_ssh_private_key, load_ssh_public_key
+from cryptography.hazmat.primitives.serialization import (
+    SSHCertificate,
+    SSHCertificateType,
+    load_ssh_private_key,
+    load_ssh_public_identity,
+    load_ssh_public_key,
+)
 
 from labctl.errors import LabError
-from labctl.pki import Authority, KeyPair, make_ssh_key, ssh_keys
+from labctl.pki import (
+    Authority,
+    KeyPair,
+    known_registry_secret,
+    make_ssh_key,
+    registry_secret,
+    ssh_host_certificate,
+    ssh_keys,
+)
 
 
 @pytest.fixture(scope="module")
@@ -198,7 +214,7 @@ def test_ssh_keys_are_made_once_a_lab_and_are_their_users_alone(state: Path) -> 
 
     assert ssh_keys("demo") == first
     assert ssh_keys("other") != first
-    assert first.client != first.host
+    assert len({first.client.key, first.host.key, first.node.key, first.ca.key}) == 4
     assert stat.S_IMODE((state / "labs" / "demo" / "id_ed25519").stat().st_mode) == 0o600
 
 
@@ -210,3 +226,33 @@ def test_half_of_an_ssh_key_is_made_anew(state: Path) -> None:
 
     assert again.client != first.client
     assert again.host == first.host
+
+
+def test_what_the_labs_ca_signed_is_a_host_of_any_name_and_of_this_lab_alone(state: Path) -> None:
+    keys = ssh_keys("demo")
+
+    signed = load_ssh_public_identity(ssh_host_certificate(keys, keys.host.certificate))
+
+    assert isinstance(signed, SSHCertificate)
+    assert (signed.type, signed.valid_principals) == (SSHCertificateType.HOST, [])
+    assert signed.public_key() == load_ssh_public_key(keys.host.certificate)
+    assert signed.signature_key() == load_ssh_public_key(keys.ca.certificate)
+    assert signed.signature_key() != load_ssh_public_key(ssh_keys("other").ca.certificate)
+    signed.verify_cert_signature()
+    assert signed.valid_after < time.time() < signed.valid_before
+
+
+def test_the_registrys_secret_is_made_once_a_lab_and_is_its_users_alone(state: Path) -> None:
+    assert known_registry_secret("demo") == ""
+
+    made = registry_secret("demo")
+
+    assert registry_secret("demo") == known_registry_secret("demo") == made
+    assert re.fullmatch("[0-9a-f]{64}", made)
+    assert registry_secret("other") != made
+    assert stat.S_IMODE((state / "labs" / "demo" / "registry-secret").stat().st_mode) == 0o600
+
+
+def test_to_look_at_anothers_lab_leaves_nothing_behind(state: Path) -> None:
+    assert known_registry_secret("elsewhere") == ""
+    assert not (state / "labs" / "elsewhere").exists()

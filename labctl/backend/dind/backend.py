@@ -115,7 +115,7 @@ class DindBackend:
 
     def place_beside(self, lab: str, subnet: str) -> Place:
         """The registry is on the nodes' own network."""
-        return Place(network=network_name(lab), address=registry_address(subnet))
+        return Place(network=network_name(lab), address=registry_address(subnet), subnet=subnet)
 
     def expect(self, spec: LabSpec, plans: Sequence[NodePlan], starts: Sequence[Node] = ()) -> None:
         """Containers are made one by one, all at the same time."""

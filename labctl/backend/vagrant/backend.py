@@ -143,7 +143,7 @@ class VagrantBackend:
 
     def place_beside(self, lab: str, subnet: str) -> Place:
         """The registry is a container of this host's engine, published at this host's end of the network."""
-        return Place(network="bridge", publish_at=gateway(subnet))
+        return Place(network="bridge", publish_at=gateway(subnet), subnet=subnet)
 
     def expect(self, spec: LabSpec, plans: Sequence[NodePlan], starts: Sequence[Node] = ()) -> None:
         """Let one `vagrant up` make the planned machines and start the stopped ones, all at once."""

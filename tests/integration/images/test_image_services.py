@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
+import hashlib
 import json
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import pytest
 
+from labctl.images.distribution import RegistryApi
 from labctl.waiting import Pending, wait_until
 from tests.guard import HANGING
 from tests.integration.images.containers import CONTRACT_STOP, Container, Stage, docker, fetch
@@ -17,9 +22,9 @@ pytestmark = pytest.mark.lab
 Build = Callable[..., str]
 
 
-def upload(registry: Container, port: int, name: str) -> int:
+def upload(registry: Container, port: int, name: str, headers: Mapping[str, str] | None = None) -> int:
     """Begin an upload; the status is 202 where a registry takes pushes."""
-    return registry.ask(port, f"/v2/{name}/blobs/uploads/", body="", method="POST").status
+    return registry.ask(port, f"/v2/{name}/blobs/uploads/", body="", method="POST", headers=headers).status
 
 
 def push_image(image: Build, registry: Container, repository: str) -> str:
@@ -96,20 +101,108 @@ def test_mirror_without_its_upstream_serves_what_it_has(image: Build, stage: Sta
     assert "serving what it holds, read-only" in mirror.logs()
 
 
-def test_both_in_one_container(image: Build, stage: Stage) -> None:
-    both = stage.start(image("services"), "registry+mirror", publish=5000, options=["--publish", "127.0.0.1::5001"])
-    assert upload(both, 5000, "x") == 202
+SECRET = "0123456789abcdef" * 4
+BASIC = {"Authorization": "Basic " + base64.b64encode(f"labctl:{SECRET}".encode()).decode()}
+
+
+@pytest.fixture
+def secret(tmp_path: Path) -> Sequence[str]:
+    """Options of `docker run` that give a container the secret; here a mount serves."""
+    (tmp_path / "secret").write_text(SECRET)
+    return ["--volume", f"{tmp_path / 'secret'}:/etc/labctl/registry-secret:ro"]
+
+
+def test_both_in_one_container(image: Build, stage: Stage, secret: Sequence[str]) -> None:
+    options = [*secret, "--publish", "127.0.0.1::5001"]
+    both = stage.start(image("services"), "registry+mirror", publish=5000, options=options)
+    assert upload(both, 5000, "x", BASIC) == 202
     assert upload(both, 5001, "x") == 405
     assert both.stop() < CONTRACT_STOP
     assert both.exit_code() == 0
 
 
-def test_both_end_when_one_does(image: Build, stage: Stage) -> None:
-    both = stage.start(image("services"), "registry+mirror", publish=5000)
+def test_both_without_a_secret_do_not_start(image: Build, stage: Stage) -> None:
+    both = stage.start(image("services"), "registry+mirror")
+    assert both.wait_for_end() == 2
+    assert "would be open to all" in both.logs()
+
+
+@pytest.mark.parametrize(
+    "headers", [{}, {"Authorization": "Basic bGFiY3RsOmd1ZXNzZWQ="}, {"Authorization": "Bearer x"}]
+)
+def test_a_guarded_registry_is_read_by_all_and_written_with_the_secret(
+    image: Build, stage: Stage, secret: Sequence[str], headers: dict[str, str]
+) -> None:
+    registry = stage.start(image("services"), "registry", publish=5000, options=secret)
+    assert upload(registry, 5000, "x", BASIC) == 202
+    assert registry.ask(5000, "/v2/_catalog", headers=headers).status == 200
+    asked = registry.ask(5000, "/v2/", headers=headers)
+    assert asked.status == 401
+    assert asked.headers["WWW-Authenticate"].startswith('Bearer realm="http://127.0.0.1:')
+    for method in ("POST", "PUT", "PATCH", "DELETE"):
+        refused = registry.ask(5000, "/v2/x/manifests/1", headers=headers, method=method, body="")
+        assert (refused.status, "only the nodes of this lab" in refused.body) == (401, True)
+    assert SECRET not in registry.logs()
+
+
+def test_dockers_own_client_logs_in_with_the_secret_and_only_reads_without(
+    image: Build, stage: Stage, secret: Sequence[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
+    registry = stage.start(image("services"), "registry", publish=5000, options=secret)
+    registry.ask(5000, "/v2/")
+    address = registry.url(5000, "").removeprefix("http://")
+    docker("tag", image("probe"), f"{address}/probe")
+    try:
+        refused = docker("push", f"{address}/probe", check=False)
+        assert refused.returncode != 0 and "denied: only the nodes of this lab" in refused.stderr
+        assert docker("login", "-u", "labctl", "--password-stdin", address, check=False, stdin="no").returncode != 0
+        docker("login", "-u", "labctl", "--password-stdin", address, stdin=SECRET)
+        docker("push", f"{address}/probe")
+        docker("logout", address)
+        docker("pull", f"{address}/probe")
+    finally:
+        docker("rmi", f"{address}/probe")
+
+
+def test_who_writes_without_the_secret_is_told_by_address(image: Build, stage: Stage, secret: Sequence[str]) -> None:
+    node = stage.start(image("services"), "-c", "exec sleep 600", options=["--entrypoint", "sh", "--init"])
+    ask = "wget -q -O- --post-data x=1 http://guarded:5000/v2/x/blobs/uploads/ 2>&1 && echo taken || true"
+    for rule, said in (
+        ({"WRITERS": node.address()}, "taken"),
+        ({"WRITERS": "0.0.0.0/0", "NOT_WRITERS": f"192.0.2.1 {node.address()}"}, "401 Unauthorized"),
+        ({}, "401 Unauthorized"),
+    ):
+        guarded = stage.start(image("services"), "registry", publish=5000, options=secret, env=rule, alias="guarded")
+        guarded.ask(5000, "/v2/_catalog")
+        assert said in node.execute("sh", "-c", ask), rule
+        docker("rm", "--force", guarded.name)
+
+
+def test_a_large_layer_goes_through_in_pieces_and_parts_of_it_come_back(
+    image: Build, stage: Stage, secret: Sequence[str]
+) -> None:
+    registry = stage.start(image("services"), "registry", publish=5000, options=secret)
+    registry.ask(5000, "/v2/_catalog")
+    host, _, port = registry.url(5000, "").removeprefix("http://").partition(":")
+    content = bytes(range(256)) * 40_000
+    with contextlib.closing(RegistryApi(host, int(port), secret=SECRET)) as api:
+        place = api.begin_upload("x")
+        assert place.startswith("/v2/x/"), "a place on whatever it was asked as"
+        place = api.upload(place, [content], len(content))
+        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        api.finish_upload(place, digest)
+        assert api.blob("x", digest) == content
+    part = registry.ask(5000, f"/v2/x/blobs/{digest}", headers={"Range": "bytes=65-66"})
+    assert (part.status, part.body) == (206, "AB")
+
+
+def test_both_end_when_one_does(image: Build, stage: Stage, secret: Sequence[str]) -> None:
+    both = stage.start(image("services"), "registry+mirror", publish=5000, options=secret)
     both.ask(5000, "/v2/")
     both.execute("sh", "-c", "kill -9 $(pidof docker-registry | cut -d' ' -f1)")
     assert both.wait_for_end() != 0
-    assert "one of the two registries ended" in both.logs()
+    assert "one of the registry's programs ended" in both.logs()
 
 
 def test_secret_differs_at_every_start(image: Build, stage: Stage) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import threading
@@ -20,6 +21,7 @@ class Registry:
         self.manifests: dict[str, dict[str, bytes]] = {}
         self.uploads: dict[str, bytes] = {}
         self.full = False
+        self.secret = ""  # without it everybody may write
         self.port = 0
 
     def accept(self, repository: str, tag: str, body: bytes) -> str:
@@ -59,7 +61,14 @@ def running() -> Iterator[Registry]:
                 found = registry.blobs.get(parts[-1])
                 self.say(404) if found is None else self.say(200, found)
 
+        def refuses(self) -> bool:
+            shown = self.headers.get("Authorization", "").removeprefix("Basic ")
+            return bool(registry.secret) and base64.b64decode(shown).decode() != f"labctl:{registry.secret}"
+
         def do_POST(self) -> None:
+            if self.refuses():
+                self.say(401, b'{"errors":[{"code":"UNAUTHORIZED","message":"only the nodes may write"}]}')
+                return
             url = urlsplit(self.path)
             repository = url.path.removeprefix("/v2/").removesuffix("/blobs/uploads/")
             query = parse_qs(url.query)

@@ -156,6 +156,22 @@ def test_what_is_not_there_is_none(api: RegistryApi) -> None:
     assert api.manifest("nothing", "1") is None
 
 
+def test_who_has_the_secret_writes_and_who_has_not_is_told_whose_it_is() -> None:
+    with running() as served:
+        served.secret = "5ecret"
+        with contextlib.closing(RegistryApi("127.0.0.1", served.port, secret="5ecret")) as ours:
+            assert ours.begin_upload("web")
+        for secret in ("", "guessed"):
+            with (
+                contextlib.closing(RegistryApi("127.0.0.1", served.port, secret=secret)) as another,
+                pytest.raises(LabError, match="refused web: 401 only the nodes may write") as caught,
+            ):
+                another.begin_upload("web")
+            assert "LABCTL_STATE" in (caught.value.hint or "")
+            assert "guessed" not in caught.value.message
+            assert another.problem() == ""
+
+
 def test_a_registry_that_is_gone_is_an_error_that_names_it() -> None:
     with running() as served:
         port = served.port

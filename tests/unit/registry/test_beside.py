@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -61,6 +63,19 @@ def test_one_that_is_not_there_is_made_on_the_port_asked_for() -> None:
 
     assert (stands.host_port, stands.changed) == (5123, True)
     assert done(fake.asked) == ["create", "start"]
+
+
+def test_files_are_there_before_the_start_and_what_is_in_them_is_shown_nowhere() -> None:
+    wanted = replace(WANTED, files={"etc/secret": (b"abc123", 0o600)})
+    fake = engine()
+    fake.script["PUT /containers/blue-registry/archive"] = None
+
+    converge(fake, wanted, port=5123)
+
+    assert done(fake.asked) == ["create", "PUT archive", "start"]
+    assert "abc123" not in json.dumps(wanted.body(5123))
+    assert wanted.digest() != WANTED.digest()
+    assert wanted.digest() != replace(wanted, files={"etc/secret": (b"other", 0o600)}).digest()
 
 
 def test_one_that_runs_as_it_should_is_left_alone() -> None:
