@@ -1,4 +1,7 @@
-"""What the Engine API is told to make a node of; pure, so that tests read it."""
+"""What the Engine API is told to make a node of; pure, so that tests read it.
+
+Never `--privileged`; nothing of the host is mounted. No wall for a node's root either: docs/security.md.
+"""
 
 from __future__ import annotations
 
@@ -66,8 +69,7 @@ def node_container(
 ) -> dict[str, Any]:
     """Return the body of POST /containers/create for a node whose engine is published on 127.0.0.1:`port`.
 
-    Never `--privileged`; no wall for its root either (docs/security.md). `confinement` is what the host's engine
-    must be told beside the capabilities (SecurityOpt, UsernsMode).
+    `confinement` is what the host's engine must be told beside capabilities and devices (SecurityOpt, UsernsMode).
     """
     marks = {
         labels.LAB: spec.name,
