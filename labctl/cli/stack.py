@@ -266,8 +266,11 @@ def services(app: App, name: str, output: str) -> None:
 
 def _services(view: SwarmView, name: str, nodes: Sequence[Node]) -> list[dict[str, Any]]:
     from labctl.swarm.service import progress_of
+    from labctl.swarm.stack import shown_ports, tasks_of
 
     found = view.services(stack=name)
+    tasks = tasks_of(view, name) if any(port.mode == "host" for service in found for port in service.ports) else []
+    hosts = {node.id: node.hostname for node in view.nodes()} if tasks else {}
     progress = {one.service: one for one in progress_of(view, [service.name for service in found], nodes)}
     return [
         {
@@ -280,7 +283,7 @@ def _services(view: SwarmView, name: str, nodes: Sequence[Node]) -> list[dict[st
             "converged": progress[service.name].done,
             "reason": progress[service.name].reason,
             "image": service.short_image,
-            "ports": [f"*:{port.published}->{port.target}/{port.protocol}" for port in service.ports],
+            "ports": shown_ports(service, tasks, hosts),
         }
         for service in found
         if service.name in progress

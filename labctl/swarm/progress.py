@@ -12,7 +12,7 @@ is taken for a server, never for a one-shot.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -20,7 +20,17 @@ from labctl.swarm.state import Service, Task
 from labctl.waiting import stretched
 from labctl.words import counted
 
-__all__ = ["UNMET", "Progress", "judge", "runs_present_spec", "shortened"]
+__all__ = [
+    "MISSING_IMAGE",
+    "NO_RESOURCES",
+    "PORT_TAKEN",
+    "UNMET",
+    "Progress",
+    "judge",
+    "reserved",
+    "runs_present_spec",
+    "shortened",
+]
 
 # Seconds that a task must have run before it counts; longer where one of its slot has ended before it,
 # or a container that dies every two seconds would look alive half of the time.
@@ -35,6 +45,10 @@ MISSING_IMAGE_FAILURES = 2
 # would meet it may be on its way up.
 UNMET = "scheduling constraints not satisfied"
 UNMET_FOR = 15.0
+PORT_TAKEN = "host-mode port already in use"
+NO_RESOURCES = "insufficient resources"
+# As hopeless as these, by the scheduler's other filters.
+LASTING = (UNMET, PORT_TAKEN, "unsupported platform", "missing plugin", "max replicas per node limit")
 # Parts of a task's spec that may differ from the service's while the task stays: the scheduler keeps tasks whose node
 # meets a new placement, and the runtime is only written out in one of the two.
 NOT_COMPARED = ("Placement", "Runtime")
@@ -109,11 +123,14 @@ def judge(
     hosts: Mapping[str, str],
     age: Callable[[Task], float],
     old_update: str = "",
+    old_tasks: Collection[str] = (),
+    largest: tuple[int, int] = (0, 0),
 ) -> Progress:
     """Return how far the service is. `tasks` are all of its tasks, old ones too.
 
     `hosts` maps node ids to names, `age` tells for how many seconds a task has been in its state, and `old_update`
-    is when the last update before this wait began: what came of that one is not news.
+    is when the last update before this wait began: what came of that one is not news, nor how the tasks failed whose
+    ids are `old_tasks`. `largest` is the most that a node has: CPUs (in billionths) and bytes of memory.
     """
     present: dict[object, list[Task]] = defaultdict(list)
     for task in sorted(tasks, key=lambda task: task.created, reverse=True):
@@ -126,8 +143,9 @@ def judge(
     good = sum(slot.state in ("up", "done") for slot in slots)
     wanted = len(slots) if service.is_global else service.replicas
     # After a rollback the present spec is the old one: what failed is of the one that was left.
-    failures = _start_failures([tasks] if service.update_state.startswith("rollback") else present.values())
-    unmet = _unmet(chain.from_iterable(present.values()), age)
+    stuck = [found for found, slot in zip(present.values(), looked_at, strict=True) if slot and slot.state != "up"]
+    failures = _start_failures([tasks] if service.update_state.startswith("rollback") else stuck, old_tasks)
+    unmet = _unmet(service, tasks, chain.from_iterable(present.values()), age, largest)
     hopeless = _update_failure(service, old_update, failures) or _told_often(failures) or _lost(slots) or unmet
     reason = hopeless or _reason(slots, wanted, service) or _update_reason(service, tasks)
     done = not reason and good == wanted and (wanted > 0 or not service.is_global)
@@ -195,12 +213,35 @@ def _lost(slots: Sequence[_Slot]) -> str:
     return f"{len(lost)} failed and will not be started again: {lost[0].reason}" if lost else ""
 
 
-def _unmet(tasks: Iterable[Task], age: Callable[[Task], float]) -> str:
-    """The scheduler's word on tasks that have waited for a node to meet their placement, and waited long enough."""
-    waiting = [task for task in tasks if not task.is_over and task.state == "pending" and UNMET in task.reason]
+def _unmet(
+    service: Service,
+    tasks: Sequence[Task],
+    present: Iterable[Task],
+    age: Callable[[Task], float],
+    largest: tuple[int, int],
+) -> str:
+    """The scheduler's word on tasks that have waited long enough for a node that can never have them."""
+    too_much = any(most and wanted > most for wanted, most in zip(reserved(service), largest, strict=True))
+    lasting = (*LASTING, *([NO_RESOURCES] if too_much else []))
+    # A task that is being stopped still holds its port.
+    stopping = any(task.desired == "shutdown" and not task.is_over and task.node_id for task in tasks)
+    waiting = [
+        task
+        for task in present
+        if not task.is_over
+        and task.state == "pending"
+        and any(reason in task.reason for reason in lasting)
+        and not (stopping and PORT_TAKEN in task.reason)
+    ]
     if not waiting or min(age(task) for task in waiting) < stretched(UNMET_FOR):
         return ""
     return f"{len(waiting)} pending: {shortened(waiting[0].reason)}"
+
+
+def reserved(service: Service) -> tuple[int, int]:
+    """What the service reserves for each task: CPUs (in billionths) and bytes of memory."""
+    asked = (service.raw["Spec"]["TaskTemplate"].get("Resources") or {}).get("Reservations") or {}
+    return int(asked.get("NanoCPUs") or 0), int(asked.get("MemoryBytes") or 0)
 
 
 def _update_failure(service: Service, old_update: str, failures: Counter[str]) -> str:
@@ -214,12 +255,14 @@ def _update_failure(service: Service, old_update: str, failures: Counter[str]) -
     return ""
 
 
-def _start_failures(slots: Iterable[Sequence[Task]]) -> Counter[str]:
+def _start_failures(slots: Iterable[Sequence[Task]], old_tasks: Collection[str]) -> Counter[str]:
     """The errors that kept containers from starting, and how often each did."""
     return Counter(
         task.reason
         for task in chain.from_iterable(slots)
-        if task.reason and (task.state == "rejected" or task.reason.startswith("starting container failed"))
+        if task.id not in old_tasks
+        and task.reason
+        and (task.state == "rejected" or task.reason.startswith("starting container failed"))
     )
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from labctl.engine.errors import PRIVILEGED_HINT, wants_devices
 from labctl.errors import EngineRefused, EngineUnreachable, NotYetError, WaitTimeout
 from labctl.events import Emit, TaskConverged, quiet
 from labctl.node import Node
 from labctl.swarm.health import Health
-from labctl.swarm.progress import UNMET, Progress, judge
-from labctl.swarm.state import SwarmView, Task
+from labctl.swarm.progress import Progress, judge
+from labctl.swarm.state import Service, SwarmNode, SwarmView, Task
+from labctl.swarm.ways import way_out
 from labctl.waiting import Clock, Pending, SystemClock, wait_until
 
 __all__ = ["CONVERGE_LIMIT", "Progress", "converge", "progress_of", "update_times"]
@@ -31,18 +31,20 @@ def converge(
     emit: Emit = quiet,
     noted: Callable[[str], None] | None = None,
     old_updates: Mapping[str, str] | None = None,
+    old_tasks: Collection[str] = (),
     nodes: Sequence[Node] = (),
     clock: Clock | None = None,
 ) -> list[Progress]:
     """Wait until the named services are what they shall be, and return how each stands.
 
     Each change is emitted as TaskConverged; `noted` hears what is still missing, in words. `old_updates` (see
-    `update_times`) are the updates that had begun before: how they ended is not this wait's affair. The engines of
-    `nodes` are asked about health checks that fail.
+    `update_times`) are the updates that had begun before: how they ended is not this wait's affair, nor how the
+    tasks failed whose ids are `old_tasks`. The engines of `nodes` are asked about health checks that fail and images
+    that are missing.
     Raises NotYetError with the scheduler's own reasons, at the limit, or as soon as waiting cannot help.
     """
     names = list(dict.fromkeys(services))
-    watch = _Watch(view, names, emit, noted, dict(old_updates or {}), Health(nodes), clock or SystemClock())
+    watch = _Watch(view, names, emit, noted, dict(old_updates or {}), nodes, clock or SystemClock(), old_tasks)
     try:
         return wait_until(
             "the services",
@@ -54,7 +56,7 @@ def converge(
         )
     except WaitTimeout as timeout:
         raise NotYetError(
-            f"not converged after {limit:g} s: {timeout.last_seen}", hint=_hint(watch.unfinished)
+            f"not converged after {limit:g} s: {timeout.last_seen}", hint=watch.way_out(watch.unfinished)
         ) from None
 
 
@@ -63,7 +65,7 @@ def progress_of(view: SwarmView, names: Iterable[str], nodes: Sequence[Node] = (
 
     The engines of `nodes` are asked about health checks that fail.
     """
-    return _Watch(view, list(names), quiet, None, {}, Health(nodes), SystemClock()).progress()
+    return _Watch(view, list(names), quiet, None, {}, nodes, SystemClock()).progress()
 
 
 def update_times(view: SwarmView, names: Iterable[str]) -> dict[str, str]:
@@ -85,11 +87,21 @@ class _Watch:
     emit: Emit
     noted: Callable[[str], None] | None
     old_updates: dict[str, str]
-    health: Health
+    nodes: Sequence[Node]
     clock: Clock
+    old_tasks: Collection[str] = ()
     unfinished: list[Progress] = field(default_factory=list)
+    _services: dict[str, Service] = field(default_factory=dict)
+    _members: list[SwarmNode] = field(default_factory=list)
     _told: dict[str, TaskConverged] = field(default_factory=dict)
     _first_seen: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.health = Health(self.nodes)
+
+    def way_out(self, unfinished: Sequence[Progress]) -> str | None:
+        """The hint for services that are not what they shall be."""
+        return way_out(unfinished, self._services, self._members, self.nodes)
 
     def look(self) -> list[Progress]:
         try:
@@ -107,7 +119,7 @@ class _Watch:
         self.unfinished = [one for one in found if not one.done]
         hopeless = [one for one in self.unfinished if one.hopeless]
         if hopeless:
-            raise NotYetError("\n".join(str(one) for one in hopeless), hint=_hint(hopeless))
+            raise NotYetError("\n".join(str(one) for one in hopeless), hint=self.way_out(hopeless))
         missing = sorted(set(self.names) - {one.service for one in found})
         if missing:
             raise NotYetError(
@@ -120,10 +132,13 @@ class _Watch:
         return found
 
     def progress(self) -> list[Progress]:
-        services = [service for service in self.view.services() if service.name in self.names]
+        self._services = {service.name: service for service in self.view.services()}
+        services = [service for name, service in self._services.items() if name in self.names]
         ids = [service.id for service in services]
         tasks: dict[str, list[Task]] = defaultdict(list)
-        hosts = {node.id: node.hostname for node in self.view.nodes()}
+        self._members = self.view.nodes()
+        hosts = {node.id: node.hostname for node in self._members}
+        largest = max((m.cpus for m in self._members), default=0), max((m.memory for m in self._members), default=0)
         for task in self.health.told(self.view.tasks(ids) if ids else (), hosts):
             tasks[task.service_id].append(task)
         return [
@@ -133,6 +148,8 @@ class _Watch:
                 hosts=hosts,
                 age=self._age,
                 old_update=self.old_updates.get(service.name, ""),
+                old_tasks=self.old_tasks,
+                largest=largest,
             )
             for service in services
         ]
@@ -151,13 +168,3 @@ def _note(found: list[Progress]) -> str:
     missing = [f"{one.service} {one.count}" for one in found if not one.done]
     reasons = [one.reason for one in found if not one.done and one.reason]
     return ", ".join(missing) + (f" ({reasons[0]})" if reasons else "")
-
-
-def _hint(unfinished: list[Progress]) -> str | None:
-    if not unfinished:
-        return None
-    if any(wants_devices(one.reason) for one in unfinished):
-        return PRIVILEGED_HINT
-    if all(UNMET in one.reason for one in unfinished):
-        return "No node is what its placement asks for: mend that, or `docker node update --label-add KEY=VALUE NODE`."
-    return f"`labctl docker -- service ps --no-trunc {unfinished[0].service}` tells more."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from labctl.concurrent import each
@@ -22,7 +22,7 @@ from labctl.swarm.olderyaml import for_older_cli
 from labctl.swarm.refusal import Parts, paragraphs, parts_of, refusal, told_apart
 from labctl.swarm.service import CONVERGE_LIMIT, Progress, converge, update_times
 from labctl.swarm.stackfile import StackFile
-from labctl.swarm.state import NAMESPACE, Port, SwarmView, Task
+from labctl.swarm.state import NAMESPACE, Port, Service, SwarmView, Task
 from labctl.waiting import Pending, wait_until
 from labctl.words import counted
 
@@ -36,6 +36,7 @@ __all__ = [
     "published_ports",
     "remove",
     "require",
+    "shown_ports",
     "stacks",
     "tasks_of",
     "wait_converged",
@@ -56,11 +57,15 @@ class Stack:
 
 @dataclass(frozen=True)
 class Deployed:
-    """What was deployed: the file's services by their names in the swarm, and when each was last updated before."""
+    """What was deployed: the file's services by their names in the swarm.
+
+    `old_updates` is when each was last updated before, `old_tasks` are the ids of the tasks that were there before.
+    """
 
     name: str
     services: tuple[str, ...]
     old_updates: dict[str, str]
+    old_tasks: frozenset[str] = frozenset()
 
 
 def check_name(name: str) -> None:
@@ -95,6 +100,7 @@ def deploy(
     view = SwarmView(manager.engine)
     services = tuple(dict.fromkeys(f"{name}_{service}" for one in files for service in one.services))
     old_updates = update_times(view, services)
+    old_tasks = frozenset(task.id for task in tasks_of(view, name))
     before = parts_of(view, name)
     flags = [*(["--prune"] if prune else []), *(["--with-registry-auth"] if registry_auth else [])]
     flags += ["--resolve-image", resolve_image] if resolve_image else []
@@ -109,7 +115,7 @@ def deploy(
             emit(Warned(warning))
         if not result.ok:
             raise refusal(manager, files, places, name, result=result, before=before)
-    return Deployed(name, services, old_updates)
+    return Deployed(name, services, old_updates, old_tasks)
 
 
 def _warn(files: Sequence[StackFile], emit: Emit) -> None:
@@ -146,7 +152,14 @@ def wait_converged(
 ) -> list[Progress]:
     """Wait until the stack's services run, or have completed; arguments and errors as in `converge`."""
     return converge(
-        view, deployed.services, limit=limit, emit=emit, noted=noted, old_updates=deployed.old_updates, nodes=nodes
+        view,
+        deployed.services,
+        limit=limit,
+        emit=emit,
+        noted=noted,
+        old_updates=deployed.old_updates,
+        old_tasks=deployed.old_tasks,
+        nodes=nodes,
     )
 
 
@@ -154,6 +167,26 @@ def published_ports(view: SwarmView, name: str) -> list[Port]:
     """The ports that the stack publishes on every node (ingress), each once."""
     found = {port for service in view.services(stack=name) for port in service.ports if port.mode == "ingress"}
     return sorted(found, key=lambda port: (port.published, port.protocol))
+
+
+def shown_ports(service: Service, tasks: Iterable[Task], hosts: Mapping[str, str]) -> list[str]:
+    """The ports of a service as a person reads them: `*:80->80/tcp` on every node, `worker1:80->80/tcp` on that one.
+
+    `hosts` maps node ids to names. A port of `mode: host` is open where a task runs, on no node else: `-`.
+    """
+    shown = [f"*:{p.published}->{p.target}/{p.protocol}" for p in service.ports if p.mode == "ingress"]
+    running = [task for task in tasks if task.service_id == service.id and task.state == "running"]
+    for port in (port for port in service.ports if port.mode == "host"):
+        there = sorted(f"{hosts.get(task.node_id, task.node_id)}:{_host_port(task, port)}" for task in running)
+        shown += [f"{place}->{port.target}/{port.protocol}" for place in there or [f"-:{port.published or ''}"]]
+    return shown
+
+
+def _host_port(task: Task, port: Port) -> int:
+    """Where the task's node has the port open: the engine chooses where none was said."""
+    opened = (task.raw["Status"].get("PortStatus") or {}).get("Ports") or ()
+    found = (Port.of(one) for one in opened)
+    return next((o.published for o in found if (o.target, o.protocol) == (port.target, port.protocol)), port.published)
 
 
 def tasks_of(view: SwarmView, name: str) -> list[Task]:

@@ -31,11 +31,14 @@ class SwarmNode:
     leader: bool = False
     reachability: str = ""
     version: int = 0
+    cpus: int = 0  # in billionths, as reservations are counted
+    memory: int = 0  # bytes
 
     @classmethod
     def of(cls, raw: dict[str, Any]) -> SwarmNode:
         """Read one element of GET /nodes."""
         manager = raw.get("ManagerStatus") or {}
+        size = raw["Description"].get("Resources") or {}
         return cls(
             id=raw["ID"],
             hostname=raw["Description"].get("Hostname", ""),
@@ -48,6 +51,8 @@ class SwarmNode:
             leader=bool(manager.get("Leader")),
             reachability=manager.get("Reachability", ""),
             version=raw["Version"]["Index"],
+            cpus=int(size.get("NanoCPUs") or 0),
+            memory=int(size.get("MemoryBytes") or 0),
         )
 
 

@@ -127,11 +127,15 @@ configs: {{site: {{file: conf/site}}}}
             "1 pending: no suitable node (insufficient resources on 3 nodes)",
         ),
         (
+            "{image: 'IMAGE', ports: [{target: 1, published: 21998, mode: host}], deploy: {replicas: 4}}",
+            "1 pending: no suitable node (host-mode port already in use on 3 nodes)",
+        ),
+        (
             "{image: 'IMAGE', entrypoint: /bin/false, deploy: {restart_policy: {condition: none}}}",
             "it_a: 0 of 1 task runs; 1 failed and will not be started again: task: non-zero exit (1)",
         ),
     ],
-    ids=["image", "placement", "memory", "exit"],
+    ids=["image", "placement", "memory", "port", "exit"],
 )
 def test_why_a_stack_does_not_come_up(labctl: Labctl, stack: Callable[..., Path], service: str, told: str) -> None:
     text = f"services: {{a: {service.replace('IMAGE', PROBE_IMAGE)}}}"

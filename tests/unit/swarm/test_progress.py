@@ -377,3 +377,50 @@ def test_a_newer_task_that_an_update_gave_up_does_not_hide_the_one_that_runs() -
     found = judged(updated, task(1), task(1, "shutdown", second=2), task(2))
 
     assert (found.running, found.done, found.reason) == (2, True, "")
+
+
+# -- what no node can give
+
+
+BIG = {"Resources": {"Reservations": {"NanoCPUs": 7 * 10**9}}}
+NO_ROOM = "no suitable node (insufficient resources on 4 nodes)"
+
+
+@pytest.mark.parametrize(
+    ("largest", "age", "hopeless"),
+    [((2 * 10**9, 1), 20.0, True), ((2 * 10**9, 1), 3.0, False), ((8 * 10**9, 1), 20.0, False), ((0, 0), 20.0, False)],
+    ids=["no-node", "for-a-moment", "taken-by-others", "unknown"],
+)
+def test_a_reservation_that_no_node_has_ends_the_wait(largest: tuple[int, int], age: float, hopeless: bool) -> None:
+    one = service({"Replicated": {"Replicas": 1}})
+    one.raw["Spec"]["TaskTemplate"] |= BIG
+    waiting = task(1, "pending", of=one, node="", error=NO_ROOM)
+
+    found = judge(one, [waiting], hosts=HOSTS, age=lambda _task: age, largest=largest)
+
+    assert found.hopeless is hopeless
+    assert found.reason == f"1 pending: {NO_ROOM}"
+
+
+PORT_TAKEN = "no suitable node (host-mode port already in use on 3 nodes)"
+
+
+@pytest.mark.parametrize(("old", "hopeless"), [("shutdown", True), ("running", False)])
+def test_a_host_port_taken_everywhere_ends_the_wait_when_nobody_is_leaving_it(old: str, hopeless: bool) -> None:
+    leaving = task(2, old, desired="shutdown")
+
+    found = judged(service(), task(1), leaving, task(2, "pending", node="", error=PORT_TAKEN, second=2), age=20.0)
+
+    assert found.hopeless is hopeless
+
+
+def test_how_tasks_failed_before_this_deploy_is_not_news() -> None:
+    """The image was brought meanwhile: the attempts that failed are still in the swarm's history."""
+    one = service({"Replicated": {"Replicas": 1}})
+    attempts = [task(1, "rejected", error="No such image: a:1", second=n) for n in (1, 2)]
+    again = task(1, "preparing", second=3)
+
+    found = judge(one, [*attempts, again], hosts=HOSTS, age=lambda _: 60.0, old_tasks=[a.id for a in attempts])
+
+    assert not found.hopeless
+    assert judged(one, *attempts, task(1, second=3)).done, "the slot has got over it"

@@ -15,6 +15,7 @@ from labctl.events import Event, Noted, Warned
 from labctl.swarm import SwarmView
 from labctl.swarm import stack as stacks
 from labctl.swarm.stackfile import StackFile, place_of, read_stack_file, read_stack_files
+from labctl.swarm.state import Service, Task
 from labctl.transport import Result
 
 from ..nodes import FakeNode, fake_node, raw_node, raw_service, raw_task
@@ -28,7 +29,9 @@ def known_folder(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def manager(deploy: Result | str = "Creating service web_a\n", config: Result | str = "") -> FakeNode:
-    node = fake_node(api={"GET /services": [], "GET /networks": [], "GET /secrets": [], "GET /configs": []})
+    node = fake_node(
+        api={"GET /services": [], "GET /networks": [], "GET /secrets": [], "GET /configs": [], "GET /tasks": []}
+    )
     place = "/tmp/labctl-stack-ab"
     node.shell.answers = {
         f"mkdir -m 700 {place}": "",
@@ -360,3 +363,22 @@ def test_ports_of_the_mesh_are_known_and_those_of_single_nodes_not() -> None:
     node.api["GET /services"] = [raw_service("web_a", Endpoint={"Ports": ports})]
 
     assert [port.published for port in stacks.published_ports(SwarmView(node.engine), "web")] == [5000]
+
+
+def test_a_port_of_single_nodes_is_shown_as_on_those_nodes() -> None:
+    ports = [
+        {"PublishedPort": 5000, "TargetPort": 80, "Protocol": "tcp", "PublishMode": "ingress"},
+        {"PublishedPort": 9000, "TargetPort": 90, "Protocol": "udp", "PublishMode": "host"},
+        {"TargetPort": 70, "Protocol": "tcp", "PublishMode": "host"},
+    ]
+    service = Service.of(raw_service("web_a", Endpoint={"Ports": ports}))
+    opened = {"Ports": [{"PublishedPort": 32768, "TargetPort": 70, "Protocol": "tcp"}]}
+    running = Task.of(raw_task("t1", service=service.id, node="n1", PortStatus=opened))
+    ended = Task.of(raw_task("t2", service=service.id, node="n2", state="failed"))
+
+    assert stacks.shown_ports(service, [running, ended], {"n1": "worker1"}) == [
+        "*:5000->80/tcp",
+        "worker1:9000->90/udp",
+        "worker1:32768->70/tcp",
+    ]
+    assert stacks.shown_ports(service, [ended], {}) == ["*:5000->80/tcp", "-:9000->90/udp", "-:->70/tcp"]

@@ -1,0 +1,110 @@
+"""Ways out: what a person can do about a service that does not come up, by the reason that was told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from labctl.swarm.progress import Progress
+from labctl.swarm.state import Service, SwarmNode
+from labctl.swarm.ways import way_out
+from labctl.transport import Result
+
+from ..nodes import FakeNode, fake_node, raw_node, raw_service
+
+NO_HUB = (
+    'Error response from daemon: Get "https://registry-1.docker.io/v2/": '
+    "dial tcp: lookup registry-1.docker.io: no such host\n"
+)
+
+
+def progress(reason: str, name: str = "web") -> Progress:
+    return Progress(name, 0, 1, done=False, reason=reason, trouble=True, hopeless=True)
+
+
+def member(cpus: int = 2, gib: int = 4) -> SwarmNode:
+    raw = raw_node("worker1")
+    raw["Description"]["Resources"] = {"NanoCPUs": cpus * 10**9, "MemoryBytes": gib * 2**30}
+    return SwarmNode.of(raw)
+
+
+def host_port(name: str) -> Service:
+    port = {"PublishedPort": 80, "TargetPort": 8080, "Protocol": "tcp", "PublishMode": "host"}
+    return Service.of(raw_service(name, Endpoint={"Ports": [port]}))
+
+
+def reserving(**reservations: int) -> Service:
+    raw = raw_service("web")
+    raw["Spec"]["TaskTemplate"]["Resources"] = {"Reservations": reservations}
+    return Service.of(raw)
+
+
+def puller(said: str) -> FakeNode:
+    node = fake_node("worker1")
+    node.shell.answers["docker pull -q mysql:8"] = Result("", 1, "", said)
+    return node
+
+
+def hint(reason: str, *services: Service, nodes: list[Any] | None = None) -> str:
+    known = {service.name: service for service in services}
+    return str(way_out([progress(reason)], known, [member()], nodes or []))
+
+
+def test_an_image_of_a_registry_out_of_reach_can_be_brought() -> None:
+    found = hint("2 attempts failed: No such image: mysql:8@sha256:1", nodes=[puller(NO_HUB)])
+
+    assert found.startswith('Docker Hub is out of reach of the nodes (worker1: Get "https://registry-1.docker.io')
+    assert "`labctl image ls`" in found
+    assert "`labctl image load mysql:8`" in found
+    assert "`labctl image push mysql:8`" in found
+
+
+def test_a_registry_that_answers_is_told_with_its_answer() -> None:
+    said = "Error response from daemon: manifest for mysql:8 not found: manifest unknown\n"
+
+    found = hint("1 rejected: No such image: mysql:8", nodes=[puller(said)])
+
+    assert found.startswith("Docker Hub does not give worker1 the image mysql:8: manifest for mysql:8 not found")
+
+
+def test_without_a_node_to_ask_both_are_possible_and_several_images_are_told_once() -> None:
+    unfinished = [progress(f"2 attempts failed: No such image: {name}") for name in ("ghcr.io/a/b:1", "mysql:8")]
+
+    found = str(way_out(unfinished, {}, []))
+
+    assert found.startswith(
+        "ghcr.io has no ghcr.io/a/b:1, or the nodes do not reach it.\n     Docker Hub has no mysql:8"
+    )
+    assert found.count("image load") == 1
+    assert found.endswith("The same goes for mysql:8.")
+
+
+@pytest.mark.parametrize(
+    ("service", "told"),
+    [
+        (
+            reserving(NanoCPUs=7 * 10**9),
+            "web reserves 7 CPUs for each task; the largest node has 2 CPUs and 4 GiB: reserve less",
+        ),
+        (
+            reserving(MemoryBytes=9 * 2**30),
+            "web reserves 9 GiB for each task; the largest node has 2 CPUs and 4 GiB: reserve",
+        ),
+        (reserving(MemoryBytes=3 * 2**30), "and other tasks have reserved of it: reserve less, or run fewer tasks."),
+    ],
+)
+def test_a_reservation_is_told_beside_what_the_nodes_have(service: Service, told: str) -> None:
+    assert told in hint("1 pending: no suitable node (insufficient resources on 2 nodes)", service)
+
+
+def test_a_host_port_is_told_with_the_service_that_has_it() -> None:
+    reason = "1 pending: no suitable node (host-mode port already in use on 2 nodes)"
+
+    assert "web: other has host port 80/tcp on the nodes already" in hint(reason, host_port("web"), host_port("other"))
+    assert "run no more replicas than nodes" in hint(reason, host_port("web"))
+
+
+def test_other_reasons_lead_to_the_tasks() -> None:
+    assert hint("1 failed") == "`labctl docker -- service ps --no-trunc web` tells more."
+    assert way_out([], {}, []) is None
