@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from labctl.cli.hints import note_lab
+from labctl.cli.hints import named_lab, note_lab
 from labctl.errors import DeclinedError, UsageError
 
 if TYPE_CHECKING:
@@ -54,7 +54,8 @@ class App:
         """Who hears of events: a live line on a terminal, plain lines elsewhere; always on stderr."""
         from labctl.cli.render import renderer
 
-        return renderer(self.progress, verbose=self.verbose)
+        # Events come from other threads too, which know nothing of click's context.
+        return renderer(self.progress, verbose=self.verbose, lab=named_lab(click.get_current_context(silent=True)))
 
     @cached_property
     def context(self) -> Context:

@@ -259,7 +259,7 @@ def _print_report(report: CheckReport) -> None:
     for result in report.results:
         click.echo(f"{SIGNS[result.outcome]} {result.title}")
     for line in told(report):
-        click.echo(line)
+        click.echo(lesson_with_lab(line))
 
 
 def _print_steps(found: Exercise, report: CheckReport) -> None:
@@ -271,7 +271,7 @@ def _print_steps(found: Exercise, report: CheckReport) -> None:
         for result in report.of_step(step.id).results:
             click.echo(f"   {SIGNS[result.outcome]} {result.title}")
     for line in told(report):
-        click.echo(line)
+        click.echo(lesson_with_lab(line))
 
 
 def _print_step(session: Session, step: Step) -> None:

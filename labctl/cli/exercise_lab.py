@@ -82,9 +82,7 @@ def lab_for(app: App, found: Exercise, *, ask: bool) -> Lab:
         lab = app.lab()
         missing = lacking(lab, found)
     except NotFoundError as nothing:
-        if app.lab_name is not None and nothing.nearest is not None:
-            raise
-        missing = "there is no lab yet" if app.lab_name is None else f"there is no lab named {app.lab_name}"
+        missing = _no_lab(app, nothing)
     if lab is not None and not missing:
         return lab
     # Nodes that were named one by one, a swarm of the other kind and a lab to make anew are not labctl's to decide on.
@@ -95,6 +93,14 @@ def lab_for(app: App, found: Exercise, *, ask: bool) -> Lab:
         raise UsageError(missing, hint=f"{way_to_fit(lab, found, app.lab_name)} makes what it needs.")
     confirm(f"{missing[0].upper()}{missing[1:]}. Run `{suggested_up(found, app.lab_name)}`?", yes=False)
     return _made(app, lab, found)
+
+
+def _no_lab(app: App, nothing: NotFoundError) -> str:
+    """That there is no such lab; a lab with nearly that name is told, and is no reason not to make this one."""
+    if app.lab_name is None:
+        return "there is no lab yet"
+    near = f" (there is {nothing.nearest})" if nothing.nearest is not None else ""
+    return f"there is no lab named {app.lab_name}{near}"
 
 
 def _made(app: App, lab: Lab | None, found: Exercise) -> Lab:
@@ -154,7 +160,13 @@ def last_session(app: App, name: str | None, folders: tuple[Path, ...] = ()) -> 
     from labctl.exercise.progress import last_begun
     from labctl.exercise.session import Session
 
-    lab = app.lab()
+    try:
+        lab = app.lab()
+    except NotFoundError as nothing:
+        which = f" -l {app.lab_name}" if app.lab_name else ""
+        told = f"{_no_lab(app, nothing)}, so no exercise was begun in it"
+        begin_one = f"labctl exercise {name}{which}" if name else f"labctl exercise voting-app{which}"
+        raise UsageError(told, hint=f"`{begin_one}` begins one there, and offers to make the lab.") from None
     folder = last_begun(lab.name)
     if name is not None:
         found = found_exercise(name, folders)

@@ -81,7 +81,7 @@ def _live_part(view: View) -> Group:
         lines.append(Text.assemble("  ", (sign, style), f" {result.title}"))
     if not view.checks and not view.failure:
         lines.append(Text("  checking …", style="dim"))
-    lines += [Text(f"  {line}", style="yellow") for line in view.failure]
+    lines += [Text(f"  {lesson_with_lab(line)}", style="yellow") for line in view.failure]
     keys = Text("  ")
     for key, meaning in view.keys:
         keys.append(f"[{key}]", style="bold").append(f" {meaning}   ")

@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Protocol
 
 from labctl import events
+from labctl.cli.hints import with_lab
 from labctl.events import Emit, Event
 
 if TYPE_CHECKING:
@@ -27,15 +28,15 @@ class Writer(Protocol):
         ...
 
 
-def renderer(progress: str, *, verbose: bool) -> Emit:
-    """Return who draws the events. `progress` is auto, plain, json or none."""
+def renderer(progress: str, *, verbose: bool, lab: str | None = None) -> Emit:
+    """Return who draws the events. `progress` is auto, plain, json or none; commands in them name `lab`."""
     if progress == "none":
         return events.quiet
     if progress == "json":
         return _json_line
     if progress == "auto" and sys.stderr.isatty():
-        return TerminalRenderer(verbose=verbose)
-    return PlainRenderer(sys.stderr, verbose=verbose)
+        return TerminalRenderer(verbose=verbose, lab=lab)
+    return PlainRenderer(sys.stderr, verbose=verbose, lab=lab)
 
 
 def _json_line(event: Event) -> None:
@@ -46,15 +47,16 @@ def _json_line(event: Event) -> None:
 class PlainRenderer:
     """One line a step when it begins and ends, a line of progress in between, nothing that moves."""
 
-    def __init__(self, out: Writer, *, verbose: bool = False) -> None:
+    def __init__(self, out: Writer, *, verbose: bool = False, lab: str | None = None) -> None:
         self._out = out
         self._verbose = verbose
+        self._lab = lab
 
     def __call__(self, event: Event) -> None:
         """Write the event as a line, if it is one for people."""
         line = text_of(event, verbose=self._verbose)
         if line:
-            self._out.write(line + "\n")
+            self._out.write(with_lab(line, self._lab) + "\n")
             self._out.flush()
 
 
@@ -103,10 +105,11 @@ def _thing_text(event: Event) -> str:
 class TerminalRenderer:
     """A spinner with the step, its number and its time; finished steps stay as lines above it."""
 
-    def __init__(self, *, verbose: bool = False) -> None:
+    def __init__(self, *, verbose: bool = False, lab: str | None = None) -> None:
         from labctl.cli.console import console
 
         self._console = console(stderr=True)
+        self._lab = lab
         self._verbose = verbose
         self._status: Status | None = None
         self._head = ""
@@ -137,7 +140,7 @@ class TerminalRenderer:
                     self._line(line.replace("      ", "  ", 1))
 
     def _line(self, text: str) -> None:
-        self._console.print(text, markup=False, soft_wrap=True)
+        self._console.print(with_lab(text, self._lab), markup=False, soft_wrap=True)
 
     def _spin(self, text: str) -> None:
         from rich.text import Text

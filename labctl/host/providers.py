@@ -30,7 +30,7 @@ IS_ELEVATED = (
     ".IsInRole([Security.Principal.WindowsBuiltInRole]::Administrator)"
 )
 LIMIT = 20.0  # seconds that a tool may take to say its version; PowerShell is slow to wake
-DOCTOR = "`labctl doctor --backend vagrant` tells how to get one; `--backend dind` needs none."
+DOCTOR = "`labctl doctor --backend vagrant` tells how to get one; containers need none."
 
 Ask = Callable[[Sequence[str]], str | None]
 

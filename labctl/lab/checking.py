@@ -41,7 +41,7 @@ def _standing(context: Context, spec: LabSpec) -> LabRecord | None:
     if record is not None and holding.name != spec.backend:
         raise UsageError(
             f"lab {spec.name} stands already, with the backend {holding.name}, not {spec.backend}",
-            hint=f"`labctl down -l {spec.name}` removes it; another --name makes one beside it.",
+            hint=f"`labctl down -l {spec.name}` removes it; another name (`-l NAME`) makes one beside it.",
         )
     return record
 

@@ -98,7 +98,7 @@ def _chosen_box(engine: Engine, spec: LabSpec, provider: str, emit: Emit, note: 
     if platform.machine().lower() not in AMD64:
         raise HostError(
             f"labctl's box is for amd64, and this machine is {platform.machine()}",
-            hint="`--box NAME` takes one that is made for it; `--backend dind` needs none.",
+            hint="`labctl up --backend vagrant --box NAME` takes one that is made for it; containers need none.",
         )
     if find_box(provider) is None and (problem := base_problem(engine)):
         stock = STOCK[provider]

@@ -85,12 +85,12 @@ def _refuse_other_kind(spec: LabSpec, record: LabRecord) -> None:
     if spec.subnet and record.subnet and spec.subnet != record.subnet:
         raise UsageError(
             f"lab {spec.name} stands on {record.subnet}, and {spec.subnet} was asked for",
-            hint=f"`labctl down -l {spec.name}` first, or give the new lab another --name.",
+            hint=f"`labctl down -l {spec.name}` first, or give the new lab another name (`-l NAME`).",
         )
     if record.spec is not None and record.spec.backend != spec.backend:
         raise UsageError(
             f"lab {spec.name} was made with --backend {record.spec.backend}, and {spec.backend} was asked for",
-            hint=f"`labctl down -l {spec.name}` first, or give the new lab another --name.",
+            hint=f"`labctl down -l {spec.name}` first, or give the new lab another name (`-l NAME`).",
         )
 
 
@@ -99,7 +99,7 @@ def _refuse_other_registry(spec: LabSpec, record: LabRecord) -> None:
     if record.spec is not None and record.nodes and record.spec.registry != spec.registry:
         raise UsageError(
             f"lab {spec.name} was made {'with' if record.spec.registry else 'without'} a registry, and stays so",
-            hint=f"`labctl down -l {spec.name}` first, or give the new lab another --name.",
+            hint=f"`labctl down -l {spec.name}` first, or give the new lab another name (`-l NAME`).",
         )
 
 

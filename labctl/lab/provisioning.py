@@ -68,7 +68,8 @@ def _have_python(node: Node) -> None:
     if done.code == NO_DEBIAN:
         raise LabError(
             f"{node.name} is no Debian, and the playbook makes nodes of no other system",
-            hint="--box takes a box of Debian 12 or 13: debian/bookworm64, generic/debian12 on Hyper-V.",
+            hint="Boxes of Debian 12 or 13 do (`labctl up --backend vagrant --box debian/bookworm64`; "
+            "on Hyper-V generic/debian12).",
         )
     if not done.ok:
         said = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:] or [f"exit code {done.code}"]

@@ -107,7 +107,7 @@ def converge(engine: Engine, wanted: Beside, *, port: int | None = None) -> Stan
     if found is not None and before.get(labels.LAB) != wanted.lab:
         raise LabError(
             f"a container named {wanted.name} is there already and is not this lab's",
-            hint=f"Remove it (`docker rm -f {wanted.name}`), or give the lab another --name.",
+            hint=f"Remove it (`docker rm -f {wanted.name}`), or give the lab another name (`-l NAME`).",
         )
     kept = int(before.get(labels.PORT, 0)) or None
     if found is not None and before.get(CONFIG) == wanted.digest():

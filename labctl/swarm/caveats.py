@@ -26,7 +26,7 @@ REFUSALS = ("not found", "not supported", "not implemented")
 NO_TOOL = ("command not found", "unshare:")
 WAY_OUT = (
     "leave `encrypted` out of its options (in a lab all its packets stay on this machine), "
-    "or make the lab of virtual machines (`labctl up --name NAME --backend vagrant`)"
+    "or make the lab of virtual machines (`labctl up --name vms --backend vagrant`)"
 )
 
 

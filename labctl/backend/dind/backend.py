@@ -265,7 +265,7 @@ class DindBackend:
                 return
             raise LabError(
                 f"a container named {name} is there already and is not this lab's",
-                hint=f"Remove it (`docker rm -f {name}`), or give the lab another --name.",
+                hint=f"Remove it (`docker rm -f {name}`), or give the lab another name (`-l NAME`).",
             ) from refused
 
     def _files(self, spec: LabSpec, plan: NodePlan) -> dict[str, tuple[bytes, int]]:

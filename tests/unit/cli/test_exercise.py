@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+
+from labctl.errors import DeclinedError, NotFoundError, NotYetError
 
 from .conftest import Labctl
 
@@ -96,3 +101,98 @@ def test_a_report_that_cannot_be_written_is_told_before_anything_is_played(labct
 def test_a_folder_without_exercises_is_told(labctl: Labctl) -> None:
     assert labctl("exercise", "list", "--path", "nowhere").code == 2
     assert labctl("exercise", "lint", ".").code == 2
+
+
+@pytest.fixture
+def another_lab(monkeypatch: pytest.MonkeyPatch, empty_engine: None) -> None:
+    """There is a lab bug1, and none that is meant."""
+
+    def find(_context: object, name: str | None = None) -> None:
+        raise NotFoundError("lab", name or "lab", ["bug1"])
+
+    monkeypatch.setattr("labctl.lab.find_lab", find)
+
+
+@pytest.mark.usefixtures("another_lab")
+def test_a_lab_of_nearly_that_name_is_no_reason_not_to_make_this_one(labctl: Labctl) -> None:
+    found = labctl("exercise", "voting-app", "-l", "bug2")
+
+    assert found.code == 2
+    assert "there is no lab named bug2 (there is bug1)" in found.err
+    assert "`labctl up --nodes 3 --name bug2` makes what it needs." in found.err
+
+
+@pytest.mark.usefixtures("another_lab")
+def test_on_a_terminal_the_lab_is_offered(labctl: Labctl, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def answer(question: str, *, yes: bool) -> None:
+        asked.append(question)
+        raise DeclinedError("nothing was changed")
+
+    monkeypatch.setattr("sys.stdin", Terminal())
+    monkeypatch.setattr("labctl.cli.exercise_lab.confirm", answer)
+
+    assert labctl("exercise", "voting-app", "-l", "bug2").code == 1
+    assert asked == ["There is no lab named bug2 (there is bug1). Run `labctl up --nodes 3 --name bug2`?"]
+
+
+@pytest.mark.usefixtures("another_lab")
+@pytest.mark.parametrize("verb", ["check", "hint", "solve", "reset"])
+def test_every_verb_says_how_the_lab_comes_to_be(labctl: Labctl, verb: str) -> None:
+    found = labctl("exercise", verb, "-l", "bug2")
+
+    assert found.code == 2
+    assert "`labctl exercise voting-app -l bug2` begins one there" in found.err
+    assert "did you mean" not in found.err
+
+
+def test_what_to_look_at_names_the_lab(labctl: Labctl, monkeypatch: pytest.MonkeyPatch) -> None:
+    from labctl.checks.report import CheckReport, CheckResult
+    from labctl.cli import exercise as module
+
+    look = "labctl docker -- service ps vote"
+    report = CheckReport((CheckResult("a", "test_a", "It runs.", "not-yet", "1 of 2 run", look=look),))
+    monkeypatch.setattr(module, "last_session", lambda *_args: Session(report))
+
+    found = labctl("exercise", "check", "-l", "demo")
+
+    assert "look:  labctl -l demo docker -- service ps vote" in found.out
+
+
+def test_reset_takes_a_folder_or_an_id(labctl: Labctl, monkeypatch: pytest.MonkeyPatch) -> None:
+    from labctl.cli import exercise as module
+
+    meant: list[str | None] = []
+
+    def session(_app: object, name: str | None, _folders: object = ()) -> None:
+        meant.append(name)
+        raise NotYetError("enough")
+
+    monkeypatch.setattr(module, "last_session", session)
+    for words in (["./secrets"], ["-x", "secrets"], []):
+        assert labctl("exercise", "reset", "--yes", *words).code == 1
+
+    assert meant == ["./secrets", "secrets", None]
+    assert labctl("exercise", "reset", "./secrets", "-x", "other").code == 2
+
+
+class Terminal(io.StringIO):
+    """A keyboard with somebody at it."""
+
+    def isatty(self) -> bool:
+        """Yes."""
+        return True
+
+
+class Session:
+    """What `exercise check` asks for."""
+
+    def __init__(self, report: Any) -> None:
+        self.report = report
+        self.current = SimpleNamespace(id="a")
+        self.exercise = SimpleNamespace(id="demo")
+
+    def check(self, _step: object) -> Any:
+        """The report."""
+        return self.report

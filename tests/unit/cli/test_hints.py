@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import io
+import re
+from pathlib import Path
+
 import pytest
 
+import labctl
 from labctl.cli.hints import LINE, with_lab
+from labctl.cli.render import PlainRenderer
+from labctl.events import StepFinished, Warned
+
+# Of these the option is one that was typed, on whichever verb.
+KEPT = ("Leave --box out", "leave --driver out", "Leave --provider out")
 
 
 @pytest.mark.parametrize(
@@ -34,3 +44,28 @@ def test_a_lessons_commands_stand_in_lines_of_their_own_too() -> None:
 
 def test_where_no_lab_was_named_nothing_changes() -> None:
     assert with_lab("`labctl start w1`", None) == "`labctl start w1`"
+
+
+def test_events_name_the_lab_too() -> None:
+    said = io.StringIO()
+    draw = PlainRenderer(said, lab="demo")
+
+    draw(Warned("w1 is down: `labctl start w1`"))
+    draw(StepFinished("Nodes", 1, 1, 0.1, True, "`labctl map` shows them"))
+
+    assert "`labctl -l demo start w1`" in said.getvalue()
+    assert "`labctl -l demo map`" in said.getvalue()
+
+
+@pytest.mark.parametrize("folder", ["lab", "host", "backend", "registry", "provision", "images", "swarm"])
+def test_below_the_command_line_no_hint_speaks_of_one_verbs_own_option(folder: str) -> None:
+    """`create`, `node add`, `start` and the library come through there too: a hint names a whole command, or `-l`."""
+    top = Path(labctl.__file__).parent / folder
+    bare = re.compile(r"hint=f?\"[^\"]*(?<![\w`-])`?--(name|backend|box|driver|yes)\b")
+    found = []
+    for path in sorted(top.rglob("*.py")):
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            outside = re.sub(r"`labctl [^`]*`", "", line)
+            if bare.search(outside):
+                found.append(f"{path.name}:{number}: {line.strip()}")
+    assert [one for one in found if not any(kept in one for kept in KEPT)] == []
