@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -22,7 +22,7 @@ from labctl.checks.report import CheckReport, CheckResult
 from labctl.errors import LabError, NotFoundError
 from labctl.waiting import stretched
 
-__all__ = ["CheckRun", "Heard", "Listed", "Observe", "Request", "list_checks", "run_checks"]
+__all__ = ["CheckRun", "Heard", "Observe", "Request", "run_checks"]
 
 Heard = Callable[[CheckResult], None]
 Observe = Literal["no", "keep", "fresh"]
@@ -53,30 +53,12 @@ class Request:
     observe: Observe = "no"
 
 
-@dataclass(frozen=True)
-class Listed:
-    """A check as its file describes it."""
-
-    name: str
-    title: str
-    steps: tuple[str, ...]
-    guard: bool
-    line: int
-
-
 def run_checks(request: Request, *, heard: Heard | None = None) -> CheckReport:
     """Run the checks and return their report; `heard` hears each answer, also those on the way, as it comes.
 
     Raises LabError when the checks cannot be run at all, NotFoundError when a step has none.
     """
     return CheckRun(request, heard=heard).result()
-
-
-def list_checks(file: Path) -> list[Listed]:
-    """Read which checks a test file has, without a lab. Raises LabError when pytest cannot read it."""
-    run = CheckRun(Request(file, lab=""), extra=("--collect-only", "-q"))
-    run.result()
-    return [Listed(raw["name"], raw["title"], tuple(raw["steps"]), raw["guard"], raw["line"]) for raw in run.collected]
 
 
 @dataclass
@@ -90,7 +72,6 @@ class CheckRun:
     heard: Heard | None = None
     watch: bool = False
     hold: bool = False
-    extra: Sequence[str] = ()
     collected: list[dict[str, Any]] = field(default_factory=list)
     _results: dict[tuple[str, str], CheckResult] = field(default_factory=dict)
     _said: bytes = b""
@@ -103,7 +84,7 @@ class CheckRun:
         number, inheriting = handed(writable)
         try:
             self._process = subprocess.Popen(
-                [*_command(self.request, number), *self._modes(), *self.extra],
+                [*_command(self.request, number), *self._modes()],
                 stdin=subprocess.PIPE if self.watch or self.hold else subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,

@@ -48,6 +48,8 @@ def test(app: App, name: str, *, junit: Path | None, yes: bool, folders: tuple[P
 def lint(folder: Path) -> None:
     """Read an exercise and hold its steps and checks against each other; no lab is needed.
 
+    Its checks are read as text: nothing of the exercise is run.
+
     \b
     labctl exercise lint ./my-exercise
     """

@@ -11,7 +11,7 @@ from labctl.errors import NotFoundError, SpecError
 from labctl.exercise.model import Exercise
 from labctl.exercise.reading import read_exercise
 
-__all__ = ["Entry", "entries", "find_exercise", "is_exercise"]
+__all__ = ["Entry", "entries", "find_exercise", "ids_around", "is_exercise"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,12 @@ def _entry(folder: Path) -> Entry:
         return Entry(folder.name, folder, read_exercise(folder))
     except SpecError as bad:
         return Entry(folder.name, folder, None, bad.problems[0])
+
+
+def ids_around(folder: Path) -> set[str]:
+    """The ids that an exercise may name as needed: those that labctl ships, and those in the folders beside it."""
+    beside = [inner for inner in folder.resolve().parent.iterdir() if is_exercise(inner)]
+    return {one.name for one in (*_all(()), *beside)} - {folder.resolve().name}
 
 
 def _all(folders: Sequence[Path]) -> list[Path]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from labctl.errors import SpecError
 from labctl.exercise.front import read_front
+from labctl.exercise.layout import unclosed
 from labctl.exercise.model import GROUPS, HOST, ID, Exercise, Fence, Front, Step, checks_name
 
 if TYPE_CHECKING:
@@ -102,6 +103,10 @@ class _Reader:
     def read(self, folder: Path) -> Exercise | None:
         front, begin, problems = read_front(self.lines, self.path.parent.resolve().name)
         self.problems += problems
+        if left_open := unclosed(self.lines, begin):
+            # All that follows it is read as something else, and would be complained of instead.
+            self.problems += left_open
+            return None
         if front is None:
             return None
         sections = self._sections(begin)
@@ -130,8 +135,6 @@ class _Reader:
                 self._fence(token, sections)
             elif token.type == "html_block" and sections:
                 opened = self._html(token, sections[-1], opened)
-        if opened is not None:
-            self._problem(opened[1] + 1, f"<details> {opened[0]}: it is not closed by </details>")
         if sections:
             sections[-1].end = len(self.lines)
         return sections

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from labctl.checks.report import CheckReport, CheckResult, told
-from labctl.checks.runner import Listed, list_checks
 from labctl.errors import LabctlError, LabError, NotYetError, SpecError
 from labctl.events import Emit, Steps
+from labctl.exercise.catalogue import ids_around
+from labctl.exercise.layout import missing_pictures
+from labctl.exercise.linting import Check, read_checks
 from labctl.exercise.model import Exercise, Step
 from labctl.exercise.play import SOLVE_LIMIT, tell
 from labctl.exercise.reading import AUTHORS_GUIDE, read_exercise
@@ -25,31 +28,29 @@ __all__ = ["Verifier", "lint"]
 def lint(exercise: Exercise) -> None:
     """Hold the exercise's steps and checks against each other. Raises SpecError with everything that does not fit.
 
-    Every step needs a check that is its own, every check a step that is there, and a title.
+    Every step needs a check that is its own, every check a step that is there, and a title. The checks are read, and
+    nothing of them is run: an exercise may be anybody's.
     """
-    try:
-        checks = list_checks(exercise.checks)
-    except LabError as unreadable:
-        raise SpecError([unreadable.message], source=str(exercise.checks), hint=AUTHORS_GUIDE) from unreadable
-    problems = [*_unbound_checks(exercise, checks), *_unchecked_steps(exercise, checks)]
-    if not checks:
+    found = read_checks(exercise)
+    problems = [*found.problems, *_unbound_checks(exercise, found.checks), *_unchecked_steps(exercise, found.checks)]
+    if not found.checks:
         problems.insert(0, f"{exercise.checks}: there is not one check in it")
+    problems += _around(exercise)
     if problems:
         raise SpecError(problems, source=str(exercise.folder), hint=AUTHORS_GUIDE)
 
 
-def _unbound_checks(exercise: Exercise, checks: list[Listed]) -> list[str]:
+def _unbound_checks(exercise: Exercise, checks: list[Check]) -> list[str]:
     known = {step.id for step in exercise.steps}
-    problems = []
-    for check in checks:
-        place = f"{exercise.checks}:{check.line}: {check.name}"
-        if not check.title:
-            problems.append(f"{place}: it has no docstring: its first line is what the learner sees ticked")
-        problems += [f"{place}: there is no step {step}" for step in check.steps if step not in known]
-    return problems
+    return [
+        f"{exercise.checks}:{check.line}: {check.name}: there is no step {step}"
+        for check in checks
+        for step in check.steps
+        if step not in known
+    ]
 
 
-def _unchecked_steps(exercise: Exercise, checks: list[Listed]) -> list[str]:
+def _unchecked_steps(exercise: Exercise, checks: list[Check]) -> list[str]:
     own = {step for check in checks if not check.guard for step in check.steps}
     path = exercise.folder / "exercise.md"
     return [
@@ -57,6 +58,21 @@ def _unchecked_steps(exercise: Exercise, checks: list[Listed]) -> list[str]:
         for step in exercise.steps
         if step.id not in own
     ]
+
+
+def _around(exercise: Exercise) -> list[str]:
+    """What the exercise points at and is not there: exercises to do before, and pictures."""
+    path = exercise.folder / "exercise.md"
+    lines = path.read_text(encoding="utf-8").split("\n")
+    known = ids_around(exercise.folder)
+    line = next((number for number, text in enumerate(lines, 1) if text.startswith("needs")), 1)
+    problems = []
+    for needed in exercise.front.needs:
+        if needed not in known:
+            near = difflib.get_close_matches(needed, sorted(known), n=1)
+            offer = f"did you mean {near[0]}?" if near else f"there is {', '.join(sorted(known))}"
+            problems.append(f"{path}:{line}: needs: there is no exercise {needed}: {offer}")
+    return [*problems, *(f"{path}:{number}: {text}" for number, text in missing_pictures(lines, exercise.folder))]
 
 
 @dataclass

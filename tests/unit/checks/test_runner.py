@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from labctl.checks.report import CheckReport, CheckResult, told
-from labctl.checks.runner import CheckRun, Request, list_checks, run_checks
+from labctl.checks.runner import CheckRun, Request, run_checks
 from labctl.errors import LabError, NotFoundError
 from tests.guard import HANGING, LONG, no_hang
 
@@ -332,27 +332,6 @@ def test_the_environment_of_the_caller_s_pytest_does_not_matter(write: Write, mo
     monkeypatch.setenv("PYTEST_ADDOPTS", "--nothing-like-this")
 
     assert run(write('@step("a")\ndef test_a():\n    """A."""\n')).is_done
-
-
-def test_checks_are_listed_without_a_lab(write: Write) -> None:
-    path = write('''
-        @step("a", "b")
-        def test_a(lab):
-            """A title.
-
-            More.
-            """
-
-        @pytest.mark.guard
-        def test_guard():
-            pass
-    ''')
-
-    guard, one = list_checks(path)
-
-    assert (one.name, one.title, one.steps, one.guard) == ("test_a", "A title.", ("a", "b"), False)
-    assert (guard.title, guard.guard) == ("", True)
-    assert path.read_text().splitlines()[one.line].startswith("def test_a")
 
 
 # -- watching

@@ -255,7 +255,7 @@ A_HINT = "<details><summary>Hint</summary>a</details>\n\n"
     ("more", "told"),
     [
         (STEP, "20: two steps have the id look"),
-        ("<details><summary>Hint</summary>\n\nnever closed\n", "19: <details> hint: it is not closed by </details>"),
+        ("<details><summary>Hint</summary>\n\nnever closed\n", "19: <details> is not closed by </details>"),
         ("<details><summary>Hint</summary>\n\n</details>\n", "19: the hint is empty"),
         (SOLUTION + SOLUTION, "21: step look: a second solution"),
         (SOLUTION + A_HINT, "21: step look: a hint after the solution comes too late"),

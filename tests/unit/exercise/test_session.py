@@ -234,8 +234,8 @@ def test_what_fits_together_is_content(demo: Demo) -> None:
         (CHECKS.replace('@pytest.mark.step("second")', "@pytest.mark.guard"), ["step second has no check"]),
         (CHECKS.replace('"""There is one."""', "pass"), ["test_one: it has no docstring"]),
         (CHECKS.replace('@pytest.mark.step("second")', ""), ["test_two belongs to no step"]),
-        ("import pytest\n", ["cannot be run"]),
-        ("def (", ["invalid syntax"]),
+        ("import pytest\n", ["there is not one check in it"]),
+        ("x = 1\ndef (", ["test_demo.py:2: this is no Python: invalid syntax"]),
     ],
 )
 def test_what_does_not_fit_together_is_told(demo: Demo, checks: str, told: list[str]) -> None:
