@@ -13,6 +13,7 @@
     │   ├── CommandFailed       a command on a node ended badly; carries the whole Result
     │   ├── NodeDown            the node is not running, so nothing can be asked of it
     │   ├── QuorumLost          no manager can change the swarm any more
+    │   ├── SwarmLocked         managers wait for the swarm's key
     │   └── Abandoned           given up because something else failed; that is what is told
     ├── WaitTimeout             a wait reached its limit; tells what was last seen        (exit 3)
     └── SeveralErrors           more than one thing failed at once; the first is shown first
@@ -45,6 +46,7 @@ __all__ = [
     "QuorumLost",
     "SeveralErrors",
     "SpecError",
+    "SwarmLocked",
     "UsageError",
     "WaitTimeout",
 ]
@@ -156,6 +158,18 @@ class NodeDown(LabError):
 
 class QuorumLost(LabError):
     """More than half of the managers are gone: the swarm serves, but cannot be changed."""
+
+
+class SwarmLocked(LabError):
+    """Managers wait for the swarm's key before they take part in it again; `nodes` are their names."""
+
+    def __init__(self, nodes: Sequence[str]) -> None:
+        asks = f"`labctl ssh {nodes[0]} docker swarm unlock` asks for the key"
+        super().__init__(
+            f"{', '.join(nodes)} {'is' if len(nodes) == 1 else 'are'} locked: the swarm's key unlocks a manager",
+            hint=f"{asks}; `labctl start --unlock-key -` reads it from stdin.",
+        )
+        self.nodes = tuple(nodes)
 
 
 class Abandoned(LabError):

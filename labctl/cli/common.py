@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from labctl.cli.hints import named_lab, note_lab
+from labctl.cli.unlock import given_key
 from labctl.errors import DeclinedError, UsageError
 
 if TYPE_CHECKING:
@@ -65,7 +66,9 @@ class App:
         if self.transport:
             # For what is started from here too: an exercise's checks, and its own calls of labctl.
             os.environ["LABCTL_TRANSPORT"] = self.transport
-        return open_context(self.emit, self.transport)
+        context = open_context(self.emit, self.transport)
+        context.unlock_key = given_key()
+        return context
 
     def lab(self) -> Lab:
         """The lab that is meant. Raises NotFoundError or UsageError."""

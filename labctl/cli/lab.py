@@ -18,6 +18,7 @@ from labctl.cli.common import (
 )
 from labctl.cli.flags import spec_from
 from labctl.cli.hints import named_lab, note_lab, with_lab
+from labctl.cli.unlock import unlock_option
 from labctl.errors import NotFoundError, UsageError
 from labctl.spec.choices import PROVIDERS
 from labctl.words import counted, some
@@ -57,6 +58,7 @@ __all__ = ["down", "labs", "status", "up", "verify_"]
 )
 @click.option("--retain", is_flag=True, help="Keep what was made when something fails.")
 @click.option("--no-verify", is_flag=True, help="Do not try the mesh and the overlay at the end.")
+@unlock_option
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @output_option
 @lab_command

@@ -12,6 +12,7 @@ from labctl import __version__
 from labctl.cli.common import App, complete_nodes, confirm, lab_command, output_option, print_json
 from labctl.cli.create import create
 from labctl.cli.nodes import first_node, named_nodes, named_or_gone, running
+from labctl.cli.unlock import unlock_option
 from labctl.errors import NotFoundError, NotYetError
 
 if TYPE_CHECKING:
@@ -174,6 +175,7 @@ def stop(app: App, nodes: tuple[str, ...]) -> None:
 
 
 @click.command("start")
+@unlock_option
 @names_argument
 @lab_command
 def start(app: App, nodes: tuple[str, ...]) -> None:
@@ -194,6 +196,7 @@ def start(app: App, nodes: tuple[str, ...]) -> None:
 
 
 @click.command("restart")
+@unlock_option
 @some_names_argument
 @lab_command
 def restart(app: App, nodes: tuple[str, ...]) -> None:

@@ -9,6 +9,7 @@ import click
 from labctl.cli.common import App, lab_command
 from labctl.cli.completers import complete_filters
 from labctl.cli.nodes import named_nodes
+from labctl.cli.unlock import unlock_option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,6 +39,7 @@ def suspend(app: App, nodes: tuple[str, ...]) -> None:
 
 
 @click.command("resume")
+@unlock_option
 @names_argument
 @lab_command
 def resume(app: App, nodes: tuple[str, ...]) -> None:

@@ -30,12 +30,14 @@ LAB_MTU = 1500  # bytes; nodes talk over a bridge of this host, whatever the way
 class Context:
     """This host's engine and the one who hears of events; backends are made of it.
 
-    `transport` is how commands reach nodes that are containers.
+    `transport` is how commands reach nodes that are containers. `unlock_key` is the swarm's key, for managers that
+    are locked when they start.
     """
 
     engine: Engine
     emit: Emit = field(default=quiet)
     transport: Way = "exec"
+    unlock_key: str | None = field(default=None, repr=False, kw_only=True)
 
     def backend(self, kind: str = "dind") -> Backend:
         """A backend to find and change labs with, but not to make nodes (see `maker`)."""

@@ -13,20 +13,27 @@ from typing import TYPE_CHECKING, Any
 from labctl.backend import Backend, NodePlan
 from labctl.concurrent import gather
 from labctl.errors import Abandoned, EngineUnreachable, LabctlError, LabError, WaitTimeout
-from labctl.events import Emit, NodeReady
+from labctl.events import Emit, NodeReady, quiet
 from labctl.lab.doing import Doing
+from labctl.lab.gossip import shows_old_circle
+from labctl.lab.strays import Standing
+from labctl.lab.unlocking import unlock
 from labctl.node import Node
 from labctl.swarm import cluster
+from labctl.swarm.states import trouble_of
 from labctl.waiting import Clock, Pending, stretched, wait_until
 
 if TYPE_CHECKING:
     from labctl.spec import LabSpec
 
-__all__ = ["BOOT_LIMIT", "Forming", "settled", "wait_engine", "wait_for_end_here"]
+__all__ = ["BOOT_LIMIT", "START_OVER", "Forming", "settled", "start_over", "wait_engine", "wait_for_end_here"]
 
 BOOT_LIMIT = 120.0  # seconds from a node's start to its engine's first answer, on a busy host
 END_LIMIT = 3600.0  # seconds; the machines' own limits, which are shorter, give up first
 BOOTING_AT_ONCE = 16  # more only queue in the engine; `python -m bench grow` measures it
+START_OVER = (
+    "p=$(pidof dockerd) && kill -TERM $p && for i in $(seq 300); do kill -0 $p 2>/dev/null || break; sleep 0.1; done"
+)
 # With more joins at once than this, managers answer 503 when the swarm is large.
 JOINING_AT_ONCE = 5
 
@@ -57,6 +64,12 @@ def wait_engine(node: Node, backend: Backend, *, limit: float = BOOT_LIMIT, cloc
     except WaitTimeout as timeout:
         said = f"{node.name} did not come up within {timeout.limit:g} s; its last words: {_last_words(node, backend)}"
         raise LabError(said, hint=hint) from timeout
+
+
+def start_over(node: Node, backend: Backend) -> None:
+    """Let a node's engine start over, and wait until it answers again: not the one that is about to end."""
+    node.run(START_OVER, limit=40)
+    wait_engine(node, backend)
 
 
 @contextlib.contextmanager
@@ -107,6 +120,11 @@ class Forming:
     manager: Node | None = None
     existing: Sequence[Node] = ()
     fetch: str | None = None  # an image that every node will need: pulled while the swarm forms
+    standing: Standing = field(default_factory=Standing)  # which of the existing nodes belong to another swarm
+    unlock: Callable[[Node], None] = field(default=lambda node: unlock([node], (), None, quiet))
+    # Those that stood before and came into a swarm now; `founded`: into one that was made now.
+    entered: list[Node] = field(default_factory=list)
+    founded: bool = False
     _doing: Doing = field(init=False)
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(BOOTING_AT_ONCE, "labctl-boot"))
     _joins: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(JOINING_AT_ONCE))
@@ -202,28 +220,61 @@ class Forming:
         if not self.spec.joins(node.name) or (node.name not in self._new and self._is_member(node)):
             return node
         if self.manager is None and node.is_manager and self._claims_init(node):
+            self._forget_old_swarm(node)
             cluster.init(node, self.emit)
+            self._has_entered(node, founded=True)
             self._tokens = cluster.tokens(node)
             self._formed.set()
             return node
         self._wait_formed(node)
+        if node.name in self.standing.strays:
+            cluster.leave(node)
+        self._forget_old_swarm(node)
         manager, tokens = self.manager, self._tokens
         if manager is None or tokens is None:
             raise LabError(f"{node.name} has no swarm to join")
         gate = self._manager_joins if node.is_manager else self._joins
         with gate, self._doing.at(node.name, "joining"):
+            self._has_entered(node)
             cluster.join(node, manager, tokens.of(node.role), self.emit)
         return node
 
+    def _forget_old_swarm(self, node: Node) -> None:
+        """Let the engine of a node that has left a swarm start over: nothing of the swarm's runs on it any more."""
+        if node.name not in self._new and shows_old_circle(node):
+            with self._doing.at(node.name, "starting its engine over after another swarm"):
+                start_over(node, self.backend)
+
+    def _has_entered(self, node: Node, *, founded: bool = False) -> None:
+        self.founded = self.founded or founded
+        if node.name not in self._new:
+            self.entered.append(node)
+
     def _is_member(self, node: Node) -> bool:
-        """Whether the node is in a swarm; a manager whose swarm has no leader takes long to say."""
+        """Whether the node is in the lab's swarm; a manager whose swarm has no leader takes long to say.
+
+        One that is locked is unlocked first. Raises LabError for one that its engine has given up.
+        """
+        if node.name in self.standing.strays:
+            return False
         with self._doing.at(node.name, "looking for its swarm"):
-            return cluster.membership(node).state in ("active", "pending")
+            seen = cluster.membership(node)
+        if seen.state == "locked":
+            self.unlock(node)
+        elif seen.state == "error":
+            raise LabError(trouble_of(node.name, seen) or "")
+        return seen.state != "inactive"
 
     def _claims_init(self, node: Node) -> bool:
         """The first manager of the spec makes the swarm, however fast the others are: lessons count on it."""
         if node.name != next(n.name for n in self.spec.all_nodes() if n.role == "manager" and n.swarm == "joined"):
             return False
+        if not self.standing.may_init:
+            raise LabError(
+                f"{node.name} is in no swarm, and other nodes are in one that has no working manager",
+                hint="`labctl status` tells of each node; `labctl start` starts managers that are down. Where all are "
+                "lost: `labctl down` and `labctl up`.",
+            )
         self.manager = node
         return True
 

@@ -24,7 +24,7 @@ from labctl.node import Node
 from labctl.waiting import Pending, wait_until
 from labctl.words import counted
 
-__all__ = ["exchange", "meet"]
+__all__ = ["exchange", "meet", "shows_old_circle"]
 
 LIMIT = 8.0
 WHERE = f"http://127.0.0.1:{DIAGNOSTIC_PORT}"
@@ -47,6 +47,15 @@ def meet(manager: Node, nodes: Sequence[Node], note: Callable[[str], None]) -> l
         return []  # somebody has removed it: there is nothing to ask for
     left = each(nodes, lambda node: _has_met(node, nodes, ingress, note))
     return [node for node, met in zip(nodes, left, strict=True) if not met]
+
+
+def shows_old_circle(node: Node) -> bool:
+    """Whether a node that is in no swarm still shows the circle of one that it has left.
+
+    Its engine shows that one for ever, also from within another swarm, until it starts over (seen on 26.1.5): the mesh
+    agent, which reads there, would serve nothing.
+    """
+    return bool(PEER.search(node.transport.run(["curl", "-s", "-m", "2", f"{WHERE}/clusterpeers"]).stdout))
 
 
 def exchange(nodes: Sequence[Node]) -> None:

@@ -19,15 +19,15 @@ from labctl.backend import Backend
 from labctl.concurrent import each
 from labctl.errors import LabctlError, LabError
 from labctl.events import Emit, Noted
-from labctl.lab.form import wait_engine
+from labctl.lab.form import start_over
 from labctl.lab.gossip import exchange, meet
-from labctl.lab.verify import paths_of, verify
+from labctl.lab.verify import ANSWER_LIMIT, paths_of, verify
 from labctl.node import Node
 from labctl.swarm import cluster
 
 __all__ = ["Ladder", "ill_of"]
 
-# Seconds that mesh and overlay may fail: engines exchange what they know every 30 s by themselves.
+# Seconds that mesh and overlay may fail after a step: engines exchange what they know every 30 s by themselves.
 SETTLING_LIMIT = 40.0
 RESTARTS = 2  # rounds of starting engines over: what is ill behind another one shows only after that one is well
 LOOK_ANEW = "pkill -TERM -f 'python3 -S -m [m]esh'"  # the node's first program starts the agent again
@@ -51,7 +51,7 @@ class Ladder:
     def climb(self) -> str:
         """Try the lab, mend what is ill, and return what was tried. Raises LabError that names the ill nodes."""
         self.settle([node for node in self.nodes if node.name in self.fresh] or self.nodes)
-        problem = self._problem()
+        problem = self._problem(ANSWER_LIMIT)
         done, before = "", list[str]()
         for step in (self._look_anew, *[self._start_over] * RESTARTS):
             if isinstance(problem, str):
@@ -71,10 +71,10 @@ class Ladder:
         meet(self.manager(), self.nodes, self.note)
         exchange(nodes)
 
-    def _problem(self) -> str | LabctlError:
+    def _problem(self, limit: float = SETTLING_LIMIT) -> str | LabctlError:
         """What was tried; or why it failed, where a step of the ladder may help."""
         try:
-            return verify(self.manager(), self.nodes, self.note, limit=SETTLING_LIMIT)
+            return verify(self.manager(), self.nodes, self.note, limit=limit)
         except LabctlError as problem:
             if not paths_of(problem):
                 raise
@@ -83,10 +83,10 @@ class Ladder:
     def _look_anew(self, ill: Sequence[str], problem: LabctlError) -> str:
         """Let engines and mesh agents of the ill nodes look again. Returns what was done."""
         chosen = [node for node in self.nodes if node.name in ill]
-        self.emit(Noted(f"{_first_line(problem)}; {_all(ill)} looks at the others again"))
+        self.emit(Noted(f"{_first_line(problem)}; {_all(ill)}: looking at the others again"))
         self.settle(chosen)
         each(chosen, lambda node: node.transport.run(LOOK_ANEW))
-        return f"{_all(ill)} looked at the others again"
+        return f"another look at the others from {_all(ill)}"
 
     def _start_over(self, ill: Sequence[str], problem: LabctlError) -> str:
         """Start the engines of the ill nodes over that may be. Returns what was done, empty for nothing."""
@@ -95,21 +95,17 @@ class Ladder:
         if not chosen:
             return ""
         names = _all([node.name for node in chosen])
-        self.emit(Noted(f"{_first_line(problem)}; the engine of {names} starts over"))
-        each(chosen, self._restart_engine)
+        self.emit(Noted(f"{_first_line(problem)}; {names}: the engine starts over"))
+        each(chosen, lambda node: start_over(node, self.backend))
         cluster.wait_ready(self.manager(), [node.name for node in self.nodes], noted=self.note)
         self.settle(chosen)
-        return f"the engine of {names} was started over"
+        return f"a new start of the engine of {names}"
 
     def _may_start_over(self, ill: Sequence[str], problem: LabctlError) -> Collection[str]:
         if self.fresh:
             return [name for name in ill if name in self.fresh]
         # Nothing was started here: perhaps all were, behind labctl's back. Each failure must be that node's own.
         return [name for name in ill if (name, name) in paths_of(problem)]
-
-    def _restart_engine(self, node: Node) -> None:
-        node.run("pkill -TERM -x dockerd", limit=30)
-        wait_engine(node, self.backend)
 
     def _told(self, problem: LabctlError) -> LabctlError:
         ill = ill_of(paths_of(problem), self.fresh)

@@ -17,6 +17,7 @@ from labctl.node import ENVIRONMENT_FILE, Node
 from labctl.spec import labels
 from labctl.swarm import caveats, cluster
 from labctl.swarm.state import SwarmNode, SwarmView
+from labctl.swarm.states import is_orphaned, memberships, state_problems, trouble_of
 from labctl.words import counted
 
 if TYPE_CHECKING:
@@ -88,7 +89,9 @@ def status_of(context: Context, record: LabRecord) -> LabStatus:
     joins = record.spec.joins if record.spec else (lambda _: True)
     nodes = tuple(_node_status(node, members.get(node.name), joins(node.name)) for node in record.nodes)
     nodes += tuple(_gone_status(node, members.get(node.name)) for node in gone)
-    problems += [_trouble_of(node) for node in nodes if node.state == "running" and not node.is_good and members]
+    bad = [node for node in nodes if node.state == "running" and not node.is_good and members]
+    own = state_problems([node for node in running if node.name in {one.name for one in bad}]) if bad else {}
+    problems += [own.get(node.name) or _trouble_of(node) for node in bad]
     extras = context.engine.containers(labels.of_lab(record.name))
     if record.spec is not None and record.spec.registry and record.nodes:
         problems += _registry_trouble(extras)
@@ -126,14 +129,29 @@ def _swarm_of(record: LabRecord, running: list[Node]) -> _Swarm:
         known, services = view.nodes(), view.services()
         unkept = caveats.problems_of(view, services, running)
     except LabctlError as problem:
-        told = f"{problem.message}: {problem.hint}" if problem.hint else problem.message
-        return _Swarm("no manager answers for it", problems=(told,))
+        return _Swarm("no manager answers for it", problems=_no_manager_problems(record, running, problem))
     members = {m.hostname: m for m in sorted(known, key=lambda m: m.state == "ready")}
     leader = next((member.hostname for member in known if member.leader), "no leader")
     ready = sum(member.state == "ready" for member in known)
     return _Swarm(
         f"{ready} of {counted(len(known), 'node')} ready, {leader} leads", members, len(services), tuple(unkept)
     )
+
+
+def _no_manager_problems(record: LabRecord, running: list[Node], problem: LabctlError) -> tuple[str, ...]:
+    """Why no manager answers: what the nodes' own engines say of it, else what came of asking."""
+    joins = record.spec.joins if record.spec else (lambda _: True)
+    inside = [node for node in running if joins(node.name)]
+    seen = memberships(inside)
+    own = tuple(told for name, one in seen.items() if (told := trouble_of(name, one)))
+    if own:
+        return own
+    if all(node.is_running for node in record.nodes) and is_orphaned(inside, seen):
+        left = ", ".join(node.name for node in inside if node.is_manager)
+        rest = ", ".join(name for name, one in seen.items() if one.state != "inactive")
+        lost = f"; the swarm of {rest} has no manager any more, and its services are lost" if rest else ""
+        return (f"{left} has left its swarm{lost}: `labctl up` makes a new one of all nodes",)
+    return (f"{problem.message}: {problem.hint}" if problem.hint else problem.message,)
 
 
 def _lost(record: LabRecord, gone: Sequence[NodeSpec]) -> list[str]:

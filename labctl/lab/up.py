@@ -23,6 +23,8 @@ from labctl.lab.form import Forming, settled, wait_for_end_here
 from labctl.lab.members import label_nodes, leave_if_joined, members_of, remove_ghosts
 from labctl.lab.mending import Ladder
 from labctl.lab.plan import Plan
+from labctl.lab.strays import leave_again, standing_of
+from labctl.lab.unlocking import unlock
 from labctl.lab.verify import PROBE_IMAGE, verify
 from labctl.mesh.ipvs import ipvs_available
 from labctl.node import Node
@@ -75,6 +77,7 @@ class _Up:
         self.options = options
         self.steps = Steps(context.emit, total=6 + bool(spec.registry) + bool(spec.ports))
         self.formed = spec.swarm == "formed"
+        self.forming: Forming | None = None
 
     @cached_property
     def uplink(self) -> int:
@@ -176,6 +179,8 @@ class _Up:
         addresses = free_addresses(subnet, taken, len(plan.create))
         plans = self._node_plans(backend, plan, addresses)
         forming = Forming(backend, self.spec, self.steps.emit, self.steps.note, existing=stay)
+        forming.unlock = partial(self._unlock, (*stay, *plan.start))
+        self.forming = forming
         if self.options.verify and self.spec.registry and self.formed:
             forming.fetch = PROBE_IMAGE
         # What is begun aside hears from `forming` that it is given up: so that one is closed first.
@@ -185,8 +190,7 @@ class _Up:
                 backend.expect(self.spec, plans, plan.start)
                 forming.boot(plans, plan.start)
                 if self.formed:
-                    forming.manager = self._standing_manager(stay)
-                    forming.join_all()
+                    self._join(forming, stay, plan)
                 forming.booted()
                 self.steps.note(counted(len(self.spec.all_nodes()), "engine answers", "engines answer"))
             if serving is not None:
@@ -194,6 +198,18 @@ class _Up:
             with self.steps.step("Swarm"):
                 record = self._swarm(backend, forming)
         return record
+
+    def _join(self, forming: Forming, stay: Sequence[Node], plan: Plan) -> None:
+        """Let all nodes into the lab's swarm, those too that stand and belong to another one."""
+        forming.manager = self._standing_manager(stay)
+        if stay:
+            forming.standing = standing_of(self.spec, stay, plan.start, forming.manager)
+            if forming.standing.note:
+                self.steps.emit(Warned(forming.standing.note))
+        forming.join_all()
+
+    def _unlock(self, nodes: Sequence[Node], node: Node) -> None:
+        unlock([node], [one for one in nodes if one.name != node.name], self.context.unlock_key, self.steps.emit)
 
     def _registry(self, backend: Backend, subnet: str, forming: Forming) -> None:
         place = backend.place_beside(self.spec.name, subnet)
@@ -304,6 +320,7 @@ class _Up:
                 return
             if before is not None:
                 backend.remember(before)
+            self._leave_again()
             made = {node.name for node in plan.create}
             record = backend.find(self.spec.name)
             nodes = record.nodes if record else ()
@@ -313,6 +330,11 @@ class _Up:
                 backend.remove_node(node)
         except LabctlError as problem:
             self.steps.emit(Warned(f"could not take everything back: {problem.message}; `labctl down` tries again"))
+
+    def _leave_again(self) -> None:
+        """Leave no swarm behind that this run made of nodes that stood before."""
+        if self.forming is not None and self.forming.founded:
+            leave_again(self.forming.entered)
 
 
 def _claimed() -> list[str]:

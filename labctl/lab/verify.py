@@ -24,7 +24,7 @@ from labctl.swarm.state import SwarmView, Task
 from labctl.waiting import Pending, stretched, wait_until
 from labctl.words import counted
 
-__all__ = ["PROBE_IMAGE", "NotServing", "paths_of", "verify"]
+__all__ = ["ANSWER_LIMIT", "PROBE_IMAGE", "NotServing", "paths_of", "verify"]
 
 PROBE_IMAGE = "labctl/probe:1"
 NAME = "labctl-probe"

@@ -10,13 +10,15 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING, Any
 
 from labctl.concurrent import each, gather
-from labctl.errors import Abandoned, LabctlError, LabError
+from labctl.errors import Abandoned, LabctlError, LabError, SwarmLocked
 from labctl.events import NodeReady, Steps
 from labctl.lab.form import settled, wait_engine, wait_for_end_here
 from labctl.lab.mending import Ladder
+from labctl.lab.unlocking import unlock_all
 from labctl.node import Node
 from labctl.spec import labels
 from labctl.swarm import cluster
+from labctl.swarm.states import is_orphaned, memberships, trouble_of
 from labctl.waiting import Pending, wait_until
 from labctl.words import counted
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["WAKE_STEPS", "in_state", "wake"]
 
 WAKE_STEPS = 3  # how many steps `wake` does
+ORPHANED = "no manager is in a swarm, so the lab has none", "`labctl up` makes a swarm of all nodes; services are lost."
 BESIDE = ("registry", "hub", "edge")  # what stands beside the nodes and must run too
 
 
@@ -69,18 +72,25 @@ def wake(lab: Lab, nodes: Sequence[Node], steps: Steps, begin: Callable[[Node], 
             names = [node.name for node in started if lab.spec.joins(node.name)]
             lab = lab.refresh()
             if names:
+                unlock_all(lab.nodes, lab.context.unlock_key, steps.emit)
+                _refuse_given_up(lab.nodes)
                 known = cluster.wait_ready(_patient_manager(lab), names, noted=steps.note)
                 steps.note(f"{counted(len(names), 'node')} ready")
         with steps.step("Verifying"):
             if names:
-                fresh, serving = {node.name for node in down}, _serving(lab, known)
-                ladder = Ladder(lab.backend, lambda: _patient_manager(lab), serving, fresh, steps.note, steps.emit)
-                if lab.spec.swarm == "formed" and lab.spec.registry:
-                    tried = ladder.climb()
-                else:
-                    ladder.settle(ladder.nodes)
+                tried = _tried(lab, _serving(lab, known), down, steps) or tried
             steps.note(tried)
     return tried
+
+
+def _tried(lab: Lab, serving: Sequence[Node], started: Sequence[Node], steps: Steps) -> str:
+    """Try the lab and mend what is ill in it; returns what was tried, empty where there is no probe to try it with."""
+    names = {node.name for node in started}
+    ladder = Ladder(lab.backend, lambda: _patient_manager(lab), serving, names, steps.note, steps.emit)
+    if lab.spec.swarm == "formed" and lab.spec.registry:
+        return ladder.climb()
+    ladder.settle(serving)
+    return ""
 
 
 def _start_beside(lab: Lab, given_up: threading.Event) -> None:
@@ -120,6 +130,20 @@ def _given_up_on_failure() -> Iterator[threading.Event]:
         raise
 
 
+def _refuse_given_up(nodes: Sequence[Node]) -> None:
+    """Raise LabError for nodes whose engines have given up their place in the swarm: no wait brings it back.
+
+    Where a manager has left its swarm, nobody can be waited for either.
+    """
+    running = [node for node in nodes if node.is_running]
+    seen = memberships(running)
+    broken = [told for name, one in seen.items() if one.state == "error" and (told := trouble_of(name, one))]
+    if broken:
+        raise LabError("\n".join(broken))
+    if is_orphaned(nodes, seen):
+        raise LabError(ORPHANED[0], hint=ORPHANED[1])
+
+
 def _serving(lab: Lab, known: Sequence[SwarmNode]) -> list[Node]:
     """The running nodes that the swarm gives tasks to; one that is drained cannot be tried, and need not be."""
     able = {member.hostname for member in known if member.state == "ready" and member.availability == "active"}
@@ -132,6 +156,8 @@ def _patient_manager(lab: Lab) -> Node:
     def look() -> Node:
         try:
             return lab.manager(limit=cluster.DECISION_LIMIT)
+        except SwarmLocked:
+            raise
         except LabctlError as problem:
             raise Pending(problem.message) from None
 

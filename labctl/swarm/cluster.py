@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from labctl.errors import EngineRefused, LabctlError, LabError, QuorumLost
+from labctl.errors import EngineRefused, LabctlError, LabError, QuorumLost, SwarmLocked
 from labctl.events import CommandShown, Emit, NodeJoined, quiet
 from labctl.node import Node
 from labctl.swarm.asking import Asking
@@ -23,6 +23,7 @@ __all__ = [
     "Tokens",
     "init",
     "join",
+    "leave",
     "membership",
     "tokens",
     "wait_ready",
@@ -80,6 +81,16 @@ def init(manager: Node, emit: Emit = quiet) -> None:
     emit(NodeJoined(manager.name, "manager"))
 
 
+def leave(node: Node) -> None:
+    """Take the node out of its swarm, whatever that says to it; one that is in none is fine."""
+    node.show(CommandShown(node.name, "docker swarm leave --force"))
+    try:
+        node.engine.post("/swarm/leave", force="true")
+    except EngineRefused as refused:
+        if "not part of a swarm" not in refused.message:
+            raise
+
+
 def tokens(manager: Node) -> Tokens:
     """Read the join tokens from a manager's API, where no argv and no log shows them."""
     found = manager.engine.get_json("/swarm")["JoinTokens"]
@@ -122,7 +133,7 @@ def working_manager(
 
     A swarm that can have a leader is given ELECTION_LIMIT seconds to choose one, and `noted` hears that this takes
     a while; with `limit` nobody is waited for longer than that. Raises QuorumLost when managers answer and none can,
-    LabError when none answers at all.
+    SwarmLocked when some wait for the swarm's key, LabError when none answers at all.
     """
     longest = stretched(limit or ELECTION_LIMIT)
     soon = min(stretched(DECISION_LIMIT), longest)
@@ -138,6 +149,8 @@ def working_manager(
             return found
     if found := asking.wait(began + soon - time.monotonic()):
         return found
+    if locked := _locked(asking.problems(soon)):
+        raise SwarmLocked(locked)
     # Managers choose a leader when most of them are there to vote.
     may_elect = 2 * sum(node.is_manager for node in running) > sum(node.is_manager for node in nodes)
     if may_elect and longest > soon:
@@ -147,6 +160,12 @@ def working_manager(
         if found := asking.wait(began + longest - time.monotonic()):
             return found
     raise _no_manager(nodes, asking.problems(soon), may_elect=may_elect)
+
+
+def _locked(problems: Sequence[tuple[Node, LabctlError]]) -> list[str]:
+    """The managers that wait for the swarm's key: no other can be waited for before they have it."""
+    refused = [(node, problem) for node, problem in problems if isinstance(problem, EngineRefused)]
+    return [node.name for node, problem in refused if "needs to be unlocked" in problem.message]
 
 
 def _no_manager(nodes: Sequence[Node], problems: Sequence[tuple[Node, LabctlError]], *, may_elect: bool) -> LabError:

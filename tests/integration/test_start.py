@@ -45,3 +45,38 @@ def test_a_node_that_was_shut_down_is_started_and_the_others_keep_their_containe
     assert "starts over" not in said.err
     assert containers(lab, *others) == before
     assert labctl("status", lab=lab.name).code == 0
+
+
+def key_of(lab: Lab) -> str:
+    """Lock the lab's managers from their next start on, and return the key."""
+    said = lab.manager().expect("docker swarm update --autolock=true").stdout
+    return next(line.strip() for line in said.splitlines() if "SWMKEY" in line)
+
+
+def test_a_locked_manager_is_told_at_once_and_unlocked_with_its_key(lab: Lab) -> None:
+    key = key_of(lab.refresh())
+
+    said = labctl("restart", "manager1", lab=lab.name)
+    assert said.code == 3
+    assert "manager1 is locked" in said.err and "ssh manager1 docker swarm unlock" in said.err
+    assert "manager1 is locked" in labctl("status", lab=lab.name).out
+
+    unlocked = labctl("-v", "start", "--unlock-key", "-", lab=lab.name, stdin=f"{key}\n".encode(), limit=400)
+    assert unlocked.code == 0, unlocked.err
+    assert "manager1: unlocked" in unlocked.err and key not in unlocked.err
+    lab.refresh().manager().expect("docker swarm update --autolock=false")
+
+
+def test_when_the_only_manager_has_left_up_makes_a_new_swarm_of_all_nodes(lab: Lab) -> None:
+    lab.refresh().manager().expect("docker swarm leave --force")
+
+    told = labctl("status", lab=lab.name).out
+    assert "manager1 has left its swarm; the swarm of worker1, worker2 has no manager any more" in told
+    assert labctl("start", lab=lab.name).code == 3
+
+    said = labctl("up", "--name", lab.name, limit=400)
+
+    assert said.code == 0, said.err
+    assert "its services are lost" in said.err
+    assert {node.state for node in lab.refresh().swarm().nodes()} == {"ready"}
+    assert len(lab.swarm().nodes()) == 3

@@ -9,19 +9,24 @@ import pytest
 
 from labctl.backend import FakeBackend, NodePlan
 from labctl.engine.fake import Answer, Asked, FakeEngine
-from labctl.errors import Abandoned, EngineRefused, EngineUnreachable, LabError
+from labctl.errors import Abandoned, EngineRefused, EngineUnreachable, LabError, SwarmLocked
 from labctl.events import Event, NodeJoined, NodeReady, NodeStarted
-from labctl.lab.form import Forming, wait_engine
+from labctl.lab.form import START_OVER, Forming, wait_engine
+from labctl.lab.gossip import WHERE
+from labctl.lab.strays import Standing
 from labctl.node import Node
 from labctl.spec import LabSpec
 from labctl.spec.addresses import free_addresses
-from labctl.transport import FakeTransport
+from labctl.transport import FakeTransport, Result
 from labctl.waiting import FakeClock
 
 from ..nodes import fake_node, raw_info
 
 TOKENS = {"JoinTokens": {"Worker": "TOKEN-w", "Manager": "TOKEN-m"}}
 VERSION = {"Server": "Docker/26.1.5 (linux)"}
+
+
+CIRCLE = f"curl -s -m 2 {WHERE}/clusterpeers"
 
 
 class Host:
@@ -55,7 +60,7 @@ class Host:
             },
             where=f"the engine of {name}",
         )
-        self.backend.transports[name] = FakeTransport()
+        self.backend.transports[name] = FakeTransport({CIRCLE: Result(CIRCLE, 7)})
 
     def stand(self, *names: str, state: str = "running") -> list[Node]:
         """Nodes that an earlier `up` has made."""
@@ -281,3 +286,69 @@ def test_what_waits_beside_the_nodes_hears_that_they_are_given_up(heard: list[Ev
 
         with pytest.raises(Abandoned, match="the registry was given up"):
             form.refuse_given_up("the registry")
+
+
+def test_a_worker_of_a_dead_swarm_leaves_it_and_joins_the_new_one(heard: list[Event]) -> None:
+    host = Host(LabSpec(name="demo", workers=1))
+    stood = host.stand("manager1", "worker1")
+    host.state["worker1"] = "active"
+    asked: list[str] = []
+
+    def left(_asked: Asked) -> Answer:
+        asked.append("leave")
+        return None
+
+    host.backend.engines["worker1"].script["POST /swarm/leave"] = left
+
+    with forming(host, heard, stood) as form:
+        form.standing = Standing(frozenset({"worker1"}))
+        form.boot([], [])
+        form.join_all()
+        form.joined()
+
+    assert asked == ["leave"]
+    assert str(host.asked["worker1"][0]) == "POST /swarm/join"
+    assert form.founded and {node.name for node in form.entered} == {"manager1", "worker1"}
+
+
+def test_no_second_swarm_is_made_while_another_may_be_saved(heard: list[Event]) -> None:
+    host = Host(LabSpec(name="demo", workers=1))
+    stood = host.stand("manager1", "worker1")
+    host.state["worker1"] = "active"
+
+    with forming(host, heard, stood) as form:
+        form.standing = Standing(may_init=False)
+        form.boot([], [])
+        form.join_all()
+        with pytest.raises(LabError, match="manager1 is in no swarm, and other nodes are in one"):
+            form.joined()
+
+    assert host.asked == {}
+
+
+def test_a_locked_manager_is_unlocked_or_told_and_never_makes_a_swarm(heard: list[Event]) -> None:
+    host = Host(LabSpec(name="demo", workers=0))
+    stood = host.stand("manager1")
+    host.state["manager1"] = "locked"
+
+    with forming(host, heard, stood) as form:
+        form.boot([], [])
+        form.join_all()
+        with pytest.raises(SwarmLocked):
+            form.joined()
+
+    assert host.asked == {}
+
+
+def test_an_engine_that_shows_an_old_circle_starts_over_before_it_enters_a_swarm(heard: list[Event]) -> None:
+    host = Host(LabSpec(name="demo", workers=0))
+    stood = host.stand("manager1")
+    shell = host.backend.transports["manager1"]
+    shell.answers |= {CIRCLE: "0) aa1 -> 10.0.0.1", START_OVER: ""}
+
+    with forming(host, heard, stood) as form:
+        form.boot([], [])
+        form.join_all()
+        form.joined()
+
+    assert shell.commands == [CIRCLE, START_OVER]

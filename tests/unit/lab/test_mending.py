@@ -10,12 +10,13 @@ from labctl.backend import FakeBackend
 from labctl.errors import LabctlError, LabError, SeveralErrors, WaitTimeout
 from labctl.events import Event, Noted
 from labctl.lab import mending
+from labctl.lab.form import START_OVER
 from labctl.lab.mending import Ladder, ill_of
 from labctl.lab.verify import NotServing, paths_of
 
 from ..nodes import FakeNode, fake_node
 
-OVER = "pkill -TERM -x dockerd"
+OVER = START_OVER
 NAMES = ("manager1", "worker1", "worker2")
 BY_ITSELF = [("worker1", "worker1")]
 WHOLE = "3 of 3 nodes answered"
@@ -68,11 +69,11 @@ def test_a_lab_that_serves_is_left_alone(climb: Callable[..., str], nodes: dict[
 def test_the_mildest_step_comes_first_on_the_ill_node_alone_and_is_told(
     climb: Callable[..., str], nodes: dict[str, FakeNode], heard: list[Event]
 ) -> None:
-    assert climb(Tried(BY_ITSELF), {"worker1"}) == f"{WHOLE} (after worker1 looked at the others again)"
+    assert climb(Tried(BY_ITSELF), {"worker1"}) == f"{WHOLE} (after another look at the others from worker1)"
 
     assert done(nodes, mending.LOOK_ANEW) == ["worker1"]
     assert done(nodes, OVER) == []
-    assert heard == [Noted("the routing mesh of worker1 does not work; worker1 looks at the others again")]
+    assert heard == [Noted("the routing mesh of worker1 does not work; worker1: looking at the others again")]
 
 
 def test_only_the_engine_of_an_ill_node_that_was_started_now_starts_over(
@@ -80,7 +81,7 @@ def test_only_the_engine_of_an_ill_node_that_was_started_now_starts_over(
 ) -> None:
     said = climb(Tried(BY_ITSELF, BY_ITSELF), {"worker1", "worker2"})
 
-    assert said == f"{WHOLE} (after the engine of worker1 was started over)"
+    assert said == f"{WHOLE} (after a new start of the engine of worker1)"
     assert done(nodes, OVER) == ["worker1"]
 
 

@@ -41,13 +41,14 @@ def manager() -> FakeNode:
             "GET /nodes": [raw_node("manager1", leader=True), raw_node("worker1")],
             "GET /services": [raw_service("web")],
             "GET /networks": [],
+            "GET /info": raw_info("active", manager=True),
         },
     )
 
 
 @pytest.fixture
 def worker() -> FakeNode:
-    return fake_node("worker1", address="10.0.0.12")
+    return fake_node("worker1", address="10.0.0.12", api={"GET /info": raw_info("active")})
 
 
 def test_a_lab_in_which_all_is_well_has_no_problems(manager: FakeNode, worker: FakeNode) -> None:
@@ -171,6 +172,35 @@ def test_engines_that_do_not_answer_are_a_problem_that_is_told_once(manager: Fak
 
     assert sum("connection refused" in told for told in (found.swarm, *found.problems)) == 1
     assert found.services is None, "nobody counted them"
+
+
+def test_a_locked_manager_is_told_with_the_command_that_unlocks_it(manager: FakeNode, worker: FakeNode) -> None:
+    manager.api["GET /swarm"] = EngineRefused("Swarm is encrypted and needs to be unlocked", status=503)
+    manager.api["GET /info"] = raw_info("locked")
+    worker.api["GET /swarm"] = EngineRefused("This node is not a swarm manager", status=503)
+
+    told = "manager1 is locked: `labctl ssh manager1 docker swarm unlock` asks for the key"
+    assert look(manager, worker).problems == (told,)
+
+
+def test_a_manager_that_left_its_swarm_is_told_with_what_is_lost(manager: FakeNode, worker: FakeNode) -> None:
+    manager.api["GET /swarm"] = EngineRefused("This node is not a swarm manager", status=503)
+    manager.api["GET /info"] = raw_info("inactive")
+    worker.api["GET /swarm"] = EngineRefused("This node is not a swarm manager", status=503)
+
+    (problem,) = look(manager, worker).problems
+
+    assert problem.startswith("manager1 has left its swarm; the swarm of worker1 has no manager any more")
+    assert problem.endswith("`labctl up` makes a new one of all nodes")
+
+
+def test_a_node_whose_engine_gave_the_swarm_up_is_told_with_its_reason(manager: FakeNode, worker: FakeNode) -> None:
+    manager.api["GET /nodes"] = [raw_node("manager1", leader=True), raw_node("worker1", state="down")]
+    worker.api["GET /info"] = raw_info("error", error="certificate has expired")
+
+    (problem,) = look(manager, worker).problems
+
+    assert problem.startswith("worker1 cannot take part in its swarm (certificate has expired): ")
 
 
 def test_bare_engines_need_no_swarm() -> None:

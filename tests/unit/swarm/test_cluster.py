@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from labctl.engine.fake import Answer
-from labctl.errors import EngineRefused, EngineUnreachable, LabError, QuorumLost
+from labctl.errors import EngineRefused, EngineUnreachable, LabError, QuorumLost, SwarmLocked
 from labctl.events import CommandShown, Event, NodeJoined
 from labctl.swarm import cluster
 
@@ -304,3 +304,22 @@ def test_what_is_still_missing_is_noted_on_the_way(manager: FakeNode) -> None:
 
     assert "does not have a leader" in noted[0]
     assert noted[1:] == ["worker1 unknown to the manager", "worker1 unknown", "no leader"]
+
+
+def test_a_locked_manager_is_told_at_once_and_no_election_is_waited_for() -> None:
+    refused = EngineRefused("Swarm is encrypted and needs to be unlocked before it can be used.", status=503)
+    nodes = [fake_node("manager1", api={"GET /swarm": refused}), fake_node("worker1", api={"GET /swarm": NO_MANAGER})]
+
+    with pytest.raises(SwarmLocked) as caught:
+        cluster.working_manager(nodes, noted=pytest.fail)
+
+    assert caught.value.nodes == ("manager1",)
+
+
+def test_a_node_leaves_by_its_own_engine_and_one_in_no_swarm_is_fine(worker: FakeNode) -> None:
+    worker.api["POST /swarm/leave"] = None
+    cluster.leave(worker)
+    assert worker.asked.asked[0].query == {"force": "true"}
+
+    worker.api["POST /swarm/leave"] = EngineRefused("This node is not part of a swarm", status=503)
+    cluster.leave(worker)

@@ -1,0 +1,61 @@
+"""What nodes' engines say of their swarm: each state that keeps a node out of it has a line and a way out."""
+
+from __future__ import annotations
+
+import pytest
+
+from labctl.errors import EngineUnreachable, LabError
+from labctl.swarm.cluster import Membership
+from labctl.swarm.states import is_orphaned, memberships, refuse_split, state_problems, trouble_of
+
+from ..nodes import fake_node, raw_info
+
+
+def member(state: str = "active", *, manager: bool = False, cluster: str = "", error: str = "") -> Membership:
+    return Membership(state, "n1", manager, cluster, error)
+
+
+@pytest.mark.parametrize(
+    ("state", "error", "words"),
+    [
+        ("locked", "Swarm is encrypted", "m1 is locked: `labctl ssh m1 docker swarm unlock` asks for the key"),
+        (
+            "error",
+            "rpc error: code = Unavailable desc = certificate has expired.",
+            "m1 cannot take part in its swarm (certificate has expired): "
+            "`labctl ssh m1 docker swarm leave --force` and `labctl up` let it join again",
+        ),
+        ("pending", "", "m1 waits for a manager to let it into the swarm: `labctl restart m1` lets it ask again"),
+        ("active", "", None),
+        ("inactive", "", None),
+    ],
+)
+def test_each_state_has_one_line_with_what_helps(state: str, error: str, words: str | None) -> None:
+    assert trouble_of("m1", member(state, error=error)) == words
+
+
+def test_only_nodes_that_run_and_answer_are_listed() -> None:
+    locked = fake_node("manager1", api={"GET /info": raw_info("locked")})
+    silent = fake_node("manager2", api={"GET /info": EngineUnreachable("no")})
+
+    assert list(memberships([locked, silent])) == ["manager1"]
+    assert list(state_problems([locked, silent, fake_node("worker1", state="exited")])) == ["manager1"]
+
+
+def test_a_swarm_is_orphaned_when_no_manager_of_it_can_be_left() -> None:
+    nodes = [fake_node("manager1"), fake_node("worker1")]
+
+    assert is_orphaned(nodes, {"manager1": member("inactive"), "worker1": member()})
+    assert not is_orphaned(nodes, {"manager1": member("locked"), "worker1": member()})
+    assert not is_orphaned(nodes, {"manager1": member("inactive"), "worker1": member(manager=True)}), "promoted"
+    assert not is_orphaned(nodes, {"worker1": member()}), "one that does not answer may have it"
+
+
+def test_managers_of_two_swarms_are_told_with_the_way_out() -> None:
+    seen = {name: member(manager=True, cluster=id_) for name, id_ in (("m1", "a"), ("m2", "b"), ("m3", "b"))}
+
+    with pytest.raises(LabError, match="the managers are in 2 swarms: m1; m2, m3") as caught:
+        refuse_split(seen)
+
+    assert (caught.value.hint or "").startswith("`labctl ssh m1 docker swarm leave --force`")
+    refuse_split({"m2": seen["m2"], "m3": seen["m3"], "w1": member()})
