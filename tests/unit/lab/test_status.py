@@ -203,6 +203,16 @@ def test_a_node_whose_engine_gave_the_swarm_up_is_told_with_its_reason(manager: 
     assert problem.startswith("worker1 cannot take part in its swarm (certificate has expired): ")
 
 
+def test_a_manager_that_left_while_others_stay_is_told_as_that(manager: FakeNode) -> None:
+    left = fake_node("manager2", api={"GET /info": raw_info("inactive")})
+    gone = raw_node("manager2", state="down")
+    gone["ManagerStatus"]["Reachability"] = "unreachable"
+    manager.api["GET /nodes"] = [raw_node("manager1", leader=True), gone]
+
+    told = "manager2 is not in the swarm any more: `labctl up` lets it join again"
+    assert look(manager, left, spec=LabSpec(name="demo", managers=2, workers=0)).problems == (told,)
+
+
 def test_bare_engines_need_no_swarm() -> None:
     bare = fake_node("manager1", api={"GET /info": raw_info("inactive")})
 
