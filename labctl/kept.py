@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["MOST_OUTPUT", "Kept", "read_bytes"]
 
-MOST_OUTPUT = 8 << 20  # bytes of each of a command's two outputs; a result is for reading, a copy goes by `stream`
+MOST_OUTPUT = 16 << 20  # bytes of each of a command's two outputs; a result is for reading, a copy goes by `stream`
 MIB = 1 << 20
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from labctl.engine.errors import translated
 from labctl.errors import EngineRefused, EngineUnreachable
+from labctl.kept import Kept
 from labctl.waiting import Pending, wait_until
 
 if TYPE_CHECKING:
@@ -30,11 +31,12 @@ EXIT_LIMIT = 10.0  # seconds between the end of a command's output and the engin
 
 @dataclass(frozen=True)
 class ExecOutcome:
-    """How a command in a container ended."""
+    """How a command in a container ended. Of each output at most the last MOST_OUTPUT bytes: `dropped` were more."""
 
     code: int
     stdout: bytes
     stderr: bytes
+    dropped: int = 0
 
 
 class Attached:
@@ -100,12 +102,13 @@ class Attached:
             yield from self._plain() if self._tty else self._frames()
 
     def outcome(self) -> ExecOutcome:
-        """Wait for the command's end and return all that it wrote."""
-        said: dict[int, list[bytes]] = {STDOUT: [], STDERR: []}
+        """Wait for the command's end and return what it wrote: of more than fits, the last part."""
+        said = {STDOUT: Kept(), STDERR: Kept()}
         for kind, data in self.output():
-            said[kind].append(data)
+            said[kind].add(data)
         code = CUT if self._is_cut else self.exit_code()
-        return ExecOutcome(code, b"".join(said[STDOUT]), b"".join(said[STDERR]))
+        dropped = said[STDOUT].dropped + said[STDERR].dropped
+        return ExecOutcome(code, said[STDOUT].content(), said[STDERR].content(), dropped)
 
     def _plain(self) -> Iterator[tuple[int, bytes]]:
         while data := self._reader.read1(CHUNK):

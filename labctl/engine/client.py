@@ -21,6 +21,7 @@ from labctl.engine.endpoint import Endpoint
 from labctl.engine.errors import keys_hint, translated
 from labctl.engine.imagecalls import ImageCalls
 from labctl.errors import EngineRefused, EngineUnreachable, HostError
+from labctl.kept import Kept
 from labctl.waiting import stretched
 
 __all__ = ["Engine", "ExecOutcome", "Json", "client_class", "tar_of"]
@@ -178,9 +179,11 @@ class Engine(ImageCalls):
             return int(self.api.wait(container, timeout=limit)["StatusCode"])
 
     def logs(self, container: str, *, tail: int | str = "all") -> str:
-        """Return what a container wrote, both streams together."""
-        with translated(self.where):
-            return cast(bytes, self.api.logs(container, tail=tail)).decode(errors="replace")
+        """Return what a container wrote, both streams together: of more than 16 MiB, the last part."""
+        kept = Kept()
+        for chunk in self.follow_logs(container, tail=tail):
+            kept.add(chunk)
+        return kept.text()
 
     def follow_logs(self, container: str, *, tail: int | str = "all", wait: bool = False) -> Iterator[bytes]:
         """Yield what a container wrote, both streams together; with `wait`, until it ends."""

@@ -16,6 +16,7 @@ from labctl.backend.daemon import DIAGNOSTIC_PORT
 from labctl.engine import Engine
 from labctl.errors import LabctlError, NodeDown
 from labctl.export.archive import Collector
+from labctl.kept import read_bytes
 from labctl.node import Node
 from labctl.spec import labels
 from labctl.state import lab_path, state_dir
@@ -143,7 +144,8 @@ def _command_look(node: Node, command: str) -> Callable[[], str]:
     def look() -> str:
         result = node.run(command, limit=LIMIT)
         ended = "" if result.ok else f"\n[exit code {result.code}]\n{result.stderr}"
-        return f"{result.stdout}{ended}"
+        cut = f"[{read_bytes(result.dropped)} before this were left out]\n" if result.dropped else ""
+        return f"{cut}{result.stdout}{ended}"
 
     return look
 

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from labctl.concurrent import Stop, each
 from labctl.engine.errors import PRIVILEGED_HINT, wants_devices
 from labctl.errors import Abandoned, LabctlError
+from labctl.kept import read_bytes
 from labctl.node import Node
 from labctl.waiting import stretched
 
@@ -52,6 +53,8 @@ def run_everywhere(
             late = result.timed_out and result.seconds >= stretched(limit)
             note = f"ended after {stretched(limit):g} s, the limit\n" if late else ""
             note += f"{PRIVILEGED_HINT}\n" if result.code and wants_devices(result.stderr) else ""
+            if result.dropped:
+                note += f"output cut: {read_bytes(result.dropped)} more were written before what is shown\n"
             answer = Answer(node.name, result.code, result.stdout, result.stderr + note, result.seconds)
         if stop.called:
             raise Abandoned(f"{node.name}: ended by Ctrl-C")

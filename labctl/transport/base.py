@@ -8,23 +8,29 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from labctl.concurrent import Stop
+from labctl.errors import LabError
 
-__all__ = ["STREAM_LIMIT", "Result", "Transport", "Way", "as_argv", "bounded", "shown"]
+__all__ = ["STREAM_LIMIT", "Result", "Transport", "Way", "as_argv", "bounded", "shown", "whole"]
 
 Way = Literal["exec", "ssh"]  # to a node that is a container; to a machine there is only SSH
 STREAM_LIMIT = 3600.0  # seconds that a copy may take
+LARGEST_FILE = 64 << 20  # bytes of a file that is read into memory
 KILL_AFTER = 2  # seconds between a command's SIGTERM at its limit, and SIGKILL
 
 
 @dataclass(frozen=True)
 class Result:
-    """How a command ended. `shown` is the command as a person would type it, without secrets."""
+    """How a command ended. `shown` is the command as a person would type it, without secrets.
+
+    Of each output it has at most the last 16 MiB (`labctl.kept`); `dropped` is how many bytes were more than that.
+    """
 
     shown: str
     code: int
     stdout: str = ""
     stderr: str = ""
     seconds: float = 0.0
+    dropped: int = 0
 
     @property
     def ok(self) -> bool:
@@ -68,7 +74,7 @@ class Transport(Protocol):
         ...
 
     def get(self, path: str) -> bytes:
-        """Read a file of the node. Raises NotFoundError when it is missing."""
+        """Read a file of the node. Raises NotFoundError when it is missing, LabError for one of more than 64 MiB."""
         ...
 
     def stream(
@@ -101,3 +107,16 @@ def shown(command: str | Sequence[str], hide: Sequence[str] = ()) -> str:
     for secret in hide:
         text = text.replace(secret, "***")
     return text
+
+
+def whole(content: Iterable[bytes], name: str) -> bytes:
+    """Return a file's content as one. Raises LabError for one that is too large to be held in memory."""
+    found = bytearray()
+    for chunk in content:
+        found += chunk
+        if len(found) > LARGEST_FILE:
+            raise LabError(
+                f"{name} is larger than {LARGEST_FILE >> 20} MiB, which is the most that is read at once",
+                hint=f"`labctl scp {name} .` copies it.",
+            )
+    return bytes(found)

@@ -21,7 +21,8 @@ from labctl.engine import Engine
 from labctl.engine.attached import Attached, ExecOutcome
 from labctl.engine.client import tar_of
 from labctl.errors import CommandFailed, EngineRefused, NodeDown, NotFoundError
-from labctl.transport.base import STREAM_LIMIT, Result, as_argv, bounded, shown
+from labctl.kept import Kept
+from labctl.transport.base import STREAM_LIMIT, Result, as_argv, bounded, shown, whole
 from labctl.transport.running import STDERR, Feeder
 from labctl.transport.terminal import Noted
 from labctl.waiting import stretched
@@ -62,6 +63,7 @@ class DockerExec:
             outcome.stdout.decode(errors="replace"),
             outcome.stderr.decode(errors="replace"),
             time.monotonic() - began,
+            outcome.dropped,
         )
 
     def put(self, content: bytes, path: str, *, mode: int = 0o644) -> None:
@@ -80,7 +82,7 @@ class DockerExec:
         if path.startswith(MOUNTED_INSIDE):
             return self._cat(path)
         try:
-            packed = b"".join(self._engine.get(self._container, path))
+            packed = whole(self._engine.get(self._container, path), f"{self._node}:{path}")
         except EngineRefused as refused:
             if refused.status == 404:
                 raise NotFoundError(f"file on {self._node}", path, None) from refused
@@ -99,14 +101,14 @@ class DockerExec:
     ) -> Iterator[bytes]:
         """Run a command in the container on bytes; see Transport.stream."""
         began = time.monotonic()
-        said: list[bytes] = []
+        said = Kept()
         noted = Noted()
         with self._attached(noted.starting(bounded(command, limit))) as attached:
             feeder = Feeder(attached, stdin)
             try:
                 for kind, data in attached.output():
                     if kind == STDERR:
-                        said.append(data)
+                        said.add(data)
                     else:
                         yield data
                 code = attached.exit_code()
@@ -116,8 +118,7 @@ class DockerExec:
                 self._end(noted)
                 raise
         if code != 0:
-            told = b"".join(said).decode(errors="replace")
-            raise CommandFailed(self._node, Result(shown(command), code, "", told, time.monotonic() - began))
+            raise CommandFailed(self._node, Result(shown(command), code, "", said.text(), time.monotonic() - began))
         feeder.check()
 
     def _outcome(self, argv: list[str], env: Mapping[str, str] | None, stop: Stop | None) -> ExecOutcome:
@@ -165,7 +166,7 @@ class DockerExec:
 
     def _cat(self, path: str) -> bytes:
         try:
-            return b"".join(self.stream(["cat", path]))
+            return whole(self.stream(["cat", path]), f"{self._node}:{path}")
         except CommandFailed as failed:
             raise NotFoundError(f"file on {self._node}", path, None) from failed
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from labctl.concurrent import LAST_WORDS, Stop
 from labctl.errors import CommandFailed, LabError, NotFoundError
-from labctl.transport.base import KILL_AFTER, STREAM_LIMIT, Result, as_argv, bounded, shown
+from labctl.kept import Kept
+from labctl.transport.base import KILL_AFTER, STREAM_LIMIT, Result, as_argv, bounded, shown, whole
 from labctl.transport.known_hosts import HostKey
 from labctl.transport.running import STDERR, STDOUT, Feeder
 from labctl.transport.ssh_command import SshCommand, as_root, shell_script
@@ -81,7 +82,7 @@ class Ssh:
         """Run a command on the node; see Transport.run."""
         began = time.monotonic()
         limit = stretched(limit)
-        said: dict[int, list[bytes]] = {STDOUT: [], STDERR: []}
+        said = {STDOUT: Kept(), STDERR: Kept()}
         argv = bounded(as_argv(command), limit)
         noted = Noted()
 
@@ -94,16 +95,17 @@ class Ssh:
         ):
             Feeder(running, [stdin] if stdin else [])
             for kind, data in running.output():
-                said[kind].append(data)
+                said[kind].add(data)
             code = running.exit_code()
-        stderr = b"".join(said[STDERR])
+        stderr = said[STDERR].content()
         self._check_sudo(code, stderr)
         return Result(
             shown(command, hide),
             code,
-            b"".join(said[STDOUT]).decode(errors="replace"),
+            said[STDOUT].text(),
             stderr.decode(errors="replace"),
             time.monotonic() - began,
+            said[STDOUT].dropped + said[STDERR].dropped,
         )
 
     def put(self, content: bytes, path: str, *, mode: int = 0o644) -> None:
@@ -125,7 +127,7 @@ class Ssh:
         """Read a file of the node; raises NotFoundError when it is missing."""
         script = f'[ -f "$1" ] || exit {NO_FILE}; exec cat -- "$1"'
         try:
-            return b"".join(self.stream(["/bin/sh", "-c", script, "get", path]))
+            return whole(self.stream(["/bin/sh", "-c", script, "get", path]), f"{self._node}:{path}")
         except CommandFailed as failed:
             if failed.result.code == NO_FILE:
                 raise NotFoundError(f"file on {self._node}", path, None) from failed
@@ -136,19 +138,18 @@ class Ssh:
     ) -> Iterator[bytes]:
         """Run a command on the node on bytes; see Transport.stream."""
         began = time.monotonic()
-        said: list[bytes] = []
+        said = Kept()
         with self._started(bounded(command, limit), limit) as running:
             feeder = Feeder(running, stdin)
             for kind, data in running.output():
                 if kind == STDERR:
-                    said.append(data)
+                    said.add(data)
                 else:
                     yield data
             code = running.exit_code()
-        self._check_sudo(code, b"".join(said))
+        self._check_sudo(code, said.content())
         if code != 0:
-            told = b"".join(said).decode(errors="replace")
-            raise CommandFailed(self._node, Result(shown(command), code, "", told, time.monotonic() - began))
+            raise CommandFailed(self._node, Result(shown(command), code, "", said.text(), time.monotonic() - began))
         feeder.check()
 
     def interactive(self, command: Sequence[str]) -> int:

@@ -74,6 +74,17 @@ def test_a_command_is_ended_at_its_limit_on_the_node_too(lab: Lab) -> None:
     assert lab.node("w1").run("pgrep -fx 'sleep 4321'").code == 1
 
 
+def test_endless_output_is_cut_and_told_and_ssh_streams_it_all(lab: Lab) -> None:
+    script = "[ $(hostname) = manager1 ] || head -c 99m /dev/zero; echo end"
+    said = labctl("exec", "w1,m1", "-o", "json", "--", script, lab=lab.name, limit=120)
+
+    rows = {row["node"]: row for row in json.loads(said.out)}
+    assert rows["manager1"]["stderr"] == "" and rows["manager1"]["stdout"] == "end\n"
+    assert rows["worker1"]["stdout"].endswith("end\n")
+    assert rows["worker1"]["stderr"].startswith("output cut: ")
+    assert len(labctl("ssh", "w1", "head -c 99m /dev/zero | tr '\\0' x", lab=lab.name, limit=120).out) == 99 << 20
+
+
 def test_a_node_that_is_down_is_a_row(lab: Lab) -> None:
     lab.stop([lab.node("w2")])
     try:

@@ -29,6 +29,7 @@ from labctl.concurrent import each
 from labctl.engine import Endpoint
 from labctl.errors import LabctlError, LabError, NodeDown
 from labctl.events import Emit, NodeRemoved, NodeStarted, quiet
+from labctl.kept import MOST_OUTPUT
 from labctl.node import Node
 from labctl.spec.addresses import gateway
 from labctl.state import lab_dir, lab_path, labs_of_machines
@@ -309,7 +310,9 @@ class VagrantBackend:
     def console(self, node: Node, *, tail: int = 50) -> str:
         """The last lines of the machine's serial console."""
         try:
-            lines = console_of(node.lab, node.name).read_text(errors="replace").splitlines()
+            with console_of(node.lab, node.name).open("rb") as file:
+                file.seek(max(0, file.seek(0, 2) - MOST_OUTPUT))
+                lines = file.read(MOST_OUTPUT).decode(errors="replace").splitlines()
         except OSError:
             return ""
         return "\n".join(lines[-tail:])

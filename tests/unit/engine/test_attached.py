@@ -10,6 +10,7 @@ import pytest
 from labctl.engine import Engine
 from labctl.engine.attached import STDERR, STDOUT, Attached
 from labctl.errors import EngineRefused, EngineUnreachable
+from labctl.kept import Kept
 
 from ..tiny_engine import Handler
 from .conftest import Serve
@@ -84,3 +85,13 @@ def test_a_container_that_does_not_run_refuses(serve: Serve) -> None:
 
     with pytest.raises(EngineRefused, match="is not running"):
         Attached(engine, "c1", ["true"])
+
+
+def test_of_endless_output_the_last_part_is_kept(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("labctl.engine.attached.Kept", lambda: Kept(4))
+    attached = run(frame(STDOUT, b"123456") + frame(STDERR, b"abcde") + frame(STDOUT, b"78"))
+
+    outcome = attached.outcome()
+    attached.close()
+
+    assert (outcome.stdout, outcome.stderr, outcome.dropped) == (b"5678", b"bcde", 5)

@@ -103,3 +103,13 @@ def test_ctrl_c_ends_the_command_on_every_node_and_nobody_is_heard_any_more() ->
 def test_the_exit_code_is_the_highest() -> None:
     assert highest([Answer("a", 0, "", "", 0), Answer("b", 7, "", "", 0), Answer("c", None, "", "", 0)]) == 7
     assert highest([]) == 0
+
+
+def test_whose_output_was_cut_is_told() -> None:
+    node = fake_node("worker1")
+    node.shell.answers["cat /dev/zero"] = Result("cat /dev/zero", 0, "end", "", 1.0, 900 << 20)
+
+    (answer,) = run_everywhere([node], "cat /dev/zero", limit=5, heard=lambda _: None)
+
+    assert answer.stdout == "end"
+    assert answer.stderr == "output cut: 900 MiB more were written before what is shown\n"

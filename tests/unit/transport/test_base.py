@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterator
 
 import pytest
 
-from labctl.transport.base import Result, as_argv, bounded, shown
+from labctl.errors import LabError
+from labctl.transport.base import Result, as_argv, bounded, shown, whole
 
 
 def test_text_goes_to_the_shell() -> None:
@@ -43,3 +45,15 @@ def test_a_result_tells_how_its_code_is_meant(code: int, ok: bool, timed_out: bo
 
 def test_a_command_that_had_to_be_killed_was_at_its_limit_too() -> None:
     assert Result("sleep 9", 137).timed_out
+
+
+def test_a_file_that_is_too_large_for_memory_is_refused_while_it_comes() -> None:
+    def endless() -> Iterator[bytes]:
+        while True:
+            yield bytes(1 << 20)
+
+    with pytest.raises(LabError, match="w1:/dev/zero is larger than 64 MiB") as caught:
+        whole(endless(), "w1:/dev/zero")
+
+    assert caught.value.hint == "`labctl scp w1:/dev/zero .` copies it."
+    assert whole([b"a", b"b"], "x") == b"ab"

@@ -453,3 +453,11 @@ def test_paramiko_is_not_imported_before_it_is_needed() -> None:
     code = "import sys, labctl.transport.ssh, labctl.transport; assert 'paramiko' not in sys.modules"
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_of_endless_output_the_last_part_is_kept(ssh: Ssh) -> None:
+    result = ssh.run("head -c 40000000 /dev/zero | tr '\\0' x; echo end")
+
+    assert len(result.stdout) == 16 << 20
+    assert result.stdout.endswith("xend\n")
+    assert result.dropped == 40_000_004 - (16 << 20)
