@@ -58,6 +58,16 @@ class Ssh:
         """Who logs in."""
         return self._login.user
 
+    @property
+    def login(self) -> Login:
+        """How it logs in, for programs that do so themselves."""
+        return self._login
+
+    @property
+    def uses_sudo(self) -> bool:
+        """Whether commands become root by sudo."""
+        return self._sudo
+
     def pin(self) -> HostKey:
         """Log in, and record the host's key when none is recorded: for a machine that boots for the first time.
 

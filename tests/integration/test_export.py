@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
+import shlex
 import shutil
 import subprocess
+import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -137,17 +140,36 @@ def test_what_the_inventory_says_is_how_to_log_in(lab: Lab) -> None:
     found = yaml.safe_load(labctl("export", "inventory", lab=lab.name).out)["all"]
 
     assert sorted(found["children"]["workers"]["hosts"]) == ["worker1", "worker2"]
-    arguments = found["vars"]["ansible_ssh_common_args"].split()
-    host = found["children"]["managers"]["hosts"]["manager1"]["ansible_host"]
-    key = found["vars"]["ansible_ssh_private_key_file"]
+    manager = found["children"]["managers"]["hosts"]["manager1"]
+    arguments = shlex.split(manager["ansible_ssh_common_args"])
+    host, user, key = manager["ansible_host"], manager["ansible_user"], manager["ansible_ssh_private_key_file"]
     said = subprocess.run(
-        ["ssh", *arguments, "-o", "BatchMode=yes", "-i", key, f"root@{host}", "hostname"],
+        ["ssh", *arguments, "-o", "BatchMode=yes", "-i", key, f"{user}@{host}", "hostname"],
         capture_output=True,
         text=True,
         timeout=60,
         check=True,
     )
     assert said.stdout == "manager1\n"
+
+
+@pytest.mark.skipif(shutil.which("ssh") is None, reason="no ssh here")
+@pytest.mark.parametrize("way", ["exec", "ssh"])
+def test_ansible_reaches_every_node_by_the_inventory(lab: Lab, tmp_path: Path, way: str) -> None:
+    ansible = Path(sys.executable).with_name("ansible")
+    if not ansible.exists():
+        pytest.skip("no Ansible here")
+    (tmp_path / "lab.yaml").write_text(labctl("export", "inventory", "--transport", way, lab=lab.name).out)
+
+    said = subprocess.run(
+        [ansible, "-i", tmp_path / "lab.yaml", "all", "-m", "command", "-a", "hostname"],
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=True,
+        env={**os.environ, "LC_ALL": "C.UTF-8", "ANSIBLE_HOME": str(tmp_path)},
+    )
+    assert {"manager1", "worker1", "worker2"} <= set(said.stdout.split())
 
 
 def test_the_inventory_by_docker_names_containers(lab: Lab) -> None:

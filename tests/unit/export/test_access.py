@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
-from labctl.errors import LabError
+from labctl.backend.dind.ssh import ssh_to
+from labctl.backend.vagrant.labfile import Machine, VmLab
+from labctl.backend.vagrant.login import login
+from labctl.errors import LabError, UsageError
 from labctl.export import inventory, ssh_config
+from labctl.node import Node
 from labctl.pki import ssh_keys
 from labctl.state import lab_dir
 
@@ -68,6 +73,52 @@ def test_by_docker_no_key_is_needed(state: Path) -> None:
 
     assert found["all"]["vars"]["ansible_connection"] == "community.docker.docker"
     assert found["all"]["children"]["workers"]["hosts"] == {}
+
+
+@pytest.fixture
+def machine(state: Path) -> Node:
+    """A node that is a virtual machine, reached as the backend reaches it."""
+    ssh_keys("vms")
+    lab = VmLab("vms", provider="libvirt", subnet="10.9.0.0/24", spec={}, box=None)
+    place = Machine("worker1", "worker1", "vms-worker1", "worker", "10.9.0.12", 512, 1, "")
+    (lab_dir("vms") / "vm").mkdir()
+    return replace(fake_node("worker1", address=place.address), transport=login(lab, place))
+
+
+def test_a_machine_is_logged_in_to_as_labctl_does(machine: Node, state: Path) -> None:
+    folder = lab_dir("vms")
+
+    text = ssh_config("vms", [machine], through_docker=True)
+
+    for line in (
+        "HostName 10.9.0.12",
+        "User vagrant",
+        f'IdentityFile "{folder / "id_ed25519"}"',
+        f'UserKnownHostsFile "{folder / "vm" / "known_hosts"}"',
+    ):
+        assert f"  {line}\n" in text
+    assert "HostKeyAlias" not in text, "each machine has a key of its own, under its address"
+    assert "ProxyCommand" not in text, "it is no container"
+    assert not (folder / "known_hosts").exists()
+
+
+def test_ansible_becomes_root_on_a_machine(machine: Node, state: Path) -> None:
+    host = yaml.safe_load(inventory("vms", [machine]))["all"]["children"]["workers"]["hosts"]["worker1"]
+
+    assert (host["ansible_user"], host["ansible_become"], host["ansible_port"]) == ("vagrant", True, 22)
+    assert f"UserKnownHostsFile={lab_dir('vms') / 'vm' / 'known_hosts'}" in host["ansible_ssh_common_args"]
+    assert "HostKeyAlias" not in host["ansible_ssh_common_args"]
+    with pytest.raises(UsageError, match="worker1 is a virtual machine") as caught:
+        inventory("vms", [machine], connection="docker")
+    assert caught.value.hint == "labctl export inventory -l vms --connection ssh"
+
+
+def test_a_container_that_is_reached_by_ssh_is_the_same_as_one_that_is_not(keys: Path) -> None:
+    by_ssh = [replace(node, transport=ssh_to("demo", node.name, node.address)) for node in NODES]
+
+    assert ssh_config("demo", by_ssh) == ssh_config("demo", NODES)
+    assert inventory("demo", by_ssh) == inventory("demo", NODES)
+    assert "ProxyCommand" in ssh_config("demo", by_ssh, through_docker=True)
 
 
 @pytest.mark.usefixtures("state")
