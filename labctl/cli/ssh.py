@@ -55,7 +55,8 @@ def scp(app: App, *, recursive: bool, delta: bool, quiet: bool, source: str, tar
 
     A path on a node is from its user's home: where no user is said, that of the one whom `labctl ssh` comes in as
     (root in a container, vagrant on a virtual machine). A path from the root is root's to read and write. Links are
-    copied as what they lead to; one that leads nowhere is left out, and told.
+    copied as what they lead to; one that leads nowhere is left out, and told. Modes are kept, but for setuid and the
+    like. Nothing that a node sends is written outside of the target.
 
     \b
     labctl scp docker-compose.yml myvm1:~
