@@ -16,6 +16,7 @@ from typing import IO, Protocol
 
 from labctl.errors import CommandFailed, UsageError
 from labctl.files import written_whole
+from labctl.kept import Kept
 from labctl.lab.unpacking import PERMISSIONS, checked_inside, is_plain_name, unpack
 from labctl.node import Node
 from labctl.tarstream import rewritten
@@ -24,6 +25,7 @@ from labctl.transport.base import STREAM_LIMIT
 __all__ = ["LocalPlace", "NodePlace", "Place", "sum_of"]
 
 CHUNK = 1 << 16
+MOST_SUMS = 64 << 20  # bytes; a file whose sum is not known is copied
 NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)  # what a link that leads nowhere answers
 LOOKED = re.compile(r"(?P<kind>file|folder)\n(?P<mode>[0-7]{1,6})\n(?P<path>.*)\n", re.DOTALL)
 LOOP = re.compile(
@@ -191,8 +193,11 @@ class NodePlace:
         """The SHA-256 of each file below."""
         # What find complains of is told by `strays`.
         script = 'cd "$1" && { find -L . -type f -exec sha256sum -z {} + 2>/dev/null || :; }'
-        said = b"".join(self._stream("/bin/sh", "-c", script, "sh", self._word)).decode(errors="surrogateescape")
-        pairs = (line.partition("  ./") for line in said.split("\0"))
+        said = Kept(MOST_SUMS)
+        for chunk in self._stream("/bin/sh", "-c", script, "sh", self._word):
+            said.add(chunk)
+        lines = said.content().decode(errors="surrogateescape").split("\0")
+        pairs = (line.partition("  ./") for line in lines)
         return {path: sum_ for sum_, _, path in pairs if path}
 
     def strays(self) -> list[str]:

@@ -258,3 +258,13 @@ def test_what_goes_from_node_to_node_is_checked_on_its_way(node: FakeNode) -> No
 
     with pytest.raises(UsageError, match="neither a file nor a folder"):
         copy(NodePlace(node, "dir"), NodePlace(other, "dir"), recursive=True)
+
+
+def test_sums_without_end_take_no_memory(node: FakeNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("labctl.lab.places.MOST_SUMS", 100)
+    hostile(node).archive = b"".join(b"%064d  ./f%d\0" % (n, n) for n in range(50_000)) + b"no sum\0"
+
+    found = NodePlace(node, "dir").sums()
+
+    assert found["f49999"] == f"{49999:064d}"
+    assert len(found) <= 2, "the one before it is there by half: its sum is nobody's"
