@@ -11,6 +11,7 @@ __all__ = [
     "decide_capabilities",
     "decide_cgroup",
     "decide_engine",
+    "decide_loopback",
     "decide_security",
     "decide_settings",
     "decide_storage",
@@ -19,6 +20,7 @@ __all__ = [
 
 OLDEST, NEWEST = (20, 10), (29, 99)  # engines that labctl is made for, both ends included
 USUAL_PLACE = "the usual place"  # as labctl.engine.endpoint says when nothing named another
+CLOSES_LOOPBACK = (28, 0)  # the first engine that does; moby#45610
 _LATER = "known when an engine answers"
 
 
@@ -115,6 +117,19 @@ def decide_settings(facts: Facts) -> Row:
         notes.append("in a swarm itself")
     said = f"{', '.join(notes)}: harmless, nodes are engines of their own" if notes else "nothing unusual"
     return Row("settings", title, Verdict.GOOD, said)
+
+
+def decide_loopback(facts: Facts) -> Row:
+    """Whether what is published on 127.0.0.1 is out of reach for other machines."""
+    engine, title = facts.engine, "ports on 127.0.0.1"
+    if not engine.answers:
+        return Row("loopback", title, Verdict.GOOD, _LATER)
+    if engine.is_desktop or engine.is_rootless:
+        return Row("loopback", title, Verdict.GOOD, "forwarded by a program, not by this machine's firewall")
+    if engine.number is None or engine.number >= CLOSES_LOOPBACK:
+        return Row("loopback", title, Verdict.GOOD, "out of reach for other machines")
+    found = "machines on the same network segment can reach them (an engine before 28)"
+    return Row("loopback", title, Verdict.GOOD, found, "install engine 28 or newer where others share the network")
 
 
 def decide_storage(facts: Facts) -> Row:

@@ -40,6 +40,7 @@ TOLD: tuple[Decision, ...] = (
     decide_kernel.decide_ipvs,
     decide_engine.decide_cgroup,
     decide_engine.decide_settings,
+    decide_engine.decide_loopback,
     decide_outside.decide_mtu,
     decide_outside.decide_hub,
     decide_outside.decide_base_image,

@@ -41,8 +41,10 @@ def test_a_machine_that_is_well(facts: Facts, shown: list[Report]) -> None:
     assert result.exit_code == 0
     assert result.stderr == "A lab of 4 nodes can run here.\n"
     lines = result.stdout.splitlines()
-    assert len(lines) == len(shown[0])
-    assert all(line.startswith("good  ") for line in lines)
+    advice = [line for line in lines if line.startswith(" ")]
+    assert [line.split()[:2] for line in advice] == [["->", "install"]], "engine 20.10 and the ports on 127.0.0.1"
+    assert len(lines) - len(advice) == len(shown[0])
+    assert all(line.startswith("good  ") for line in lines if line not in advice)
 
 
 def test_a_machine_that_is_ill(ill: Facts, shown: list[Report]) -> None:

@@ -169,6 +169,16 @@ def test_what_guards_containers_is_told(facts: Facts, engine_named: Named) -> No
     assert row.found == "seccomp, apparmor: lifted for nodes"
 
 
+def test_neighbours_reach_ports_on_the_loopback_before_engine_28(facts: Facts, engine_named: Named) -> None:
+    row = rows.decide_loopback(replace(facts, engine=engine_named("debian-20.10")))
+    assert "machines on the same network segment can reach them" in row.found
+    assert row.verdict is GOOD, "a lab runs"
+    assert row.fix and "28" in row.fix
+    for name in ("ubuntu-29", "desktop-28"):
+        assert rows.decide_loopback(replace(facts, engine=engine_named(name))).fix is None
+    assert rows.decide_loopback(without_engine(facts)).fix is None
+
+
 def test_settings_that_forbid_a_swarm_on_the_host_do_not_matter(facts: Facts, engine_named: Named) -> None:
     row = rows.decide_settings(replace(facts, engine=engine_named("ubuntu-29-nftables")))
     assert row.verdict is GOOD
