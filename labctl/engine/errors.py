@@ -20,7 +20,7 @@ PRIVILEGED_HINT = (
     "A node gives its containers no device of this host; a lab made with `labctl up --privileged-tasks` does "
     "(lab.yaml: `privileged_tasks: true`)."
 )
-# runc on cgroup v1; on v2 the container starts, and finds no device to open.
+# runc's words on cgroup v1.
 DEVICE_RULE = re.compile(r'failed to write "[abc] \S+ [rwm]+"')
 OTHER_CA = "its certificate is not of this lab's CA"
 OTHER_KEY = "it does not take this lab's key"
