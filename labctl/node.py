@@ -17,8 +17,10 @@ from labctl.transport import Result, Transport
 if TYPE_CHECKING:
     from labctl.spec import Role
 
-__all__ = ["ENVIRONMENT_FILE", "Node"]
+__all__ = ["ENVIRONMENT_FILE", "LOGIN_USER", "Node"]
 
+# Who a person is on a node, as on docker-machine's: one who may use the engine, and sudo without a password.
+LOGIN_USER = "docker"
 # What a container node is told when it is made, KEY=value lines that its first process reads.
 ENVIRONMENT_FILE = "/etc/labctl/environment"
 
@@ -109,8 +111,8 @@ class Node:
         """Read a file of the node."""
         return self.transport.get(path)
 
-    def interactive(self, command: Sequence[str]) -> int:
-        """Give the terminal to a command on the node and return its exit code."""
+    def interactive(self, command: Sequence[str], *, user: str = LOGIN_USER) -> int:
+        """Give the terminal to a command of one of the node's users, and return its exit code."""
         if not self.is_running:
             raise NodeDown(self.name, self.state)
-        return self.transport.interactive(command)
+        return self.transport.interactive(command, user=user)

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from labctl.cli.common import App, complete_nodes, lab_command
 from labctl.cli.nodes import first_node
 from labctl.errors import UsageError
 
+if TYPE_CHECKING:
+    from labctl.node import Node
+
 __all__ = ["scp", "ssh"]
 
 
 @click.command("ssh", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
-@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[NODE [COMMAND]...]", shell_complete=complete_nodes)
+@click.argument(
+    "words", nargs=-1, type=click.UNPROCESSED, metavar="[[USER@]NODE [COMMAND]...]", shell_complete=complete_nodes
+)
 @lab_command
 def ssh(app: App, words: tuple[str, ...]) -> int:
     """A shell on a node, or one command there.
 
-    What follows NODE goes to the node's shell as it stands, flags too; its exit code is ours. NODE is the first
-    manager where it is not said.
+    What follows NODE goes to the node's shell as it stands, flags too; its exit code is ours. Without NODE it is the
+    first manager. You come in as the user docker, who may use the engine, and sudo without a password; root@NODE is
+    root.
 
     \b
     labctl ssh worker1
+    labctl ssh root@worker1
     labctl ssh manager1 docker node ls
     labctl ssh myvm1 "docker swarm init --advertise-addr $(labctl ip myvm1)"
     labctl ssh worker1 cat /etc/hostname | wc -c
@@ -36,11 +45,28 @@ def ssh(app: App, words: tuple[str, ...]) -> int:
             f"{command[0]} stands behind {name}, where {name}'s own command begins",
             hint=f"labctl's own flags come before the node: labctl ssh {' '.join(command)} {name}",
         )
-    node = first_node(app.lab(), name)
+    user, node = _user_and_node(app, name)
     app.emit(CommandShown(node.name, " ".join(command) or "bash -l"))
     # As a login by SSH would, it begins at home.
     script = f"cd; {' '.join(command)}" if command else "cd; exec bash -l"
-    return node.interactive(["/bin/bash", "-c", script])
+    return node.interactive(["/bin/bash", "-c", script], user=user)
+
+
+def _user_and_node(app: App, name: str | None) -> tuple[str, Node]:
+    """Whom `[USER@]NODE` means. Raises NotFoundError for an unknown node, UsageError for a user that it has not."""
+    from labctl.lab.copying import check_user
+    from labctl.node import LOGIN_USER
+
+    user, _, rest = (name or "").rpartition("@")
+    if not user:
+        return LOGIN_USER, first_node(app.lab(), name)
+    check_user(user)
+    node = first_node(app.lab(), rest)
+    if user not in ("root", LOGIN_USER) and not node.run(["id", "-u", "--", user]).ok:
+        raise UsageError(
+            f"{node.name} has no user {user}", hint=f"Without one you come in as {LOGIN_USER}; root is there too."
+        )
+    return user, node
 
 
 @click.command("scp")
@@ -53,10 +79,10 @@ def ssh(app: App, words: tuple[str, ...]) -> int:
 def scp(app: App, *, recursive: bool, delta: bool, quiet: bool, source: str, target: str) -> None:
     """Copy files to a node, from one, or between two.
 
-    A path on a node is from its user's home: where no user is said, that of the one whom `labctl ssh` comes in as
-    (root in a container, vagrant on a virtual machine). A path from the root is root's to read and write. Links are
-    copied as what they lead to; one that leads nowhere is left out, and told. Modes are kept, but for setuid and the
-    like. Nothing that a node sends is written outside of the target.
+    A path on a node begins in its user's home: that of docker, where `labctl ssh` begins too, unless you name another
+    user. Without a user, an absolute path is read and written as root. Links are copied as what they lead to; one that
+    leads nowhere is left out, and named. Modes are kept, but for setuid and the like. Nothing that a node sends is
+    written outside the target.
 
     \b
     labctl scp docker-compose.yml myvm1:~

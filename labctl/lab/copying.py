@@ -9,9 +9,10 @@ from collections.abc import Callable, Set
 from labctl.errors import UsageError
 from labctl.lab.lab import Lab
 from labctl.lab.places import LocalPlace, NodePlace, Place, sum_of
+from labctl.node import LOGIN_USER
 from labctl.words import some
 
-__all__ = ["copy", "place", "split_place"]
+__all__ = ["check_user", "copy", "place", "split_place"]
 
 USER = re.compile(r"[a-z_][a-z0-9_-]*")
 
@@ -26,18 +27,23 @@ def split_place(text: str) -> tuple[str, str, str]:
     return user, machine, path
 
 
+def check_user(name: str) -> None:
+    """Raise UsageError for what cannot be the name of a node's user."""
+    if not USER.fullmatch(name):
+        raise UsageError(f"{name!r} is no user's name")
+
+
 def place(lab: Lab, text: str) -> Place:
     """The place that `[[user@]machine:]path` means. Raises NotFoundError for an unknown node."""
     user, machine, path = split_place(text)
     if not machine:
         return LocalPlace(path)
-    if user and not USER.fullmatch(user):
-        raise UsageError(f"{user!r} is no user's name")
+    check_user(user or LOGIN_USER)
     # Like scp, from the user's home; the shell on the node never sees the path, so ~ is taken off here.
     inside = "." if path in ("", "~") else path.removeprefix("~/")
     node = lab.node(machine)
     if not user and not inside.startswith("/"):
-        user = node.transport.user  # whose home `labctl ssh` begins in
+        user = LOGIN_USER  # whose home `labctl ssh` begins in
     return NodePlace(node, inside, "" if user == "root" else user)
 
 

@@ -30,6 +30,7 @@ from labctl.mesh.ipvs import ipvs_available
 from labctl.node import Node
 from labctl.spec import LabSpec, NodeSpec
 from labctl.spec.addresses import free_addresses, prefix_for
+from labctl.spec.names import short
 from labctl.state import drop_lab_dir, lab_lock, labs_of_machines
 from labctl.swarm import cluster
 from labctl.words import counted
@@ -233,13 +234,13 @@ class _Up:
         environment = {"MESH": "on" if mesh else "off"}
         if self.uplink < LAB_MTU:
             environment["UPLINK_MTU"] = str(self.uplink)
-        first = self.spec.all_nodes()[0].name
+        names = [node.name for node in self.spec.all_nodes()]
         return [
             NodePlan(
                 spec=node,
                 address=address,
                 engine_config=self._engine_config(backend, node),
-                aliases=("manager",) if node.name == first and node.name != "manager" else (),
+                aliases=(*(["manager"] if node.name == names[0] != "manager" else []), *short(node.name, names)),
                 environment=environment,
             )
             for node, address in zip(plan.create, addresses, strict=True)

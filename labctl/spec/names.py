@@ -7,7 +7,9 @@ from collections.abc import Iterable, Mapping
 
 from labctl.errors import NotFoundError, UsageError
 
-__all__ = ["expand", "select"]
+__all__ = ["expand", "select", "short"]
+
+LONG = {"m": "manager", "w": "worker"}
 
 
 def expand(name: str, known: Iterable[str]) -> str:
@@ -20,10 +22,17 @@ def expand(name: str, known: Iterable[str]) -> str:
         return name
     found = re.fullmatch(r"([mw])(\d{1,4})", name)
     if found:
-        long = {"m": "manager", "w": "worker"}[found[1]] + found[2]
+        long = LONG[found[1]] + found[2]
         if long in names:
             return long
     raise NotFoundError("node", name, names)
+
+
+def short(name: str, known: Iterable[str]) -> list[str]:
+    """What a node may be called instead: m1 for manager1, unless another node of `known` is called so; else nothing."""
+    found = re.fullmatch(r"(manager|worker)(\d{1,4})", name)
+    called = found[1][0] + found[2] if found else ""
+    return [called] if called and called not in known else []
 
 
 def select(pattern: str, roles: Mapping[str, str]) -> list[str]:

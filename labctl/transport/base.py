@@ -64,11 +64,6 @@ class Transport(Protocol):
         """
         ...
 
-    @property
-    def user(self) -> str:
-        """Whom a terminal on the node belongs to (`interactive`); commands run as root all the same."""
-        ...
-
     def put(self, content: bytes, path: str, *, mode: int = 0o644) -> None:
         """Write a file on the node."""
         ...
@@ -86,8 +81,8 @@ class Transport(Protocol):
         """
         ...
 
-    def interactive(self, command: Sequence[str]) -> int:
-        """Give the terminal to a command on the node, and return its exit code."""
+    def interactive(self, command: Sequence[str], *, user: str) -> int:
+        """Give the terminal to a command of one of the node's users, and return its exit code."""
         ...
 
 

@@ -48,16 +48,19 @@ def ssh_words(login: Login, text: str) -> list[str]:
     return ["ssh", "-F", "none", "-t", *given, "-i", key, "-p", str(login.port), f"{login.user}@{login.address}", text]
 
 
-def docker_words(endpoint: Endpoint, container: str, command: Sequence[str]) -> tuple[list[str], Mapping[str, str]]:
+def docker_words(
+    endpoint: Endpoint, container: str, command: Sequence[str], *, user: str
+) -> tuple[list[str], Mapping[str, str]]:
     """Docker's command line for a command with a terminal, and the environment that points it at the engine."""
     ours = {key: value for key, value in os.environ.items() if not key.startswith("DOCKER_")}
     ours["DOCKER_HOST"] = endpoint.url
     if endpoint.tls is not None:
         ours |= {"DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": str(endpoint.tls)}
-    term = f"TERM={os.environ.get('TERM', 'xterm')}"
+    given = {"TERM": os.environ.get("TERM", "xterm"), "USER": user, "LOGNAME": user}
+    variables = [word for key, value in given.items() for word in ("-e", f"{key}={value}")]
     # Without it Ctrl-P, which a shell's history is walked by, waits for the key after it.
     detach = ["--detach-keys", "ctrl-^,ctrl-^"]
-    return ["docker", "exec", "-it", *detach, "-e", term, container, *command], ours
+    return ["docker", "exec", "-it", *detach, "-u", user, *variables, container, *command], ours
 
 
 def hand_over(words: Sequence[str], environment: Mapping[str, str] | None = None) -> int:

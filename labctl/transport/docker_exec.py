@@ -142,12 +142,7 @@ class DockerExec:
         except EngineRefused as refused:
             raise self._why(refused) from refused
 
-    @property
-    def user(self) -> str:
-        """Root, whom the engine's exec runs as."""
-        return "root"
-
-    def interactive(self, command: Sequence[str]) -> int:
+    def interactive(self, command: Sequence[str], *, user: str) -> int:
         """Give the terminal to a command in the container; see Transport.interactive."""
         from labctl.transport.client import docker_words, hand_over, is_clients
         from labctl.transport.terminal import at_terminal, pipe, sit
@@ -155,12 +150,14 @@ class DockerExec:
         if at_terminal() and is_clients():
             if down := self._down():
                 raise down
-            return hand_over(*docker_words(self._engine.endpoint, self._container, command))
+            return hand_over(*docker_words(self._engine.endpoint, self._container, command, user=user))
+        env = {"USER": user, "LOGNAME": user}  # as a login sets them
         if at_terminal():
-            with self._attached(list(command), tty=True, env={"TERM": os.environ.get("TERM", "xterm")}) as attached:
+            env["TERM"] = os.environ.get("TERM", "xterm")
+            with self._attached(list(command), tty=True, env=env, user=user) as attached:
                 return sit(attached)
         noted = Noted()
-        with self._attached(noted.starting(command)) as attached:
+        with self._attached(noted.starting(command), env=env, user=user) as attached:
             # An engine does not end what it runs for somebody who has gone (moby#9098).
             return pipe(attached, lambda: self._end(noted))
 

@@ -27,11 +27,7 @@ class FakeTransport:
         self.files: dict[str, bytes] = {}
         self.streamed: list[bytes] = []
         self.ended: list[str] = []
-
-    @property
-    def user(self) -> str:
-        """Root."""
-        return "root"
+        self.users: list[str] = []
 
     def run(
         self,
@@ -74,6 +70,7 @@ class FakeTransport:
         if not result.ok:
             raise CommandFailed("the fake node", result)
 
-    def interactive(self, command: Sequence[str]) -> int:
-        """Run as scripted and return the code."""
+    def interactive(self, command: Sequence[str], *, user: str) -> int:
+        """Run as scripted and return the code; `users` tells whose terminal each was."""
+        self.users.append(user)
         return self.run(command).code

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from labctl.concurrent import LAST_WORDS, Stop
@@ -29,7 +30,7 @@ REFUSED = (b"sudo: a password is required", b"is not in the sudoers file", b"may
 class Ssh:
     """Runs commands on the machine at `address`. `node` is its name in messages.
 
-    Commands run as root: by `sudo` where the user that logs in is another; `interactive` runs as that user.
+    Commands run as root: by `sudo` where the user that logs in is another; `interactive` logs in as whom it is told.
     The host's key must be in `known_hosts`, under `alias` where one is given; `pin` records it at the first boot.
     `patience` is for how many seconds a node that does not answer is tried again, before an error says so.
     """
@@ -52,11 +53,6 @@ class Ssh:
         self._connection = connection_to(self._login)
         self._node = node
         self._sudo = sudo
-
-    @property
-    def user(self) -> str:
-        """Who logs in."""
-        return self._login.user
 
     @property
     def login(self) -> Login:
@@ -162,11 +158,11 @@ class Ssh:
             raise CommandFailed(self._node, Result(shown(command), code, "", said.text(), time.monotonic() - began))
         feeder.check()
 
-    def interactive(self, command: Sequence[str]) -> int:
-        """Give the terminal to a command of the user that logs in; see Transport.interactive."""
+    def interactive(self, command: Sequence[str], *, user: str) -> int:
+        """Give the terminal to a command of a user, who logs in by himself; see Transport.interactive."""
         from labctl.transport.ssh_terminal import attach
 
-        return attach(self._connection, list(command))
+        return attach(connection_to(replace(self._login, user=user)), list(command))
 
     @contextlib.contextmanager
     def _started(

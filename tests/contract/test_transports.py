@@ -161,7 +161,7 @@ def test_labctl_ssh_is_the_same_shell_either_way(lab: Lab) -> None:
     for way in WAYS:
         flag = ("--transport", way)
         said = labctl("ssh", *flag, "m1", "pwd; id -un; echo err >&2; exit 7", lab=lab.name)
-        assert (said.code, said.out, said.err) == (7, "/root\nroot\n", "err\n")
+        assert (said.code, said.out, said.err) == (7, "/home/docker\ndocker\n", "err\n")
         assert labctl("ssh", *flag, "m1", "kill -9 $$", lab=lab.name).code == 137
         assert labctl("ssh", *flag, "m1", "wc -c", lab=lab.name, stdin=bytes(3_000_000)).out.strip() == "3000000"
         assert labctl("exec", *flag, "--", "hostname", lab=lab.name).out == "manager1 | manager1\n"
@@ -170,7 +170,7 @@ def test_labctl_ssh_is_the_same_shell_either_way(lab: Lab) -> None:
 @pytest.mark.lab
 def test_a_terminal_over_ssh(lab: Lab) -> None:
     with terminal([*LABCTL, "ssh", "--transport", "ssh", "-l", lab.name, "m1"], lines=30, columns=100) as seat:
-        is_a_terminal_there(seat, r"~ # ")
+        is_a_terminal_there(seat, r"~ \$ ")
         seat.type("exit 9\n")
         assert seat.wait() == 9
         assert not seat.is_raw(), "the terminal is as it was"
@@ -182,7 +182,7 @@ def test_a_terminal_by_somebody_elses_client(way: str, lab: Lab, monkeypatch: py
     """As on Windows: OpenSSH's client sits there, or Docker's."""
     monkeypatch.setenv("LABCTL_TERMINAL", "client")
     with terminal([*LABCTL, "ssh", "--transport", way, "-l", lab.name, "m1"], lines=30, columns=100) as seat:
-        is_a_terminal_there(seat, r"~ # ")
+        is_a_terminal_there(seat, r"~ \$ ")
         is_ctrl_p_the_shells(seat)
         seat.type("exit 9\n")
         assert seat.wait() == 9

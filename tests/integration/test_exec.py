@@ -143,7 +143,14 @@ def test_a_command_goes_through_with_its_flags_and_its_exit_code(lab: Lab) -> No
     assert labctl("ssh", "w1", "kill -9 $$", lab=lab.name).code == 137
     said = labctl("ssh", "w1", "echo out; echo err >&2", lab=lab.name)
     assert (said.out, said.err) == ("out\n", "err\n")
-    assert labctl("ssh", "w1", "pwd", lab=lab.name).out == "/root\n", "as after a login"
+    assert labctl("ssh", "w1", "pwd", lab=lab.name).out == "/home/docker\n", "as after a login"
+    assert (
+        labctl("ssh", "docker@w1", "docker ps -q && sudo -n id -un; echo $USER", lab=lab.name).out == "root\ndocker\n"
+    )
+    assert labctl("ssh", "root@w1", "pwd; id -un", lab=lab.name).out == "/root\nroot\n"
+    for who, told in (("nobody2@w1", "worker1 has no user nobody2"), ("a;b@w1", "'a;b' is no user's name")):
+        said = labctl("ssh", who, "true", lab=lab.name)
+        assert (said.code, told in said.err) == (2, True)
 
 
 def test_what_is_piped_in_comes_out_as_it_was(lab: Lab) -> None:
@@ -193,7 +200,7 @@ def _wait_gone(lab: Lab, command: str, *, node: str = "w1") -> None:
 
 def test_a_shell_at_a_terminal(lab: Lab) -> None:
     with terminal([*LABCTL, "ssh", "-l", lab.name, "w1"], lines=30, columns=100) as seat:
-        is_a_terminal_there(seat, r"\(worker\) ~ # ")
+        is_a_terminal_there(seat, r"\(worker\) ~ \$ ")
         is_ctrl_p_the_shells(seat)
         seat.wait_for(r"42 answers")
         seat.type("sleep 4323\n")
@@ -236,7 +243,7 @@ def test_a_file_there_and_back(lab: Lab, tmp_path: Path) -> None:
     source = folder(tmp_path / "site") / "a.txt"
 
     assert labctl("scp", str(source), "w1:~", lab=lab.name).code == 0
-    assert lab.node("w1").run("cat /root/a.txt; stat -c %a /root/a.txt").stdout == "one\n750\n"
+    assert lab.node("w1").run("cd /home/docker && cat a.txt && stat -c '%a %U' a.txt").stdout == "one\n750 docker\n"
     assert labctl("scp", "-q", "w1:a.txt", "back.txt", lab=lab.name, cwd=tmp_path).err == ""
     assert (tmp_path / "back.txt").read_text() == "one\n"
     assert labctl("scp", "w1:/run/docker.pid", str(tmp_path), lab=lab.name).code == 0, "what is mounted inside too"

@@ -328,6 +328,23 @@ def test_the_tutorial_of_two_machines(no_lab: str, tmp_path: Path, context: Cont
 
     wait_until("the app's answer on the other machine", answered, limit=HANGING, pause=0.5)
 
+    # Part 5: a folder at home, and a service that keeps its data there.
+    machine("ssh", "myvm1", "mkdir ./data")
+    (tmp_path / "docker-compose.yml").write_text(
+        "version: '3'\nservices:\n  redis:\n    image: redis\n    command: redis-server --appendonly yes\n"
+        "    volumes: ['/home/docker/data:/data']\n"
+        "    deploy: {placement: {constraints: [node.role == manager]}}\n"
+    )
+    machine("scp", "docker-compose.yml", "myvm1:~")
+    assert machine("ssh", "docker@myvm1", "ls").split() == ["data", "docker-compose.yml"]
+    machine("ssh", "myvm1", "docker stack deploy -c docker-compose.yml getstartedlab")
+
+    def kept() -> None:
+        if "appendonlydir" not in machine("ssh", "myvm1", "sudo ls data"):
+            raise Pending("nothing is kept yet")
+
+    wait_until("what the service keeps in the folder", kept, limit=60, pause=0.5)
+
     machine("ssh", "myvm1", "docker stack rm getstartedlab")
     machine("ssh", "myvm2", "docker swarm leave")
     machine("ssh", "myvm1", "docker swarm leave --force")

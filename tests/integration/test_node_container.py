@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -228,10 +228,45 @@ def test_a_node_has_the_tool(shared_lab: Lab, tool: str) -> None:
 def test_nodes_know_each_other_and_the_registry_by_name(shared_lab: Lab) -> None:
     addresses = {node.name: node.address for node in shared_lab.nodes}
     for node in shared_lab.nodes:
-        for name in (*addresses, "manager", "registry"):
+        for name in (*addresses, "manager", "m1", "w1", "w2", "registry"):
             assert node.run(["getent", "hosts", name]).ok, f"{node.name} does not know {name}"
     said = shared_lab.node("w1").expect("getent hosts manager").stdout
     assert addresses["manager1"] in said
+
+
+@pytest.mark.parametrize("user", ["root", "docker"])
+def test_nodes_let_each_other_in_without_a_question(shared_lab: Lab, user: str) -> None:
+    for node in shared_lab.nodes:
+        for other in shared_lab.nodes:
+            for name in (other.name, other.name[0] + other.name[-1], other.address):
+                said = node.expect(["runuser", "-u", user, "--", "ssh", name, "hostname; id -un"]).stdout
+                assert said == f"{other.name}\n{user}\n", f"{node.name} to {name}"
+    node.expect("runuser -u docker -- scp -q /etc/hostname manager:/tmp/by-scp")
+    assert shared_lab.node("m1").expect("cat /tmp/by-scp").stdout == f"{node.name}\n"
+
+
+def test_a_host_that_the_labs_ca_did_not_sign_is_still_a_question(shared_lab: Lab) -> None:
+    node = shared_lab.node("w1")
+    other = shared_lab.node("w2")
+    node.expect("ssh w2 true")
+    other.expect("mv /etc/ssh/ssh_host_ed25519_key-cert.pub /root/cert && pkill -HUP -o -x sshd")
+    try:
+        said = node.run("sleep 0.5; ssh -o BatchMode=yes w2 true")
+        assert not said.ok and "Host key verification failed" in said.stderr
+    finally:
+        other.expect("mv /root/cert /etc/ssh/ssh_host_ed25519_key-cert.pub && pkill -HUP -o -x sshd")
+
+
+def test_a_key_that_somebody_made_in_a_home_stays(own_lab: Callable[..., Lab]) -> None:
+    lab = own_lab(workers=0, swarm="empty", registry=False)
+    lab.node("m1").expect("echo mine > /home/docker/.ssh/id_ed25519")
+    lab.backend.stop(lab.node("m1"))
+    lab.backend.start(lab.node("m1"))
+    assert lab.refresh().node("m1").expect("cat /home/docker/.ssh/id_ed25519").stdout == "mine\n"
+
+
+def test_compose_is_there(shared_lab: Lab) -> None:
+    assert shared_lab.node("w1").expect("docker compose version --short").stdout.startswith("2.")
 
 
 def test_sudo_needs_no_password(shared_lab: Lab) -> None:

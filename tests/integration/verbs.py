@@ -117,7 +117,7 @@ def is_a_terminal_there(seat: Terminal, prompt: str) -> None:
     seat.wait_for(prompt)
     assert seat.is_raw()
     seat.type("stty size; echo term=$TERM; pwd\n")
-    seat.wait_for(r"30 100\s+term=xterm\s+/root")
+    seat.wait_for(r"30 100\s+term=xterm\s+/home/docker")
     seat.resize(41, 123)
     seat.type("sleep 0.5; stty size\n")
     seat.wait_for(r"41 123")

@@ -141,6 +141,8 @@ def test_the_terminal_is_given_to_a_command_and_its_code_returned() -> None:
     node.shell.answers["bash -l"] = Result("bash -l", 7)
 
     assert node.interactive(["bash", "-l"]) == 7
+    assert node.interactive(["bash", "-l"], user="root") == 7
+    assert node.shell.users == ["docker", "root"]
 
 
 @pytest.mark.parametrize(("name", "manages"), [("manager1", True), ("worker1", False)])

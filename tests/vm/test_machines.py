@@ -130,9 +130,17 @@ def test_what_is_copied_home_is_where_ssh_begins(labctl: Labctl, tmp_path: Path)
     assert copied.returncode == 0, copied.stderr
     assert labctl("ssh", "worker1", "cat note.txt; stat -c %U . note.txt; rm note.txt").stdout.split() == [
         "mine",
-        "vagrant",
-        "vagrant",
+        "docker",
+        "docker",
     ]
+
+
+def test_machines_let_each_other_in_without_a_question(labctl: Labctl) -> None:
+    for name in ("worker1", "w1"):
+        done = labctl("ssh", "manager1", f"ssh {name} 'hostname; id -un'")
+        assert done.stdout.split() == ["worker1", "docker"], done.stderr
+    assert labctl("ssh", "root@worker1", "ssh m1 id -un").stdout == "root\n"
+    assert labctl("ssh", "worker1", "docker compose version --short").stdout.startswith("2.")
 
 
 def test_all_nodes_are_asked_at_once(labctl: Labctl) -> None:

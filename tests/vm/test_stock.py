@@ -83,7 +83,7 @@ def test_it_is_marked_and_what_a_node_needs_is_there(lab: Lab) -> None:
     assert node.expect("systemctl is-enabled docker ssh").stdout.split() == ["enabled"] * 2
     assert node.expect("hostname").stdout.strip() == "manager1"
     node.expect("lsmod | grep -q ^ip_vs && sudo -u vagrant docker info >/dev/null && sudo -u docker sudo -n true")
-    assert run("ssh", "-l", lab.name, "manager1", "whoami").stdout.strip() == "vagrant"
+    assert run("ssh", "-l", lab.name, "manager1", "whoami").stdout.strip() == "docker"
 
 
 def test_the_registry_and_the_mirror_serve_it(lab: Lab) -> None:

@@ -271,7 +271,7 @@ class DindBackend:
     def _files(self, spec: LabSpec, plan: NodePlan) -> dict[str, tuple[bytes, int]]:
         host = ssh_keys(spec.name).host
         return {
-            **node_files(self._authorities.of(spec.name), spec.name, plan),
+            **node_files(self._authorities.of(spec.name), spec.name, plan, host.certificate),
             "etc/ssh/ssh_host_ed25519_key": (host.key, 0o600),
             "etc/ssh/ssh_host_ed25519_key.pub": (host.certificate, 0o644),
         }

@@ -14,7 +14,7 @@ from labctl.backend.base import LabRecord, NodePlan, Place, Snapshot, in_order
 from labctl.backend.node_files import Authorities, node_files
 from labctl.backend.vagrant import snapshots
 from labctl.backend.vagrant.boot import Boot, wait_answering
-from labctl.backend.vagrant.firstboot import Provision, engine_url, fit, give, tell_hosts
+from labctl.backend.vagrant.firstboot import Provision, engine_url, fit, give, shown_key, tell_hosts
 from labctl.backend.vagrant.hostend import lay, lift
 from labctl.backend.vagrant.hyperv import turn_off
 from labctl.backend.vagrant.labfile import USER, Box, Machine, VmLab, console_of, folder_of
@@ -191,7 +191,7 @@ class VagrantBackend:
         transport = first_login(lab, machine)
         if not lab.is_prepared:
             plan = self._provisioned(lab, machine, plan, transport)
-        files = node_files(self._authorities.of(lab.lab), lab.lab, plan)
+        files = node_files(self._authorities.of(lab.lab), lab.lab, plan, shown_key(transport))
         give(transport, machine, lab, files, user=USER)
         with self._writing:
             self._known(lab.lab).given(machine.name).save()

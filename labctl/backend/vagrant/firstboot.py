@@ -9,16 +9,17 @@ from pathlib import Path
 
 from labctl.backend.base import NodePlan
 from labctl.backend.daemon import ENGINE_PORT, fitted
-from labctl.backend.node_files import NodeFiles
+from labctl.backend.node_files import HOMES, HOST_CERTIFICATE, NodeFiles
 from labctl.backend.vagrant.labfile import Machine, VmLab
 from labctl.engine.client import tar_of
-from labctl.errors import LabError
+from labctl.errors import LabError, NotFoundError
 from labctl.node import Node
 from labctl.spec.addresses import gateway
+from labctl.spec.names import short
 from labctl.transport import Transport
 from labctl.waiting import patience
 
-__all__ = ["Provision", "engine_url", "fit", "give", "hosts_file", "tell_hosts"]
+__all__ = ["Provision", "engine_url", "fit", "give", "hosts_file", "shown_key", "tell_hosts"]
 
 # Makes what a copy of labctl's own box is of a node's machine; the key is the one that opens it. Once the event is set,
 # nobody wants it any more.
@@ -31,12 +32,15 @@ HOSTS = f"sed -i '/{MARK}/,$d' /etc/hosts && cat /etc/labctl/hosts >> /etc/hosts
 SCRIPT = r"""
 set -e
 before=$(cat {watched} 2>/dev/null | sha256sum)
+shown=$(cat {certificate} 2>/dev/null || :)
 tar -x -C / -f -
 hostname {host}; echo {host} > /etc/hostname
 install -d -m 700 -o {user} -g {user} /home/{user}/.ssh
 install -m 600 -o {user} -g {user} /etc/labctl/authorized_keys /home/{user}/.ssh/authorized_keys
 sed -i '/^127\.0\.[1-9]\.1[[:space:]]/d' /etc/hosts
 {hosts}
+{homes}
+[ "$shown" = "$(cat {certificate} 2>/dev/null)" ] || systemctl reload ssh
 if [ "$before" != "$(cat {watched} | sha256sum)" ] || ! systemctl is-active -q docker; then
   systemctl restart docker
 fi
@@ -50,8 +54,23 @@ def give(transport: Transport, machine: Machine, lab: VmLab, files: NodeFiles, *
     Raises LabError with what the machine said.
     """
     whole = {**files, "etc/labctl/hosts": (hosts_file(lab).encode(), 0o644)}
-    script = SCRIPT.format(watched=WATCHED, host=machine.hostname, user=user, hosts=HOSTS)
+    script = SCRIPT.format(
+        watched=WATCHED,
+        host=machine.hostname,
+        user=user,
+        hosts=HOSTS,
+        homes=HOMES,
+        certificate=f"/{HOST_CERTIFICATE}",
+    )
     _run(transport, machine, script, tar_of(whole))
+
+
+def shown_key(transport: Transport) -> bytes:
+    """The public host key that the machine made for itself, for the lab's CA to sign; empty where it made none."""
+    try:
+        return transport.get("/etc/ssh/ssh_host_ed25519_key.pub")
+    except NotFoundError:
+        return b""
 
 
 def fit(transport: Transport, plan: NodePlan, note: Callable[[str], None]) -> NodePlan:
@@ -73,9 +92,10 @@ def hosts_file(lab: VmLab) -> str:
     """The lines of /etc/hosts: the nodes, and the registry and mirrors at this host's end of the network."""
     lines = [MARK, f"{gateway(lab.subnet)} registry mirror hub"]
     first = next((node.name for node in lab.nodes if node.role == "manager"), None)
+    names = [node.name for node in lab.nodes]
     for node in lab.nodes:
-        alias = " manager" if node.name == first and node.name != "manager" else ""
-        lines.append(f"{node.address} {node.name}{alias}")
+        alias = ["manager"] if node.name == first and node.name != "manager" else []
+        lines.append(" ".join([node.address, node.name, *alias, *short(node.name, names)]))
     return "\n".join(lines) + "\n"
 
 

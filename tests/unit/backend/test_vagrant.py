@@ -111,8 +111,8 @@ def test_nodes_know_each_other_the_registry_and_the_manager(lab: VmLab) -> None:
     lines = hosts_file(lab).splitlines()
 
     assert "192.168.57.1 registry mirror hub" in lines
-    assert "192.168.57.11 manager1 manager" in lines
-    assert "192.168.57.12 worker1" in lines
+    assert "192.168.57.11 manager1 manager m1" in lines
+    assert "192.168.57.12 worker1 w1" in lines
 
 
 def test_another_provider_than_the_labs_is_refused(lab: VmLab) -> None:

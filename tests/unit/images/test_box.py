@@ -166,6 +166,6 @@ def packages_of_the_node_image() -> set[str]:
 
 def test_a_machine_has_what_a_container_has() -> None:
     said = YAML(typ="safe").load((asset("playbooks") / "vars" / "packages.yml").read_text())
-    there = {*said["labctl_node_packages"], said["labctl_client_package"]}
+    there = {*said["labctl_node_packages"], said["labctl_client_package"], said["labctl_compose_package"]}
 
     assert there == packages_of_the_node_image() - {"tini"}  # a machine has systemd

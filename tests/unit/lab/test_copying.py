@@ -14,7 +14,7 @@ from labctl.errors import NotFoundError, UsageError
 from labctl.lab import Context, Lab
 from labctl.lab.copying import copy, place, split_place
 from labctl.lab.places import LocalPlace, NodePlace
-from labctl.transport import FakeTransport, Result
+from labctl.transport import Result
 
 from ..nodes import FakeNode, fake_node
 
@@ -53,14 +53,12 @@ def test_places_on_nodes_begin_at_home(lab: Lab) -> None:
     assert str(place(lab, "worker1:/etc")) == "worker1:/etc"
 
 
-def test_a_home_is_that_of_who_logs_in(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(FakeTransport, "user", "vagrant")
-
+def test_a_home_is_that_of_who_logs_in(lab: Lab) -> None:
     users = {text: place(lab, text) for text in ("w1:~", "w1:a", "w1:/etc/x", "root@w1:a", "docker@w1:/etc")}
 
     assert [found.user for found in users.values() if isinstance(found, NodePlace)] == [
-        "vagrant",
-        "vagrant",
+        "docker",
+        "docker",
         "",
         "",
         "docker",
@@ -76,7 +74,7 @@ def test_unknown_nodes_and_users_are_refused(lab: Lab) -> None:
 
 def test_the_paths_of_a_node_are_never_read_by_its_shell(lab: Lab, node: FakeNode) -> None:
     script = 'test -e "$1" || exit 44; test -d "$1" && echo folder || echo file; stat -Lc %a "$1"; realpath "$1"'
-    shown = f"/bin/sh -c 'cd && exec \"$@\"' sh /bin/sh -c '{script}' sh '$(reboot)'"
+    shown = f"/bin/sh -c 'cd ~docker && exec runuser -u docker -- \"$@\"' sh /bin/sh -c '{script}' sh '$(reboot)'"
     node.shell.answers[shown] = Result(shown, 44)
 
     assert place(lab, "w1:$(reboot)").look().kind == "none"

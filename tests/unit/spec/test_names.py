@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from labctl.errors import NotFoundError, UsageError
 from labctl.spec import expand, select
+from labctl.spec.names import short
 
 ROLES = {"manager1": "manager", "manager2": "manager", "worker1": "worker", "worker2": "worker", "worker3": "worker"}
 
@@ -21,6 +22,21 @@ def test_a_node_answers_to_its_name_and_its_short_name(name: str, node: str) -> 
 
 def test_a_node_that_is_called_like_a_short_name_is_meant_first() -> None:
     assert expand("w1", ["worker1", "w1"]) == "w1"
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "called"),
+    [
+        ("manager1", ["manager1"], ["m1"]),
+        ("worker12", ["worker12"], ["w12"]),
+        ("worker1", ["worker1", "w1"], []),
+        ("manager", ["manager"], []),
+        ("myvm1", ["myvm1"], []),
+    ],
+)
+def test_what_a_node_may_be_called_instead(name: str, known: list[str], called: list[str]) -> None:
+    assert short(name, known) == called
+    assert all(expand(one, known) == name for one in called)
 
 
 def test_a_name_that_is_none_is_answered_with_the_nearest() -> None:

@@ -40,16 +40,19 @@ def test_docker_goes_to_the_engine_that_the_lab_is_on(monkeypatch: pytest.Monkey
     monkeypatch.setenv("DOCKER_CONTEXT", "elsewhere")
     monkeypatch.setenv("TERM", "vt100")
 
-    words, environment = docker_words(Endpoint("tcp://127.0.0.1:2376", Path("/tls")), "demo-w1", ["bash", "-l"])
+    words, environment = docker_words(
+        Endpoint("tcp://127.0.0.1:2376", Path("/tls")), "demo-w1", ["bash", "-l"], user="docker"
+    )
 
     assert words[:3] == ["docker", "exec", "-it"]
-    assert words[-5:] == ["-e", "TERM=vt100", "demo-w1", "bash", "-l"]
+    as_docker = ["-u", "docker", "-e", "TERM=vt100", "-e", "USER=docker", "-e", "LOGNAME=docker"]
+    assert words[-11:] == [*as_docker, "demo-w1", "bash", "-l"]
     assert {key: value for key, value in environment.items() if key.startswith("DOCKER_")} == {
         "DOCKER_HOST": "tcp://127.0.0.1:2376",
         "DOCKER_TLS_VERIFY": "1",
         "DOCKER_CERT_PATH": "/tls",
     }
-    _, plain = docker_words(Endpoint("unix:///var/run/docker.sock"), "demo-w1", ["true"])
+    _, plain = docker_words(Endpoint("unix:///var/run/docker.sock"), "demo-w1", ["true"], user="root")
     assert "DOCKER_TLS_VERIFY" not in plain
 
 

@@ -32,7 +32,7 @@ def test_what_was_not_scripted_is_refused() -> None:
 def test_what_was_run_is_remembered_in_order() -> None:
     transport = FakeTransport({"a": "", "b c": ""})
     transport.run("a")
-    transport.interactive(["b", "c"])
+    transport.interactive(["b", "c"], user="docker")
 
     assert transport.commands == ["a", "b c"]
 

@@ -24,7 +24,7 @@ port, folder, *command = sys.argv[1:]
 folder = Path(folder)
 files = {"key": folder / "user", "known_hosts": folder / "known_hosts"}
 ssh = Ssh("127.0.0.1", node="w1", user="vagrant", port=int(port), **files)
-sys.exit(ssh.interactive(command))
+sys.exit(ssh.interactive(command, user="vagrant"))
 """
 
 
