@@ -33,16 +33,16 @@ def image() -> None:
 
 @image.command("build")
 @click.argument("names", nargs=-1, metavar="[NAME...|PATH]")
-@click.option("--all", "everything", is_flag=True, help="The nodes' image and every image of labctl's.")
-@click.option("-t", "--tag", metavar="NAME", help="Build the folder PATH as this image.")
-@click.option("-f", "--file", "dockerfile", type=click.Path(path_type=Path), help="The folder's Dockerfile.")
+@click.option("--all", "everything", is_flag=True, help="Build the node image and all of labctl's images.")
+@click.option("-t", "--tag", metavar="NAME", help="Name of the image that PATH is built as.")
+@click.option("-f", "--file", "dockerfile", type=click.Path(path_type=Path), help="Dockerfile (default: PATH's).")
 @click.option(
     "--network",
     type=click.Choice(["bridge", "host", "none"]),
-    help="What the folder's build reaches: the engine's bridge where not said, this host's own network, or nothing.",
+    help="Network of PATH's build: the engine's bridge, this host's own, or none (default: bridge).",
 )
-@click.option("--vm", is_flag=True, help="The box that virtual machines are copies of.")
-@click.option("--provider", type=click.Choice(PROVIDERS), help="Whom the box is for; libvirt where not said.")
+@click.option("--vm", is_flag=True, help="Build the box that virtual machines are copied from.")
+@click.option("--provider", type=click.Choice(PROVIDERS), help="Provider of the box (default: libvirt).")
 @lab_command
 def build(
     app: App,
@@ -72,7 +72,7 @@ def build(
             )
         _build_box(app, provider or PROVIDERS[0])
     elif provider is not None:
-        raise UsageError("`--provider` is for the box", hint="labctl image build --vm --provider virtualbox")
+        raise UsageError("`--provider` needs `--vm`", hint="labctl image build --vm --provider virtualbox")
     elif tag is not None:
         _build_folder(app, names, tag, dockerfile, network or "bridge")
     elif everything or names:
@@ -124,7 +124,7 @@ def ls(app: App, output: str) -> None:
 
 @image.command("push")
 @click.argument("name")
-@click.option("--as", "as_name", metavar="NAME", help="What it is called in the lab's registry.")
+@click.option("--as", "as_name", metavar="NAME", help="Name in the lab's registry (default: its own).")
 @lab_command
 def push(app: App, name: str, as_name: str | None) -> None:
     """Push an image of this host's engine to the lab's registry, and print what nodes call it there.
@@ -146,7 +146,7 @@ def push(app: App, name: str, as_name: str | None) -> None:
 
 @image.command("pull")
 @click.argument("name", shell_complete=complete_images)
-@click.option("--nodes", default="@all", show_default=True, shell_complete=complete_nodes, help="Which nodes.")
+@click.option("--nodes", default="@all", show_default=True, shell_complete=complete_nodes, help="Nodes to take.")
 @lab_command
 def pull(app: App, name: str, nodes: str) -> None:
     """Let nodes pull an image, all at once, so that a service that needs it starts without waiting.
@@ -188,7 +188,7 @@ def _pushed_instead(app: App, name: str) -> NotFoundError | None:
 
 @image.command("load")
 @click.argument("name")
-@click.option("--nodes", default="@all", show_default=True, shell_complete=complete_nodes, help="Which nodes.")
+@click.option("--nodes", default="@all", show_default=True, shell_complete=complete_nodes, help="Nodes to take.")
 @lab_command
 def load(app: App, name: str, nodes: str) -> None:
     """Copy an image of this host's engine straight to nodes, without a registry.
@@ -206,7 +206,7 @@ def load(app: App, name: str, nodes: str) -> None:
 
 
 @image.command("prune")
-@click.option("--all", "everything", is_flag=True, help="Everything that labctl built or cached, not only what is old.")
+@click.option("--all", "everything", is_flag=True, help="Remove all that labctl built or cached, not only what is old.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @output_option
 @lab_command
@@ -295,7 +295,8 @@ def _found(names: tuple[str, ...]) -> list[Image]:
     catalogue = read_catalogue()
     folder = next((name for name in names if name not in catalogue.images and Path(name).is_dir()), None)
     if folder is not None:
-        raise UsageError(f"{folder} is a folder, and what its image is called was not said", hint="`-t NAME` says it.")
+        hint = f"labctl image build {folder} -t NAME"
+        raise UsageError(f"{folder} is a folder, and its image has no name", hint=hint)
     found = {each.name: each for name in names if name not in ("base", "node") for each in [catalogue.find(name)]}
     return list(found.values())
 

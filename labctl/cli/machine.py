@@ -31,10 +31,10 @@ name_argument = click.argument("node", required=False, shell_complete=complete_n
 
 
 @click.command("ls")
-@click.option("-q", "--quiet", is_flag=True, help="Names only.")
+@click.option("-q", "--quiet", is_flag=True, help="Print names only.")
 @click.option("--filter", "filters", multiple=True, metavar="KEY=VALUE", help="driver, swarm, state, name or label.")
 @click.option("-f", "--format", "template", metavar="TEMPLATE", help="A Go template, `table ` before it for headings.")
-@click.option("-t", "--timeout", type=click.IntRange(1, 600), default=10, show_default=True, help="Seconds an engine.")
+@click.option("-t", "--timeout", type=click.IntRange(1, 600), default=10, show_default=True, help="Seconds per engine.")
 @output_option
 @lab_command
 def ls(app: App, *, quiet: bool, filters: tuple[str, ...], template: str | None, timeout: int, output: str) -> None:

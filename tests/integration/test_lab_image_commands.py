@@ -82,7 +82,7 @@ def test_a_folder_of_ones_own_is_built_pushed_and_pulled(
     [
         (("image", "build"), 2, "nothing to build"),
         (("image", "build", "ngimx"), 2, "no image named 'ngimx': did you mean nginx?"),
-        (("image", "build", "/"), 2, "/ is a folder, and what its image is called was not said"),
+        (("image", "build", "/"), 2, "/ is a folder, and its image has no name"),
         (("image", "build", "/nowhere", "-t", "x"), 2, "/nowhere is not there"),
         (("image", "build", "a", "b", "-t", "x"), 2, "`-t NAME` takes one folder"),
         (("image", "build", "/", "-t", "No Name"), 2, "'No Name' is no image name"),
