@@ -6,15 +6,17 @@ system has for a user's state (`~/.local/state/labctl` on Linux).
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from labctl.errors import HostError, LabError, UsageError
+from labctl.locking import Busy, held_file, shared_folder
 
 __all__ = [
     "drop_lab_dir",
@@ -23,6 +25,7 @@ __all__ = [
     "lab_path",
     "labs_of_machines",
     "labs_on_disk",
+    "locks_dir",
     "machines_path",
     "state_dir",
     "write_private",
@@ -91,21 +94,37 @@ def write_private(path: Path, content: bytes) -> None:
         raise HostError(f"cannot write {path}: {problem.strerror}", hint=ROOM) from problem
 
 
+def locks_dir() -> Path:
+    """Return the folder of this user's lock files, made where it is missing."""
+    return _private_dir(state_dir() / "locks")
+
+
 @contextmanager
-def lab_lock(lab: str, *, wait: float = LOCK_LIMIT) -> Iterator[None]:
-    """Hold the lab for one changing command; others of this user wait up to `wait` seconds.
+def lab_lock(
+    lab: str, *, wait: float = LOCK_LIMIT, engine: str = "", waiting: Callable[[str], None] = lambda _: None
+) -> Iterator[None]:
+    """Hold the lab for one changing command; others wait up to `wait` seconds.
 
-    Raises LabError when another command holds it for longer, UsageError for what cannot be a lab's name.
+    With `engine` (its ID) the lab on that engine is held against everybody on this machine, else against those who use
+    this state folder. `waiting` hears who holds it. Raises LabError when another command holds it for longer,
+    UsageError for what cannot be a lab's name.
     """
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(_private_dir(state_dir() / "locks") / f"{_file_name(lab)}.lock")
+    name = f"{_file_name(lab)}.lock"
     try:
-        with lock.acquire(timeout=wait):
+        with ExitStack() as stack:
+            stack.enter_context(held_file(locks_dir() / name, wait=wait, waiting=waiting))
+            folder = shared_folder() if engine else None
+            if folder is not None:
+                digest = hashlib.sha256(engine.encode()).hexdigest()[:16]
+                path = folder / f"{digest}-{name}"
+                # A place that somebody has spoiled holds nobody up: owners are told apart by labels all the same.
+                with suppress(OSError):
+                    stack.enter_context(held_file(path, wait=wait, shared=True, waiting=waiting))
             yield
-    except Timeout:
+    except Busy as busy:
         raise LabError(
-            f"another labctl command has been changing lab {lab!r} for {wait:g} s",
+            f"another labctl command has been changing lab {lab!r} for {wait:g} s"
+            + (f": {busy.holder}" if busy.holder else ""),
             hint="Wait for it, or end it, and try again.",
         ) from None
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from labctl.events import Emit
 from labctl.node import Node
+from labctl.owner import YOU, Owner
 
 if TYPE_CHECKING:
     from labctl.spec import LabSpec, NodeSpec
@@ -50,6 +51,7 @@ class LabRecord:
     subnet: str | None
     network: str | None
     nodes: tuple[Node, ...]
+    owner: Owner = YOU
 
     @cached_property
     def spec(self) -> LabSpec | None:
@@ -80,6 +82,10 @@ class Backend(Protocol):
 
     def find(self, lab: str) -> LabRecord | None:
         """The lab as it stands; None when nothing of it is left."""
+        ...
+
+    def things(self, lab: str) -> frozenset[str]:
+        """The names of what there is of the lab, as far as `destroy` can keep it."""
         ...
 
     def create_base(self, spec: LabSpec, subnet: str) -> None:
@@ -165,8 +171,14 @@ class Backend(Protocol):
         """Remove a node with its disk, and what of it is in snapshots."""
         ...
 
-    def destroy(self, lab: str, nodes: Sequence[Node]) -> list[str]:
-        """Remove all that is left of the lab, and return the names of what was removed."""
+    def destroy(
+        self, lab: str, nodes: Sequence[Node], *, keep: frozenset[str] | None = None, others: bool = False
+    ) -> list[str]:
+        """Remove all that is left of the lab and return the names of what was removed.
+
+        With `keep`, what it names stays, and so does the note of the spec. What belongs to somebody else stays, unless
+        `others`.
+        """
         ...
 
     def console(self, node: Node, *, tail: int = 50) -> str:

@@ -12,6 +12,7 @@ from labctl.engine.fake import FakeEngine
 from labctl.errors import LabError
 from labctl.events import Emit, NodeRemoved, NodeStarted, quiet
 from labctl.node import Node
+from labctl.owner import YOU, Owner
 from labctl.spec.addresses import registry_address
 from labctl.transport import FakeTransport
 
@@ -38,6 +39,7 @@ class FakeBackend:
         self._specs: dict[str, LabSpec] = {}
         self._subnets: dict[str, str] = {}
         self._nodes: dict[str, dict[str, Node]] = {}
+        self.owners: dict[str, Owner] = {}  # of labs that are somebody else's
         self._snapshots: dict[str, list[Snapshot]] = {}
         self.transports: dict[str, FakeTransport] = {}
         self.engines: dict[str, FakeEngine] = {}
@@ -53,7 +55,21 @@ class FakeBackend:
         nodes = sorted(self._nodes.get(lab, {}).values(), key=lambda node: (not node.is_manager, node.address))
         subnet = self._subnets.get(lab)
         spec = self._specs.get(lab)
-        return LabRecord(lab, lambda: spec, subnet, f"labctl-{lab}" if subnet else None, tuple(nodes))
+        owner = self.owners.get(lab, YOU)
+        return LabRecord(lab, lambda: spec, subnet, f"labctl-{lab}" if subnet else None, tuple(nodes), owner)
+
+    def things(self, lab: str) -> frozenset[str]:
+        """The nodes' machines."""
+        return frozenset(node.machine for node in self._nodes.get(lab, {}).values())
+
+    def hold(self, record: LabRecord) -> None:
+        """Have the lab that a test describes."""
+        if record.subnet:
+            self._subnets[record.name] = record.subnet
+        if record.spec is not None:
+            self._specs[record.name] = record.spec
+        self._nodes[record.name] = {node.name: node for node in record.nodes}
+        self.owners[record.name] = record.owner
 
     def create_base(self, spec: LabSpec, subnet: str) -> None:
         """Note the subnet and the spec."""
@@ -153,8 +169,15 @@ class FakeBackend:
         """Forget the node."""
         self._nodes.get(node.lab, {}).pop(node.name, None)
 
-    def destroy(self, lab: str, nodes: Sequence[Node] = ()) -> list[str]:
-        """Forget the lab."""
+    def destroy(
+        self, lab: str, nodes: Sequence[Node] = (), *, keep: frozenset[str] | None = None, others: bool = False
+    ) -> list[str]:
+        """Forget the lab, or with `keep` only nodes that it does not name."""
+        if keep is not None:
+            gone = [node for node in self._nodes.get(lab, {}).values() if node.machine not in keep]
+            for node in gone:
+                self.remove_node(node)
+            return [node.machine for node in gone]
         removed = [node.machine for node in self._nodes.pop(lab, {}).values()]
         for machine in removed:
             self._emit(NodeRemoved(machine))

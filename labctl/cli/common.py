@@ -70,11 +70,18 @@ class App:
         context.unlock_key = given_key()
         return context
 
-    def lab(self) -> Lab:
-        """The lab that is meant. Raises NotFoundError or UsageError."""
-        from labctl.lab import find_lab
+    def lab(self, *, others: bool = False) -> Lab:
+        """The lab that is meant. Raises NotFoundError or UsageError, also for somebody else's unless `others`.
 
-        return find_lab(self.context, self.lab_name)
+        Verbs that only look, and need no keys, take `others`.
+        """
+        from labctl.lab import find_lab
+        from labctl.owner import refuse_others
+
+        found = find_lab(self.context, self.lab_name)
+        if not others:
+            refuse_others(found.name, found.record.owner)
+        return found
 
 
 def lab_command(function: F) -> F:

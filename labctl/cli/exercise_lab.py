@@ -15,6 +15,7 @@ from labctl.errors import NotFoundError, UsageError
 from labctl.files import written_whole
 
 if TYPE_CHECKING:
+    from labctl.backend import LabRecord
     from labctl.checks.report import CheckReport
     from labctl.exercise.model import Exercise
     from labctl.exercise.session import Session
@@ -104,16 +105,19 @@ def _no_lab(app: App, nothing: NotFoundError) -> str:
 
 
 def _made(app: App, lab: Lab | None, found: Exercise) -> Lab:
-    from labctl.lab import bring_up
+    from labctl.lab.up import grow
     from labctl.spec import LabSpec
 
     needs = found.front.lab
-    spec = (
-        lab.spec if lab is not None else LabSpec(name=app.lab_name or "lab", swarm=needs.swarm, managers=1, workers=0)
-    )
-    size = {"managers": needs.managers, "workers": needs.workers + needs.spare}
-    larger = {key: max(count, getattr(spec, key)) for key, count in size.items()}
-    bring_up(app.context, spec.model_copy(update=larger))
+    name = lab.name if lab is not None else app.lab_name or "lab"
+
+    def large_enough(record: LabRecord | None) -> LabSpec:
+        spec = record.spec if record is not None else None
+        spec = spec or LabSpec(name=name, swarm=needs.swarm, managers=1, workers=0)
+        size = {"managers": needs.managers, "workers": needs.workers + needs.spare}
+        return spec.model_copy(update={key: max(count, getattr(spec, key)) for key, count in size.items()})
+
+    grow(app.context, name, large_enough)
     return app.lab()
 
 

@@ -105,7 +105,7 @@ def logs(app: App, output: Path | None) -> None:
 def _lab_or_problem(app: App) -> tuple[Lab | None, str]:
     """Whatever keeps from the lab is what the report is about; only several labs, or no lab's name, is a mistake."""
     try:
-        return app.lab(), ""
+        return app.lab(others=True), ""
     except LabctlError as problem:
         if isinstance(problem, UsageError) and not isinstance(problem, NotFoundError):
             raise

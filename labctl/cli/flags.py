@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,15 +10,22 @@ from labctl.cli.common import App, file_or_stdin
 from labctl.errors import UsageError
 
 if TYPE_CHECKING:
+    from labctl.backend import LabRecord
     from labctl.spec import LabSpec
 
-__all__ = ["merged", "option_pair", "spec_from"]
+__all__ = ["merged", "option_pair", "spec_and_reader", "spec_from"]
 
+SpecOf = Callable[["LabRecord | None"], "LabSpec"]
 FILES = ("lab.yaml", "lab.yml")
 
 
 def spec_from(app: App, file: Path | None, flags: dict[str, Any]) -> LabSpec:
     """Return the spec that the file and the flags describe; the standing lab's own where neither says anything."""
+    return spec_and_reader(app, file, flags)[0]
+
+
+def spec_and_reader(app: App, file: Path | None, flags: dict[str, Any]) -> tuple[LabSpec, SpecOf]:
+    """Return that spec, and what makes it of the lab as it stands: to be asked again while the lab is held."""
     from labctl.spec import read_file, read_mapping
     from labctl.state import labs_of_machines
 
@@ -27,14 +34,18 @@ def spec_from(app: App, file: Path | None, flags: dict[str, Any]) -> LabSpec:
         file = next((Path(name) for name in FILES if Path(name).is_file()), None)
     if file is not None:
         usual = {"name": given.pop("name")} if app.lab_is_ambient and not flags["name"] and "name" in given else {}
-        return read_file(file_or_stdin(file), given, usual=usual)
+        described = read_file(file_or_stdin(file), given, usual=usual)
+        return described, lambda _: described
     # What is said of a lab of virtual machines need not say again that it is one.
     usual = {"backend": "vagrant"} if given.get("name", "lab") in labs_of_machines() else {}
     wanted = read_mapping({**usual, **given})
-    record = app.context.holding(wanted.name).find(wanted.name)
-    if record is None or record.spec is None:
-        return wanted if not usual else read_mapping(given)
-    return read_mapping(merged(record.spec, given))
+
+    def of(record: LabRecord | None) -> LabSpec:
+        if record is None or record.spec is None:
+            return wanted if not usual else read_mapping(given)
+        return read_mapping(merged(record.spec, given))
+
+    return of(app.context.holding(wanted.name).find(wanted.name)), of
 
 
 def merged(standing: LabSpec, given: Mapping[str, Any]) -> dict[str, Any]:

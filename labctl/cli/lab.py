@@ -11,12 +11,13 @@ from labctl.cli.common import (
     App,
     complete_labs,
     complete_nodes,
+    confirm,
     lab_command,
     output_option,
     print_json,
     table,
 )
-from labctl.cli.flags import spec_from
+from labctl.cli.flags import spec_and_reader
 from labctl.cli.hints import named_lab, note_lab, with_lab
 from labctl.cli.unlock import unlock_option
 from labctl.errors import NotFoundError, UsageError
@@ -75,11 +76,12 @@ def up(app: App, file: Path | None, also_file: Path | None, output: str, **flags
     labctl up --backend vagrant --box debian/bookworm64
     labctl up lab.yaml --dry-run
     """
-    from labctl.lab import UpOptions, bring_up, checked_plan, status_of
+    from labctl.lab import UpOptions, checked_plan, status_of
+    from labctl.lab.up import grow
 
     if file is not None and also_file is not None:
         raise UsageError(f"{file} and {also_file}: a lab is described in one file")
-    spec = spec_from(app, file or also_file, flags)
+    spec, spec_of = spec_and_reader(app, file or also_file, flags)
     if flags["name"]:
         note_lab(spec.name)
     if flags["dry_run"]:
@@ -89,7 +91,7 @@ def up(app: App, file: Path | None, also_file: Path | None, output: str, **flags
         else:
             click.echo("\n".join(plan.lines()))
         return
-    record = bring_up(app.context, spec, UpOptions(retain=flags["retain"], verify=not flags["no_verify"]))
+    record = grow(app.context, spec.name, spec_of, UpOptions(retain=flags["retain"], verify=not flags["no_verify"]))
     if output == "json":
         print_json(status_of(app.context, record).to_dict())
     elif app.progress in ("auto", "plain"):
@@ -112,34 +114,59 @@ def _say_what_next(record: LabRecord) -> None:
 
 
 @click.command("down")
-@click.option("--all", "everything", is_flag=True, help="Remove all labs.")
+@click.option("--all", "everything", is_flag=True, help="Remove all of your labs.")
+@click.option("--others", is_flag=True, help="Remove labs of other users, too; asks first.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @lab_command
-def down(app: App, everything: bool) -> None:
+def down(app: App, everything: bool, others: bool, yes: bool) -> None:
     """Remove the lab: nodes, volumes, networks, contexts and keys. Nothing of it is left.
 
     \b
     labctl down
     labctl down -l workshop
+    labctl down --all
     """
     from labctl.lab import lab_names
 
-    names = lab_names(app.context) if everything else [app.lab_name]
+    names = _to_remove(app, others=others, yes=yes) if everything else [app.lab_name]
     for name in names:
         one = App(name, app.verbose, app.progress)
         try:
-            lab = one.lab()
+            lab = one.lab(others=others)
+            if not (everything or lab.record.owner.is_you):
+                confirm(f"Remove lab {lab.name}, which belongs to {lab.record.owner}?", yes=yes)
         except NotFoundError as missing:
-            from labctl.lab import forget
+            from labctl.lab.lab import forget_gone
 
-            forget(name or "lab")
+            forget_gone(app.context, name or "lab")
             click.echo(f"There is no lab {name or 'lab'}: nothing to remove.", err=True)
             if missing.nearest:
                 click.echo(
                     f"  -> Did you mean {missing.nearest}? There is: {some(lab_names(app.context), 12)}.", err=True
                 )
             continue
-        removed = lab.down()
+        removed = lab.down(others=others)
         click.echo(f"Lab {lab.name} is gone: {counted(len(removed), 'thing')} removed.", err=True)
+
+
+def _to_remove(app: App, *, others: bool, yes: bool) -> list[str]:
+    """All labs, those of others only when that was asked for and answered; says which stay."""
+    records = _records(app)
+    theirs = [f"{record.name} ({record.owner})" for record in records if not record.owner.is_you]
+    if theirs and others:
+        confirm(f"Remove labs that are not yours too: {', '.join(theirs)}?", yes=yes)
+    elif theirs:
+        click.echo(
+            f"Not yours, and left: {', '.join(theirs)}. `labctl down --all --others` removes them too.", err=True
+        )
+    return [record.name for record in records if others or record.owner.is_you]
+
+
+def _records(app: App) -> list[LabRecord]:
+    from labctl.lab import lab_names
+
+    context = app.context
+    return [found for name in lab_names(context) if (found := context.holding(name).find(name)) is not None]
 
 
 @click.command("status")
@@ -160,13 +187,13 @@ def status(app: App, node: str | None, output: str) -> int:
     from labctl.lab.listing import machine_word
 
     if node is not None:
-        word = machine_word(app.lab().node(node).state)
+        word = machine_word(app.lab(others=True).node(node).state)
         if output == "json":
             print_json({"node": node, "state": word})
         else:
             click.echo(word)
         return 0
-    found = status_of(app.context, app.lab().record)
+    found = status_of(app.context, app.lab(others=True).record)
     if output == "json":
         print_json(found.to_dict())
     else:
@@ -180,7 +207,8 @@ def _print_status(found: LabStatus) -> None:
         (n.name, n.role, n.state, n.swarm or "-", n.availability or "-", n.manager or "-", n.address, n.engine or "-")
         for n in found.nodes
     ]
-    click.echo(f"Lab {found.name} ({found.backend}, {found.subnet})")
+    whose = "" if found.yours else f", of {found.owner or 'somebody else'}"
+    click.echo(f"Lab {found.name} ({found.backend}, {found.subnet}{whose})")
     table(headings, rows)
     services = "" if found.services is None else f"; {counted(found.services, 'service')}"
     click.echo(f"swarm      {found.swarm}{services}")
@@ -236,10 +264,7 @@ def labs(app: App, output: str) -> None:
     \b
     labctl labs
     """
-    from labctl.lab import lab_names
-
-    context = app.context
-    records = [found for name in lab_names(context) if (found := context.holding(name).find(name)) is not None]
+    records = _records(app)
     rows = [
         {
             "name": record.name,
@@ -247,11 +272,13 @@ def labs(app: App, output: str) -> None:
             "nodes": len(record.nodes),
             "running": sum(node.is_running for node in record.nodes),
             "subnet": record.subnet or "",
+            "owner": str(record.owner),
         }
         for record in records
     ]
     if output == "json":
-        print_json(rows)
+        owners = [record.owner for record in records]
+        print_json([row | {"owner": who.login, "yours": who.is_you} for row, who in zip(rows, owners, strict=True)])
     else:
-        headings = ("NAME", "BACKEND", "NODES", "RUNNING", "SUBNET")
+        headings = ("NAME", "BACKEND", "NODES", "RUNNING", "SUBNET", "OWNER")
         table(headings, [tuple(str(value) for value in row.values()) for row in rows])

@@ -28,7 +28,7 @@ def logs(app: App, node: str | None, tail: int | None, follow: bool) -> None:
     labctl logs -f manager1
     labctl docker -- service logs web
     """
-    lab = app.lab()
+    lab = app.lab(others=True)
     for chunk in lab.backend.follow(first_node(lab, node), tail=tail, wait=follow):
         sys.stdout.buffer.write(chunk)
         sys.stdout.buffer.flush()

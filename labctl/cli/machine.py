@@ -65,7 +65,7 @@ def ls(app: App, *, quiet: bool, filters: tuple[str, ...], template: str | None,
 def _lab_or_none(app: App) -> Lab | None:
     """No lab at all is an empty list; a lab that was named and is not there is a mistake."""
     try:
-        return app.lab()
+        return app.lab(others=True)
     except NotFoundError:
         if app.lab_name is not None:
             raise
@@ -83,7 +83,7 @@ def ip(app: App, nodes: tuple[str, ...]) -> None:
     labctl ip manager1
     docker swarm join --token ... "$(labctl ip manager1):2377"
     """
-    lab = app.lab()
+    lab = app.lab(others=True)
     for node in named_nodes(lab, nodes) if nodes else [first_node(lab, None)]:
         click.echo(node.address)
 
@@ -97,7 +97,7 @@ def url(app: App, node: str | None) -> None:
     \b
     labctl url worker1
     """
-    click.echo(running(first_node(app.lab(), node)).endpoint.url)
+    click.echo(running(first_node(app.lab(others=True), node)).endpoint.url)
 
 
 @click.command("inspect")
@@ -115,7 +115,7 @@ def inspect(app: App, template: str | None, nodes: tuple[str, ...]) -> None:
     from labctl.cli.template import render
     from labctl.lab.listing import inspect as inspect_node
 
-    lab = app.lab()
+    lab = app.lab(others=True)
     for node in named_nodes(lab, nodes) if nodes else [first_node(lab, None)]:
         click.echo(render(template or "{{prettyjson .}}", inspect_node(lab, node)))
 
@@ -256,7 +256,7 @@ def remove(lab: Lab, nodes: Sequence[str], *, yes: bool, force: bool) -> None:
     what = f"{', '.join(names)} with {'its disk' if len(names) == 1 else 'their disks'}"
     confirm(f"Remove {what}{f', and with that lab {lab.name}' if everything else ''}?", yes=yes)
     if everything:
-        lab.down()
+        lab.down(only=names)
         click.echo(f"Lab {lab.name} is gone.", err=True)
         return
     lab.remove_nodes(chosen, gone=gone, force=force)

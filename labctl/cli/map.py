@@ -52,22 +52,25 @@ def map_(app: App, watch: bool, interval: float, output: str) -> None:
     elif watch:
         _watch(app, interval)
     elif output == "json":
-        print_json(look(app.lab()).to_dict())
+        print_json(look(app.lab(others=True)).to_dict())
     else:
         from labctl.cli.console import console
 
         screen = console()
-        screen.print(draw(look(app.lab()), screen.width))
+        lab = app.lab(others=True)
+        if not (owner := lab.record.owner).is_you:
+            click.echo(f"Lab {lab.name} belongs to {owner}, who has its keys: only its machines are shown.", err=True)
+        screen.print(draw(look(lab), screen.width))
 
 
 def _looks(app: App, interval: float) -> Iterator[SwarmMap | LabctlError]:
     """Look for as long as somebody watches; a lab that does not answer is shown, not an end."""
     from labctl.lab.mapping import look
 
-    app.lab()  # one that is not there at all is told before anything is drawn
+    app.lab(others=True)  # one that is not there at all is told before anything is drawn
     while not _reader_is_gone():
         try:
-            yield look(app.lab())
+            yield look(app.lab(others=True))
         except LabctlError as problem:
             yield problem
         time.sleep(interval)

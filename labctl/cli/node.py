@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,6 +10,10 @@ from labctl.cli.common import App, complete_nodes, lab_command, output_option, p
 from labctl.cli.create import size_options, sizes
 from labctl.cli.machine import remove
 from labctl.errors import UsageError
+
+if TYPE_CHECKING:
+    from labctl.backend import LabRecord
+    from labctl.spec import LabSpec
 
 __all__ = ["node"]
 
@@ -52,8 +56,13 @@ def add(app: App, names: tuple[str, ...], role: Any, count: int | None, no_verif
     lab = app.lab()
     options = sizes(given["cpus"], given["memory"]) | _labels(given["labels"])
     extend = more_nodes(lab.name, names, role, count or 1, options)
-    grown = grow(app.context, lab.name, extend, UpOptions(verify=not no_verify))
-    there = {known.name for known in lab.nodes}
+    there: set[str] = set()
+
+    def noted(record: LabRecord | None) -> LabSpec:
+        there.update(known.name for known in (record.nodes if record else ()))
+        return extend(record)
+
+    grown = grow(app.context, lab.name, noted, UpOptions(verify=not no_verify))
     added = [known.name for known in grown.nodes if known.name not in there]
     click.echo(f"{', '.join(added)}: added.", err=True)
 
@@ -98,7 +107,7 @@ def ls(app: App, output: str) -> None:
 
     from labctl.lab import status_of
 
-    nodes = status_of(app.context, app.lab().record).nodes
+    nodes = status_of(app.context, app.lab(others=True).record).nodes
     if output == "json":
         print_json([asdict(known) for known in nodes])
         return

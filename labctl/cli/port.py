@@ -45,10 +45,11 @@ def add(app: App, ports: tuple[str, ...]) -> None:
     read = [_port(text) for text in ports]
     _refuse_two_at_one(read)
     lab = app.lab()
-    for wanted in read:  # a slip in the last one shall not leave the first
-        refuse_taken(app.context.engine, lab.name, wanted)
-    for wanted in read:
-        click.echo(ensure_edge(app.context.engine, lab.name, lab.nodes, wanted, app.emit).url)
+    with lab.held() as now:
+        for wanted in read:  # a slip in the last one shall not leave the first
+            refuse_taken(app.context.engine, now.name, wanted)
+        for wanted in read:
+            click.echo(ensure_edge(app.context.engine, now.name, now.nodes, wanted, app.emit).url)
 
 
 @port.command("rm")
@@ -64,10 +65,10 @@ def rm(app: App, ports: tuple[str, ...]) -> None:
     from labctl.edge import remove_edge
 
     read = [(_port(text), ":" in text) for text in ports]
-    lab = app.lab()
-    for wanted, exact in read:
-        for gone in remove_edge(app.context.engine, lab.name, wanted, exact=exact):
-            click.echo(f"{gone.url} is gone", err=True)
+    with app.lab().held() as lab:
+        for wanted, exact in read:
+            for gone in remove_edge(app.context.engine, lab.name, wanted, exact=exact):
+                click.echo(f"{gone.url} is gone", err=True)
 
 
 @port.command("ls")
@@ -81,7 +82,7 @@ def ls(app: App, output: str) -> None:
     """
     from labctl.edge import edges
 
-    found = edges(app.context.engine, app.lab().name)
+    found = edges(app.context.engine, app.lab(others=True).name)
     if output == "json":
         print_json([_edge(each) for each in found])
         return
@@ -157,8 +158,9 @@ def open_(app: App, service: str, print_only: bool) -> None:
 def _ensure(app: App, lab: Lab, wanted: PortSpec) -> Edge:
     from labctl.edge import ensure_edge, refuse_taken
 
-    refuse_taken(app.context.engine, lab.name, wanted)
-    return ensure_edge(app.context.engine, lab.name, lab.nodes, wanted, app.emit)
+    with lab.held() as now:
+        refuse_taken(app.context.engine, now.name, wanted)
+        return ensure_edge(app.context.engine, now.name, now.nodes, wanted, app.emit)
 
 
 def _refuse_two_at_one(ports: list[PortSpec]) -> None:

@@ -39,6 +39,7 @@ class Engine(ImageCalls):
         self._limit = limit
         self._client: Any = None
         self._connecting = threading.Lock()
+        self._identity: str | None = None
 
     @property
     def api(self) -> Any:
@@ -106,6 +107,12 @@ class Engine(ImageCalls):
         """GET /info."""
         with translated(self.where):
             return cast(Json, self.api.info())
+
+    def identity(self) -> str:
+        """The engine's own ID, asked once: the same from all who talk to it."""
+        if self._identity is None:
+            self._identity = str(self.info().get("ID", ""))
+        return self._identity
 
     # -- containers
 

@@ -61,6 +61,10 @@ class FakeEngine(Engine):
         client.mount(NOWHERE, _adapter(self))
         return client
 
+    def identity(self) -> str:
+        """None: nobody else talks to it."""
+        return ""
+
     def answer(self, asked: Asked) -> Answer:
         """Return the scripted answer; raises AssertionError for a request that has none."""
         self.asked.append(asked)

@@ -8,9 +8,18 @@ from labctl.errors import UsageError
 from labctl.lab.context import Context
 from labctl.lab.plan import Plan, plan_of
 from labctl.lab.standing import refuse_too_many_cpus, refuse_unsound
+from labctl.owner import refuse_others
 from labctl.spec import LabSpec
 
-__all__ = ["checked_plan", "looked_over"]
+__all__ = ["checked_plan", "looked_over", "refuse_anothers"]
+
+
+def refuse_anothers(context: Context, name: str) -> None:
+    """Raise UsageError for a lab of somebody else's."""
+    holding = context.holding(name)
+    record = None if holding.has_own_kernel else holding.find(name)  # machines have their folder with their owner
+    if record is not None:
+        refuse_others(name, record.owner)
 
 
 def checked_plan(context: Context, spec: LabSpec) -> Plan:
@@ -32,12 +41,15 @@ def looked_over(context: Context, spec: LabSpec) -> tuple[LabRecord | None, Plan
         host.refuse_overlap(spec.subnet, context.engine)
     if plan.create:
         _preflight(context, plan)
+    context.refuse_taken(spec, [node.name for node in plan.create])
     return record, plan
 
 
 def _standing(context: Context, spec: LabSpec) -> LabRecord | None:
     holding = context.holding(spec.name)
     record = holding.find(spec.name)
+    if record is not None:
+        refuse_others(spec.name, record.owner)
     if record is not None and holding.name != spec.backend:
         raise UsageError(
             f"lab {spec.name} stands already, with the backend {holding.name}, not {spec.backend}",

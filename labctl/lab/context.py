@@ -5,16 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast, get_args
 
 from labctl.backend import Backend, DindBackend
 from labctl.engine import Engine, host_endpoint
 from labctl.errors import EngineUnreachable, HostError, UsageError
-from labctl.events import Emit, quiet
+from labctl.events import Emit, Noted, quiet
 from labctl.node import Node
-from labctl.state import machines_path
+from labctl.state import lab_lock, machines_path
 from labctl.transport import Way
 
 if TYPE_CHECKING:
@@ -51,13 +51,68 @@ class Context:
         """The backend that has the lab of that name; that of containers where there is none."""
         return self.backend("vagrant" if machines_path(lab).is_dir() else "dind")
 
-    def destroy(self, backend: Backend, lab: str, nodes: Sequence[Node]) -> list[str]:
-        """Remove all that is left of a lab, what stands beside its nodes on this host's engine included."""
-        removed = backend.destroy(lab, nodes)
+    @contextlib.contextmanager
+    def held(self, lab: str) -> Iterator[None]:
+        """Hold the lab on this engine for one changing command, against everybody on this machine.
+
+        What is changed is read in the block, not before it. Raises LabError when another command holds it too long.
+        """
+        try:
+            engine = self.engine.identity()
+        except HostError:  # a lab of virtual machines can do without; its folder is its user's alone
+            engine = ""
+
+        def waiting(holder: str) -> None:
+            self.emit(Noted(f"waiting for another labctl command on lab {lab}" + (f": {holder}" if holder else "")))
+
+        with lab_lock(lab, engine=engine, waiting=waiting):
+            yield
+
+    def things(self, backend: Backend, lab: str) -> frozenset[str]:
+        """The names of what there is of a lab, what stands beside its nodes included."""
+        there = backend.things(lab)
+        if backend.has_own_kernel:
+            with contextlib.suppress(HostError):
+                there |= self.backend("dind").things(lab)
+        return there
+
+    def destroy(
+        self,
+        backend: Backend,
+        lab: str,
+        nodes: Sequence[Node],
+        *,
+        keep: frozenset[str] | None = None,
+        others: bool = False,
+    ) -> list[str]:
+        """Remove what is left of a lab but for what is named in `keep`, what stands beside its nodes included.
+
+        What belongs to somebody else stays, unless `others`. A lab of virtual machines keeps all of them with `keep`.
+        """
+        removed = (
+            [] if backend.has_own_kernel and keep is not None else backend.destroy(lab, nodes, keep=keep, others=others)
+        )
         if backend.has_own_kernel:
             with contextlib.suppress(EngineUnreachable, HostError):  # no engine, nothing on it
-                removed += self.backend("dind").destroy(lab, ())
+                removed += self.backend("dind").destroy(lab, (), keep=keep, others=others)
         return removed
+
+    def refuse_taken(self, spec: LabSpec, nodes: Sequence[str]) -> None:
+        """Raise LabError when a name on this host's engine that the lab needs is somebody else's.
+
+        `nodes` are those that will be made.
+        """
+        from labctl.backend.dind.config import container_name, network_name
+        from labctl.backend.dind.names import refuse_taken
+
+        beside = [f"{spec.name}-registry", f"{spec.name}-hub"] if spec.registry else []
+        machines = spec.backend == "vagrant"
+        refuse_taken(
+            self.engine,
+            spec.name,
+            containers=[*beside, *(() if machines else (container_name(spec, node) for node in nodes))],
+            networks=() if machines else (network_name(spec.name),),
+        )
 
     def maker(
         self, spec: LabSpec, note: Callable[[str], None] = lambda _: None, stop: threading.Event | None = None

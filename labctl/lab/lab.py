@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from labctl.backend import Backend, LabRecord
@@ -16,8 +17,9 @@ from labctl.lab.members import leave_swarm, strike_off
 from labctl.lab.standing import gone_nodes, refuse_without_keys
 from labctl.lab.waking import WAKE_STEPS, in_state, wake
 from labctl.node import Node
+from labctl.owner import refuse_others
 from labctl.spec import expand, labels, select
-from labctl.state import drop_lab_dir, lab_lock, labs_of_machines
+from labctl.state import drop_lab_dir, labs_of_machines
 from labctl.swarm import SwarmView, cluster
 
 if TYPE_CHECKING:
@@ -34,23 +36,37 @@ def lab_names(context: Context) -> list[str]:
 def find_lab(context: Context, name: str | None = None) -> Lab:
     """Return the lab of that name; where none is said, `lab`, or the only one there is.
 
-    Raises NotFoundError with the nearest name, UsageError when several could be meant.
+    Where no name is said, your own labs come before those of others. Raises NotFoundError with the nearest name,
+    UsageError when several could be meant.
     """
-    backend = context.holding(name or "lab")
-    record = backend.find(name or "lab")
-    if record is not None:
-        return Lab(context, backend, record)
+    lab = _find(context, name or "lab")
+    if lab is not None and (name is not None or lab.record.owner.is_you):
+        return lab
     known = lab_names(context)
-    if name is None and len(known) == 1:
-        backend = context.holding(known[0])
-        found = backend.find(known[0])
-        if found is not None:
-            return Lab(context, backend, found)
+    if name is None:
+        labs = [found for one in known if (found := _find(context, one)) is not None]
+        labs = [found for found in labs if found.record.owner.is_you] or labs
+        known = [found.name for found in labs]
+        if "lab" in known or len(known) == 1:
+            return labs[known.index("lab") if "lab" in known else 0]
     if name is None and known:
         raise UsageError(
             f"there are several labs: {', '.join(known)}", hint="`-l NAME` or LABCTL_LAB says which one is meant."
         )
     raise NotFoundError("lab", name or "lab", known, hint="`labctl up` makes one, `labctl labs` lists them.")
+
+
+def _find(context: Context, name: str) -> Lab | None:
+    backend = context.holding(name)
+    record = backend.find(name)
+    return None if record is None else Lab(context, backend, record)
+
+
+def forget_gone(context: Context, name: str) -> None:
+    """Remove what a lab that is not there left on disk; one that an `up` is just making is there."""
+    with context.held(name):
+        if _find(context, name) is None:
+            forget(name)
 
 
 def forget(name: str) -> None:
@@ -138,25 +154,40 @@ class Lab:
             return int(found["Labels"].get(labels.PORT, 0)) or None
         return None
 
+    @contextmanager
+    def held(self, *, others: bool = False) -> Iterator[Lab]:
+        """Hold the lab for one change, and give it as it is now: another command may have changed it.
+
+        Raises UsageError for somebody else's lab, unless `others`; NotFoundError when it is gone.
+        """
+        if not others:
+            refuse_others(self.name, self.record.owner)  # at once: nobody waits for what is refused
+        with self.context.held(self.name):
+            record = self.backend.find(self.name)
+            if record is None:
+                raise NotFoundError("lab", self.name, None, hint="Another command has removed it meanwhile.")
+            if not others:
+                refuse_others(self.name, record.owner)
+            yield replace(self, record=record)
+
     def stop(self, nodes: Sequence[Node] = ()) -> None:
         """Stop the nodes all at once, all of them where none is named; workers and managers keep their disks."""
-        with lab_lock(self.name):
-            each(nodes or self.nodes, lambda node: self.backend.stop(node))
+        with self.held() as lab:
+            each(lab.as_now(nodes) or lab.nodes, lambda node: self.backend.stop(node))
 
     def kill(self, nodes: Sequence[Node]) -> None:
         """Pull the plug of the nodes, all at once."""
-        with lab_lock(self.name):
-            each(nodes, self.backend.kill)
+        with self.held() as lab:
+            each(lab.as_now(nodes), self.backend.kill)
 
     def start(self, nodes: Sequence[Node] = ()) -> str:
         """Start the nodes that are down, all at once, and try the lab with them. Returns what was tried.
 
         Those that are suspended go on where they were, and those that run are left alone.
         """
-        refuse_without_keys(self.name, self.nodes)
-        with lab_lock(self.name):
-            lab = self.refresh()
-            chosen = lab._present([node.name for node in nodes]) if nodes else lab.nodes
+        with self.held() as lab:
+            refuse_without_keys(lab.name, lab.nodes)
+            chosen = lab.as_now(nodes) or lab.nodes
             return wake(lab, chosen, Steps(self.context.emit, total=WAKE_STEPS), self.backend.start)
 
     def suspend(self, nodes: Sequence[Node] = ()) -> list[Node]:
@@ -164,8 +195,8 @@ class Lab:
 
         Returns those that ran. Raises LabError for one that is down.
         """
-        with lab_lock(self.name):
-            chosen = in_state(nodes or self.nodes, "running", also="paused")
+        with self.held() as lab:
+            chosen = in_state(lab.as_now(nodes) or lab.nodes, "running", also="paused")
             each(chosen, self.backend.suspend)
         return chosen
 
@@ -174,20 +205,34 @@ class Lab:
 
         Returns those that were suspended. Raises LabError for one that is down, which cannot go on.
         """
-        refuse_without_keys(self.name, self.nodes)
-        with lab_lock(self.name):
-            suspended = [node for node in self.nodes if node.state == "paused"]
-            chosen = in_state(nodes or suspended or self.nodes, "paused", also="running")
+        with self.held() as lab:
+            refuse_without_keys(lab.name, lab.nodes)
+            suspended = [node for node in lab.nodes if node.state == "paused"]
+            chosen = in_state(lab.as_now(nodes) or suspended or lab.nodes, "paused", also="running")
             if chosen:
-                wake(self, chosen, Steps(self.context.emit, total=WAKE_STEPS), self.backend.resume)
+                wake(lab, chosen, Steps(self.context.emit, total=WAKE_STEPS), self.backend.resume)
         return chosen
 
-    def down(self) -> list[str]:
-        """Remove all of the lab and return the names of what was removed."""
-        with lab_lock(self.name):
-            removed = self.context.destroy(self.backend, self.name, self.nodes)
-            forget(self.name)
+    def down(self, *, others: bool = False, only: Collection[str] | None = None) -> list[str]:
+        """Remove all of the lab and return the names of what was removed. `others` removes somebody else's, too.
+
+        Raises LabError when it has come to have other nodes than `only`.
+        """
+        with self.held(others=others) as lab:
+            more = [node.name for node in lab.nodes if only is not None and node.name not in only]
+            if more:
+                raise LabError(
+                    f"{', '.join(more)} came to lab {self.name} meanwhile, and nobody was asked about that",
+                    hint=f"`labctl ls -l {self.name}` lists the nodes; `labctl down -l {self.name}` removes them.",
+                )
+            removed = self.context.destroy(self.backend, self.name, lab.nodes, others=others)
+            if lab.record.owner.is_you:
+                forget(self.name)
         return removed
+
+    def as_now(self, nodes: Sequence[Node]) -> list[Node]:
+        """These nodes as the lab now has them. Raises LabError for one that was removed meanwhile."""
+        return self._present([node.name for node in nodes])
 
     def remove_nodes(self, nodes: Sequence[Node], *, gone: Sequence[str] = (), force: bool = False) -> None:
         """Take nodes out of the swarm in order, workers all at once and managers one by one; remove their machines.
@@ -195,11 +240,17 @@ class Lab:
         `gone` are those that have none any more. `force` removes one that cannot leave in order too.
         Raises UsageError when no node, or no manager, would stay.
         """
+        with self.held() as lab:
+            lab._without([*(node.name for node in nodes), *gone], force=force)
+
+    def _without(self, names: Sequence[str], *, force: bool) -> None:
+        """Remove the nodes of these names. The lab is held, and has just been looked at."""
         refuse_without_keys(self.name, self.nodes)
-        names = {*(node.name for node in nodes), *gone}
+        going = [node for node in self.nodes if node.name in names]
         stay = [node for node in self.nodes if node.name not in names]
+        shown = ", ".join(sorted(set(names)))
         if not stay:
-            what = f"{', '.join(sorted(names))} {'is' if len(names) == 1 else 'are'} all that the lab has"
+            what = f"{shown} {'is' if len(set(names)) == 1 else 'are'} all that the lab has"
             raise UsageError(what, hint=f"`labctl down -l {self.name}` removes the lab.")
         out: set[str] = set()
 
@@ -209,20 +260,19 @@ class Lab:
             self.backend.remove_node(node)
             out.add(node.name)
 
-        steps = Steps(self.context.emit, total=1)
-        with lab_lock(self.name), steps.step(f"Removing {', '.join(sorted(names))}"):
+        with Steps(self.context.emit, total=1).step(f"Removing {shown}"):
             try:
-                each([node for node in nodes if not node.is_manager], take)
-                for manager in [node for node in nodes if node.is_manager]:
+                each([node for node in going if not node.is_manager], take)
+                for manager in [node for node in going if node.is_manager]:
                     take(manager)
-                for name in gone:
+                for name in [name for name in names if name in self.gone]:
                     if self.spec.joins(name):
                         strike_off(name, stay, force=force, emit=self.context.emit)
                     out.add(name)
             finally:
                 left = [spec for spec in self.spec.all_nodes() if spec.name not in out]
                 self.backend.remember(_with_nodes(self.spec, left))
-                contexts.create(self.name, stay[0].endpoint)
+                contexts.create(self.name, stay[0].endpoint, self.context.emit)
 
 
 def _with_nodes(spec: LabSpec, nodes: Sequence[NodeSpec]) -> LabSpec:

@@ -6,7 +6,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -109,11 +109,14 @@ def list_machines(lab: Lab, filters: Filters, *, ask: bool = True, limit: float 
     specs = {spec.name: spec for spec in lab.spec.all_nodes()}
     known = {key: values for key, values in filters.items() if key in ("driver", "name", "label")}
     ask = ask or bool(set(filters) - set(known))
+    yours = lab.record.owner.is_you
 
     def look(node: Node) -> Machine:
         spec = specs.get(node.name, NodeSpec(name=node.name))
         labels = lab.spec.labels_of(spec) if node.name in specs else {}
         row = Machine(node.name, driver, machine_word(node.state), labels=labels)
+        if not yours:
+            return replace(row, url=node.endpoint.url, error=f"the lab belongs to {lab.record.owner}")
         return _asked(row, node, limit) if ask and node.is_running and keep(row, known) else row
 
     rows = [row for row in each(lab.nodes, look, at_once=max(1, len(lab.nodes))) if keep(row, filters)]

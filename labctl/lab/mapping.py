@@ -52,7 +52,12 @@ class SwarmMap:
 
 
 def look(lab: Lab) -> SwarmMap:
-    """Ask a working manager. Raises QuorumLost or LabError when there is none."""
+    """Ask a working manager. Raises QuorumLost or LabError when there is none.
+
+    Of somebody else's lab only the machines are known, since its keys are not here.
+    """
+    if not lab.record.owner.is_you:
+        return SwarmMap(lab.name, tuple(_machine(node) for node in lab.nodes), ())
     view = lab.swarm(limit=DECISION_LIMIT)
     seen: dict[str, list[object]] = {}
 
@@ -86,6 +91,10 @@ def map_of(
         if node.name not in named
     ]
     return SwarmMap(lab, tuple(columns), tuple(placed.get("", ())))
+
+
+def _machine(node: Node) -> Column:
+    return Column(node.name, node.role, False, node.state, "", ())
 
 
 def _matters(task: Task, service: Service) -> bool:

@@ -17,7 +17,6 @@ from labctl.events import Noted, Steps
 from labctl.lab.lab import Lab
 from labctl.lab.standing import refuse_without_keys
 from labctl.lab.waking import WAKE_STEPS, wake
-from labctl.state import lab_lock
 
 __all__ = ["find", "remove", "restore", "save", "snapshots_of"]
 
@@ -43,7 +42,7 @@ def save(lab: Lab, name: str) -> Snapshot:
     Raises UsageError for a name that is taken or cannot be one, LabError for a lab of which a machine is down or gone.
     """
     refuse_without_keys(lab.name, lab.nodes)
-    with lab_lock(lab.name):
+    with lab.held() as lab:
         _refuse_name(lab, name)
         _refuse_missing(lab)
         running = [node for node in lab.nodes if node.is_running]
@@ -67,7 +66,7 @@ def restore(lab: Lab, name: str) -> None:
     Raises NotFoundError, and LabError when the lab has other nodes now than it had then.
     """
     refuse_without_keys(lab.name, lab.nodes)
-    with lab_lock(lab.name):
+    with lab.held() as lab:
         _refuse_other_nodes(lab, find(lab, name))
         lab.backend.check_snapshot(lab.name, name)
         running = [node for node in lab.nodes if node.is_running]
@@ -90,7 +89,7 @@ def restore(lab: Lab, name: str) -> None:
 
 def remove(lab: Lab, name: str) -> None:
     """Forget a snapshot. Raises NotFoundError."""
-    with lab_lock(lab.name):
+    with lab.held() as lab:
         find(lab, name)
         lab.backend.delete_snapshot(lab.name, name)
 

@@ -66,6 +66,8 @@ class LabStatus:
     ports: tuple[str, ...] = ()
     privileged_tasks: bool = False
     problems: tuple[str, ...] = field(default=())
+    owner: str = ""
+    yours: bool = True
 
     @property
     def is_good(self) -> bool:
@@ -81,6 +83,8 @@ def status_of(context: Context, record: LabRecord) -> LabStatus:
     """Look at every part of the lab at once; a part that does not answer is a problem, not an error."""
     running = [node for node in record.nodes if node.is_running]
     gone = gone_nodes(record)
+    if not record.owner.is_you:
+        return _status_of_others(context, record, running)
     problems = _lost(record, gone)
     problems += [_mend_of(node) for node in record.nodes if not node.is_running]
     swarm = _swarm_of(record, running)
@@ -108,6 +112,31 @@ def status_of(context: Context, record: LabRecord) -> LabStatus:
         ports=tuple(sorted(_edge_of(one) for one in extras if one["Labels"].get(labels.KIND) == "edge")),
         privileged_tasks=record.spec is not None and record.spec.privileged_tasks,
         problems=tuple(problems),
+        owner=record.owner.login,
+    )
+
+
+def _status_of_others(context: Context, record: LabRecord, running: list[Node]) -> LabStatus:
+    """Look at somebody else's lab from outside: its keys are not here, and what it lacks is its owner's to mend."""
+    extras = context.engine.containers(labels.of_lab(record.name))
+    gone = gone_nodes(record)
+    nodes = (*(_node_status(node, None, True) for node in record.nodes), *(_gone_status(one, None) for one in gone))
+    ill = [f"{node.name} is {node.state}" for node in nodes if node.state != "running"]
+    if has_lost_network(record, record.nodes):
+        ill.append("the lab's network is gone")
+    return LabStatus(
+        name=record.name,
+        backend=record.spec.backend if record.spec else "dind",
+        subnet=record.subnet or "",
+        swarm=f"not known here: the lab belongs to {record.owner}, who has its keys",
+        nodes=nodes,
+        mesh=_mesh_of(running),
+        registry=_registry_of(extras),
+        mirror=_mirror_of(extras),
+        ports=tuple(sorted(_edge_of(one) for one in extras if one["Labels"].get(labels.KIND) == "edge")),
+        problems=tuple(f"{one}; the lab belongs to {record.owner}" for one in ill),
+        owner=record.owner.login,
+        yours=False,
     )
 
 

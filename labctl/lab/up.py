@@ -17,7 +17,7 @@ from labctl.concurrent import each, gather
 from labctl.engine import contexts
 from labctl.errors import LabctlError, NotFoundError
 from labctl.events import Noted, Steps, Warned
-from labctl.lab.checking import looked_over
+from labctl.lab.checking import looked_over, refuse_anothers
 from labctl.lab.context import LAB_MTU, Context
 from labctl.lab.form import Forming, settled, wait_for_end_here
 from labctl.lab.members import label_nodes, leave_if_joined, members_of, remove_ghosts
@@ -31,7 +31,7 @@ from labctl.node import Node
 from labctl.spec import LabSpec, NodeSpec
 from labctl.spec.addresses import free_addresses, prefix_for
 from labctl.spec.names import short
-from labctl.state import drop_lab_dir, lab_lock, labs_of_machines
+from labctl.state import drop_lab_dir, lab_path, labs_of_machines
 from labctl.swarm import cluster
 from labctl.words import counted
 
@@ -54,18 +54,20 @@ def bring_up(context: Context, spec: LabSpec, options: UpOptions | None = None) 
     What this run made is removed again when it fails, unless `options.retain`; a lab that stood before
     keeps what it had. Raises LabctlError with what went wrong.
     """
-    with lab_lock(spec.name):
+    with context.held(spec.name):
         return _Up(context, spec, options or UpOptions()).run()
 
 
 def grow(
     context: Context, name: str, extend: Callable[[LabRecord | None], LabSpec], options: UpOptions | None = None
 ) -> LabRecord:
-    """Bring up what `extend` makes of the lab that stands (None: nothing does), and return it.
+    """Bring up what `extend` makes of your lab that stands (None: nothing does), and return it.
 
     The lab is held from the look to the end, so that two that add nodes at once do not undo each other.
     """
-    with lab_lock(name):
+    refuse_anothers(context, name)  # at once: nobody waits for what is refused
+    with context.held(name):
+        refuse_anothers(context, name)
         spec = extend(context.holding(name).find(name))
         return _Up(context, spec, options or UpOptions()).run()
 
@@ -95,11 +97,11 @@ class _Up:
             backend = self._backend_and_images(plan)
             self._check_engine_options(backend, plan)
             steps.note("")
-        with self._undone_on_failure(backend, plan, record.spec if record else None):
+        with self._undone_on_failure(backend, plan, record):
             with steps.step("Network and keys"):
                 subnet = self._base(backend, record)
             record = self._machines(backend, plan, subnet)
-            contexts.create(self.spec.name, record.nodes[0].endpoint)
+            contexts.create(self.spec.name, record.nodes[0].endpoint, steps.emit)
             if self.spec.ports:
                 with steps.step("Ports"):
                     self._ports(record)
@@ -299,28 +301,34 @@ class _Up:
         return Ladder(backend, working, members, fresh, self.steps.note, self.steps.emit).climb()
 
     @contextlib.contextmanager
-    def _undone_on_failure(self, backend: Backend, plan: Plan, before: LabSpec | None) -> Iterator[None]:
+    def _undone_on_failure(self, backend: Backend, plan: Plan, before: LabRecord | None) -> Iterator[None]:
+        there = self.context.things(backend, self.spec.name) if before else frozenset()
+        had_folder = lab_path(self.spec.name).exists()
         try:
             yield
         except BaseException:
             if not self.options.retain:
-                self._undo(backend, plan, before)
+                self._undo(backend, plan, before, there, had_folder=had_folder)
             raise
 
-    def _undo(self, backend: Backend, plan: Plan, before: LabSpec | None) -> None:
+    def _undo(
+        self, backend: Backend, plan: Plan, before: LabRecord | None, there: frozenset[str], *, had_folder: bool
+    ) -> None:
         """Take away what this run made, and let the lab be again what it was to be `before`.
 
-        The error that led here is the one to tell.
+        What was `there` stays, if only a volume. The error that led here is the one to tell.
         """
         self.steps.emit(Noted("taking back what was made (--retain would keep it)"))
         try:
             if plan.is_new:
-                self.context.destroy(backend, self.spec.name, ())
                 contexts.remove(self.spec.name)
-                drop_lab_dir(self.spec.name)
+            if before is None:
+                self.context.destroy(backend, self.spec.name, ())
+                if not had_folder:
+                    drop_lab_dir(self.spec.name)
                 return
-            if before is not None:
-                backend.remember(before)
+            if before.spec is not None:
+                backend.remember(before.spec)
             self._leave_again()
             made = {node.name for node in plan.create}
             record = backend.find(self.spec.name)
@@ -329,6 +337,7 @@ class _Up:
                 with contextlib.suppress(LabctlError):  # a manager that only vanishes may take the quorum with it
                     leave_if_joined(node, [other for other in nodes if other.name not in made])
                 backend.remove_node(node)
+            self.context.destroy(backend, self.spec.name, (), keep=there)
         except LabctlError as problem:
             self.steps.emit(Warned(f"could not take everything back: {problem.message}; `labctl down` tries again"))
 

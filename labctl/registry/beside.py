@@ -16,6 +16,8 @@ from labctl.backend.dind.ports import free_port, is_port_taken
 from labctl.engine import Engine
 from labctl.engine.client import tar_of
 from labctl.errors import EngineRefused, LabError
+from labctl.owner import is_mine
+from labctl.owner import marks as marks_of
 from labctl.spec import labels
 
 __all__ = ["CONFIG", "Beside", "Standing", "converge"]
@@ -65,7 +67,7 @@ class Beside:
             bindings.setdefault(inside, []).append({"HostIp": address, "HostPort": str(outside)})
         if bindings:
             host["PortBindings"] = bindings
-        marks = {labels.LAB: self.lab, labels.KIND: self.kind, **self.labels}
+        marks = {**marks_of(self.lab, self.kind), **self.labels}
         return {
             "Image": self.image,
             "Hostname": self.name[:63],
@@ -104,7 +106,7 @@ def converge(engine: Engine, wanted: Beside, *, port: int | None = None) -> Stan
     """
     found = engine.container(wanted.name)
     before = _labels(found)
-    if found is not None and before.get(labels.LAB) != wanted.lab:
+    if found is not None and not is_mine(before, wanted.lab):
         raise LabError(
             f"a container named {wanted.name} is there already and is not this lab's",
             hint=f"Remove it (`docker rm -f {wanted.name}`), or give the lab another name (`-l NAME`).",

@@ -22,6 +22,7 @@ from labctl.events import Emit, Noted, quiet
 from labctl.images import HUB_CACHE, MirrorMode, ensure_services, mirror_mode
 from labctl.images.distribution import RegistryApi
 from labctl.images.store import secret_file, store_mount
+from labctl.owner import marks
 from labctl.pki import known_registry_secret, registry_secret
 from labctl.registry.beside import Beside, converge
 from labctl.spec import labels
@@ -125,7 +126,7 @@ def _registry(lab: str, image: str, place: Place, mode: MirrorMode) -> Beside:
         "Type": "volume",
         "Source": f"{lab}-registry",
         "Target": "/var/lib/registry",
-        "VolumeOptions": {"Labels": {labels.LAB: lab, labels.KIND: "volume"}},
+        "VolumeOptions": {"Labels": marks(lab, "volume")},
     }
     return Beside(
         lab=lab,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ["ADDRESS", "CACHE", "EDGE", "IMAGE", "KIND", "LAB", "NODE", "PORT", "ROLE", "SPEC", "of_lab"]
+__all__ = ["ADDRESS", "CACHE", "EDGE", "IMAGE", "KIND", "LAB", "NODE", "OWNER", "PORT", "ROLE", "SPEC", "of_lab"]
 
 LAB = "labctl.lab"  # on everything that belongs to a lab: the lab's name
 KIND = "labctl.kind"  # node, registry, hub, edge, network, volume, spec
+OWNER = "labctl.owner"  # on everything that belongs to a lab: whose it is, `name@id` (labctl.owner)
 NODE = "labctl.node"  # on a node: its name
 ROLE = "labctl.role"  # on a node: the role that it was made with
 ADDRESS = "labctl.address"  # on a node: its fixed address

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from labctl.backend.base import LabRecord, NodePlan, Place, Snapshot, in_order
 from labctl.backend.dind.config import container_name, network_name, node_container
 from labctl.backend.dind.daemon_check import refuse_unreadable
+from labctl.backend.dind.names import refuse_second
 from labctl.backend.dind.ports import free_port, is_port_taken
 from labctl.backend.node_files import Authorities, node_files
 from labctl.concurrent import each, together
@@ -19,6 +20,7 @@ from labctl.engine.client import tar_of
 from labctl.errors import EngineRefused, LabError, SpecError, UsageError
 from labctl.events import Emit, NodeRemoved, NodeStarted, quiet
 from labctl.node import Node
+from labctl.owner import is_anothers, is_mine, marks, owner_of
 from labctl.pki import ssh_keys
 from labctl.spec import labels
 from labctl.spec.addresses import dynamic_range, gateway, registry_address
@@ -77,6 +79,9 @@ class DindBackend:
         volumes = self.engine.volumes(labels.of_lab(lab))
         if not containers and not networks and not volumes:
             return None
+        # The network comes first: of two that were begun at once, it says whose the name is.
+        said = [one.get("Labels") or {} for one in (*networks, *containers, *volumes)]
+        mark = next((one[labels.OWNER] for one in said if labels.OWNER in one), None)
         nodes = [self._node(found) for found in containers if found["Labels"].get(labels.KIND) == "node"]
         network = networks[0] if networks else None
         return LabRecord(
@@ -85,17 +90,25 @@ class DindBackend:
             subnet=network["IPAM"]["Config"][0]["Subnet"] if network else None,
             network=network["Name"] if network else None,
             nodes=tuple(sorted(nodes, key=in_order)),
+            owner=owner_of(mark, lab),
         )
 
+    def things(self, lab: str) -> frozenset[str]:
+        """The names of the lab's containers, networks and volumes."""
+        wanted = labels.of_lab(lab)
+        found = [*self.engine.containers(wanted), *self.engine.networks(wanted), *self.engine.volumes(wanted)]
+        return frozenset(map(_name_of, found))
+
     def create_base(self, spec: LabSpec, subnet: str) -> None:
-        """Make the lab's network, where there is none yet, and note the spec."""
+        """Make the lab's network, where there is none yet, and note the spec. Raises LabError for another's network."""
         name = network_name(spec.name)
-        marks = {labels.LAB: spec.name, labels.KIND: "network"}
         options = {"com.docker.network.driver.mtu": str(self._mtu)}
         if self.engine.network(name) is None:
-            self.engine.create_network(
-                name, subnet, marks, options, gateway=gateway(subnet), handed_out=dynamic_range(subnet)
+            given = marks(spec.name, "network")
+            made = self.engine.create_network(
+                name, subnet, given, options, gateway=gateway(subnet), handed_out=dynamic_range(subnet)
             )
+            refuse_second(self.engine, spec.name, made)
         self.remember(spec)
 
     def remember(self, spec: LabSpec) -> None:
@@ -108,8 +121,8 @@ class DindBackend:
         old = self.engine.volumes(labels.of_lab(spec.name, "spec"))
         if any(found["Labels"].get(labels.SPEC) == text for found in old):
             return
-        marks = {labels.LAB: spec.name, labels.KIND: "spec", labels.SPEC: text}
-        self.engine.create_volume(f"labctl-{spec.name}-spec-{secrets.token_hex(4)}", marks)
+        given = {**marks(spec.name, "spec"), labels.SPEC: text}
+        self.engine.create_volume(f"labctl-{spec.name}-spec-{secrets.token_hex(4)}", given)
         for found in old:
             self.engine.remove_volume(found["Name"])
 
@@ -207,16 +220,27 @@ class DindBackend:
         """Remove a node's container and its volume."""
         self.engine.remove(node.machine)
 
-    def destroy(self, lab: str, nodes: Sequence[Node] = ()) -> list[str]:
+    def destroy(
+        self,
+        lab: str,
+        nodes: Sequence[Node] = (),
+        *,
+        keep: frozenset[str] | None = None,
+        others: bool = False,
+    ) -> list[str]:
         """Remove the lab's containers all at once, then its networks, then volumes that outlived their containers.
 
         Raises LabError when a container that is not the lab's keeps its network; all else is removed then.
         """
-        containers = self.engine.containers(labels.of_lab(lab))
-        names = [found["Names"][0].lstrip("/") for found in containers]
+
+        def named(found: Sequence[dict[str, Any]]) -> list[str]:
+            yours = [one for one in found if others or not is_anothers(one["Labels"])]
+            return [_name_of(one) for one in yours if keep is None or not (_name_of(one) in keep or _is_spec(one))]
+
+        names = named(self.engine.containers(labels.of_lab(lab)))
         each(names, self._remove_and_tell)
-        networks = [found["Name"] for found in self.engine.networks(labels.of_lab(lab))]
-        volumes = [found["Name"] for found in self.engine.volumes([f"{labels.LAB}={lab}"])]
+        networks = named(self.engine.networks(labels.of_lab(lab)))
+        volumes = named(self.engine.volumes(labels.of_lab(lab)))
         together(
             # A quarter of a second: the engine's firewall rules.
             lambda: each(networks, lambda network: self._remove_network(lab, network)),
@@ -257,8 +281,7 @@ class DindBackend:
             if refused.status != 409:
                 raise
             there = self.engine.container(name)
-            owner = ((there or {}).get("Config", {}).get("Labels") or {}).get(labels.LAB)
-            if owner == lab:
+            if is_mine((there or {}).get("Config", {}).get("Labels"), lab):
                 # Left by an `up` that was cut down between create and start.
                 self.engine.remove(name)
                 self.engine.create(name, body)
@@ -339,6 +362,14 @@ def _no_snapshots(lab: str) -> UsageError:
         hint=f"`labctl down -l {lab}` and `labctl up -l {lab}` make it anew in seconds; a lab of virtual machines "
         "(`labctl up --backend vagrant`) has them.",
     )
+
+
+def _name_of(found: Mapping[str, Any]) -> str:
+    return str(found["Names"][0]).lstrip("/") if "Names" in found else str(found["Name"])
+
+
+def _is_spec(found: Mapping[str, Any]) -> bool:
+    return (found["Labels"] or {}).get(labels.KIND) == "spec"
 
 
 def _spec_of(volumes: Sequence[dict[str, Any]]) -> LabSpec | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from labctl.backend.base import NodePlan
 from labctl.backend.daemon import ENGINE_PORT
+from labctl.owner import marks as marks_of
 from labctl.spec import labels
 
 if TYPE_CHECKING:
@@ -72,8 +73,7 @@ def node_container(
     `confinement` is what the host's engine must be told beside capabilities and devices (SecurityOpt, UsernsMode).
     """
     marks = {
-        labels.LAB: spec.name,
-        labels.KIND: "node",
+        **marks_of(spec.name, "node"),
         labels.NODE: plan.spec.name,
         labels.ROLE: plan.spec.role,
         labels.ADDRESS: plan.address,
@@ -90,7 +90,7 @@ def node_container(
             "CapAdd": list(capabilities),
             "NetworkMode": network_name(spec.name),
             "PortBindings": {f"{ENGINE_PORT}/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(port)}]},
-            "Mounts": [_disk(marks)],
+            "Mounts": [_disk(spec.name)],
             "DeviceCgroupRules": list(ALL_DEVICES if spec.privileged_tasks else DEVICES),
             **SAME_FOR_ALL,
             **confinement,
@@ -107,12 +107,12 @@ def _attached(plan: NodePlan) -> dict[str, Any]:
     }
 
 
-def _disk(marks: Mapping[str, str]) -> dict[str, Any]:
+def _disk(lab: str) -> dict[str, Any]:
     """An overlay cannot lie on an overlay: the engine's data needs a volume; it goes with its container."""
     return {
         "Type": "volume",
         "Target": "/var/lib/docker",
-        "VolumeOptions": {"Labels": {labels.LAB: marks[labels.LAB], labels.KIND: "volume"}},
+        "VolumeOptions": {"Labels": marks_of(lab, "volume")},
     }
 
 

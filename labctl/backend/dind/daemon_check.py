@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from labctl.engine import Engine
 from labctl.engine.client import tar_of
 from labctl.errors import UsageError
-from labctl.spec import labels
+from labctl.owner import marks
 
 __all__ = ["refuse_unreadable"]
 
@@ -28,7 +28,7 @@ def refuse_unreadable(engine: Engine, image: str, lab: str, config: Mapping[str,
     body = {
         "Image": image,
         "Entrypoint": ["dockerd", "--validate", "--config-file", "/daemon.json"],
-        "Labels": {labels.LAB: lab, labels.KIND: "check"},
+        "Labels": marks(lab, "check"),
         "HostConfig": {"NetworkMode": "none"},
     }
     engine.create(name, body)

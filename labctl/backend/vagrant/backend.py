@@ -31,6 +31,7 @@ from labctl.errors import LabctlError, LabError, NodeDown
 from labctl.events import Emit, NodeRemoved, NodeStarted, quiet
 from labctl.kept import MOST_OUTPUT
 from labctl.node import Node
+from labctl.owner import Owner, own_mark
 from labctl.spec.addresses import gateway
 from labctl.state import lab_dir, lab_path, labs_of_machines
 from labctl.transport.known_hosts import KnownHosts, entry_name
@@ -105,7 +106,12 @@ class VagrantBackend:
             subnet=known.subnet,
             network=f"labctl-{lab}",
             nodes=tuple(sorted((node for node in nodes if node.state != "gone"), key=in_order)),
+            owner=Owner(known.owner.rpartition("@")[0], is_you=True),  # else its folder would not be here
         )
+
+    def things(self, lab: str) -> frozenset[str]:
+        """Nothing can be left out: machines go one by one, by `remove_node`."""
+        return frozenset()
 
     def create_base(self, spec: LabSpec, subnet: str) -> None:
         """Make the lab's Vagrant folder, and note the spec. Raises LabError when another provider has its machines."""
@@ -123,6 +129,7 @@ class VagrantBackend:
         lab = replace(
             lab,
             spec=_as_json(spec),
+            owner=lab.owner or own_mark(),
             box=self._box or lab.box,
             driver=lab.driver or self._driver,
             switch=lab.switch or self._switch,
@@ -291,7 +298,7 @@ class VagrantBackend:
         KnownHosts(folder_of(lab.lab) / "known_hosts").forget(entry_name(node.address, SSH_PORT))
         self._known(node.lab).without(node.name).save()
 
-    def destroy(self, lab: str, nodes: Sequence[Node] = ()) -> list[str]:
+    def destroy(self, lab: str, nodes: Sequence[Node] = (), **_: object) -> list[str]:
         """Remove the lab's machines with their disks and network, then its Vagrant folder."""
         known = VmLab.load(lab)
         if known is None:
@@ -321,8 +328,6 @@ class VagrantBackend:
         """What the machine said on its serial console."""
         text = self.console(node, tail=tail if tail is not None else 1 << 20)
         yield text.encode() + b"\n" if text else b""
-
-    # -- below
 
     def _awake(self, node: Node) -> None:
         """Vagrant leaves one that it cannot find after an hour's sleep (see `wake`) running when it shall halt it."""

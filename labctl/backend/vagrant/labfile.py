@@ -70,6 +70,7 @@ class VmLab:
     restoring: str = ""  # the snapshot that some machines may have been put back to, and others not
     pinned: bool = False  # whether the provider ignores addresses, and labctl pins them inside the machines
     switch: str | None = None  # Hyper-V's
+    owner: str = ""  # whose it is, as the label says it
 
     def with_node(self, spec: NodeSpec, address: str) -> VmLab:
         """The lab with one machine more, or with that machine as the spec now has it."""
@@ -122,6 +123,7 @@ class VmLab:
         keys = [str(lab_path(self.lab) / "id_ed25519")]
         return {
             "lab": self.lab,
+            "owner": self.owner,
             "provider": self.provider,
             "spec": dict(self.spec),
             "box": {"name": box.name, "url": box.url, "version": box.version, "prepared": box.is_prepared},
@@ -181,6 +183,7 @@ class VmLab:
                     Snapshot(one["name"], one["taken"], tuple(one["nodes"])) for one in said.get("snapshots", ())
                 ),
                 restoring=said.get("restoring", ""),
+                owner=said.get("owner", ""),
             )
         except FileNotFoundError:
             return None

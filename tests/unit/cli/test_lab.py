@@ -351,7 +351,7 @@ def test_a_name_that_is_a_path_removes_nothing(labctl: Labctl, empty_engine: Non
 
 def test_where_there_are_no_labs_the_list_is_empty(labctl: Labctl, empty_engine: None) -> None:
     assert json.loads(labctl("labs", "-o", "json").out) == []
-    assert labctl("labs").out.split() == ["NAME", "BACKEND", "NODES", "RUNNING", "SUBNET"]
+    assert labctl("labs").out.split() == ["NAME", "BACKEND", "NODES", "RUNNING", "SUBNET", "OWNER"]
 
 
 @pytest.mark.parametrize(("progress", "told"), [("auto", True), ("plain", True), ("json", False), ("none", False)])
@@ -361,7 +361,7 @@ def test_what_to_do_next_is_for_people(
     made = LabRecord(
         name="lab", subnet="172.30.1.0/24", network="labctl-lab", nodes=(fake_node("manager1"),), read_spec=LabSpec
     )
-    monkeypatch.setattr("labctl.lab.bring_up", lambda *_: made)
+    monkeypatch.setattr("labctl.lab.up.grow", lambda *_: made)
 
     said = labctl("--progress", progress, "up")
 
@@ -388,7 +388,7 @@ def test_what_to_do_next_can_be_done(
     made = LabRecord(
         name="lab", subnet="172.30.1.0/24", network="labctl-lab", nodes=nodes, read_spec=lambda: LabSpec(swarm=swarm)
     )
-    monkeypatch.setattr("labctl.lab.bring_up", lambda *_: made)
+    monkeypatch.setattr("labctl.lab.up.grow", lambda *_: made)
 
     said = labctl("up").err
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import stat
@@ -12,6 +13,7 @@ import pytest
 
 from labctl.engine import Endpoint, contexts
 from labctl.errors import HostError
+from labctl.events import Event, Warned
 
 TLS = {"ca.pem": b"ca", "cert.pem": b"cert", "key.pem": b"key"}
 
@@ -126,3 +128,81 @@ def test_a_folder_that_cannot_be_written_is_an_error_of_the_host(endpoint: Endpo
 
     with pytest.raises(HostError, match="cannot make the Docker context labctl-demo"):
         contexts.create("demo", endpoint)
+
+
+def users_own(docker_config: Path, host: str = "ssh://elsewhere") -> Path:
+    """A context of the user's, of the name that the lab's would have."""
+    digest = hashlib.sha256(b"labctl-demo").hexdigest()
+    meta = docker_config / "contexts" / "meta" / digest / "meta.json"
+    meta.parent.mkdir(parents=True)
+    meta.write_text(
+        json.dumps(
+            {"Name": "labctl-demo", "Metadata": {"Description": "mine"}, "Endpoints": {"docker": {"Host": host}}}
+        )
+    )
+    return meta
+
+
+def test_a_context_that_the_user_made_is_left_alone_and_named(
+    endpoint: Endpoint, docker_config: Path, heard: list[Event]
+) -> None:
+    meta = users_own(docker_config)
+    (docker_config / "config.json").write_text(before_current := json.dumps({"currentContext": "labctl-demo"}))
+    before = meta.read_text()
+
+    contexts.create("demo", endpoint, heard.append)
+    contexts.remove("demo")
+
+    assert meta.read_text() == before
+    assert (docker_config / "config.json").read_text() == before_current
+    (warned,) = heard
+    assert isinstance(warned, Warned)
+    assert "labctl-demo is not labctl's" in warned.text and "labctl env -l demo" in warned.text
+
+
+def test_a_context_that_the_user_led_elsewhere_is_the_users(endpoint: Endpoint, docker_config: Path) -> None:
+    contexts.create("demo", endpoint)
+    (meta,) = docker_config.glob("contexts/meta/*/meta.json")
+    changed = json.loads(meta.read_text())
+    changed["Endpoints"]["docker"]["Host"] = "ssh://elsewhere"
+    meta.write_text(json.dumps(changed))
+
+    contexts.create("demo", endpoint)
+    contexts.remove("demo")
+
+    assert json.loads(meta.read_text()) == changed
+
+
+def test_a_context_of_another_state_folder_stays(
+    endpoint: Endpoint, docker_config: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    contexts.create("demo", endpoint)
+    monkeypatch.setenv("LABCTL_STATE", str(tmp_path / "another"))
+
+    contexts.remove("demo")
+
+    assert len(list(docker_config.glob("contexts/meta/*/meta.json"))) == 1
+
+
+def test_a_context_that_an_older_labctl_made_goes_with_its_lab(docker_config: Path) -> None:
+    meta = users_own(docker_config, "tcp://127.0.0.1:1")
+    meta.write_text(meta.read_text().replace("mine", "the swarm of labctl's lab demo"))
+
+    contexts.remove("demo")
+
+    assert files_in(docker_config) == []
+
+
+def test_a_configuration_that_is_a_link_stays_one_with_its_mode(
+    endpoint: Endpoint, docker_config: Path, tmp_path: Path
+) -> None:
+    contexts.create("demo", endpoint)
+    file = tmp_path / "dotfiles.json"
+    file.write_text(json.dumps({"currentContext": "labctl-demo"}))
+    file.chmod(0o640)
+    (docker_config / "config.json").symlink_to(file)
+
+    contexts.remove("demo")
+
+    assert (docker_config / "config.json").is_symlink()
+    assert (json.loads(file.read_text()), stat.S_IMODE(file.stat().st_mode)) == ({}, 0o640)

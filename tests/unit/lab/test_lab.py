@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,10 @@ from labctl.errors import LabError, NotFoundError, UsageError
 from labctl.lab import Context, Lab, find_lab, lab_names
 from labctl.lab.lab import _with_nodes
 from labctl.node import Node
+from labctl.owner import YOU, Owner, own_mark
 from labctl.spec import LabSpec, labels
 
-from ..nodes import fake_node, raw_node
+from ..nodes import fake_node, raw_info, raw_node
 
 
 def container(lab: str, node: str, **marks: str) -> dict[str, Any]:
@@ -38,9 +40,11 @@ def engine_with(*containers: dict[str, Any]) -> FakeEngine:
     return FakeEngine({"GET /containers/json": listed, "GET /networks": [], "GET /volumes": {"Volumes": []}})
 
 
-def lab_of(*nodes: Node, spec: LabSpec | None = None) -> Lab:
-    record = LabRecord("demo", lambda: spec, "10.0.0.0/24", "labctl-demo", nodes)
-    return Lab(Context(FakeEngine()), FakeBackend(), record)
+def lab_of(*nodes: Node, spec: LabSpec | None = None, owner: Owner = YOU) -> Lab:
+    record = LabRecord("demo", lambda: spec, "10.0.0.0/24", "labctl-demo", nodes, owner)
+    backend = FakeBackend()
+    backend.hold(record)
+    return Lab(Context(FakeEngine()), backend, record)
 
 
 @pytest.mark.usefixtures("state")
@@ -176,15 +180,93 @@ def test_a_node_that_is_gone_is_taken_out_of_the_spec_and_off_the_swarms_list(
     manager.api["GET /nodes"] = [raw_node("manager1", leader=True), raw_node("worker2", state="down")]
     manager.shell.answers["docker node rm --force id-worker2"] = ""
     lab = lab_of(manager, fake_node("worker1"), spec=spec)
-    assert isinstance(lab.backend, FakeBackend)
-    lab.backend.create_base(spec, "10.0.0.0/24")
-
     lab.remove_nodes([], gone=["worker2"])
 
     assert manager.shell.commands == ["docker node rm --force id-worker2"]
     found = lab.backend.find("demo")
     assert found is not None and found.spec is not None
     assert [node.name for node in found.spec.all_nodes()] == ["manager1", "worker1"]
+
+
+THEIRS = Owner("alice", is_you=False)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda lab: lab.stop(),
+        lambda lab: lab.start(),
+        lambda lab: lab.kill(lab.nodes),
+        lambda lab: lab.suspend(),
+        lambda lab: lab.resume(),
+        lambda lab: lab.remove_nodes(lab.nodes[:1]),
+        lambda lab: lab.down(),
+    ],
+)
+@pytest.mark.usefixtures("state")
+def test_nothing_changes_somebody_elses_lab(change: Callable[[Lab], object]) -> None:
+    lab = lab_of(fake_node("manager1"), fake_node("worker1"), owner=THEIRS)
+
+    with pytest.raises(UsageError, match="lab demo belongs to alice"):
+        change(lab)
+
+    found = lab.backend.find("demo")
+    assert found is not None and [node.state for node in found.nodes] == ["running", "running"]
+
+
+@pytest.mark.usefixtures("state")
+def test_somebody_elses_lab_is_removed_where_that_was_asked_for() -> None:
+    lab = lab_of(fake_node("manager1"), owner=THEIRS)
+    lab.context = Context(engine_with())
+
+    lab.down(others=True)
+
+    assert lab.backend.find("demo") is None
+
+
+@pytest.mark.usefixtures("state")
+def test_a_lab_that_went_to_somebody_else_meanwhile_is_not_removed() -> None:
+    lab = lab_of(fake_node("manager1"))
+    assert isinstance(lab.backend, FakeBackend)
+    lab.backend.owners["demo"] = THEIRS
+
+    with pytest.raises(UsageError, match="lab demo belongs to alice"):
+        lab.down()
+
+
+@pytest.mark.usefixtures("state")
+def test_nodes_that_two_take_out_at_once_both_go(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    spec = LabSpec(name="demo", workers=2, swarm="empty")
+    api: dict[str, Answer] = {"GET /info": raw_info("inactive")}
+    nodes = [replace(fake_node(name, api=api), lab="demo") for name in ("manager1", "worker1", "worker2")]
+    lab = lab_of(*nodes, spec=spec)
+    one, another = replace(lab), replace(lab)  # both have looked before either is at work
+
+    one.remove_nodes([nodes[1]])
+    another.remove_nodes([nodes[2]])
+
+    found = lab.backend.find("demo")
+    assert found is not None and found.spec is not None
+    assert [node.name for node in found.nodes] == ["manager1"]
+    assert [node.name for node in found.spec.all_nodes()] == ["manager1"]
+
+
+@pytest.mark.usefixtures("state")
+def test_a_lab_that_has_grown_since_somebody_was_asked_is_not_removed() -> None:
+    lab = lab_of(fake_node("manager1"), fake_node("worker1"))
+
+    with pytest.raises(LabError, match="worker1 came to lab demo meanwhile"):
+        lab.down(only=["manager1"])
+
+
+@pytest.mark.usefixtures("state")
+def test_where_no_name_is_said_your_own_lab_comes_before_those_of_others() -> None:
+    theirs = container("lab", "manager1", **{labels.OWNER: "alice@0123456789abcdef"})
+    mine = container("workshop", "manager1", **{labels.OWNER: own_mark()})
+
+    assert find_lab(Context(engine_with(theirs, mine))).name == "workshop"
+    assert find_lab(Context(engine_with(theirs))).record.owner == THEIRS
 
 
 def test_a_lab_whose_keys_are_not_here_is_neither_started_nor_made_smaller(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from labctl.lab import Context, UpOptions, bring_up
 from labctl.lab.growing import more_nodes
 from labctl.lab.standing import KEYS, refuse_too_many_cpus, refuse_unsound
 from labctl.lab.up import grow
+from labctl.owner import Owner
 from labctl.spec import LabSpec, NodeSpec
 from labctl.transport import FakeTransport
 from tests.guard import HANGING
@@ -59,6 +60,9 @@ class FakeHost(Context):
             raise HostError("the node image cannot be built")
         return self.there
 
+    def refuse_taken(self, spec: LabSpec, nodes: Sequence[str]) -> None:
+        """Nobody else has a name."""
+
     def remembered(self) -> LabSpec | None:
         found = self.there.find("demo")
         return found.spec if found else None
@@ -95,6 +99,30 @@ def test_a_node_that_could_not_be_made_is_not_remembered() -> None:
 
     assert here.remembered() == BARE
     assert here.names() == ["manager1", "worker1"]
+
+
+def test_anothers_lab_is_refused_before_anything_is_made_or_taken_back() -> None:
+    here = FakeHost()
+    bring_up(here, BARE, NOT_TRIED)
+    here.there.owners["demo"] = Owner("alice", is_you=False)
+
+    with pytest.raises(UsageError, match="lab demo belongs to alice"):
+        bring_up(here, BARE, NOT_TRIED)
+    with pytest.raises(UsageError, match="lab demo belongs to alice"):
+        grow(here, "demo", one_more(), NOT_TRIED)
+
+    assert here.names() == ["manager1", "worker1"]
+
+
+def test_what_stood_of_a_lab_without_nodes_stays_when_up_fails() -> None:
+    here = FakeHost(fail_on=("worker1",))
+    here.there.create_base(BARE, "10.0.0.0/24")
+
+    with pytest.raises(LabError, match="worker1 was told to fail"):
+        bring_up(here, BARE, NOT_TRIED)
+
+    found = here.there.find("demo")
+    assert found is not None and (found.subnet, found.nodes) == ("10.0.0.0/24", ())
 
 
 def test_what_is_retained_is_remembered() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from labctl.engine.fake import Answer, Asked, FakeEngine
 from labctl.errors import EngineRefused, LabError
+from labctl.owner import own_mark
 from labctl.registry.beside import CONFIG, Beside, converge
 
 WANTED = Beside(
@@ -141,6 +142,7 @@ def test_nothing_of_the_host_is_mounted_and_only_loopback_is_open() -> None:
     assert "Binds" not in body["HostConfig"] and not body["HostConfig"].get("Privileged")
     assert body["Labels"] == {
         "labctl.lab": "blue",
+        "labctl.owner": own_mark(),
         "labctl.kind": "registry",
         "labctl.port": "5123",
         CONFIG: WANTED.digest(),

@@ -8,6 +8,7 @@ import pytest
 
 from labctl.backend import NodePlan
 from labctl.backend.dind.config import container_name, network_name, node_container
+from labctl.owner import own_mark
 from labctl.spec import LabSpec, NodeSpec, labels
 
 CONFINEMENT = {"SecurityOpt": ["seccomp=unconfined"]}
@@ -79,6 +80,7 @@ def test_the_engine_is_published_on_loopback_only() -> None:
 def test_everything_that_a_node_is_found_by_is_on_its_labels() -> None:
     assert container()["Labels"] == {
         labels.LAB: "demo",
+        labels.OWNER: own_mark(),
         labels.KIND: "node",
         labels.NODE: "worker1",
         labels.ROLE: "worker",

@@ -1,0 +1,108 @@
+"""Whose a lab is. An owner is a user with a state folder, for that is where a lab's keys are.
+
+All that labctl makes for a lab bears its owner as a label, `alice@8c1f…`: a name for people, and an id that is made
+once in a state folder.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from labctl.errors import HostError, UsageError
+from labctl.locking import Busy, held_file, login
+from labctl.spec import labels
+from labctl.state import lab_path, locks_dir, state_dir, write_private
+
+__all__ = ["YOU", "Owner", "is_anothers", "is_mine", "marks", "own_mark", "owner_of", "refuse_others"]
+
+FILE = "owner"
+ID = re.compile(r"[0-9a-f]{16}")
+MAKING_LIMIT = 10.0  # seconds that another process may take to write the id
+NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9._-]")
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Who made a lab. `name` is a login name, "" where nothing tells it."""
+
+    name: str
+    is_you: bool
+
+    @property
+    def login(self) -> str:
+        """The login name, "" where nothing tells it."""
+        return self.name or (_login() if self.is_you else "")
+
+    def __str__(self) -> str:
+        if self.is_you:
+            return "you"
+        if not self.name:
+            return "somebody else"
+        return f"{self.name} (another state folder)" if self.name == _login() else self.name
+
+
+YOU = Owner("", is_you=True)
+
+
+def own_mark() -> str:
+    """Return the label's value for what is made from here. Raises HostError when the id cannot be kept."""
+    return f"{_login()}@{_id() or _made_id()}"
+
+
+def marks(lab: str, kind: str) -> dict[str, str]:
+    """Return the labels of everything that is made for a lab: which lab, what it is, and whose."""
+    return {labels.LAB: lab, labels.KIND: kind, labels.OWNER: own_mark()}
+
+
+def owner_of(mark: str | None, lab: str) -> Owner:
+    """Return who a mark names. What bears none was made by an older labctl: it is yours if the lab's keys are here."""
+    if not mark:
+        return Owner("", is_you=(lab_path(lab) / "ca.pem").exists())
+    name, _, id_ = mark.rpartition("@")
+    return Owner(NOT_IN_A_NAME.sub("?", name)[:64], is_you=id_ == _id())
+
+
+def is_mine(found: Mapping[str, str] | None, lab: str) -> bool:
+    """Whether something with these labels belongs to that lab, and says of nobody else that it is theirs."""
+    return (found or {}).get(labels.LAB) == lab and not is_anothers(found)
+
+
+def is_anothers(found: Mapping[str, str] | None) -> bool:
+    """Whether something with these labels says that it is somebody else's."""
+    mark = (found or {}).get(labels.OWNER, "")
+    return bool(mark) and mark.rpartition("@")[2] != _id()
+
+
+def refuse_others(lab: str, owner: Owner) -> None:
+    """Raise UsageError for a lab of somebody else's."""
+    if not owner.is_you:
+        raise UsageError(
+            f"lab {lab} belongs to {owner}",
+            hint=f"`labctl up --name NAME` makes one of your own; `labctl down -l {lab} --others` removes theirs.",
+        )
+
+
+def _login() -> str:
+    return NOT_IN_A_NAME.sub("_", login())
+
+
+def _id() -> str:
+    """The id of this state folder; "" where there is none yet, and so nothing can bear it."""
+    try:
+        said = (state_dir() / FILE).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
+    return said if ID.fullmatch(said) else ""
+
+
+def _made_id() -> str:
+    try:
+        with held_file(locks_dir() / "_owner.lock", wait=MAKING_LIMIT):
+            if not _id():
+                write_private(state_dir() / FILE, f"{secrets.token_hex(8)}\n".encode())
+    except (Busy, OSError) as problem:
+        raise HostError(f"cannot write {state_dir() / FILE}: {problem}") from problem
+    return _id()

@@ -1,0 +1,66 @@
+"""Whose a lab is: an id that is made once, and another's that is refused by name."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from labctl.errors import UsageError
+from labctl.owner import Owner, is_anothers, is_mine, marks, own_mark, owner_of, refuse_others
+from labctl.spec import labels
+from labctl.state import lab_dir
+
+THEIRS = "alice@0123456789abcdef"
+pytestmark = pytest.mark.usefixtures("state")
+
+
+def test_an_id_is_made_once_however_many_want_one() -> None:
+    with ThreadPoolExecutor(16) as pool:
+        made = set(pool.map(lambda _: own_mark(), range(64)))
+
+    assert len(made) == 1
+    assert own_mark() in made
+
+
+def test_what_is_made_says_whose_it_is() -> None:
+    found = marks("demo", "network")
+
+    assert found == {labels.LAB: "demo", labels.KIND: "network", labels.OWNER: own_mark()}
+    assert is_mine(found, "demo") and not is_mine(found, "other")
+
+
+def test_who_only_looks_gets_no_id(state: Path) -> None:
+    assert owner_of(THEIRS, "demo") == Owner("alice", is_you=False)
+    assert is_anothers({labels.OWNER: THEIRS})
+    assert not (state / "owner").exists()
+
+
+def test_the_login_name_proves_nothing() -> None:
+    name = own_mark().partition("@")[0]
+
+    theirs = owner_of(f"{name}@0123456789abcdef", "demo")
+
+    assert not theirs.is_you
+    assert str(theirs) == f"{name} (another state folder)"
+
+
+def test_what_an_older_labctl_made_is_yours_where_the_keys_are() -> None:
+    assert not owner_of(None, "demo").is_you
+    (lab_dir("demo") / "ca.pem").write_text("key")
+    assert owner_of(None, "demo").is_you
+    assert not is_anothers({})
+
+
+def test_anothers_lab_is_refused_by_name() -> None:
+    with pytest.raises(UsageError, match="lab demo belongs to alice") as caught:
+        refuse_others("demo", owner_of(THEIRS, "demo"))
+
+    assert "labctl down -l demo --others" in (caught.value.hint or "")
+    with pytest.raises(UsageError, match="lab demo belongs to somebody else"):
+        refuse_others("demo", owner_of(None, "demo"))
+
+
+def test_a_name_on_a_label_cannot_move_the_terminal() -> None:
+    assert str(owner_of("\x1b[2Jeve@0123456789abcdef", "demo")) == "??2Jeve"
