@@ -6,16 +6,19 @@ It lives in the lab's own state folder and goes with the lab. A file that cannot
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from labctl.exercise.model import Exercise, Step
+from labctl.locking import Busy, held_file
 from labctl.state import lab_dir, write_private
 
 __all__ = ["Progress", "forget", "last_begun"]
 
 FORMAT = 1
 LAST = "last.json"
+HELD_LIMIT = 10.0  # seconds that another command may take to write
 
 
 @dataclass
@@ -28,6 +31,7 @@ class Progress:
     current: str
     done: list[str] = field(default_factory=list)
     hints: dict[str, int] = field(default_factory=dict)
+    _seen: frozenset[str] = frozenset()  # the steps that were done on disk when it was last read or written
 
     @classmethod
     def of(cls, lab: str, exercise: Exercise) -> Progress:
@@ -38,6 +42,7 @@ class Progress:
         done, hints, current = raw.get("done"), raw.get("hints"), raw.get("current")
         if isinstance(done, list):
             fresh.done = [step for step in ids if step in done]
+            fresh._seen = frozenset(map(str, done))
         if isinstance(hints, dict):
             fresh.hints = {step: int(count) for step, count in hints.items() if step in ids and str(count).isdigit()}
         if current in ids:
@@ -45,9 +50,26 @@ class Progress:
         return fresh
 
     def save(self) -> None:
-        """Write it to disk, and that this exercise was the last one."""
+        """Write it to disk, and that this exercise was the last one.
+
+        What another command has noted since, a check beside the guide, is kept.
+        """
         folder = _folder(self.lab)
-        write_private(folder / f"{self.exercise}.json", json.dumps({"format": FORMAT, **asdict(self)}).encode())
+        with ExitStack() as stack:
+            with suppress(Busy, OSError):  # better written without the lock than not at all
+                stack.enter_context(held_file(folder / ".lock", wait=HELD_LIMIT))
+            self._write(folder)
+
+    def _write(self, folder: Path) -> None:
+        file = folder / f"{self.exercise}.json"
+        stored = _read(file).get("done")
+        if isinstance(stored, list):
+            there = list(map(str, stored))
+            self.done += [step for step in there if step not in self._seen and step not in self.done]
+            self.done = [step for step in self.done if step not in self._seen or step in there]
+        self._seen = frozenset(self.done)
+        fields = {name: value for name, value in asdict(self).items() if not name.startswith("_")}
+        write_private(file, json.dumps({"format": FORMAT, **fields}).encode())
         write_private(folder / LAST, json.dumps({"exercise": self.exercise, "folder": self.folder}).encode())
 
     def mark(self, step: Step, *, done: bool) -> None:

@@ -94,6 +94,24 @@ def test_progress_that_cannot_be_read_counts_as_none(demo: Demo, state: Path, co
 
 
 @pytest.mark.usefixtures("state")
+def test_what_two_commands_note_at_once_is_all_kept(demo: Demo) -> None:
+    exercise = demo()
+    Progress.of("demo", exercise).save()
+    guide, beside = Progress.of("demo", exercise), Progress.of("demo", exercise)
+
+    beside.mark(exercise.step("first"), done=True)
+    beside.save()
+    guide.mark(exercise.step("second"), done=True)
+    guide.save()
+    assert Progress.of("demo", exercise).done == ["first", "second"]
+
+    beside.mark(exercise.step("first"), done=False)
+    beside.save()
+    guide.save()
+    assert Progress.of("demo", exercise).done == ["second"]
+
+
+@pytest.mark.usefixtures("state")
 def test_steps_that_an_exercise_no_longer_has_are_dropped(demo: Demo) -> None:
     progress = Progress.of("demo", demo())
     progress.done, progress.current = ["first", "second"], "second"
