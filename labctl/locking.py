@@ -117,9 +117,10 @@ if sys.platform == "win32":
             lock.release()
 
 else:
-    import fcntl
 
     def _locked(path: Path, wait: float, shared: bool, waiting: Callable[[str], None]) -> int:
+        import fcntl
+
         began, pause, told = time.monotonic(), PAUSE, False
         while True:
             descriptor = _opened(path, shared)

@@ -136,7 +136,7 @@ def down(app: App, everything: bool, others: bool, yes: bool) -> None:
             if not (everything or lab.record.owner.is_you):
                 confirm(f"Remove lab {lab.name}, which belongs to {lab.record.owner}?", yes=yes)
         except NotFoundError as missing:
-            from labctl.lab.lab import forget_gone
+            from labctl.lab import forget_gone
 
             forget_gone(app.context, name or "lab")
             click.echo(f"There is no lab {name or 'lab'}: nothing to remove.", err=True)

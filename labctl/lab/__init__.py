@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from labctl.lab.context import Context, open_context
-from labctl.lab.lab import Lab, find_lab, forget, lab_names
+from labctl.lab.lab import Lab, find_lab, forget, forget_gone, lab_names
 
 if TYPE_CHECKING:
     from labctl.lab.checking import checked_plan
@@ -23,6 +23,7 @@ __all__ = [
     "checked_plan",
     "find_lab",
     "forget",
+    "forget_gone",
     "lab_names",
     "open_context",
     "plan_of",

@@ -25,7 +25,7 @@ from labctl.swarm import SwarmView, cluster
 if TYPE_CHECKING:
     from labctl.spec import LabSpec, NodeSpec, Role
 
-__all__ = ["Lab", "find_lab", "forget", "lab_names"]
+__all__ = ["Lab", "find_lab", "forget", "forget_gone", "lab_names"]
 
 
 def lab_names(context: Context) -> list[str]:
