@@ -329,7 +329,6 @@ class _Up:
                 return
             if before.spec is not None:
                 backend.remember(before.spec)
-            self._leave_again()
             made = {node.name for node in plan.create}
             record = backend.find(self.spec.name)
             nodes = record.nodes if record else ()
@@ -337,6 +336,7 @@ class _Up:
                 with contextlib.suppress(LabctlError):  # a manager that only vanishes may take the quorum with it
                     leave_if_joined(node, [other for other in nodes if other.name not in made])
                 backend.remove_node(node)
+            self._leave_again()
             self.context.destroy(backend, self.spec.name, (), keep=there)
         except LabctlError as problem:
             self.steps.emit(Warned(f"could not take everything back: {problem.message}; `labctl down` tries again"))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from labctl.lab import Lab
+from labctl.waiting import Pending, wait_until
 from tests.integration.verbs import labctl
 
 pytestmark = pytest.mark.lab
@@ -23,6 +24,29 @@ def containers(lab: Lab, *nodes: str) -> dict[str, list[str]]:
     return {name: sorted(lab.node(name).expect(ask).stdout.split()) for name in nodes}
 
 
+def all_run(lab: Lab, *nodes: str) -> dict[str, list[str]]:
+    """Wait until each of the nodes has its container, and return the ids."""
+
+    def look() -> dict[str, list[str]]:
+        found = containers(lab, *nodes)
+        if not all(found.values()):
+            raise Pending(str(found))
+        return found
+
+    return wait_until("the service on the nodes", look, limit=60)
+
+
+def shut_down(lab: Lab, node: str) -> None:
+    """Shut a node down from within, and wait until it is."""
+    assert labctl("ssh", node, "sudo shutdown now", lab=lab.name).code == 0
+
+    def look() -> None:
+        if lab.refresh().node(node).is_running:
+            raise Pending("it runs")
+
+    wait_until(f"{node} going down", look, limit=60)
+
+
 @pytest.mark.parametrize("victim", ["worker1", "manager1"])
 @pytest.mark.parametrize("verb", [("start",), ("up", "--name")])
 def test_a_node_that_was_shut_down_is_started_and_the_others_keep_their_containers(
@@ -33,11 +57,8 @@ def test_a_node_that_was_shut_down_is_started_and_the_others_keep_their_containe
         lab.manager().run("docker network create -d overlay front")
         make = "docker service create --quiet --mode global --network front --name web labctl/probe:1"
         lab.manager().run(make, limit=180)
-    before = containers(lab, *others)
-    assert all(before.values())
-    assert labctl("ssh", victim, "sudo shutdown now", lab=lab.name).code == 0
-    while lab.refresh().node(victim).is_running:
-        pass
+    before = all_run(lab, *others)
+    shut_down(lab, victim)
 
     said = labctl(*verb, *([lab.name] if "--name" in verb else []), lab=lab.name, limit=400)
 

@@ -15,12 +15,13 @@ from labctl.engine import Endpoint
 from labctl.engine.fake import Answer, Asked, FakeEngine
 from labctl.errors import Abandoned, EngineRefused, HostError, LabctlError, LabError, NotFoundError, UsageError
 from labctl.lab import Context, UpOptions, bring_up
+from labctl.lab.gossip import WHERE
 from labctl.lab.growing import more_nodes
 from labctl.lab.standing import KEYS, refuse_too_many_cpus, refuse_unsound
 from labctl.lab.up import grow
 from labctl.owner import Owner
 from labctl.spec import LabSpec, NodeSpec
-from labctl.transport import FakeTransport
+from labctl.transport import FakeTransport, Result
 from tests.guard import HANGING
 
 from ..nodes import fake_node, raw_info
@@ -252,3 +253,29 @@ def test_a_lab_whose_keys_are_here_is_sound(tmp_path: Path) -> None:
 
 def test_a_lab_of_which_only_the_base_is_left_is_made_anew() -> None:
     refuse_unsound(LabRecord("demo", lambda: None, None, None, ()), [])
+
+
+def test_a_failed_up_leaves_no_new_swarm_behind_on_nodes_that_stood() -> None:
+    host = FakeHost()
+    bring_up(host, BARE, NOT_TRIED)
+    for name in ("manager1", "worker1"):
+        circle = f"curl -s -m 2 {WHERE}/clusterpeers"
+        host.there.transports[name].answers[circle] = Result(circle, 7)
+    manager, worker = (host.there.engines[name] for name in ("manager1", "worker1"))
+    none = EngineRefused("This node is not a swarm manager", status=503)
+    tokens: dict[str, Answer] = {"JoinTokens": {"Worker": "SWMTKN-1-w", "Manager": "SWMTKN-1-m"}}
+    worker.script |= {"GET /swarm": none, "POST /swarm/join": EngineRefused("no way", status=500)}
+    worker.script["POST /swarm/leave"] = manager.script["POST /swarm/leave"] = None
+    manager.script["GET /swarm"] = none
+
+    def founded(_asked: Asked) -> Answer:
+        manager.script["GET /swarm"] = tokens
+        return None
+
+    manager.script["POST /swarm/init"] = founded
+
+    with pytest.raises(LabctlError, match="no way"):
+        bring_up(host, BARE.model_copy(update={"swarm": "formed"}), NOT_TRIED)
+
+    assert "POST /swarm/leave" in [str(asked) for asked in manager.asked]
+    assert host.names() == ["manager1", "worker1"]
