@@ -83,7 +83,7 @@ coverage: setup
 
 # What runs on Windows and macOS uses nothing that Python does not have there. Left out is what runs on Linux alone.
 ELSEWHERE := --no-warn-unreachable --follow-imports=silent \
-  --exclude 'labctl/(mesh/|images/debootstrap|host/(daemon|virtual|links))'
+  --exclude 'labctl/(mesh/|follower/|images/debootstrap|host/(daemon|virtual|links))'
 
 lint: setup  ## ruff, mypy strict (also as on Windows and macOS), import-linter, the generated docs
 	$(BIN)/ruff check .

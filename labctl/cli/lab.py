@@ -219,6 +219,8 @@ def _print_status(found: LabStatus) -> None:
         click.echo("devices    nodes may use every device of this host (privileged_tasks)")
     for port in found.ports:
         click.echo(f"port       {port}")
+    for warning in (with_lab(one, named_lab(click.get_current_context())) for one in found.warnings):
+        click.echo(f"warning    {warning}")
     for problem in (with_lab(one, named_lab(click.get_current_context())) for one in found.problems):
         click.echo(f"problem    {problem}")
 

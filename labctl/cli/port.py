@@ -9,10 +9,10 @@ import click
 
 from labctl.cli.common import App, lab_command, output_option, print_json, table
 from labctl.cli.completers import complete_ports, complete_services
-from labctl.errors import LabctlError, NotFoundError, NotYetError, UsageError
+from labctl.errors import LabctlError, LabError, NotFoundError, NotYetError, UsageError
 
 if TYPE_CHECKING:
-    from labctl.edge import Edge
+    from labctl.edge import Edge, Published
     from labctl.lab import Lab
     from labctl.spec import PortSpec
 
@@ -40,7 +40,7 @@ def add(app: App, ports: tuple[str, ...]) -> None:
     labctl port add 8080             127.0.0.1:8080 leads to the swarm's port 8080
     labctl port add 9000:80 53/udp
     """
-    from labctl.edge import ensure_edge, refuse_taken
+    from labctl.edge import ensure_edges, refuse_taken
 
     read = [_port(text) for text in ports]
     _refuse_two_at_one(read)
@@ -48,8 +48,8 @@ def add(app: App, ports: tuple[str, ...]) -> None:
     with lab.held() as now:
         for wanted in read:  # a slip in the last one shall not leave the first
             refuse_taken(app.context.engine, now.name, wanted)
-        for wanted in read:
-            click.echo(ensure_edge(app.context.engine, now.name, now.nodes, wanted, app.emit).url)
+        for edge in ensure_edges(app.context.engine, now.name, now.nodes, read, app.emit):
+            click.echo(edge.url)
 
 
 @port.command("rm")
@@ -96,6 +96,8 @@ def ls(app: App, output: str) -> None:
 def ports(app: App, output: str) -> None:
     """What the swarm publishes, and where this host reaches it.
 
+    A port in host mode is open on the nodes that run a task, and only there; `labctl port add` leads to it from here.
+
     \b
     labctl ports
     labctl ports -o json
@@ -112,6 +114,7 @@ def ports(app: App, output: str) -> None:
             "protocol": each.protocol,
             "mode": each.mode,
             "target": each.target,
+            "nodes": list(each.nodes),
             "urls": [way.url for way in ways if (way.target, way.protocol) == (each.port, each.protocol)],
         }
         for each in found
@@ -119,9 +122,10 @@ def ports(app: App, output: str) -> None:
     if output == "json":
         print_json(listed)
         return
+    urls = [" ".join(map(str, row["urls"])) for row in listed]  # type: ignore[call-overload]  # urls are a list
     rows = [
-        [str(row["service"]), f"{row['port']}/{row['protocol']}", str(row["mode"]), " ".join(row["urls"]) or "-"]  # type: ignore[arg-type]  # urls are text
-        for row in listed
+        [each.service, " ".join(each.places) or f"{each.port}/{each.protocol}", each.mode, url or "-"]
+        for each, url in zip(found, urls, strict=True)
     ]
     table(["SERVICE", "PORT", "MODE", "ON THIS HOST"], rows)
 
@@ -133,7 +137,8 @@ def ports(app: App, output: str) -> None:
 def open_(app: App, service: str, print_only: bool) -> None:
     """Open a service's published port in the browser; SERVICE may leave out its stack's name.
 
-    Where nothing on this host leads to the port yet, a way is made first, as `labctl port add` does.
+    Where nothing on this host leads to the port yet, that is waited for some seconds; for a port in host mode a way
+    is made first, as `labctl port add` does.
 
     \b
     labctl open vote
@@ -146,7 +151,7 @@ def open_(app: App, service: str, print_only: bool) -> None:
     found = found or [each for each in published(lab.manager().engine) if each.service.endswith(f"_{service}")]
     if not found:
         raise _nothing_published(lab, service)
-    urls = [_ensure(app, lab, _port(f"{each.port}/{each.protocol}")).url for each in found]
+    urls = _ways(app, lab, found)
     for url in urls:
         click.echo(url)
     if not print_only and sys.stdout.isatty():
@@ -155,12 +160,22 @@ def open_(app: App, service: str, print_only: bool) -> None:
         webbrowser.open(next((url for url in urls if url.startswith("http")), urls[0]))
 
 
-def _ensure(app: App, lab: Lab, wanted: PortSpec) -> Edge:
-    from labctl.edge import ensure_edge, refuse_taken
+def _ways(app: App, lab: Lab, found: list[Published]) -> list[str]:
+    """Where this host reaches ports; what is not on every node, the proxy does not open by itself."""
+    from labctl.edge import ensure_edges, reach, refuse_taken
 
-    with lab.held() as now:
-        refuse_taken(app.context.engine, now.name, wanted)
-        return ensure_edge(app.context.engine, now.name, now.nodes, wanted, app.emit)
+    engine = app.context.engine
+    ingress = [(each.port, each.protocol) for each in found if each.mode == "ingress"]
+    urls = [way.url for way in reach(engine, lab.name, lab.nodes, ingress, app.emit)]
+    pins = [_port(f"{each.port}/{each.protocol}") for each in found if each.mode != "ingress"]
+    if pins:
+        with lab.held() as now:
+            for wanted in pins:
+                refuse_taken(engine, now.name, wanted)
+            urls += [way.url for way in ensure_edges(engine, now.name, now.nodes, pins, app.emit)]
+    if not urls:
+        raise LabError("nothing on this host leads to the service", hint=f"`labctl status -l {lab.name}` tells why.")
+    return urls
 
 
 def _refuse_two_at_one(ports: list[PortSpec]) -> None:
@@ -201,5 +216,6 @@ def _edge(each: Edge) -> dict[str, Any]:
         "url": each.url,
         "moved": each.moved,
         "state": each.state,
+        "pinned": each.pinned,
         "container": each.container,
     }

@@ -183,18 +183,12 @@ def _warn_of_caveats(app: App, lab: Lab, view: SwarmView, name: str) -> None:
 
 
 def _open_ports(app: App, lab: Lab, view: SwarmView, name: str) -> list[str]:
-    """Make the stack's published ports reachable on this host, and return where."""
+    """Where this host reaches the stack's published ports; the lab's proxy opens them by itself."""
     from labctl import edge
-    from labctl.spec import PortSpec
     from labctl.swarm.stack import published_ports
 
-    urls = []
-    for port in published_ports(view, name):
-        wanted = PortSpec(
-            target=port.published, host=port.published, protocol="udp" if port.protocol == "udp" else "tcp"
-        )
-        urls.append(edge.ensure_edge(app.context.engine, lab.name, lab.nodes, wanted, app.emit).url)
-    return urls
+    ports = [(port.published, port.protocol) for port in published_ports(view, name)]
+    return [way.url for way in edge.reach(app.context.engine, lab.name, lab.nodes, ports, app.emit)]
 
 
 @stack.command("rm")
@@ -222,6 +216,19 @@ def rm(app: App, names: tuple[str, ...], limit: float) -> None:
         with steps.step(f"Removing {name}"):
             remove(manager, name, nodes=lab.nodes, limit=limit, emit=steps.emit, noted=steps.note)
             steps.note("tasks and networks are gone")
+    _close_ports(app, lab)
+
+
+def _close_ports(app: App, lab: Lab) -> None:
+    """Where the lab's proxy cannot follow by itself, let it close what the stacks published."""
+    from labctl import edge
+    from labctl.errors import LabctlError
+    from labctl.events import Warned
+
+    try:
+        edge.refresh(app.context.engine, lab.name, lab.nodes, app.emit)
+    except LabctlError as problem:
+        app.emit(Warned(f"the proxy of published ports: {problem.message}"))
 
 
 @stack.command("ls")

@@ -2,7 +2,7 @@
 
 from labctl.images.base import ensure_base
 from labctl.images.catalogue import Catalogue, Image, read_catalogue
-from labctl.images.ensure import build_images, ensure, ensure_all, ensure_services, serve
+from labctl.images.ensure import build_images, ensure, ensure_all, ensure_services, serve, services_built
 from labctl.images.mode import HUB_CACHE, MirrorMode, mirror_mode
 from labctl.images.node import ensure_node_image, node_image
 
@@ -21,4 +21,5 @@ __all__ = [
     "node_image",
     "read_catalogue",
     "serve",
+    "services_built",
 ]

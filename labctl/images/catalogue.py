@@ -9,13 +9,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
+import labctl
 from labctl.assets import asset
 from labctl.errors import NotFoundError, SpecError, UsageError
 from labctl.images.mode import MirrorMode
 from labctl.images.names import Reference, parse
 from labctl.images.recipes import sources_of
 
-__all__ = ["HOST_ONLY", "Catalogue", "Image", "read_catalogue", "read_images"]
+__all__ = ["HOST_ONLY", "Catalogue", "Image", "folders_of", "read_catalogue", "read_images"]
 
 # Runs beside the nodes, on the host's engine: no node ever pulls it.
 HOST_ONLY = ("services",)
@@ -60,6 +61,12 @@ class ImageFile(Model):
     versions: str
 
 
+def folders_of(folder: Path) -> dict[str, Path]:
+    """What the image of that folder is made of: the folder, and for the proxy what follows a swarm's ports."""
+    own = {"follower": Path(labctl.__file__).parent / "follower"} if folder.name in HOST_ONLY else {}
+    return {"": folder, **own}
+
+
 @dataclass(frozen=True)
 class Image:
     """An image that labctl builds. `names` are those that it can be served under."""
@@ -85,7 +92,11 @@ class Image:
 
     def sources(self) -> str:
         """The digest of what it is made of."""
-        return sources_of({"": self.folder}, self.variant)
+        return sources_of(self.folders(), self.variant)
+
+    def folders(self) -> dict[str, Path]:
+        """What it is made of: places in its build context, and the folders that go there."""
+        return folders_of(self.folder)
 
 
 @dataclass(frozen=True)

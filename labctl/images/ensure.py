@@ -17,7 +17,7 @@ from labctl.errors import NotFoundError
 from labctl.events import Emit, Noted, quiet
 from labctl.images.base import ensure_base
 from labctl.images.building import Recipe, build
-from labctl.images.catalogue import Image, read_catalogue, read_images
+from labctl.images.catalogue import Image, folders_of, read_catalogue, read_images
 from labctl.images.lock import held
 from labctl.images.mode import MirrorMode, mirror_mode
 from labctl.images.names import Reference, parse
@@ -27,7 +27,7 @@ from labctl.images.sharing import shared_beginnings
 from labctl.images.store import fill, held_names, remember_whole, whole_since
 from labctl.words import counted
 
-__all__ = ["build_images", "ensure", "ensure_all", "ensure_services", "serve"]
+__all__ = ["build_images", "ensure", "ensure_all", "ensure_services", "serve", "services_built"]
 
 AT_ONCE = 2  # builds; each is mostly one download and one unpacking
 SERVICES = "services"
@@ -73,7 +73,7 @@ def ensure_all(
     """
     chosen = mode or mirror_mode()
     digest = sources_of({"": asset("images")}, base_identity(engine))
-    if whole_since(engine, chosen) == digest and _services_built(engine):
+    if whole_since(engine, chosen) == digest and services_built(engine):
         return
     images = [image for image in read_catalogue().images.values() if image.served(chosen)]
     tags = build_images(engine, [_services(), *images], emit, note, mode=chosen, stop=stop)
@@ -82,14 +82,15 @@ def ensure_all(
     remember_whole(engine, chosen, sources_of({"": asset("images")}, base_identity(engine)))
 
 
-def _services_built(engine: Engine) -> bool:
-    sources = sources_of({"": asset("images") / SERVICES})
+def services_built(engine: Engine) -> bool:
+    """Whether the image that registries, mirrors and proxies run is there."""
+    sources = sources_of(folders_of(asset("images") / SERVICES))
     return find_built(engine, SERVICES, sources, base_identity(engine)) is not None
 
 
 def ensure_services(engine: Engine, emit: Emit = quiet, note: Note = no_note) -> str:
     """Return the tag of the image that registries, mirrors and edges run, built first where it is missing."""
-    found = find_built(engine, SERVICES, sources_of({"": asset("images") / SERVICES}), base_identity(engine))
+    found = find_built(engine, SERVICES, sources_of(folders_of(asset("images") / SERVICES)), base_identity(engine))
     return found or build_images(engine, [_services()], emit, note)[SERVICES]
 
 
@@ -188,7 +189,7 @@ class _Builder:
             tag = find_built(self.engine, image.name, sources, self.base)
             if tag is None:
                 began = time.monotonic()
-                recipe = recipe_for(image.name, {"": image.folder}, sources, self.base, image.build_args)
+                recipe = recipe_for(image.name, image.folders(), sources, self.base, image.build_args)
                 build(self.engine, recipe, self.note, stop=self.stop)
                 self.emit(Noted(f"built {image.name} ({time.monotonic() - began:.0f} s)"))
                 tag = recipe.tag
@@ -198,7 +199,7 @@ class _Builder:
 def _all_there(engine: Engine, names: Sequence[str], mode: MirrorMode, base: str) -> bool:
     """Whether nothing is to be done, found out without reading a single image.yaml."""
     folder = asset("images")
-    if find_built(engine, SERVICES, sources_of({"": folder / SERVICES}), base) is None:
+    if find_built(engine, SERVICES, sources_of(folders_of(folder / SERVICES)), base) is None:
         return False
     there = held_names(engine, mode)
     return all(_is_current(there.get(parse(name).path, ""), folder, base) for name in names)

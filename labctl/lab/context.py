@@ -105,7 +105,7 @@ class Context:
         from labctl.backend.dind.config import container_name, network_name
         from labctl.backend.dind.names import refuse_taken
 
-        beside = [f"{spec.name}-registry", f"{spec.name}-hub"] if spec.registry else []
+        beside = [f"{spec.name}-edge", *([f"{spec.name}-registry", f"{spec.name}-hub"] if spec.registry else [])]
         machines = spec.backend == "vagrant"
         refuse_taken(
             self.engine,

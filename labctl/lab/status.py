@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
+from labctl import edge
 from labctl.backend import LabRecord
 from labctl.concurrent import each
+from labctl.engine import Engine
 from labctl.engine.client import Json
 from labctl.errors import LabctlError, NotFoundError
 from labctl.lab.context import Context
@@ -68,6 +70,7 @@ class LabStatus:
     problems: tuple[str, ...] = field(default=())
     owner: str = ""
     yours: bool = True
+    warnings: tuple[str, ...] = ()  # what is not as it should be, and the lab is good all the same
 
     @property
     def is_good(self) -> bool:
@@ -99,6 +102,7 @@ def status_of(context: Context, record: LabRecord) -> LabStatus:
     extras = context.engine.containers(labels.of_lab(record.name))
     if record.spec is not None and record.spec.registry and record.nodes:
         problems += _registry_trouble(extras)
+    ports, warnings = _ports_of(context.engine, record.name, extras)
     return LabStatus(
         name=record.name,
         backend=record.spec.backend if record.spec else "dind",
@@ -109,9 +113,10 @@ def status_of(context: Context, record: LabRecord) -> LabStatus:
         registry=_registry_of(extras),
         mirror=_mirror_of(extras),
         services=swarm.services,
-        ports=tuple(sorted(_edge_of(one) for one in extras if one["Labels"].get(labels.KIND) == "edge")),
+        ports=ports,
         privileged_tasks=record.spec is not None and record.spec.privileged_tasks,
         problems=tuple(problems),
+        warnings=warnings,
         owner=record.owner.login,
     )
 
@@ -133,7 +138,7 @@ def _status_of_others(context: Context, record: LabRecord, running: list[Node]) 
         mesh=_mesh_of(running),
         registry=_registry_of(extras),
         mirror=_mirror_of(extras),
-        ports=tuple(sorted(_edge_of(one) for one in extras if one["Labels"].get(labels.KIND) == "edge")),
+        ports=_ports_of(context.engine, record.name, extras)[0],
         problems=tuple(f"{one}; the lab belongs to {record.owner}" for one in ill),
         owner=record.owner.login,
         yours=False,
@@ -279,6 +284,18 @@ def _mirror_of(extras: list[Json]) -> str:
     return "stand-ins for Docker Hub's images (`labctl image ls`)" if "registry" in kinds else "none"
 
 
-def _edge_of(one: Json) -> str:
-    marks = one["Labels"]
-    return f"127.0.0.1:{marks.get(labels.PORT)} -> {marks.get(labels.EDGE)}"
+def _ports_of(engine: Engine, lab: str, extras: list[Json]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Where this host reaches published ports, and what is wrong with the proxy that leads there."""
+    proxies = [one for one in extras if one["Labels"].get(labels.KIND) == "edge"]
+    if not proxies:
+        return (), ()
+    mend = f"`labctl up -l {lab}` brings it back"
+    try:
+        found, state = edge.edges(engine, lab), edge.proxy_state(engine, lab)
+    except LabctlError as problem:
+        return (), (f"the proxy of published ports: {problem.message}",)
+    ports = tuple(f"127.0.0.1:{way.host_port} -> {way.target}/{way.protocol}" for way in found)
+    if proxies[0]["State"] != "running":
+        return (), (f"the proxy of published ports is {proxies[0]['State']}: {mend}",)
+    warnings = state.warnings if state else (f"the proxy of published ports says nothing: {mend}",)
+    return ports, warnings

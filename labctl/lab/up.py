@@ -102,11 +102,14 @@ class _Up:
                 subnet = self._base(backend, record)
             record = self._machines(backend, plan, subnet)
             contexts.create(self.spec.name, record.nodes[0].endpoint, steps.emit)
-            if self.spec.ports:
-                with steps.step("Ports"):
-                    self._ports(record)
-            with steps.step("Verifying"):
-                self._verify(record, plan, backend)
+            # Aside: the lab is good without it.
+            with ThreadPoolExecutor(1, "labctl-proxy") as aside:
+                opening = aside.submit(self._ports, record) if self._opens_ports() else None
+                with steps.step("Verifying"):
+                    self._verify(record, plan, backend)
+                if opening is not None and self.spec.ports:
+                    with steps.step("Ports"):
+                        opening.result()
         return record
 
     def _backend_and_images(self, plan: Plan) -> Backend:
@@ -275,9 +278,19 @@ class _Up:
             self.steps.note("no swarm was asked for: the engines wait for `docker swarm init`")
         return record
 
+    def _opens_ports(self) -> bool:
+        """Whether the lab gets its proxy now; where its image would have to be built for it, it comes when needed."""
+        return bool(self.spec.registry or self.spec.ports) or images.services_built(self.engine)
+
     def _ports(self, record: LabRecord) -> None:
-        for port in self.spec.ports:
-            edge.ensure_edge(self.engine, self.spec.name, record.nodes, port, self.steps.emit)
+        """Let the lab's proxy run; the lab is good without it, so what fails here is a warning."""
+        try:
+            if self.spec.ports:
+                edge.ensure_edges(self.engine, self.spec.name, record.nodes, self.spec.ports, self.steps.emit)
+            else:
+                edge.ensure_proxy(self.engine, self.spec.name, record.nodes, (), self.steps.emit)
+        except LabctlError as problem:
+            self.steps.emit(Warned(f"the proxy of published ports: {problem.message}"))
 
     def _verify(self, record: LabRecord, plan: Plan, backend: Backend) -> None:
         nodes = [node for node in record.nodes if node.is_running]

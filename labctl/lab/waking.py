@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from labctl.concurrent import each, gather
 from labctl.errors import Abandoned, LabctlError, LabError, SwarmLocked
-from labctl.events import NodeReady, Steps
+from labctl.events import NodeReady, Steps, Warned
 from labctl.lab.form import settled, wait_engine, wait_for_end_here
 from labctl.lab.mending import Ladder
 from labctl.lab.unlocking import unlock_all
@@ -105,7 +105,12 @@ def _start_beside(lab: Lab, given_up: threading.Event) -> None:
         if found["Labels"].get(labels.KIND) in BESIDE and found["State"] != "running":
             for address in _published_at(engine.container(found["Id"])):
                 wait_for_end_here(address, refuse_given_up)
-            engine.start(found["Id"])
+            try:
+                engine.start(found["Id"])
+            except LabctlError as problem:
+                if found["Labels"].get(labels.KIND) != "edge":
+                    raise
+                lab.context.emit(Warned(f"the proxy of published ports does not start: {problem.message}"))
 
 
 def _published_at(container: Mapping[str, Any] | None) -> set[str]:

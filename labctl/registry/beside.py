@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,6 +47,9 @@ class Beside:
     files: Mapping[str, tuple[bytes, int]] = field(default_factory=dict)
     # Ports published at an address of this host, for machines outside the engine's networks: (address, port) -> port.
     fixed: Mapping[tuple[str, int], str] = field(default_factory=dict)
+    # Ports (number, protocol) of 127.0.0.1 that lead to the same ones inside; the caller knows that they are free.
+    published: Sequence[tuple[int, str]] = ()
+    confined: Mapping[str, Any] = field(default_factory=dict)  # what its HostConfig says beside
 
     def body(self, host_port: int) -> dict[str, Any]:
         """The body of POST /containers/create. No host path and no socket is mounted, no privilege given."""
@@ -65,6 +68,8 @@ class Beside:
             bindings[self.port] = [{"HostIp": "127.0.0.1", "HostPort": str(host_port)}]
         for (address, outside), inside in self.fixed.items():
             bindings.setdefault(inside, []).append({"HostIp": address, "HostPort": str(outside)})
+        for number, protocol in self.published:
+            bindings[f"{number}/{protocol}"] = [{"HostIp": "127.0.0.1", "HostPort": str(number)}]
         if bindings:
             host["PortBindings"] = bindings
         marks = {**marks_of(self.lab, self.kind), **self.labels}
@@ -75,7 +80,7 @@ class Beside:
             "Env": [f"{key}={value}" for key, value in self.env.items()],
             "Labels": marks | ({labels.PORT: str(host_port)} if self.port else {}) | {CONFIG: self.digest()},
             "ExposedPorts": {port: {} for port in bindings},
-            "HostConfig": host,
+            "HostConfig": host | dict(self.confined),
             "NetworkingConfig": {"EndpointsConfig": {self.network: endpoint}},
         }
 
@@ -87,6 +92,8 @@ class Beside:
             rest.append([[*outside, inside] for outside, inside in self.fixed.items()])
         if self.files:
             rest.append([[path, hashlib.sha256(content).hexdigest()] for path, (content, _) in self.files.items()])
+        if self.published or self.confined:
+            rest.append([[list(port) for port in self.published], dict(self.confined)])
         return hashlib.sha256(json.dumps([parts, rest], sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -98,11 +105,17 @@ class Standing:
     changed: bool
 
 
-def converge(engine: Engine, wanted: Beside, *, port: int | None = None) -> Standing:
+def converge(
+    engine: Engine,
+    wanted: Beside,
+    *,
+    port: int | None = None,
+    prepare: Callable[[], object] = lambda: None,
+) -> Standing:
     """Let the container run as it is wanted; returns the port of 127.0.0.1 that leads to it.
 
-    A container that stands keeps its port. Else `port` is tried first; a taken one gets another. Raises
-    LabError when the name belongs to somebody else's container.
+    A container that stands keeps its port. Else `port` is tried first; a taken one gets another. `prepare` is called
+    before a container starts. Raises LabError when the name belongs to somebody else's container.
     """
     found = engine.container(wanted.name)
     before = _labels(found)
@@ -116,20 +129,21 @@ def converge(engine: Engine, wanted: Beside, *, port: int | None = None) -> Stan
         state = found["State"]["Status"]
         if state == "running":
             return Standing(kept or 0, changed=False)
-        if state in ("created", "exited") and _started(engine, wanted.name):
+        if state in ("created", "exited") and _started(engine, wanted.name, prepare):
             return Standing(kept or 0, changed=True)
     if found is not None:
         engine.remove(wanted.name)
         engine.wait_gone(wanted.name)
-    return Standing(_made(engine, wanted, kept or port), changed=True)
+    return Standing(_made(engine, wanted, kept or port, prepare), changed=True)
 
 
 def _labels(found: Mapping[str, Any] | None) -> dict[str, str]:
     return dict((found or {}).get("Config", {}).get("Labels") or {})
 
 
-def _started(engine: Engine, name: str) -> bool:
+def _started(engine: Engine, name: str, prepare: Callable[[], object]) -> bool:
     """Start a container that was stopped; False when its port has been taken meanwhile."""
+    prepare()
     try:
         engine.start(name)
     except EngineRefused as refused:
@@ -139,13 +153,14 @@ def _started(engine: Engine, name: str) -> bool:
     return True
 
 
-def _made(engine: Engine, wanted: Beside, port: int | None) -> int:
+def _made(engine: Engine, wanted: Beside, port: int | None, prepare: Callable[[], object]) -> int:
     for attempt in range(PORT_TRIES):
         chosen = port if port is not None and attempt == 0 else free_port()
         engine.create(wanted.name, wanted.body(chosen))
         try:
             if wanted.files:
                 engine.put(wanted.name, "/", tar_of(wanted.files))
+            prepare()
             engine.start(wanted.name)
         except EngineRefused as refused:
             engine.remove(wanted.name)

@@ -10,9 +10,9 @@ OWNER = "labctl.owner"  # on everything that belongs to a lab: whose it is, `nam
 NODE = "labctl.node"  # on a node: its name
 ROLE = "labctl.role"  # on a node: the role that it was made with
 ADDRESS = "labctl.address"  # on a node: its fixed address
-PORT = "labctl.port"  # where 127.0.0.1 reaches it: a node's engine, the registry, an edge
+PORT = "labctl.port"  # where 127.0.0.1 reaches it: a node's engine, the registry
 SPEC = "labctl.spec"  # on a volume that nothing mounts: the spec, as JSON
-EDGE = "labctl.edge"  # on an edge: which published port it leads to
+EDGE = "labctl.edge"  # on a lab's proxy of published ports: "host" or "published", whose network it is on
 CACHE = "labctl.cache"  # on what all labs share: the mirror's store
 IMAGE = "labctl.image"  # on an image that labctl built: what it is
 

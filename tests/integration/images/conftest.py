@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from labctl.images import ensure_base
+from labctl.images.catalogue import folders_of
 from tests.integration.images.containers import Stage, docker
 
 if TYPE_CHECKING:
@@ -28,7 +31,10 @@ def image(context: Context) -> Callable[..., str]:
         if key not in built:
             tag = f"labctl-test/{name}:{version or 'latest'}"
             arguments = ["--build-arg", f"VERSION={version}"] if version else []
-            docker("build", "--network", "host", "--tag", tag, *arguments, str(SOURCES / name))
+            with tempfile.TemporaryDirectory() as context:
+                for place, folder in folders_of(SOURCES / name).items():
+                    shutil.copytree(folder, Path(context) / place, dirs_exist_ok=True)
+                docker("build", "--network", "host", "--tag", tag, *arguments, context)
             built[key] = tag
         return built[key]
 

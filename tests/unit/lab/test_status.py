@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from labctl.backend import LabRecord
+from labctl.engine.client import tar_of
 from labctl.engine.fake import FakeEngine
 from labctl.errors import EngineRefused, EngineUnreachable
+from labctl.follower.files import State, Way
 from labctl.lab import Context, LabStatus, NodeStatus, status_of
 from labctl.lab.status import _trouble_of
 from labctl.node import Node
@@ -22,13 +24,23 @@ from ..nodes import FakeNode, fake_node, raw_info, raw_node, raw_service
 SPEC = LabSpec(name="demo", workers=1)
 
 
-def extra(kind: str, *, state: str = "running", port: str = "5000", edge: str = "") -> dict[str, Any]:
-    marks = {labels.LAB: "demo", labels.KIND: kind, labels.PORT: port, labels.EDGE: edge}
-    return {"Id": kind, "State": state, "Labels": marks}
+def extra(kind: str, *, state: str = "running", port: str = "5000") -> dict[str, Any]:
+    marks = {labels.LAB: "demo", labels.KIND: kind, labels.PORT: port}
+    return {"Id": kind, "Names": [f"/demo-{kind}"], "State": state, "Labels": marks}
 
 
-def look(*nodes: Node, spec: LabSpec | None = SPEC, extras: list[dict[str, Any]] | None = None) -> LabStatus:
-    context = Context(FakeEngine({"GET /containers/json": [extra("registry")] if extras is None else extras}))
+def look(
+    *nodes: Node, spec: LabSpec | None = SPEC, extras: list[dict[str, Any]] | None = None, proxy: State | None = None
+) -> LabStatus:
+    said = tar_of({"state.json": (json.dumps(proxy.to_json()).encode(), 0o600)}) if proxy else None
+    context = Context(
+        FakeEngine(
+            {
+                "GET /containers/json": [extra("registry")] if extras is None else extras,
+                "GET /containers/demo-edge/archive": said or EngineRefused("no such file", status=404),
+            }
+        )
+    )
     return status_of(context, LabRecord("demo", lambda: spec, "10.0.0.0/24", "labctl-demo", nodes))
 
 
@@ -289,14 +301,24 @@ def test_where_nothing_runs_no_mesh_does() -> None:
     assert look(fake_node("manager1", state="exited")).mesh == "nothing runs"
 
 
-def test_the_registry_and_the_edges_are_told_with_where_this_host_reaches_them(manager: FakeNode) -> None:
+def test_the_registry_and_the_ports_are_told_with_where_this_host_reaches_them(manager: FakeNode) -> None:
     found = look(
         manager,
-        extras=[extra("registry", port="34567"), extra("edge", port="8080", edge="web:80"), extra("node")],
+        extras=[extra("registry", port="34567"), extra("edge"), extra("node")],
+        proxy=State(ways=(Way(8081, 8080, "tcp", 8080),), warnings=("3 published ports are not open here",)),
     )
 
     assert found.registry == "registry:5000 inside, 127.0.0.1:34567 here"
-    assert found.ports == ("127.0.0.1:8080 -> web:80",)
+    assert found.ports == ("127.0.0.1:8081 -> 8080/tcp",)
+    assert found.warnings == ("3 published ports are not open here",)
+
+
+@pytest.mark.parametrize(("state", "told"), [("exited", "is exited"), ("running", "says nothing")])
+def test_a_proxy_that_fails_is_a_warning(manager: FakeNode, worker: FakeNode, state: str, told: str) -> None:
+    found = look(manager, worker, extras=[extra("registry"), extra("edge", state=state)])
+
+    assert found.is_good
+    assert found.warnings == (f"the proxy of published ports {told}: `labctl up -l demo` brings it back",)
 
 
 def test_a_registry_that_is_down_is_told_as_it_is(manager: FakeNode) -> None:

@@ -9,18 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from labctl import host, images
+from labctl import edge, host, images
 from labctl.backend import Backend, FakeBackend, LabRecord
 from labctl.engine import Endpoint
 from labctl.engine.fake import Answer, Asked, FakeEngine
 from labctl.errors import Abandoned, EngineRefused, HostError, LabctlError, LabError, NotFoundError, UsageError
+from labctl.events import Event, Warned
 from labctl.lab import Context, UpOptions, bring_up
 from labctl.lab.gossip import WHERE
 from labctl.lab.growing import more_nodes
 from labctl.lab.standing import KEYS, refuse_too_many_cpus, refuse_unsound
 from labctl.lab.up import grow
 from labctl.owner import Owner
-from labctl.spec import LabSpec, NodeSpec
+from labctl.spec import LabSpec, NodeSpec, PortSpec
 from labctl.transport import FakeTransport, Result
 from tests.guard import HANGING
 
@@ -84,6 +85,7 @@ def quiet_host(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A machine with room for every lab."""
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
     monkeypatch.setattr(host, "preflight", lambda *_, **__: None)
+    monkeypatch.setattr(images, "services_built", lambda _: False)
     monkeypatch.setattr(host, "free_subnet", lambda *_, **__: "10.0.0.0/24")
 
 
@@ -279,3 +281,19 @@ def test_a_failed_up_leaves_no_new_swarm_behind_on_nodes_that_stood() -> None:
 
     assert "POST /swarm/leave" in [str(asked) for asked in manager.asked]
     assert host.names() == ["manager1", "worker1"]
+
+
+def test_a_proxy_that_fails_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = FakeHost()
+    heard: list[Event] = []
+    here.emit = heard.append
+
+    def fail(*_: object) -> None:
+        raise LabError("demo-edge ended: no room")
+
+    monkeypatch.setattr(edge, "ensure_edges", fail)
+    bring_up(here, BARE.model_copy(update={"ports": (PortSpec(target=80, host=80),)}), NOT_TRIED)
+
+    assert [event.text for event in heard if isinstance(event, Warned)] == [
+        "the proxy of published ports: demo-edge ended: no room"
+    ]

@@ -1,0 +1,27 @@
+"""Edges: the ports that a swarm publishes, reached on this host's 127.0.0.1 without touching a node.
+
+One proxy beside a lab's nodes carries them all. A follower in it asks the managers what services publish, so ports
+open and close without labctl. Pinned ports (`ports:` of the spec, `labctl port add`) are open in any case.
+"""
+
+from __future__ import annotations
+
+from labctl.edge.pins import ensure_edge, ensure_edges, reach, refuse_taken, remove_edge
+from labctl.edge.proxy import ensure_proxy, refresh
+from labctl.edge.published import Published, published
+from labctl.edge.ways import Edge, edges, proxy_state
+
+__all__ = [
+    "Edge",
+    "Published",
+    "edges",
+    "ensure_edge",
+    "ensure_edges",
+    "ensure_proxy",
+    "proxy_state",
+    "published",
+    "reach",
+    "refresh",
+    "refuse_taken",
+    "remove_edge",
+]

@@ -1,0 +1,89 @@
+"""What a lab's proxy says of itself, and where this host reaches the lab's ports."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from dataclasses import dataclass
+from typing import Any
+
+from labctl.engine import Engine
+from labctl.errors import EngineRefused
+from labctl.follower.files import FOLDER, STATE, State, Way
+from labctl.spec import labels
+
+__all__ = ["KIND", "Edge", "edge_of", "edges", "own_file", "proxy_name", "proxy_state"]
+
+KIND = "edge"
+
+
+@dataclass(frozen=True)
+class Edge:
+    """Where this host reaches a published port."""
+
+    container: str
+    target: int
+    protocol: str
+    host_port: int
+    state: str = "running"
+    asked: int = 0  # the host port that was asked for; 0 where it is the one that it got
+    pinned: bool = False
+
+    @property
+    def moved(self) -> bool:
+        """Whether the host port that was asked for was taken, and it got another."""
+        return self.asked not in (0, self.host_port)
+
+    @property
+    def url(self) -> str:
+        """What a browser is told; for UDP there is none."""
+        return f"http://127.0.0.1:{self.host_port}" if self.protocol == "tcp" else f"127.0.0.1:{self.host_port}/udp"
+
+
+def proxy_name(lab: str) -> str:
+    """The name of a lab's proxy."""
+    return f"{lab}-edge"
+
+
+def edges(engine: Engine, lab: str) -> list[Edge]:
+    """The ways to the lab's ports, by the port that they lead to."""
+    name = proxy_name(lab)
+    for container in engine.containers(labels.of_lab(lab, KIND)):
+        if container["Names"] == [f"/{name}"]:
+            state = proxy_state(engine, lab)
+            found = [edge_of(name, way, str(container["State"])) for way in (state.ways if state else ())]
+            return sorted(found, key=lambda edge: (edge.target, edge.protocol, edge.host_port))
+    return []
+
+
+def edge_of(name: str, way: Way, state: str = "running") -> Edge:
+    """A way as labctl tells it."""
+    return Edge(name, way.target, way.protocol, way.host, state, way.asked, way.pinned)
+
+
+def proxy_state(engine: Engine, lab: str) -> State | None:
+    """What the lab's proxy last said; None where there is none, or where it has said nothing yet."""
+    try:
+        return State.of(own_file(engine, lab, STATE))
+    except ValueError:
+        return None
+
+
+def own_file(engine: Engine, lab: str, name: str) -> Any:
+    """Read a JSON file of the proxy's volume; None where there is none."""
+    try:
+        packed = b"".join(engine.get(proxy_name(lab), f"{FOLDER}/{name}"))
+    except EngineRefused as refused:
+        if refused.status == 404:
+            return None
+        raise
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        member = archive.next()
+        file = archive.extractfile(member) if member is not None and member.isfile() else None
+        if file is None:
+            return None
+        try:
+            return json.loads(file.read())
+        except ValueError:
+            return None
