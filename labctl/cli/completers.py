@@ -47,12 +47,12 @@ def complete_services(ctx: click.Context, _param: click.Parameter, incomplete: s
 
 
 def complete_ports(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-    """The ports that ways on this host lead to."""
+    """The ports that pinned ways on this host lead to."""
     from labctl.edge import edges
 
     def ports(app: App) -> set[str]:
         ways = edges(app.context.engine, app.lab().name)
-        return {f"{way.target}/udp" if way.protocol == "udp" else str(way.target) for way in ways}
+        return {f"{way.target}/udp" if way.protocol == "udp" else str(way.target) for way in ways if way.pinned}
 
     return _of_lab(ctx, incomplete, ports)
 

@@ -37,6 +37,7 @@ from labctl.waiting import Pending, wait_until
 __all__ = ["PUBLISHED", "ensure_proxy", "put", "refresh", "shares_network", "wish_of"]
 
 START_LIMIT = 15.0
+CONFLICT = 409
 SHARED, PUBLISHED = "host", "published"  # the values of its label `labctl.edge`
 MOST_PUBLISHED = 100  # each is a process of the engine's
 CONFINED = {
@@ -66,7 +67,9 @@ def ensure_proxy(
         try:
             _ensure_shared(engine, lab, nodes, pins, emit)
             return
-        except (EngineRefused, NotYetError):
+        except (EngineRefused, NotYetError) as problem:
+            if isinstance(problem, EngineRefused) and problem.status == CONFLICT:
+                raise  # another command makes it at this moment
             engine.remove(proxy_name(lab))  # it was tried: this engine has another network after all
     _ensure_published(engine, lab, nodes, pins, emit)
 
@@ -99,7 +102,7 @@ def put(engine: Engine, lab: str, content: dict[str, bytes]) -> None:
     try:
         engine.kill(name, "SIGHUP")
     except EngineRefused as refused:
-        if refused.status not in (409, 500):  # it does not run: it reads them when it starts
+        if refused.status not in (CONFLICT, 500):  # it does not run: it reads them when it starts
             raise
 
 
