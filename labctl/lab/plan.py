@@ -109,7 +109,7 @@ def _refuse_other_devices(spec: LabSpec, record: LabRecord) -> None:
         had = "with" if record.spec.privileged_tasks else "without"
         raise UsageError(
             f"lab {spec.name} was made {had} privileged_tasks, and stays so",
-            hint=f"`labctl down -l {spec.name}` first, or give the new lab another --name.",
+            hint=f"`labctl down -l {spec.name}` first, or give the new lab another name (`-l NAME`).",
         )
 
 

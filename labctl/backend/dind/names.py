@@ -58,5 +58,5 @@ def _refuse(kind: str, name: str, lab: str, found: Mapping[str, Any] | None, way
         way = f"labctl down -l {lab} --others"
     raise LabError(
         f"a {kind} named {name} is there already and {whose}",
-        hint=f"Remove it (`{way}`), or give the lab another --name.",
+        hint=f"Remove it (`{way}`), or give the lab another name (`-l NAME`).",
     )

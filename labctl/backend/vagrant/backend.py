@@ -17,7 +17,7 @@ from labctl.backend.vagrant.boot import Boot, wait_answering
 from labctl.backend.vagrant.firstboot import Provision, engine_url, fit, give, shown_key, tell_hosts
 from labctl.backend.vagrant.hostend import lay, lift
 from labctl.backend.vagrant.hyperv import turn_off
-from labctl.backend.vagrant.labfile import USER, Box, Machine, VmLab, console_of, folder_of
+from labctl.backend.vagrant.labfile import USER, Box, Machine, VmLab, console_of, folder_of, spec_json, spec_of
 from labctl.backend.vagrant.login import FIRST_LOGIN, first_login, login
 from labctl.backend.vagrant.pin import pin
 from labctl.backend.vagrant.reach import SSH_PORT, answering
@@ -27,7 +27,7 @@ from labctl.backend.vagrant.virtualbox import forget_network
 from labctl.backend.vagrant.waking import set_clock, wake
 from labctl.concurrent import each
 from labctl.engine import Endpoint
-from labctl.errors import LabctlError, LabError, NodeDown
+from labctl.errors import LabError, NodeDown
 from labctl.events import Emit, NodeRemoved, NodeStarted, quiet
 from labctl.kept import MOST_OUTPUT
 from labctl.node import Node
@@ -102,7 +102,7 @@ class VagrantBackend:
         nodes = [self._node(known, machine, states[machine.name]) for machine in known.nodes]
         return LabRecord(
             name=lab,
-            read_spec=lambda: _spec_of(known),
+            read_spec=lambda: spec_of(known),
             subnet=known.subnet,
             network=f"labctl-{lab}",
             nodes=tuple(sorted((node for node in nodes if node.state != "gone"), key=in_order)),
@@ -128,7 +128,7 @@ class VagrantBackend:
         lab = known or VmLab(spec.name, self._provider, subnet, management=self._management, pinned=self._pinned)
         lab = replace(
             lab,
-            spec=_as_json(spec),
+            spec=spec_json(spec),
             owner=lab.owner or own_mark(),
             box=self._box or lab.box,
             driver=lab.driver or self._driver,
@@ -140,7 +140,7 @@ class VagrantBackend:
 
     def remember(self, spec: LabSpec) -> None:
         """Note the spec in the lab's folder."""
-        replace(self._known(spec.name), spec=_as_json(spec)).save()
+        replace(self._known(spec.name), spec=spec_json(spec)).save()
 
     def check_engine_config(self, lab: str, config: Mapping[str, object]) -> None:
         """No engine of the machines' version is at hand before one has booted."""
@@ -387,16 +387,3 @@ class VagrantBackend:
             machine=machine.machine,
             show=self._emit,
         )
-
-
-def _spec_of(lab: VmLab) -> LabSpec | None:
-    from labctl.spec import read_mapping
-
-    try:
-        return read_mapping({**lab.spec, "provider": lab.provider}, source="the lab's folder")
-    except LabctlError:
-        return None
-
-
-def _as_json(spec: LabSpec) -> dict[str, object]:
-    return spec.model_dump(mode="json", exclude_defaults=True)

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labctl.backend.base import Snapshot
-from labctl.errors import LabError
+from labctl.errors import LabctlError, LabError
 from labctl.spec.addresses import gateway
 from labctl.state import lab_path, machines_path, write_private
 
 if TYPE_CHECKING:
-    from labctl.spec import NodeSpec
+    from labctl.spec import LabSpec, NodeSpec
 
-__all__ = ["FILE", "USER", "Box", "Machine", "VmLab", "console_of", "folder_of"]
+__all__ = ["FILE", "USER", "Box", "Machine", "VmLab", "console_of", "folder_of", "spec_json", "spec_of"]
 
 FILE = "lab.json"
 USER = "vagrant"  # whom every box lets in
@@ -202,3 +202,18 @@ def folder_of(lab: str) -> Path:
 def console_of(lab: str, node: str) -> Path:
     """Where what a machine says on its serial console is written."""
     return folder_of(lab) / "consoles" / f"{node}.log"
+
+
+def spec_of(lab: VmLab) -> LabSpec | None:
+    """The spec that the folder notes; None when this labctl cannot read it."""
+    from labctl.spec import read_mapping
+
+    try:
+        return read_mapping({**lab.spec, "provider": lab.provider}, source="the lab's folder")
+    except LabctlError:
+        return None
+
+
+def spec_json(spec: LabSpec) -> dict[str, object]:
+    """The spec as the folder notes it: without what is the default."""
+    return spec.model_dump(mode="json", exclude_defaults=True)
