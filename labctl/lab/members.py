@@ -19,7 +19,7 @@ from labctl.words import counted
 if TYPE_CHECKING:
     from labctl.spec import LabSpec
 
-__all__ = ["label_nodes", "leave_if_joined", "leave_swarm", "members_of", "remove_ghosts", "strike_off"]
+__all__ = ["label_nodes", "leave_if_joined", "leave_swarm", "members_of", "remove_ghosts", "strike_off", "taking_tasks"]
 
 DRAIN_LIMIT = 60.0
 CHANGE_LIMIT = 30.0  # seconds that a change of a member may be refused because another is under way
@@ -56,6 +56,19 @@ def members_of(spec: LabSpec, manager: Node, nodes: Sequence[Node]) -> list[Node
         return running
     known = {member.id for member in SwarmView(manager.engine).nodes()}
     return [node for node in running if spec.joins(node.name) or cluster.membership(node).node_id in known]
+
+
+def taking_tasks(manager: Node, nodes: Sequence[Node], emit: Emit = quiet) -> list[Node]:
+    """Return the nodes without those that the swarm gives no tasks to (drained, paused), and tell of these.
+
+    Such a node cannot be tried with a service, and need not be.
+    """
+    members = SwarmView(manager.engine).nodes()
+    idle = {member.hostname: member.availability for member in members if member.availability != "active"}
+    left_out = [node.name for node in nodes if node.name in idle]
+    if left_out:
+        emit(Noted(f"not tried, since they take no tasks: {', '.join(f'{name} ({idle[name]})' for name in left_out)}"))
+    return [node for node in nodes if node.name not in idle]
 
 
 def label_nodes(manager: Node, members: Sequence[SwarmNode], spec: LabSpec) -> None:

@@ -20,7 +20,7 @@ from labctl.events import Noted, Steps, Warned
 from labctl.lab.checking import looked_over, refuse_anothers
 from labctl.lab.context import LAB_MTU, Context
 from labctl.lab.form import Forming, settled, wait_for_end_here
-from labctl.lab.members import label_nodes, leave_if_joined, members_of, remove_ghosts
+from labctl.lab.members import label_nodes, leave_if_joined, members_of, remove_ghosts, taking_tasks
 from labctl.lab.mending import Ladder
 from labctl.lab.plan import Plan
 from labctl.lab.strays import leave_again, standing_of
@@ -309,6 +309,7 @@ class _Up:
         members = members_of(self.spec, manager, nodes)
         if plan.is_new:
             return verify(manager, members, self.steps.note)
+        members = taking_tasks(manager, members, self.steps.emit)
         fresh = {*(node.name for node in plan.create), *(node.name for node in plan.start)}
         working = partial(cluster.working_manager, nodes)
         return Ladder(backend, working, members, fresh, self.steps.note, self.steps.emit).climb()

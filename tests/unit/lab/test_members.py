@@ -9,7 +9,15 @@ import pytest
 from labctl.engine.fake import Answer
 from labctl.errors import CommandFailed, EngineRefused, EngineUnreachable, LabError, QuorumLost, UsageError
 from labctl.events import Event, NodeRemoved, Noted, Warned
-from labctl.lab.members import label_nodes, leave_if_joined, leave_swarm, members_of, remove_ghosts, strike_off
+from labctl.lab.members import (
+    label_nodes,
+    leave_if_joined,
+    leave_swarm,
+    members_of,
+    remove_ghosts,
+    strike_off,
+    taking_tasks,
+)
 from labctl.spec import LabSpec
 from labctl.swarm import SwarmNode
 from labctl.transport import Result
@@ -110,6 +118,14 @@ def test_all_running_nodes_of_a_formed_lab_are_members_and_nobody_need_be_asked(
 
     assert members_of(LabSpec(), manager, [manager, first, down]) == [manager, first]
     assert manager.asked.asked == []
+
+
+def test_a_node_that_takes_no_tasks_is_not_tried_and_that_is_told(heard: list[Event]) -> None:
+    manager = manager_of(raw_node("manager1", availability="drain"), raw_node("worker1"))
+    first = worker("worker1")
+
+    assert taking_tasks(manager, [manager, first], heard.append) == [first]
+    assert heard == [Noted("not tried, since they take no tasks: manager1 (drain)")]
 
 
 def test_a_bare_node_is_a_member_once_somebody_joined_it() -> None:
