@@ -129,7 +129,7 @@ def converge(
         state = found["State"]["Status"]
         if state == "running":
             return Standing(kept or 0, changed=False)
-        if state in ("created", "exited") and _started(engine, wanted.name, prepare):
+        if state in ("created", "exited") and _started(engine, wanted, prepare):
             return Standing(kept or 0, changed=True)
     if found is not None:
         engine.remove(wanted.name)
@@ -141,11 +141,18 @@ def _labels(found: Mapping[str, Any] | None) -> dict[str, str]:
     return dict((found or {}).get("Config", {}).get("Labels") or {})
 
 
-def _started(engine: Engine, name: str, prepare: Callable[[], object]) -> bool:
-    """Start a container that was stopped; False when its port has been taken meanwhile."""
+def _start(engine: Engine, wanted: Beside, prepare: Callable[[], object]) -> None:
+    """Give a container its files, which one that was made by a command that was cut down lacks, and start it."""
+    if wanted.files:
+        engine.put(wanted.name, "/", tar_of(wanted.files))
     prepare()
+    engine.start(wanted.name)
+
+
+def _started(engine: Engine, wanted: Beside, prepare: Callable[[], object]) -> bool:
+    """Start a container that was stopped; False when its port has been taken meanwhile."""
     try:
-        engine.start(name)
+        _start(engine, wanted, prepare)
     except EngineRefused as refused:
         if not is_port_taken(refused):
             raise
@@ -158,10 +165,7 @@ def _made(engine: Engine, wanted: Beside, port: int | None, prepare: Callable[[]
         chosen = port if port is not None and attempt == 0 else free_port()
         engine.create(wanted.name, wanted.body(chosen))
         try:
-            if wanted.files:
-                engine.put(wanted.name, "/", tar_of(wanted.files))
-            prepare()
-            engine.start(wanted.name)
+            _start(engine, wanted, prepare)
         except EngineRefused as refused:
             engine.remove(wanted.name)
             if not is_port_taken(refused) or attempt == PORT_TRIES - 1:

@@ -269,7 +269,7 @@ def test_modes_are_kept_there_across_and_back(lab: Lab, tmp_path: Path) -> None:
         assert labctl("scp", "-r", str(source), f"{user}@w1:", lab=lab.name).code == 0
         assert lab.node("w1").run(script.format(user=user)).stdout.split() == ["750", "700", "640"]
     lab.node("w1").expect("chmod 4710 ~root/modes/a.txt && chmod 1750 ~root/modes")
-    assert labctl("scp", "-r", "w1:modes", "w2:/tmp", lab=lab.name).code == 0
+    assert labctl("scp", "-r", "root@w1:modes", "w2:/tmp", lab=lab.name).code == 0
     assert labctl("scp", "-r", "w2:/tmp/modes", str(tmp_path / "back"), lab=lab.name).code == 0
 
     back = tmp_path / "back"

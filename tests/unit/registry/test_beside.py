@@ -95,6 +95,15 @@ def test_one_that_is_stopped_is_started_on_its_port() -> None:
     assert done(fake.asked) == ["start"]
 
 
+def test_one_that_was_made_and_never_started_gets_its_files_first() -> None:
+    wanted = replace(WANTED, files={"etc/secret": (b"abc123", 0o600)})
+    fake = engine(standing("created", config=wanted.digest()))
+    fake.script["PUT /containers/blue-registry/archive"] = None
+
+    assert converge(fake, wanted).host_port == 5123
+    assert done(fake.asked) == ["PUT archive", "start"]
+
+
 @pytest.mark.parametrize("found", [standing("running", config="old"), standing("paused"), standing("dead")])
 def test_one_that_is_not_as_it_should_be_is_replaced_and_keeps_its_port(found: dict[str, Any]) -> None:
     fake = engine(found)
