@@ -39,7 +39,7 @@ def create(lab: str, endpoint: Endpoint, emit: Emit = quiet) -> str:
     """Make the lab's context lead to an engine, or make it anew, and return its name.
 
     One of that name that labctl did not make, or that somebody has changed since, is left alone, and a warning says so.
-    Raises HostError when the Docker CLI's folder cannot be written.
+    A Docker CLI's folder that cannot be written is a warning too: `labctl env` leads to the lab all the same.
     """
     name = context_name(lab)
     meta, tls = _folders(name)
@@ -67,10 +67,15 @@ def create(lab: str, endpoint: Endpoint, emit: Emit = quiet) -> str:
                     write_private(tls / file, (endpoint.tls / file).read_bytes())
             meta.mkdir(parents=True, exist_ok=True)
             write_private(meta / META_FILE, json.dumps(described).encode())
-        except OSError as problem:
-            raise HostError(
-                f"cannot make the Docker context {name}: {problem.filename}: {problem.strerror}"
-            ) from problem
+        except (OSError, HostError) as problem:
+            said = f"{problem.filename}: {problem.strerror}" if isinstance(problem, OSError) else problem.message
+            emit(
+                Warned(
+                    f"no Docker context {name} could be made ({said}); "
+                    f'`eval "$(labctl env -l {lab})"` leads to the lab all the same. '
+                    "DOCKER_CONFIG names another folder"
+                )
+            )
     return name
 
 
@@ -81,8 +86,11 @@ def remove(lab: str) -> None:
     """
     name = context_name(lab)
     meta, tls = _folders(name)
-    if not meta.exists() and not tls.parent.exists():
-        return
+    try:
+        if not meta.exists() and not tls.parent.exists():
+            return
+    except PermissionError:
+        return  # nor could labctl have made it there
     with _held():
         if not _is_ours(lab, meta):
             return

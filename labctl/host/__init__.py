@@ -7,7 +7,7 @@ from labctl.host.limits import raise_limits
 from labctl.host.mend import mend
 from labctl.host.network_facts import uplink_mtu
 from labctl.host.report import Report, Row, Verdict
-from labctl.host.subnets import RANGES, free_subnet, overlaps, refuse_overlap
+from labctl.host.subnets import RANGES, free_subnet, is_subnet_taken, overlaps, refuse_overlap
 from labctl.host.virtual import examine_virtual, mend_virtual, preflight_virtual
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "free_subnet",
     "grantable_capabilities",
     "hub_reachable",
+    "is_subnet_taken",
     "mend",
     "mend_virtual",
     "node_confinement",

@@ -16,7 +16,17 @@ from labctl.errors import HostError, UsageError
 from labctl.host.facts import Json, NetworkFacts
 from labctl.host.network_facts import gather_network
 
-__all__ = ["RANGES", "Claim", "claims_on", "collision", "free_subnet", "overlaps", "pick_subnet", "refuse_overlap"]
+__all__ = [
+    "RANGES",
+    "Claim",
+    "claims_on",
+    "collision",
+    "free_subnet",
+    "is_subnet_taken",
+    "overlaps",
+    "pick_subnet",
+    "refuse_overlap",
+]
 
 # The engine hands out its own from the bottom of 172.16.0.0/12 and 192.168.0.0/16, home routers from
 # the bottom of the latter and of 10.0.0.0/8: so the middle of each is tried first. 198.18.0.0/15 is set aside
@@ -67,6 +77,11 @@ def overlaps(subnet: str, engine: Engine, *, own: Iterable[str] = ()) -> str | N
     what is no IPv4 subnet.
     """
     return collision(subnet, claims_on(engine.networks(), gather_network(), own=own))
+
+
+def is_subnet_taken(said: str) -> bool:
+    """Whether an engine's refusal means that a subnet is taken by now."""
+    return "overlap" in said  # "Pool overlaps with other one on this address space", "networks have overlapping IPv4"
 
 
 def refuse_overlap(subnet: str, engine: Engine, *, own: Iterable[str] = ()) -> None:

@@ -15,7 +15,7 @@ from labctl.backend import Backend, LabRecord, NodePlan
 from labctl.backend.daemon import HUB, HUB_OUTSIDE, engine_config
 from labctl.concurrent import each, gather
 from labctl.engine import contexts
-from labctl.errors import LabctlError, NotFoundError
+from labctl.errors import EngineRefused, LabctlError, NotFoundError
 from labctl.events import Noted, Steps, Warned
 from labctl.lab.checking import looked_over, refuse_anothers
 from labctl.lab.context import LAB_MTU, Context
@@ -37,6 +37,7 @@ from labctl.words import counted
 
 __all__ = ["UpOptions", "bring_up", "grow"]
 
+SUBNET_TRIES = 10  # how often another subnet is tried when another lab was faster
 SIZES = ("cpus", "memory", "engine")  # what a node is made with, and keeps
 
 
@@ -115,6 +116,11 @@ class _Up:
     def _backend_and_images(self, plan: Plan) -> Backend:
         """What nodes are made of, and what they will pull: built side by side, since one build does not fill a CPU."""
         stop = threading.Event()
+        if self.spec.backend != "dind":  # what its machines want of this host is found out before images take minutes
+            backend = self.context.maker(self.spec, self.steps.note, stop)
+            if self.spec.registry:
+                self._images(plan, stop)
+            return backend
         with ThreadPoolExecutor(1, "labctl-images") as aside:
             pulled = [aside.submit(self._images, plan, stop)] if self.spec.registry else []
             try:
@@ -164,17 +170,31 @@ class _Up:
         backend.prepare_keys(self.spec.name)
         subnet = (record.subnet if record else None) or self.spec.subnet
         if subnet is None:
+            subnet = self._base_on_free_subnet(backend)
+        else:
+            if record is None or record.subnet is None:
+                host.refuse_overlap(subnet, self.engine)  # again: building images may have taken minutes
+            backend.create_base(self.spec, subnet)
+        self.steps.note(subnet)
+        return subnet
+
+    def _base_on_free_subnet(self, backend: Backend) -> str:
+        """Make the lab's network on a subnet that is free, and return it. Two labs made at once may choose the same."""
+        lost: list[str] = []
+        while True:
             subnet = host.free_subnet(
                 self.engine,
-                taken=[*_claimed(), *backend.reserved],
+                taken=[*_claimed(), *backend.reserved, *lost],
                 prefix=prefix_for(len(self.spec.all_nodes())),
                 within=backend.within or host.RANGES,
             )
-        elif record is None or record.subnet is None:
-            host.refuse_overlap(subnet, self.engine)  # again: building images may have taken minutes
-        backend.create_base(self.spec, subnet)
-        self.steps.note(subnet)
-        return subnet
+            try:
+                backend.create_base(self.spec, subnet)
+                return subnet
+            except EngineRefused as refused:
+                if not host.is_subnet_taken(refused.message) or len(lost) == SUBNET_TRIES:
+                    raise
+                lost.append(subnet)
 
     def _machines(self, backend: Backend, plan: Plan, subnet: str) -> LabRecord:
         """Nodes, registry and swarm, which overlap; three steps for the one who watches."""

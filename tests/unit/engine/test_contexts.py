@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from labctl.engine import Endpoint, contexts
-from labctl.errors import HostError
 from labctl.events import Event, Warned
 
 TLS = {"ca.pem": b"ca", "cert.pem": b"cert", "key.pem": b"key"}
@@ -123,11 +122,17 @@ def test_the_configuration_of_who_uses_another_context_is_not_touched(docker_con
     assert config.read_text() == '{"currentContext":   "mine"}'
 
 
-def test_a_folder_that_cannot_be_written_is_an_error_of_the_host(endpoint: Endpoint, docker_config: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_a_warning(
+    endpoint: Endpoint, docker_config: Path, heard: list[Event]
+) -> None:
     docker_config.write_text("a file")
 
-    with pytest.raises(HostError, match="cannot make the Docker context labctl-demo"):
-        contexts.create("demo", endpoint)
+    contexts.create("demo", endpoint, heard.append)
+
+    (warning,) = heard
+    assert isinstance(warning, Warned)
+    assert warning.text.startswith(f"no Docker context labctl-demo could be made ({docker_config}/contexts")
+    assert "labctl env -l demo" in warning.text
 
 
 def users_own(docker_config: Path, host: str = "ssh://elsewhere") -> Path:

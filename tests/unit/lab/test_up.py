@@ -199,6 +199,22 @@ def test_an_image_that_nobody_can_have_is_refused_before_anything_is_made(monkey
         bring_up(here, with_image(), NOT_TRIED)
 
 
+def test_a_subnet_that_another_lab_took_meanwhile_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    free = ["10.0.0.0/24", "10.0.1.0/24"]
+    monkeypatch.setattr(host, "free_subnet", lambda _, *, taken, **__: next(one for one in free if one not in taken))
+    here = FakeHost()
+    create = here.there.create_base
+
+    def create_base(spec: LabSpec, subnet: str) -> None:
+        if subnet == free[0]:
+            raise EngineRefused("Pool overlaps with other one on this address space", status=403)
+        create(spec, subnet)
+
+    monkeypatch.setattr(here.there, "create_base", create_base)
+
+    assert bring_up(here, BARE, NOT_TRIED).subnet == "10.0.1.0/24"
+
+
 def test_what_is_built_beside_a_node_image_that_fails_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     def build(*_: object, stop: threading.Event, **__: object) -> None:
         assert stop.wait(HANGING)
