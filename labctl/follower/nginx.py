@@ -16,6 +16,8 @@ __all__ = ["Nginx", "NginxError", "configuration"]
 
 CONFIG = "/run/edge.conf"
 RELOAD_LIMIT = 15.0  # seconds; nginx tries for 2.5 s to take a port
+CLOSE_LIMIT = 5.0  # seconds that the worker before may take to let go of its ports; one that crashed never says so
+CLOSED = "gracefully shutting down"
 BOUND = re.compile(r"bind\(\) to \S+?:(\d+) failed")
 GRAVE = re.compile(r"\[(crit|alert|emerg)\]|^nginx: ")
 CONNECTIONS = 8192  # of one worker; each port that is open is one too
@@ -98,13 +100,15 @@ class Nginx:
         with self._heard:
             self._said.clear()
         self._process.send_signal(1)  # SIGHUP: read the configuration again
-        taken = self._wait_taken()
+        taken = self._wait_taken(old=True)
         if not taken:
             self._text = text
         return taken
 
-    def _wait_taken(self) -> set[int]:
+    def _wait_taken(self, *, old: bool = False) -> set[int]:
+        """Wait until a worker has the configuration; the `old` one listens where it did until it shuts down."""
         deadline = time.monotonic() + RELOAD_LIMIT
+        closed_by = time.monotonic() + CLOSE_LIMIT if old else 0.0
         taken: set[int] = set()
         with self._heard:
             while True:
@@ -114,7 +118,8 @@ class Nginx:
                     return taken
                 if wrong and not taken:
                     raise NginxError(wrong)
-                if any("start worker process " in line for line in self._said):
+                closed = time.monotonic() >= closed_by or any(CLOSED in line for line in self._said)
+                if closed and any("start worker process " in line for line in self._said):
                     return set()
                 left = deadline - time.monotonic()
                 if left <= 0 or not self.runs:

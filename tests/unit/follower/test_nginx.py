@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -28,7 +29,7 @@ while True:
 TAKEN = """[emerg] 1#1: bind() to 127.0.0.1:8081 failed (98: Address already in use)
 [emerg] 1#1: still could not bind()
 """
-GOOD = "[notice] 1#1: start worker process 3\n"
+GOOD = "[notice] 1#1: start worker process 3\n[notice] 2#2: gracefully shutting down\n"
 
 
 def test_a_way_leads_to_the_nodes_past_those_that_are_dead() -> None:
@@ -72,6 +73,18 @@ def test_a_reload_is_known_to_have_worked(start: Start, tmp_path: Path) -> None:
 
     (tmp_path / "says").write_text("[emerg] this is not asked for\n")
     assert nginx.serve([WEB], ["10.0.0.11"]) == set(), "nothing has changed"
+
+
+def test_a_reload_is_over_when_the_worker_before_has_let_go_of_its_ports(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("labctl.follower.nginx.CLOSE_LIMIT", 0.3)
+    nginx = start("[notice] 1#1: start worker process 3\n")
+    began = time.monotonic()
+
+    assert nginx.serve([WEB], ["10.0.0.11"]) == set()
+
+    assert time.monotonic() - began >= 0.3, "it was given its time"
 
 
 def test_a_port_that_somebody_took_meanwhile_is_told(start: Start, tmp_path: Path) -> None:
