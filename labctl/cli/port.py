@@ -103,9 +103,14 @@ def ports(app: App, output: str) -> None:
     labctl ports -o json
     """
     from labctl.edge import edges, published
+    from labctl.events import Warned
 
     lab = app.lab()
     ways = edges(app.context.engine, lab.name)
+    open_ways = [way for way in ways if way.state == "running"]
+    if ways and not open_ways:
+        said = f"the proxy of published ports is {ways[0].state}: `labctl up -l {lab.name}` brings it back"
+        app.emit(Warned(said))
     found = published(lab.manager().engine)
     listed = [
         {
@@ -115,7 +120,7 @@ def ports(app: App, output: str) -> None:
             "mode": each.mode,
             "target": each.target,
             "nodes": list(each.nodes),
-            "urls": [way.url for way in ways if (way.target, way.protocol) == (each.port, each.protocol)],
+            "urls": [way.url for way in open_ways if (way.target, way.protocol) == (each.port, each.protocol)],
         }
         for each in found
     ]

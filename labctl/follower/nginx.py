@@ -21,6 +21,7 @@ CLOSED = "gracefully shutting down"
 BOUND = re.compile(r"bind\(\) to \S+?:(\d+) failed")
 GRAVE = re.compile(r"\[(crit|alert|emerg)\]|^nginx: ")
 CONNECTIONS = 8192  # of one worker; each port that is open is one too
+OLD_WORKER = "10m"
 IDLE = {"tcp": "1h", "udp": "30s"}
 
 
@@ -34,6 +35,8 @@ def configuration(ways: Iterable[Way], nodes: Sequence[str], address: str) -> st
     return (
         "include /etc/nginx/modules-enabled/*.conf;\n"
         "user root;\nworker_processes 1;\ndaemon off;\npid /run/edge.pid;\nerror_log stderr notice;\n"
+        # A worker whose configuration is old goes when its connections do, and by then at the latest.
+        f"worker_shutdown_timeout {OLD_WORKER};\n"
         f"events {{ worker_connections {CONNECTIONS}; }}\n"
         f"stream {{\n{blocks}}}\n"
     )

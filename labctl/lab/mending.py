@@ -111,6 +111,12 @@ class Ladder:
         ill = ill_of(paths_of(problem), self.fresh)
         if len(ill) == len(self.nodes):
             return problem  # no node is to blame
+        if both := _either(paths_of(problem), self.fresh):
+            return LabError(
+                f"{' and '.join(both)} do not serve each other: {_first_line(problem)}",
+                hint=f"Which of them is ill cannot be told: look at `labctl status` and `labctl logs`; `labctl restart "
+                f"{both[-1]}` starts that one over, with its containers.",
+            )
         return LabError(
             f"{_all(ill)} does not serve with the other nodes: {_first_line(problem)}",
             hint=f"`labctl restart {' '.join(ill)}` starts it over, with its containers; "
@@ -133,6 +139,14 @@ def ill_of(paths: Collection[tuple[str, str]], fresh: Collection[str]) -> list[s
         ill.append(worst)
         left = {path for path in left if worst not in path}
     return ill
+
+
+def _either(paths: Collection[tuple[str, str]], fresh: Collection[str]) -> list[str]:
+    """The two nodes between which all fails, where nothing tells which of them is ill; managers' names first."""
+    touched = {name for path in paths for name in path}
+    alone = any(asker == other for asker, other in paths)
+    known = sum(name in fresh for name in touched) == 1
+    return sorted(touched) if len(touched) == 2 and not alone and not known else []
 
 
 def _first_line(problem: LabctlError) -> str:

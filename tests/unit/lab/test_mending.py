@@ -112,6 +112,14 @@ def test_nodes_that_were_restarted_behind_labctls_back_may_start_over_where_they
     assert done(nodes, OVER) == ["worker1"]
 
 
+@pytest.mark.parametrize("fresh", [set(), {"manager1", "worker1"}])
+def test_between_two_nodes_neither_is_blamed(climb: Callable[..., str], fresh: set[str]) -> None:
+    with pytest.raises(LabError, match="manager1 and worker1 do not serve each other: the routing mesh") as caught:
+        climb(Tried(*[[("manager1", "worker1")]] * 9), fresh)
+
+    assert "`labctl restart worker1`" in (caught.value.hint or ""), "rather than the manager"
+
+
 def test_where_every_node_fails_by_itself_none_is_to_blame(climb: Callable[..., str]) -> None:
     with pytest.raises(NotServing):
         climb(Tried(*[[(name, name) for name in NAMES]] * 9), set())
