@@ -192,7 +192,7 @@ def test_a_terminal_by_somebody_elses_client(way: str, lab: Lab, monkeypatch: py
 @pytest.mark.lab
 def test_ctrl_c_ends_the_command_on_the_node_too(lab: Lab) -> None:
     process = subprocess.Popen(
-        [*LABCTL, "ssh", "--transport", "ssh", "-l", lab.name, "m1", "echo begun; sleep 4332"],
+        [*LABCTL, "ssh", "--transport", "ssh", "-l", lab.name, "m1", "echo begun; sleep 4340"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
     )
@@ -204,8 +204,8 @@ def test_ctrl_c_ends_the_command_on_the_node_too(lab: Lab) -> None:
     process.stdout.close()
 
     def look() -> None:
-        if lab.nodes[0].run(["pgrep", "-fx", "sleep 4332"]).ok:
-            raise Pending("it runs")
+        if lab.nodes[0].run(["pgrep", "-fx", "sleep 4340"]).ok:
+            raise Pending(lab.nodes[0].run("ps -eo pid,ppid,pgid,sid,etimes,user,args; ls -l /tmp/.labctl-pid-*").stdout)
 
     wait_until("the command being ended", look, limit=HANGING)
 
