@@ -136,7 +136,7 @@ def read_stack_file(
         folder=folder,
         services=tuple(str(name) for name in services),
         references=references,
-        environment=_taken(content, services, environment),
+        environment=_taken(content, services, environment, _bare_names(document.value, folder, environment)),
         binds=tuple(_relative_binds(services)),
         document=document,
         unset=_unset(document.value, environment),
@@ -207,9 +207,25 @@ def _mappings(value: object) -> Iterator[tuple[str, dict[str, Any]]]:
             yield str(name), inner
 
 
-def _taken(content: str, services: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, str]:
-    """The variables of the user's that the file refers to: by ${NAME}, or by a bare NAME under `environment`."""
-    names = {found[1] or found[2] for found in VARIABLE.finditer(content)}
+def _bare_names(stack: Mapping[str, Any], folder: Path, environment: Mapping[str, str]) -> set[str]:
+    """The names without a value in the files that `env_file` names: Docker's CLI takes them from the environment."""
+    names: set[str] = set()
+    for where, _, said in _named_files(stack):
+        file = folder / interpolated(said, environment)
+        if where[0] == "services" and file.is_file():
+            lines = file.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+            names |= {line.strip() for line in lines if "=" not in line and not line.lstrip().startswith("#")}
+    return names
+
+
+def _taken(
+    content: str, services: Mapping[str, Any], environment: Mapping[str, str], bare: Collection[str]
+) -> dict[str, str]:
+    """The variables of the user's that the stack refers to: by ${NAME}, or by a bare NAME.
+
+    Such names stand under `environment`, or in an env_file (`bare`).
+    """
+    names = {found[1] or found[2] for found in VARIABLE.finditer(content)} | set(bare)
     for _, service in _mappings(services):
         given = service.get("environment")
         if isinstance(given, list):

@@ -117,6 +117,18 @@ services:
     assert sorted(read(tmp_path, text, environment).environment) == ["BARE", "NULL", "TAG", "WHO"]
 
 
+def test_a_name_without_a_value_in_an_env_file_is_taken_from_the_environment(tmp_path: Path) -> None:
+    (tmp_path / "e").mkdir()
+    (tmp_path / "e" / "b.env").write_text("\ufeffFROM_B\r\n")
+    text = "services:\n  a: {image: a, env_file: d.env}\n  b: {image: b, env_file: ['./${DIR}/b.env']}\n"
+    secret = "secrets:\n  s: {file: s.txt}\n"
+    environment = {"D": "dval", "F": "mine", "C": "no", "FROM_B": "b", "DIR": "e", "S": "no", "OTHER": "no"}
+
+    found = read(tmp_path, text + secret, environment, **{"d.env": "# C\n#C\n\n  D  \nF=1\nUNSET\n", "s.txt": "S\n"})
+
+    assert found.environment == {"D": "dval", "FROM_B": "b", "DIR": "e"}
+
+
 @pytest.mark.parametrize(
     ("said", "environment"),
     [
