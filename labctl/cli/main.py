@@ -26,6 +26,7 @@ from labctl.errors import LabctlError
 
 __all__ = ["cli", "main"]
 
+FOR_SHELLS = ("env", "config")  # `eval "$(labctl env)"`, `docker $(labctl config) ps`
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # pydantic looks through every installed package for plugins when it is imported; labctl uses none, and a
 # command that only lists something would wait for that longer than for its answer.
@@ -117,16 +118,34 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 def run(arguments: list[str]) -> int:
     """Run a command and return its exit code."""
     with safe_streams():
-        return _run(arguments)
+        contexts: list[click.Context] = []
+        code = _run(arguments, contexts)
+        if code:
+            _stop_reader(contexts[0].invoked_subcommand if contexts else None, arguments)
+        return code
 
 
-def _run(arguments: list[str]) -> int:
+def _stop_reader(command: str | None, arguments: list[str]) -> None:
+    """What `env` and `config` print is run by a shell; without a word of it, what follows would be for the host."""
+    if command is None:  # the command's own options were not reached
+        command = next((word for word in arguments if word in FOR_SHELLS), "")
+    if command not in FOR_SHELLS or sys.stdout.isatty():
+        return
+    from labctl.cli.shells import line_that_fails
+
+    with contextlib.suppress(OSError, ValueError):
+        click.echo(line_that_fails(arguments) if command == "env" else "--labctl-config-failed")
+
+
+def _run(arguments: list[str], contexts: list[click.Context]) -> int:
+    """Run a command and tell what went wrong; its context is added to `contexts`, for what comes after it."""
     if "_LABCTL_COMPLETE" in os.environ:
         cli.main(arguments, prog_name="labctl")
     context: click.Context | None = None
     try:
         # Not click's own main(), which makes an error of a closed pipe and leaves no word in it to us.
         with cli.make_context("labctl", list(arguments)) as context:
+            contexts.append(context)
             result = cli.invoke(context)
     except LabctlError as error:
         return _tell(error, named_lab(context))

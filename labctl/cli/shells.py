@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
 from labctl.errors import NotFoundError
 
-__all__ = ["SHELLS", "Shell", "detect", "shell_named"]
+__all__ = ["SHELLS", "Shell", "detect", "line_that_fails", "shell_named"]
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class Shell:
     comment: str
     run: str  # {command}
     escapes: tuple[tuple[str, str], ...] = ()  # what a value's characters become inside the quotes
+    fails: str = "false"  # a line that ends badly, so that what follows by && is not run
 
     def setting(self, values: Mapping[str, str], command: str) -> str:
         """The lines that set the values, and the hint that says how to run them."""
@@ -75,6 +76,7 @@ SHELLS = {
         "#",
         "& {command} | Invoke-Expression",
         (("`", "``"), ('"', '`"'), ("$", "`$")),
+        fails='throw "labctl failed"',
     ),
     "cmd": Shell(
         "cmd",
@@ -82,6 +84,7 @@ SHELLS = {
         "SET {name}=",
         "REM",
         "\t@FOR /f \"tokens=*\" %i IN ('{command}') DO @%i",
+        fails="cmd /c exit 1",
     ),
     "emacs": Shell(
         "emacs",
@@ -90,6 +93,7 @@ SHELLS = {
         ";;",
         '(with-temp-buffer (shell-command "{command}" (current-buffer)) (eval-buffer))',
         (("\\", "\\\\"), ('"', '\\"')),
+        fails='(error "labctl failed")',
     ),
 }
 SAME = {"sh": "bash", "dash": "bash", "ksh": "bash", "ash": "bash", "csh": "tcsh", "pwsh": "powershell"}
@@ -101,6 +105,18 @@ def shell_named(name: str) -> Shell:
     if found is None:
         raise NotFoundError("shell", name, [*SHELLS, *SAME])
     return found
+
+
+def line_that_fails(words: Sequence[str], environ: Mapping[str, str] = os.environ) -> str:
+    """The line for a shell that runs what `labctl env` prints, where the command failed.
+
+    `words` are the command's, as they were typed: `--shell` is looked for in them, since they may be what was wrong.
+    """
+    named = environ.get("LABCTL_ENV_SHELL", "")
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        if word == "--shell" or word.startswith("--shell="):
+            named = following if word == "--shell" else word.partition("=")[2]
+    return (SHELLS.get(SAME.get(named, named)) or detect(environ)).fails
 
 
 def detect(environ: Mapping[str, str] = os.environ, platform: str = sys.platform, parent: str | None = None) -> Shell:

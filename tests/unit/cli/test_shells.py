@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
-from labctl.cli.shells import SHELLS, detect, shell_named
+from labctl.cli.shells import SHELLS, detect, line_that_fails, shell_named
 from labctl.errors import NotFoundError
+from tests.guard import HANGING
+
+from .conftest import Labctl
 
 VALUES = {"DOCKER_HOST": "tcp://127.0.0.1:2376", "DOCKER_MACHINE_NAME": "myvm1"}
 COMMAND = "labctl env myvm1"
@@ -111,3 +120,69 @@ def test_an_unknown_shell_is_answered_with_the_nearest() -> None:
 )
 def test_the_shell_is_found_out(environ: dict[str, str], platform: str, parent: str | None, expected: str) -> None:
     assert detect(environ, platform, parent) is SHELLS[expected]
+
+
+@pytest.mark.parametrize(
+    ("words", "environ", "line"),
+    [
+        (["env"], {"SHELL": "/bin/bash"}, "false"),
+        (["env", "--shell", "powershell"], {"SHELL": "/bin/bash"}, 'throw "labctl failed"'),
+        (["env", "--shell=emacs", "worker1"], {"SHELL": "/bin/bash"}, '(error "labctl failed")'),
+        (["env", "--shell", "nosuch"], {"SHELL": "/bin/bash"}, "false"),
+        (["env", "--shell"], {"SHELL": "/bin/bash"}, "false"),
+        (["env"], {"SHELL": "/bin/bash", "LABCTL_ENV_SHELL": "cmd"}, "cmd /c exit 1"),
+    ],
+)
+def test_a_shell_is_given_a_line_that_fails_in_it(words: list[str], environ: dict[str, str], line: str) -> None:
+    assert line_that_fails(words, environ) == line
+
+
+@pytest.mark.parametrize("words", ["env -l nosuch", "env --nosuch", "--nosuch env", "env --shell nosuch", "env a b"])
+@pytest.mark.parametrize(
+    ("shell", "script"),
+    [
+        ("bash", 'eval "$({})" && echo WENT ON'),
+        ("bash", "eval $({}) && echo WENT ON"),
+        ("dash", 'eval "$({})" && echo WENT ON'),
+        ("zsh", 'eval "$({})" && echo WENT ON'),
+        ("fish", "eval ({}); and echo WENT ON"),
+        ("fish", "{} | source; and echo WENT ON"),
+        ("tcsh", "eval `{}` && echo WENT ON"),
+    ],
+)
+def test_what_follows_an_env_that_failed_is_not_run(shell: str, script: str, words: str, tmp_path: Path) -> None:
+    program = shutil.which(shell)
+    if program is None:
+        pytest.skip(f"{shell} is not installed")
+    environ = {**os.environ, "SHELL": program, "HOME": str(tmp_path)}
+
+    done = subprocess.run(
+        [program, "-c", script.format(f"{sys.executable} -m labctl {words}")],
+        cwd=Path(__file__).parents[3],
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=HANGING,
+        check=False,
+    )
+
+    assert (done.returncode != 0, done.stdout) == (True, "")
+    assert "labctl: " in done.stderr
+
+
+def test_what_the_docker_cli_is_given_by_a_config_that_failed_it_refuses(labctl: Labctl) -> None:
+    outcome = labctl("config", "-l", "nosuch")
+
+    assert (outcome.code, outcome.out) == (3, "--labctl-config-failed\n")
+    assert "the engine does not answer" in outcome.err
+
+
+def test_a_terminal_is_shown_the_error_alone(labctl: Labctl, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("labctl.cli.streams._Output.isatty", lambda _: True)
+
+    assert labctl("env", "-l", "nosuch").out == ""
+
+
+def test_other_commands_that_fail_print_nothing(labctl: Labctl) -> None:
+    assert labctl("status", "-l", "nosuch").out == ""
+    assert labctl("--nosuch", "status").out == ""

@@ -62,7 +62,7 @@ def test_what_cannot_be_meant_is_exit_2(labctl: Labctl, arguments: tuple[str, ..
     said = labctl(*arguments)
 
     assert said.code == 2
-    assert said.out == ""
+    assert said.out == ("false\n" if arguments[0] == "env" else "")  # what a shell runs fails there, too
     assert reason in said.err
 
 
