@@ -6,6 +6,7 @@ system has for a user's state (`~/.local/state/labctl` on Linux).
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -16,9 +17,10 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from labctl.errors import HostError, LabError, UsageError
-from labctl.locking import Busy, held_file, shared_folder
+from labctl.locking import Busy, held_file, login, shared_folder
 
 __all__ = [
+    "at_home",
     "drop_lab_dir",
     "lab_dir",
     "lab_lock",
@@ -31,6 +33,8 @@ __all__ = [
     "write_private",
 ]
 
+ANOTHER = "LABCTL_STATE names another folder."
+MAY = "See that you may read and write all in it, or let LABCTL_STATE name another folder."
 ROOM = "Make room there, or let LABCTL_STATE name another folder."
 LONGEST_NAME, LONGEST_SHOWN = 200, 40  # letters; file systems take 255 bytes, and a lock's name is longer
 LOCK_LIMIT = 600.0  # seconds: longer than any `up` that still makes progress
@@ -40,12 +44,26 @@ def state_dir() -> Path:
     """Return labctl's folder, made with mode 0700 where it is missing."""
     chosen = os.environ.get("LABCTL_STATE")
     if chosen:
-        path = Path(chosen).expanduser().absolute()  # it is told to shells that go elsewhere
+        path = at_home(lambda: Path(chosen).expanduser(), ANOTHER).absolute()  # it is told to shells that go elsewhere
     else:
         import platformdirs
 
-        path = Path(platformdirs.user_state_dir("labctl"))
+        path = at_home(lambda: platformdirs.user_state_dir("labctl"), ANOTHER)
     return _private_dir(path)
+
+
+def at_home(find: Callable[[], Path | str], way_out: str) -> Path:
+    """Return the path that `find` gives, which may begin at the user's home.
+
+    Raises HostError, with the way out, where that home is not known.
+    """
+    with suppress(RuntimeError):
+        path = Path(find())
+        if not str(path).startswith("~"):
+            return path
+    if os.environ.get("HOME"):
+        raise HostError("a path begins with ~ and a user whom this machine does not know", hint=way_out)
+    raise HostError(f"the home folder of user {login()} is not known, and HOME is not set", hint=way_out)
 
 
 def lab_dir(lab: str) -> Path:
@@ -112,7 +130,11 @@ def lab_lock(
     name = f"{_file_name(lab)}.lock"
     try:
         with ExitStack() as stack:
-            stack.enter_context(held_file(locks_dir() / name, wait=wait, waiting=waiting))
+            own = locks_dir() / name
+            try:
+                stack.enter_context(held_file(own, wait=wait, waiting=waiting))
+            except OSError as problem:
+                raise HostError(f"cannot hold {own}: {problem.strerror or problem}", hint=MAY) from problem
             folder = shared_folder() if engine else None
             if folder is not None:
                 digest = hashlib.sha256(engine.encode()).hexdigest()[:16]
@@ -143,7 +165,7 @@ def _private_dir(path: Path) -> Path:
         # ssh.exe takes for somebody else (python/cpython#128038).
         path.mkdir(mode=0o777 if sys.platform == "win32" else 0o700, parents=True, exist_ok=True)
     except OSError as problem:
-        raise HostError(
-            f"cannot make {path}: {problem.strerror}", hint="LABCTL_STATE names another folder."
-        ) from problem
+        raise HostError(f"cannot make {path}: {problem.strerror}", hint=ANOTHER) from problem
+    if not os.access(path, os.R_OK | os.X_OK):
+        raise HostError(f"cannot read {path}: {os.strerror(errno.EACCES)}", hint=MAY)
     return path

@@ -11,6 +11,7 @@ import errno
 import importlib
 import os
 import sys
+from pathlib import Path
 from typing import Any, NoReturn
 
 import click
@@ -176,9 +177,28 @@ def _tell_system(problem: OSError) -> int:
             click.echo(f"labctl: the output cannot be written: {problem.strerror}", err=True)
         return 3
     if problem.errno not in FULL:
-        return _tell_bug(problem)
+        return _tell_own_folder(problem) or _tell_bug(problem)
     click.echo(f"labctl: {_full_disk(problem)}: {problem.strerror}", err=True)
     click.echo("  -> Free some space on that disk, and run the command again.", err=True)
+    return 3
+
+
+def _tell_own_folder(problem: OSError) -> int:
+    """Tell of a file or folder in labctl's own folder that the user may not read or write; 0 where it is none."""
+    from labctl.state import state_dir
+
+    try:
+        folder = state_dir()
+    except LabctlError:
+        return 0
+    if not isinstance(problem.filename, (str, bytes)) or folder not in Path(os.fsdecode(problem.filename)).parents:
+        return 0
+    click.echo(f"labctl: {os.fsdecode(problem.filename)}: {problem.strerror}", err=True)
+    click.echo(
+        f"  -> labctl keeps its files in {folder}: see that you may read and write there, "
+        "or let LABCTL_STATE name another folder.",
+        err=True,
+    )
     return 3
 
 

@@ -39,10 +39,15 @@ def create(lab: str, endpoint: Endpoint, emit: Emit = quiet) -> str:
     """Make the lab's context lead to an engine, or make it anew, and return its name.
 
     One of that name that labctl did not make, or that somebody has changed since, is left alone, and a warning says so.
-    A Docker CLI's folder that cannot be written is a warning too: `labctl env` leads to the lab all the same.
+    A folder of the Docker CLI's that is not known or cannot be written is a warning too: `labctl env` leads to the lab
+    all the same.
     """
     name = context_name(lab)
-    meta, tls = _folders(name)
+    try:
+        meta, tls = _folders(name)
+    except HostError as unknown:
+        emit(Warned(f"lab {lab} gets no Docker context: {unknown.message}. {unknown.hint}"))
+        return name
     with _held():
         if not _is_ours(lab, meta):
             emit(
@@ -52,14 +57,7 @@ def create(lab: str, endpoint: Endpoint, emit: Emit = quiet) -> str:
                 )
             )
             return name
-        described = {
-            "Name": name,
-            "Metadata": {
-                "Description": _description(lab),
-                MARK: {"owner": own_mark(), "host": endpoint.url},
-            },
-            "Endpoints": {"docker": {"Host": endpoint.url, "SkipTLSVerify": False}},
-        }
+        described = _described(lab, endpoint)
         try:
             if endpoint.tls is not None:
                 tls.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -79,18 +77,30 @@ def create(lab: str, endpoint: Endpoint, emit: Emit = quiet) -> str:
     return name
 
 
+def _described(lab: str, endpoint: Endpoint) -> dict[str, object]:
+    """What the Docker CLI reads of a context."""
+    return {
+        "Name": context_name(lab),
+        "Metadata": {
+            "Description": _description(lab),
+            MARK: {"owner": own_mark(), "host": endpoint.url},
+        },
+        "Endpoints": {"docker": {"Host": endpoint.url, "SkipTLSVerify": False}},
+    }
+
+
 def remove(lab: str) -> None:
     """Remove the lab's context; missing is fine. A shell that has it as its current one goes back to default.
 
     What labctl did not make, or somebody has changed since, stays.
     """
     name = context_name(lab)
-    meta, tls = _folders(name)
     try:
+        meta, tls = _folders(name)
         if not meta.exists() and not tls.parent.exists():
             return
-    except PermissionError:
-        return  # nor could labctl have made it there
+    except (HostError, OSError):
+        return  # a folder that is not known, or that one may not enter, has none
     with _held():
         if not _is_ours(lab, meta):
             return

@@ -11,12 +11,13 @@ import hashlib
 import json
 import os
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from labctl.errors import HostError
-from labctl.state import state_dir
+from labctl.state import at_home, state_dir
 
 __all__ = ["CONTEXT_PREFIX", "WINDOWS_PIPE", "Endpoint", "docker_config_dir", "host_endpoint"]
 
@@ -43,8 +44,9 @@ class Endpoint:
 
 
 def docker_config_dir() -> Path:
-    """Return the Docker CLI's own folder: DOCKER_CONFIG or ~/.docker."""
-    return Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+    """Return the Docker CLI's own folder: DOCKER_CONFIG or ~/.docker. Raises HostError where no home is known."""
+    chosen = os.environ.get("DOCKER_CONFIG")
+    return Path(chosen) if chosen else at_home(lambda: Path.home() / ".docker", "DOCKER_CONFIG names another folder.")
 
 
 def host_endpoint() -> Endpoint:
@@ -89,8 +91,9 @@ def _from_environment() -> Endpoint | None:
     if certs and _is_ours(Path(certs)):
         return None
     uses_tls = bool(os.environ.get("DOCKER_TLS_VERIFY")) or bool(certs)
-    folder = Path(certs) if certs else docker_config_dir()
-    return Endpoint(url, folder if uses_tls else None, "DOCKER_HOST")
+    if not uses_tls:
+        return Endpoint(url, None, "DOCKER_HOST")
+    return Endpoint(url, Path(certs) if certs else docker_config_dir(), "DOCKER_HOST")
 
 
 def _is_ours(folder: Path) -> bool:
@@ -116,7 +119,7 @@ def _from_context() -> Endpoint | None:
 def _current_context() -> str | None:
     try:
         config = json.loads((docker_config_dir() / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (HostError, OSError, ValueError):
         return None
     name = config.get("currentContext") if isinstance(config, dict) else None
     return name if isinstance(name, str) else None
@@ -126,11 +129,9 @@ def _from_sockets() -> Endpoint:
     if sys.platform == "win32":
         return Endpoint(WINDOWS_PIPE, None, "the usual place")
     runtime = os.environ.get("XDG_RUNTIME_DIR")
-    candidates = [
-        SYSTEM_SOCKET,
-        *([Path(runtime) / "docker.sock"] if runtime else []),
-        Path.home() / ".docker" / "run" / "docker.sock",
-        Path.home() / ".docker" / "desktop" / "docker.sock",
-    ]
-    found = next((path for path in candidates if path.exists()), candidates[0])
+    candidates = [SYSTEM_SOCKET, *([Path(runtime) / "docker.sock"] if runtime else [])]
+    with suppress(RuntimeError):  # no home is known
+        candidates += [Path.home() / ".docker" / folder / "docker.sock" for folder in ("run", "desktop")]
+    # Another user's folder, which one may not enter, has none for us: Path.exists() would raise.
+    found = next((path for path in candidates if os.path.exists(path)), candidates[0])  # noqa: PTH110  see above
     return Endpoint(f"unix://{found}", None, "the usual place")

@@ -149,7 +149,8 @@ def _memory(machines: Sequence[int]) -> Row:
 
 def _disk(machines: int) -> Row:
     """Whether the disks of new machines fit where they grow: libvirt's folder, or the user's home."""
-    place = next(one for one in (POOL, Path.home(), Path("/")) if one.is_dir())
+    home = Path(os.path.expanduser("~"))  # noqa: PTH111  Path.home() raises where none is known
+    place = next(one for one in (POOL, home, Path("/")) if os.path.isdir(one))  # noqa: PTH112  so may Path.is_dir()
     free = shutil.disk_usage(place).free >> 20
     wanted = machines * DISK_MIB
     found = f"{counted(machines, 'new machine')} will write about {wanted} MiB; {free} MiB are free in {place}"

@@ -25,6 +25,7 @@ from labctl.events import Emit, Noted, quiet
 from labctl.images.lock import held
 from labctl.images.progress import Note, no_note
 from labctl.spec.choices import PROVIDERS
+from labctl.state import at_home
 
 __all__ = ["CMD_LINE", "Box", "box_digest", "boxes_dir", "ensure_box", "find_box", "remove_boxes"]
 
@@ -57,14 +58,17 @@ class Box:
     digest: str
 
 
+ANOTHER_CACHE = "LABCTL_CACHE names another folder."
+
+
 def boxes_dir() -> Path:
     """Return the folder of all boxes, which may not be there."""
     chosen = os.environ.get("LABCTL_CACHE")
     if chosen:
-        return Path(chosen).expanduser() / "boxes"
+        return at_home(lambda: Path(chosen).expanduser(), ANOTHER_CACHE) / "boxes"
     import platformdirs
 
-    return Path(platformdirs.user_cache_dir("labctl")) / "boxes"
+    return at_home(lambda: platformdirs.user_cache_dir("labctl"), ANOTHER_CACHE) / "boxes"
 
 
 def box_digest() -> str:

@@ -19,6 +19,7 @@ from labctl.files import written_whole
 from labctl.kept import Kept
 from labctl.lab.unpacking import PERMISSIONS, checked_inside, is_plain_name, unpack
 from labctl.node import Node
+from labctl.state import at_home
 from labctl.tarstream import rewritten
 from labctl.transport.base import STREAM_LIMIT
 
@@ -96,7 +97,7 @@ class LocalPlace:
     @property
     def path(self) -> Path:
         """The path itself."""
-        return Path(self.typed).expanduser()
+        return at_home(lambda: Path(self.typed).expanduser(), f"{self.typed} is to be named without the ~.")
 
     def look(self) -> Found:
         """What stands there."""

@@ -44,6 +44,18 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
+def homeless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user of whom nothing tells the home: as a container's, without HOME and without an entry in passwd."""
+
+    def nobody(_: object) -> None:
+        raise KeyError
+
+    for name in ("HOME", "DOCKER_CONFIG", "XDG_STATE_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+
+
+@pytest.fixture
 def tiny_engine() -> Iterator[Callable[[Mapping[str, Reply]], Server]]:
     """Start HTTP servers in the place of engines; they answer the replies given by "GET /path"."""
     folder = Path(tempfile.mkdtemp(prefix="labctl-"))  # a socket's path must be short

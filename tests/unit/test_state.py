@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from labctl.backend.vagrant.tool import vagrant_home
 from labctl.errors import HostError, LabError, UsageError
+from labctl.images.box import boxes_dir
 from labctl.state import drop_lab_dir, lab_dir, lab_lock, lab_path, labs_on_disk, state_dir, write_private
 
 NO_NAMES = ["", ".", "..", "../..", "/etc", "a/b", "a\\b", "a\0b"]
@@ -61,6 +63,50 @@ def test_a_folder_that_cannot_be_made_is_told_with_the_way_out(state: Path) -> N
         state_dir()
 
     assert "LABCTL_STATE" in (caught.value.hint or "")
+
+
+@pytest.mark.usefixtures("homeless")
+def test_a_user_without_a_home_is_told_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("LABCTL_STATE", "~/labs"), ("LABCTL_STATE", "")):
+        monkeypatch.setenv(name, value)
+        with pytest.raises(HostError, match=r"the home folder of user .* is not known") as caught:
+            state_dir()
+        assert caught.value.hint == "LABCTL_STATE names another folder."
+
+
+def test_the_home_of_a_user_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("LABCTL_STATE", "~no-such-user/labs")
+
+    with pytest.raises(HostError, match="a user whom this machine does not know"):
+        state_dir()
+
+
+@pytest.mark.usefixtures("homeless")
+def test_other_programs_folders_are_told_with_their_own_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for find, variable in ((boxes_dir, "LABCTL_CACHE"), (vagrant_home, "VAGRANT_HOME")):
+        monkeypatch.delenv(variable, raising=False)
+        with pytest.raises(HostError) as caught:
+            find()
+        assert caught.value.hint == f"{variable} names another folder."
+
+
+def test_a_folder_that_one_may_not_enter_is_told_with_the_way_out(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    state.mkdir()
+    monkeypatch.setattr("os.access", lambda path, _: path != state)
+
+    with pytest.raises(HostError, match=f"cannot read {state}: Permission denied") as caught:
+        state_dir()
+
+    assert "LABCTL_STATE" in (caught.value.hint or "")
+
+
+def test_a_lock_that_cannot_be_held_is_told_by_its_path(state: Path) -> None:
+    (lab_dir("demo").parent.parent / "locks").mkdir()
+    (state / "locks" / "demo.lock").mkdir()
+
+    with pytest.raises(HostError, match=r"cannot hold .*/locks/demo\.lock: Is a directory"), lab_lock("demo"):
+        pass
 
 
 def test_labs_on_disk_are_listed_by_name(state: Path) -> None:

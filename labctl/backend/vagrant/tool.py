@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from labctl.errors import HostError, LabError
+from labctl.state import at_home
 
 __all__ = ["Tool", "insecure_key", "pattern_of", "remove_box", "vagrant_home"]
 
@@ -155,7 +156,8 @@ def remove_box(name: str, provider: str) -> None:
 
 def vagrant_home() -> Path:
     """Where Vagrant keeps its boxes, and the key that opens each of them for the first time."""
-    return Path(os.environ.get("VAGRANT_HOME", "~/.vagrant.d")).expanduser()
+    chosen = os.environ.get("VAGRANT_HOME", "~/.vagrant.d")
+    return at_home(lambda: Path(chosen).expanduser(), "VAGRANT_HOME names another folder.")
 
 
 def insecure_key() -> Path:

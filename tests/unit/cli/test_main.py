@@ -374,3 +374,33 @@ def test_ctrl_c_pressed_again_does_not_cut_short_what_is_taken_back(tmp_path: Pa
     assert process.returncode == 130
     assert undone.exists()
     assert said.count("still taking back what was begun") == 1
+
+
+@pytest.mark.usefixtures("homeless")
+def test_without_a_home_the_way_out_is_told_in_place_of_a_traceback(
+    labctl: Labctl, empty_engine: None, boom: Raise, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert labctl("labs").code == 0
+    monkeypatch.delenv("LABCTL_STATE")
+
+    outcome = labctl("labs")
+
+    assert outcome.code == 3
+    assert outcome.err.splitlines()[1] == "  -> LABCTL_STATE names another folder."
+    boom(RuntimeError("broken"))
+    assert "this is a bug in labctl: RuntimeError: broken" in labctl("boom").err
+
+
+def test_what_cannot_be_read_in_labctls_own_folder_is_told_by_its_path(
+    labctl: Labctl, boom: Raise, state: Path, tmp_path: Path
+) -> None:
+    boom(PermissionError(13, "Permission denied", str(state / "labs")))
+
+    outcome = labctl("boom")
+
+    assert outcome.code == 3
+    first, second = outcome.err.splitlines()
+    assert first == f"labctl: {state}/labs: Permission denied"
+    assert "LABCTL_STATE" in second
+    boom(PermissionError(13, "Permission denied", str(tmp_path / "other")))
+    assert "this is a bug" in labctl("boom").err

@@ -211,3 +211,14 @@ def test_a_configuration_that_is_a_link_stays_one_with_its_mode(
 
     assert (docker_config / "config.json").is_symlink()
     assert (json.loads(file.read_text()), stat.S_IMODE(file.stat().st_mode)) == ({}, 0o640)
+
+
+@pytest.mark.usefixtures("homeless")
+def test_without_a_home_there_is_no_context_and_no_error(endpoint: Endpoint, heard: list[Event]) -> None:
+    contexts.create("demo", endpoint, heard.append)
+    contexts.remove("demo")
+
+    (warned,) = heard
+    assert isinstance(warned, Warned)
+    assert "lab demo gets no Docker context" in warned.text
+    assert "DOCKER_CONFIG names another folder" in warned.text

@@ -173,3 +173,29 @@ def test_windows_engine_is_at_its_pipe_and_a_socket_is_refused(monkeypatch: pyte
     monkeypatch.setenv("DOCKER_HOST", "unix:///var/run/docker.sock")
     with pytest.raises(HostError, match=r"Windows has no way to unix:///var/run/docker\.sock \(DOCKER_HOST\)"):
         host_endpoint()
+
+
+@pytest.mark.usefixtures("homeless")
+def test_without_a_home_the_engine_is_at_the_usual_place() -> None:
+    assert host_endpoint().url == "unix:///var/run/docker.sock"
+    with pytest.raises(HostError, match="is not known") as caught:
+        docker_config_dir()
+    assert caught.value.hint == "DOCKER_CONFIG names another folder."
+
+
+@pytest.mark.usefixtures("homeless")
+def test_a_context_that_is_asked_for_needs_the_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_CONTEXT", "other")
+
+    with pytest.raises(HostError, match="is not known"):
+        host_endpoint()
+
+
+def test_a_home_that_one_may_not_enter_has_no_socket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def refuse(self: Path, **_: object) -> bool:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(endpoint, "SYSTEM_SOCKET", tmp_path / "none.sock")
+    monkeypatch.setattr(Path, "exists", refuse)
+
+    assert host_endpoint().url == f"unix://{tmp_path}/none.sock"
