@@ -82,6 +82,7 @@ class Progress:
     hopeless: bool = False
     is_job: bool = False
     completed: int = 0
+    is_global: bool = False
 
     def __str__(self) -> str:
         if self.is_job:
@@ -93,9 +94,13 @@ class Progress:
 
     @property
     def count(self) -> str:
-        """The count as `docker service ls` shows it: 2/2, or 0/1 (1/1 completed)."""
+        """The count as `docker service ls` shows it: 2/2, or 0/1 (1/1 completed).
+
+        Of a global job Docker wants only what has not completed: 0/0 (3/3 completed).
+        """
         done = f" ({self.completed}/{self.wanted} completed)" if self.is_job or self.completed else ""
-        return f"{self.running}/{self.wanted}{done}"
+        wanted = self.wanted - self.completed if self.is_job and self.is_global else self.wanted
+        return f"{self.running}/{wanted}{done}"
 
 
 @dataclass(frozen=True)
@@ -153,8 +158,9 @@ def judge(
         reason = "no node may run it" if service.is_global else f"{good - wanted} too many are being stopped"
     trouble = bool(hopeless) or any(slot.reason for slot in slots)
     return Progress(
-        service.name, running, wanted, done, reason, trouble, bool(hopeless), service.is_job, completed=completed
-    )
+        service.name, running, wanted, done, reason, trouble, bool(hopeless), service.is_job, completed,
+        is_global=service.is_global,
+    )  # fmt: skip
 
 
 def _slot_of(

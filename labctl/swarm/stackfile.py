@@ -20,6 +20,7 @@ __all__ = ["Reference", "StackFile", "interpolated", "place_of", "read_stack_fil
 
 LARGEST = 1 << 20  # bytes of a stack file; they have a few thousand
 HINT = "docs.docker.com/reference/compose-file tells what a stack file may say."
+PATHS = "Paths count from the stack file's own folder."
 VARIABLE = re.compile(r"\$(?:\$|([A-Za-z_]\w*)|\{([A-Za-z_]\w*)(?:(:?[-?+])([^}]*))?\})")
 
 
@@ -128,7 +129,7 @@ def read_stack_file(
     folder = folder or _normal(Path.cwd() / path).parent
     references, missing = _references(path, document, folder, environment, replaced)
     if problems or missing:
-        raise UsageError("\n".join(problems + missing), hint="Paths count from the stack file's own folder.")
+        raise UsageError("\n".join(problems + missing), hint=PATHS if missing else HINT)
     return StackFile(
         name=path.name if text is None else "docker-stack.yml",
         source=str(path),

@@ -16,6 +16,11 @@ __all__ = ["way_out"]
 PULL_LIMIT = 15.0  # seconds in which a registry that is in reach has begun to answer
 NEXT_LINE = "\n     "
 IMAGE = re.compile(rf"{MISSING_IMAGE}: (?P<name>[^\s,;]+)")
+NO_SOURCE = "bind source path does not exist"
+MOUNT = (
+    "What a service mounts by a path has to be on each node that runs it, and labctl copies no folders to nodes: name"
+    f"{NEXT_LINE}an absolute path that is on the nodes (`labctl exec -- mkdir -p /srv/data` makes it), or a volume."
+)
 UNREACHABLE = re.compile(r"dial tcp|no such host|i/o timeout|connection refused|TLS handshake|deadline exceeded|EOF")
 FROM_ENGINE = re.compile(r"^Error response from daemon: ")
 
@@ -41,6 +46,8 @@ def way_out(
                 "No node is what its placement asks for: mend that, "
                 "or `labctl docker -- node update --label-add KEY=VALUE NODE`.",
             )
+        elif NO_SOURCE in one.reason:
+            told.setdefault(NO_SOURCE, MOUNT)
         elif wants_devices(one.reason):
             told.setdefault(PRIVILEGED_HINT, PRIVILEGED_HINT)
         elif image is not None:

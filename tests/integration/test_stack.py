@@ -168,7 +168,7 @@ services:
     assert code == 0
     assert "it_once 0/1 (1/1 completed)" in err
     assert "it_job 0/3 (3/3 completed)" in err
-    assert "it_everywhere 0/3 (3/3 completed)" in err
+    assert "it_everywhere 0/0 (3/3 completed)" in err
     assert "3 services completed" in err
     services = json.loads(labctl("stack", "services", "it", "-o", "json")[1])
     assert {one["name"]: (one["running"], one["completed"], one["converged"]) for one in services} == {

@@ -288,7 +288,12 @@ def test_a_global_job_is_done_when_each_node_has_done_its_part() -> None:
 
     parts = [task(0, "complete", of=job, node=node, iteration=1) for node in HOSTS]
 
-    assert judged(job, *parts).done
+    found = judged(job, *parts)
+
+    assert found.done
+    assert found.count == "0/0 (3/3 completed)"
+    running = task(0, "running", of=job, node=next(iter(HOSTS)), iteration=1)
+    assert judged(job, running).count == "1/1 (0/1 completed)"
 
 
 def test_errors_are_one_line_of_a_bounded_length() -> None:

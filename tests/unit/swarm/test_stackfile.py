@@ -168,6 +168,14 @@ def test_what_is_no_stack_file_is_refused_with_its_line(tmp_path: Path, text: st
     assert said in refused(written(tmp_path, text))
 
 
+def test_only_a_path_is_told_where_paths_count_from(tmp_path: Path) -> None:
+    twice = "services:\n  web:\n    image: a\n    image: b\n"
+    for text, told in ((twice, False), (twice + "    env_file: none.env\n", True)):
+        with pytest.raises(UsageError, match=":4: 'image' is there twice") as caught:
+            read_stack_file(written(tmp_path, text), {})
+        assert ("Paths count" in (caught.value.hint or "")) is told
+
+
 def test_a_file_that_is_not_there_is_told_with_its_neighbours(tmp_path: Path) -> None:
     (tmp_path / "docker-stack.yml").write_text(ONE)
 

@@ -105,6 +105,15 @@ def test_a_host_port_is_told_with_the_service_that_has_it() -> None:
     assert "run no more replicas than nodes" in hint(reason, host_port("web"))
 
 
+def test_a_folder_that_no_node_has_is_told_with_the_paths_that_work() -> None:
+    said = "bind source path does not exist: /tmp/labctl-stack-1a2b3c4d/data"
+
+    found = hint(f'3 attempts failed: invalid mount config for type "bind": {said}')
+
+    assert "absolute path that is on the nodes" in found
+    assert "`labctl exec -- mkdir -p /srv/data`" in found
+
+
 def test_other_reasons_lead_to_the_tasks() -> None:
     assert hint("1 failed") == "`labctl docker -- service ps --no-trunc web` tells more."
     assert way_out([], {}, []) is None
