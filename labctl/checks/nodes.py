@@ -18,7 +18,8 @@ def node_named(nodes: Sequence[Node], name: str) -> Node:
     Raises NotFoundError with the nearest name.
     """
     try:
-        found = expand(name, [node.name for node in nodes])
+        first = next((node.name for node in nodes if node.is_manager), None)
+        found = expand(name, [node.name for node in nodes], manager=first)
     except NotFoundError:
         short = re.fullmatch(r"([mw])([1-9]\d*)", name)
         if short is None:

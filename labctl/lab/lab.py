@@ -110,12 +110,12 @@ class Lab:
 
     def node(self, name: str) -> Node:
         """The node of that name or short name. Raises NotFoundError with the nearest, LabError for one that is gone."""
-        return self._present([expand(name, [*self._roles(), *self.gone])])[0]
+        return self._present([expand(name, [*self._roles(), *self.gone], manager=self._first_manager())])[0]
 
     def select(self, pattern: str) -> list[Node]:
         """The nodes that a filter means: names, @all, @manager, @worker:0."""
         try:
-            return self._present(select(pattern, self._roles()))
+            return self._present(select(pattern, self._roles(), manager=self._first_manager()))
         except NotFoundError:
             return self._present(select(pattern, {**self._roles(), **self.gone}))
 
@@ -126,6 +126,12 @@ class Lab:
 
     def _roles(self) -> dict[str, Role]:
         return {node.name: node.role for node in self.nodes}
+
+    def _first_manager(self) -> str | None:
+        """The manager that comes first in the spec, whether its machine is there or not: the nodes call it manager."""
+        roles = {**self._roles(), **self.gone}
+        known = [*(node.name for node in self.spec.all_nodes()), *roles]
+        return next((name for name in known if roles.get(name) == "manager"), None)
 
     def _present(self, names: Sequence[str]) -> list[Node]:
         found = {node.name: node for node in self.nodes}

@@ -1,4 +1,4 @@
-"""Short names and filters for nodes: w1, @manager, @worker:0, @all."""
+"""Short names and filters for nodes: w1, manager, @manager, @worker:0, @all."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ __all__ = ["expand", "select", "short"]
 LONG = {"m": "manager", "w": "worker"}
 
 
-def expand(name: str, known: Iterable[str]) -> str:
+def expand(name: str, known: Iterable[str], *, manager: str | None = None) -> str:
     """Return the node that `name` means: itself, or the one that m1 or w1 is short for.
 
-    Raises NotFoundError with the nearest name.
+    `manager` is the lab's first manager, which nodes know by the name manager too. Raises NotFoundError with the
+    nearest name.
     """
     names = list(known)
     if name in names:
@@ -25,6 +26,8 @@ def expand(name: str, known: Iterable[str]) -> str:
         long = LONG[found[1]] + found[2]
         if long in names:
             return long
+    if name == "manager" and manager is not None:
+        return manager
     raise NotFoundError("node", name, names)
 
 
@@ -35,15 +38,17 @@ def short(name: str, known: Iterable[str]) -> list[str]:
     return [called] if called and called not in known else []
 
 
-def select(pattern: str, roles: Mapping[str, str]) -> list[str]:
+def select(pattern: str, roles: Mapping[str, str], *, manager: str | None = None) -> list[str]:
     """Return the nodes that a filter means, in order: names and filters, with commas between.
 
     `roles` maps each node's name to its role. `@all`, `@manager` and `@worker` are groups, `@worker:0`
-    the first of one, `@worker:0-2` the first three. Raises UsageError for a filter that means nothing.
+    the first of one, `@worker:0-2` the first three. `manager` is the node that the name manager means, the first with
+    that role where none is given. Raises UsageError for a filter that means nothing.
     """
+    first = manager or next((name for name, role in roles.items() if role == "manager"), None)
     chosen: list[str] = []
     for part in filter(None, (piece.strip() for piece in pattern.split(","))):
-        for name in _group(part, roles) if part.startswith("@") else [expand(part, roles)]:
+        for name in _group(part, roles) if part.startswith("@") else [expand(part, roles, manager=first)]:
             if name not in chosen:
                 chosen.append(name)
     if not chosen:

@@ -19,6 +19,7 @@ def test_short_names_mean_the_nodes_of_that_name() -> None:
 
     assert node_named(nodes, "w2").name == "worker2"
     assert node_named(nodes, "manager1").name == "manager1"
+    assert node_named(nodes, "manager").name == "manager1"
 
 
 def test_short_names_count_by_role_where_names_are_others() -> None:

@@ -162,6 +162,21 @@ def test_a_node_that_is_gone_is_told_as_gone_and_not_as_unknown(name: str) -> No
         assert caught.value.hint == "`labctl up` makes it anew; `labctl node rm worker2` takes it out of the lab."
 
 
+def test_the_first_manager_answers_to_manager_as_it_does_inside() -> None:
+    lab = lab_of(fake_node("manager1"), fake_node("manager2", role="manager"), fake_node("worker1"))
+
+    assert lab.node("manager") is lab.node("manager1")
+    assert [node.name for node in lab.select("w1,manager")] == ["worker1", "manager1"]
+
+
+def test_manager_means_no_other_node_where_the_first_one_is_gone() -> None:
+    lab = lab_of(fake_node("manager2", role="manager"), fake_node("worker1"), spec=LabSpec(name="d", managers=3))
+
+    for ask in (lab.node, lab.select):
+        with pytest.raises(LabError, match="node manager1 is gone"):
+            ask("manager")
+
+
 def test_a_group_is_of_the_nodes_that_are_there() -> None:
     lab = lab_of(fake_node("manager1"), fake_node("worker1"), spec=LabSpec(name="demo", workers=2))
 

@@ -20,6 +20,15 @@ def test_a_node_answers_to_its_name_and_its_short_name(name: str, node: str) -> 
     assert expand(name, ROLES) == node
 
 
+def test_the_first_manager_is_called_manager_where_no_node_has_that_name() -> None:
+    assert expand("manager", ROLES, manager="manager1") == "manager1"
+    assert expand("manager", ["manager1", "manager"], manager="manager1") == "manager"
+    assert select("w1,manager", {"a": "worker", "worker1": "worker", "boss": "manager"}) == ["worker1", "boss"]
+    assert select("manager", ROLES, manager="manager2") == ["manager2"]
+    with pytest.raises(NotFoundError, match="no node named 'manager'"):
+        select("manager", {"worker1": "worker"})
+
+
 def test_a_node_that_is_called_like_a_short_name_is_meant_first() -> None:
     assert expand("w1", ["worker1", "w1"]) == "w1"
 
