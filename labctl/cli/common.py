@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from labctl.lab import Context, Lab
 
 __all__ = [
+    "PROGRESS",
     "App",
     "complete_labs",
     "complete_nodes",
@@ -34,6 +35,7 @@ __all__ = [
     "table",
 ]
 
+PROGRESS = ("auto", "plain", "json", "none")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -85,7 +87,7 @@ class App:
 
 
 def lab_command(function: F) -> F:
-    """Give a command `-l/--lab`, `--transport` and `-v`, and hand it an App as its first argument."""
+    """Give a command `-l/--lab`, `--transport`, `-v` and `--progress`, and hand it an App as its first argument."""
 
     @click.option(
         "-l",
@@ -103,17 +105,15 @@ def lab_command(function: F) -> F:
         help="How commands reach containers: by the engine's exec (as not said), or as machines, by SSH.",
     )
     @click.option("-v", "--verbose", is_flag=True, help="Show each command as a person would type it.")
-    def wrapped(*args: Any, lab_name: str | None, transport: str | None, verbose: bool, **kwargs: Any) -> Any:
+    # Told in the help of labctl itself, where it may stand too.
+    @click.option("--progress", type=click.Choice(PROGRESS), hidden=True)
+    def wrapped(
+        *args: Any, lab_name: str | None, transport: str | None, verbose: bool, progress: str | None, **kwargs: Any
+    ) -> Any:
         above = click.get_current_context().find_object(App) or App()
-        name, ambient = lab_name, is_ambient("lab_name")
-        if lab_name is None or (ambient and above.lab_name is not None):
-            name, ambient = above.lab_name, above.lab_is_ambient
-        if name == "":
-            raise UsageError("-l is empty", hint="Is a variable of your shell not set? `labctl labs` lists the labs.")
-        if name is not None and not ambient:
-            note_lab(name)
+        name, ambient = _lab_meant(above, lab_name)
         loud, way = verbose or above.verbose, transport or above.transport
-        return function(App(name, loud, above.progress, way, ambient), *args, **kwargs)
+        return function(App(name, loud, progress or above.progress, way, ambient), *args, **kwargs)
 
     wrapped.__name__ = function.__name__
     wrapped.__doc__ = function.__doc__
@@ -121,6 +121,18 @@ def lab_command(function: F) -> F:
     params = getattr(function, "__click_params__", [])
     wrapped.__click_params__ = [*params, *getattr(wrapped, "__click_params__", [])]  # type: ignore[attr-defined]  # click's own protocol
     return cast(F, wrapped)
+
+
+def _lab_meant(above: App, lab_name: str | None) -> tuple[str | None, bool]:
+    """The lab that is named before or behind the command, and whether the environment named it."""
+    name, ambient = lab_name, is_ambient("lab_name")
+    if lab_name is None or (ambient and above.lab_name is not None):
+        name, ambient = above.lab_name, above.lab_is_ambient
+    if name == "":
+        raise UsageError("-l is empty", hint="Is a variable of your shell not set? `labctl labs` lists the labs.")
+    if name is not None and not ambient:
+        note_lab(name)
+    return name, ambient
 
 
 def is_ambient(parameter: str) -> bool:

@@ -19,7 +19,7 @@ from click.shell_completion import CompletionItem
 
 from labctl import __version__
 from labctl.cli.commands import COMMANDS, SECTIONS
-from labctl.cli.common import App, complete_labs, is_ambient
+from labctl.cli.common import PROGRESS, App, complete_labs, is_ambient
 from labctl.cli.hints import named_lab, with_lab
 from labctl.cli.signals import Ended, watch_signals
 from labctl.cli.streams import OutputFailed, safe_streams
@@ -93,10 +93,10 @@ class LazyGroup(click.Group):
 @click.option("-v", "--verbose", is_flag=True, help="Show each command as a person would type it.")
 @click.option(
     "--progress",
-    type=click.Choice(["auto", "plain", "json", "none"]),
+    type=click.Choice(PROGRESS),
     default="auto",
     show_default=True,
-    help="How progress is told on stderr.",
+    help="How progress is told on stderr; may stand behind the command too.",
 )
 @click.pass_context
 def cli(ctx: click.Context, lab_name: str | None, verbose: bool, progress: str) -> None:

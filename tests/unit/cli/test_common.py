@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import sys
+import types
 from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
 
-from labctl.cli.common import App, complete_labs, complete_nodes, confirm, print_json, table
+from labctl.cli.commands import COMMANDS
+from labctl.cli.common import App, complete_labs, complete_nodes, confirm, lab_command, print_json, table
+from labctl.cli.main import cli
 from labctl.errors import DeclinedError, UsageError
 
 
@@ -82,3 +86,26 @@ def test_the_engine_is_not_looked_for_before_it_is_needed(monkeypatch: pytest.Mo
     monkeypatch.setenv("DOCKER_HOST", "tcp://10.0.0.7:2376")  # refused as soon as it is looked at
 
     App("demo", verbose=True, progress="plain")
+
+
+@pytest.mark.parametrize(
+    ("above", "behind", "meant"),
+    [([], [], "auto"), (["json"], [], "json"), ([], ["none"], "none"), (["json"], ["plain"], "plain")],
+)
+def test_how_progress_is_told_may_be_said_before_and_behind_the_command(
+    above: list[str], behind: list[str], meant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+
+    @click.command()
+    @lab_command
+    def command(app: App) -> None:
+        seen.append(app.progress)
+
+    monkeypatch.setitem(COMMANDS, "probe", ("probe", "command", "A command."))
+    monkeypatch.setitem(sys.modules, "labctl.cli.probe", types.SimpleNamespace(command=command))
+    words = ["probe", *(word for value in behind for word in ("--progress", value))]
+
+    done = CliRunner().invoke(cli, [*(word for value in above for word in ("--progress", value)), *words])
+
+    assert (done.exit_code, seen) == (0, [meant])
