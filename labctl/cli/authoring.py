@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from labctl.cli.common import App, confirm, lab_command
-from labctl.cli.exercise_lab import begin, complete_exercises, lab_for, path_option, write_junit
+from labctl.cli.exercise_lab import begin, complete_exercises, lab_for, path_option, reported
 from labctl.words import counted
 
 __all__ = ["lint", "new", "test"]
@@ -31,15 +31,14 @@ def test(app: App, name: str, *, junit: Path | None, yes: bool, folders: tuple[P
     from labctl.exercise import find_exercise
     from labctl.exercise.verify import Verifier
 
-    found = find_exercise(name, folders)
-    lab = lab_for(app, found, ask=True)
-    confirm(f"This takes away what {found.id} made in lab {lab.name}. Go on?", yes=yes or not sys.stdin.isatty())
-    verifier = Verifier(begin(app, lab, found), app.emit)
-    try:
+    with reported(junit, name) as told:
+        found = find_exercise(name, folders)
+        told.suite = found.id
+        lab = lab_for(app, found, ask=True)
+        confirm(f"This takes away what {found.id} made in lab {lab.name}. Go on?", yes=yes or not sys.stdin.isatty())
+        verifier = Verifier(begin(app, lab, found), app.emit)
+        told.report = lambda: joined(verifier.reports)
         verifier.verify()
-    finally:
-        if junit is not None:
-            write_junit(junit, joined(verifier.reports), found)
     click.echo(f"{found.id} keeps the rules: {counted(len(found.steps), 'step')}.", err=True)
 
 

@@ -13,16 +13,16 @@ from click.shell_completion import CompletionItem
 from labctl.cli import authoring
 from labctl.cli.common import App, confirm, lab_command, output_option, print_json, table
 from labctl.cli.exercise_lab import (
+    Reported,
     begin,
-    check_junit,
     complete_exercises,
     found_exercise,
     ids_like,
     lab_for,
     last_session,
     path_option,
+    reported,
     which_option,
-    write_junit,
 )
 from labctl.cli.hints import lesson_with_lab
 from labctl.errors import LabctlError, UsageError
@@ -143,12 +143,13 @@ def start(app: App, name: str, folders: tuple[Path, ...], output: str, **how: An
     """
     if how["junit"] and not how["auto"]:
         raise UsageError("--junit tells of checks, and only --auto runs them all", hint="Add --auto.")
-    if how["junit"]:
-        check_junit(how["junit"])
-    found = found_exercise(name, folders, exercise.commands)
-    lab = lab_for(app, found, ask=not how["auto"])
     if how["auto"]:
-        return _auto(app, lab, found, how["junit"], output)
+        with reported(how["junit"], name) as told:
+            found = found_exercise(name, folders, exercise.commands)
+            told.suite = found.id
+            return _auto(app, lab_for(app, found, ask=False), found, told, output)
+    found = found_exercise(name, folders, exercise.commands)
+    lab = lab_for(app, found, ask=True)
     session = begin(app, lab, found)
     if sys.stdin.isatty() and sys.stdout.isatty():
         from labctl.cli.guide import TerminalScreen
@@ -160,19 +161,18 @@ def start(app: App, name: str, folders: tuple[Path, ...], output: str, **how: An
     return 0
 
 
-def _auto(app: App, lab: Lab, found: Exercise, junit: Path | None, output: str) -> int:
+def _auto(app: App, lab: Lab, found: Exercise, told: Reported, output: str) -> int:
     from labctl.exercise.play import Player
 
     session = begin(app, lab, found)
     player = Player(session.stage, app.emit)
+    told.report = lambda: player.report
     try:
         player.play()
     finally:
         report = player.report
         if report.results:
             session.note_all(report)
-        if junit is not None:
-            write_junit(junit, report, found)
         if output == "json":
             print_json(_as_json(session, player.played, player.seconds, report))
     if output != "json":

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from labctl.cli.common import App, confirm
-from labctl.errors import NotFoundError, UsageError
+from labctl.errors import LabctlError, NotFoundError, UsageError
 from labctl.files import written_whole
 
 if TYPE_CHECKING:
@@ -22,16 +24,16 @@ if TYPE_CHECKING:
     from labctl.lab import Lab
 
 __all__ = [
+    "Reported",
     "begin",
-    "check_junit",
     "complete_exercises",
     "found_exercise",
     "ids_like",
     "lab_for",
     "last_session",
     "path_option",
+    "reported",
     "which_option",
-    "write_junit",
 ]
 
 
@@ -133,8 +135,35 @@ def begin(app: App, lab: Lab, found: Exercise) -> Session:
     return session
 
 
-def check_junit(path: Path) -> None:
-    """Raise UsageError when no report can be written there: better told before anything is played than after."""
+@dataclass
+class Reported:
+    """What a JUnit file is to tell: the name of the whole, and what is known when it is written."""
+
+    suite: str
+    report: Callable[[], CheckReport] | None = None
+
+
+@contextlib.contextmanager
+def reported(path: Path | None, name: str) -> Iterator[Reported]:
+    """Write a JUnit file when the block ends, however it ends: for CI, what was not tested is not clean.
+
+    What ended the block stands there as an error, unless a check that failed tells of it. Raises UsageError when the
+    file cannot be written, before anything is played.
+    """
+    told = Reported(name)
+    if path is None:
+        yield told
+        return
+    _check_junit(path)
+    try:
+        yield told
+    except BaseException as end:
+        _write_junit(path, told, end)
+        raise
+    _write_junit(path, told, None)
+
+
+def _check_junit(path: Path) -> None:
     folder = path.absolute().parent
     if path.is_dir():
         problem = "Is a directory"
@@ -147,15 +176,29 @@ def check_junit(path: Path) -> None:
     raise UsageError(f"cannot write {path}: {problem}", hint="--junit takes a file's path.")
 
 
-def write_junit(path: Path, report: CheckReport, found: Exercise) -> None:
-    """Write a report as JUnit XML. Raises UsageError when it cannot be written there."""
+def _write_junit(path: Path, told: Reported, end: BaseException | None) -> None:
     from labctl.checks.junit import junit_xml
+    from labctl.checks.report import CheckReport, CheckResult
 
+    report = told.report() if told.report is not None else CheckReport(())
+    is_told = isinstance(end, LabctlError) and report.first is not None
+    if not is_told and (end is not None or not report.results):
+        why = _reason(end) if end is not None else "no check was run"
+        error = CheckResult("", "the-test", "The exercise can be tested", "broken", why)
+        report = replace(report, results=(*report.results, error))
     try:
         with written_whole(path) as file:
-            file.write(junit_xml(report, suite=found.id).encode())
+            file.write(junit_xml(report, suite=told.suite).encode())
     except OSError as problem:
         raise UsageError(f"cannot write {path}: {problem.strerror}") from problem
+
+
+def _reason(end: BaseException) -> str:
+    """Why the block ended, in words; a question that was being asked makes click's Abort of a signal, too."""
+    by = end.__context__ if isinstance(end, click.Abort) and isinstance(end.__context__, KeyboardInterrupt) else end
+    if isinstance(by, KeyboardInterrupt | click.Abort):
+        return str(by) or "interrupted"
+    return by.message if isinstance(by, LabctlError) else f"{type(by).__name__}: {by}"
 
 
 def last_session(app: App, name: str | None, folders: tuple[Path, ...] = ()) -> Session:

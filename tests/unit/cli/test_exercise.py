@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import io
 import json
+import signal
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from xml.etree import ElementTree as Xml
 
 import pytest
 
-from labctl.errors import DeclinedError, NotFoundError, NotYetError
+from labctl.checks.report import CheckReport, CheckResult
+from labctl.cli.exercise_lab import reported
+from labctl.cli.signals import Ended
+from labctl.errors import DeclinedError, NotFoundError, NotYetError, SpecError
 
 from .conftest import Labctl
 
@@ -96,6 +102,63 @@ def test_a_report_that_cannot_be_written_is_told_before_anything_is_played(labct
 
     assert found.code == 2
     assert "cannot write nowhere/x.xml: No such file or directory" in found.err
+
+
+def only_error(path: Path) -> str:
+    """The message of the one test case in a JUnit file, which is an error."""
+    top = Xml.parse(path).getroot()
+    assert (top.get("tests"), top.get("errors")) == ("1", "1")
+    return top.findall(".//error")[0].get("message", "")
+
+
+@pytest.mark.usefixtures("empty_engine")
+@pytest.mark.parametrize("words", [("test", "{}", "-y"), ("{}", "--auto")], ids=["test", "auto"])
+def test_what_keeps_an_exercise_from_being_tested_is_an_error_in_the_junit_file(
+    labctl: Labctl, words: tuple[str, ...]
+) -> None:
+    def at(name: str) -> tuple[str, ...]:
+        return (*(word.format(name) for word in words), "--junit", "x.xml")
+
+    assert labctl("exercise", *at("voting-app")).code == 2
+    assert "there is no lab yet" in only_error(Path("x.xml"))
+    assert labctl("exercise", *at("votingap")).code == 2
+    assert "no exercise named 'votingap'" in only_error(Path("x.xml"))
+
+
+@pytest.mark.parametrize(
+    ("end", "told"),
+    [
+        (SpecError(["step two has no check"], source="demo"), "step two has no check"),
+        (Ended(signal.SIGTERM), "ended by SIGTERM"),
+        (KeyboardInterrupt(), "interrupted"),
+        (ValueError("x"), "ValueError: x"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_junit_file_is_never_clean_when_something_ended_the_test(
+    end: BaseException, told: str, tmp_path: Path
+) -> None:
+    passed = CheckReport((CheckResult("one", "test_one", "One.", "done"),))
+    for known in (CheckReport(()), passed):
+        with pytest.raises(type(end)), reported(tmp_path / "x.xml", "demo") as suite:
+            suite.report = partial(CheckReport, known.results)
+            raise end
+        top = Xml.parse(tmp_path / "x.xml").getroot()
+        assert (top.get("tests"), top.get("errors")) == (str(len(known.results) + 1), "1")
+        assert told in top.findall(".//error")[0].get("message", "")
+
+
+def test_a_failed_check_is_told_once_and_no_check_at_all_is_an_error(tmp_path: Path) -> None:
+    failed = CheckReport((CheckResult("one", "test_one", "One.", "wrong", "no"),))
+    with pytest.raises(NotYetError), reported(tmp_path / "x.xml", "demo") as suite:
+        suite.report = lambda: failed
+        raise NotYetError("no")
+    top = Xml.parse(tmp_path / "x.xml").getroot()
+    assert (top.get("tests"), top.get("failures"), top.get("errors")) == ("1", "1", "0")
+
+    with reported(tmp_path / "x.xml", "demo"):
+        pass
+    assert only_error(tmp_path / "x.xml") == "no check was run"
 
 
 def test_a_folder_without_exercises_is_told(labctl: Labctl) -> None:
