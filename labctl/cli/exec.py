@@ -11,13 +11,17 @@ import click
 from labctl.cli.common import App, lab_command, output_option, print_json
 from labctl.cli.completers import complete_filters
 from labctl.cli.dashes import CommandBehindDashes, behind_dashes
-from labctl.cli.streams import as_it_is
+from labctl.cli.streams import as_it_is, readable
 from labctl.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from labctl.lab.everywhere import Answer
 
 __all__ = ["exec_"]
+
+BLOCK = 1 << 16  # characters that are written at once: millions of short lines would take minutes one by one
 
 
 @click.command("exec", cls=CommandBehindDashes)
@@ -30,7 +34,8 @@ def exec_(app: App, pattern: str, limit: float, output: str) -> int:
 
     FILTER is @all (where not said), @manager, @worker, @worker:0, names, or several with commas between. A single
     word behind `--` goes to the node's shell, several are run as they are. The exit code is the highest of all;
-    a node that is down counts as 3.
+    a node that is down counts as 3. Of each node's stdout, and of its stderr, the last 16 MiB are kept. On a terminal
+    control characters are spelled out; through a pipe they stay.
 
     \b
     labctl exec -- uptime
@@ -74,6 +79,20 @@ class _Talk:
                 self._lines(answer, f"exit code {answer.code}", sys.stderr)
 
     def _lines(self, answer: Answer, text: str, out: TextIO) -> None:
-        name = click.style(answer.node.ljust(self._width), fg="red" if answer.code != 0 else "cyan")
-        for line in text.splitlines():
-            click.echo(f"{name} | {line}", file=as_it_is(out))
+        is_terminal = out.isatty()
+        name = answer.node.ljust(self._width)
+        if is_terminal:
+            name = click.style(name, fg="red" if answer.code != 0 else "cyan")
+        for block in _blocks(text):
+            lines = (readable(block) if is_terminal else block).removesuffix("\n").replace("\n", f"\n{name} | ")
+            # With "color" click takes nothing out, also of what goes through a pipe.
+            click.echo(f"{name} | {lines}", file=as_it_is(out), color=True)
+
+
+def _blocks(text: str) -> Iterator[str]:
+    """The text in parts of whole lines."""
+    begin = 0
+    while begin < len(text):
+        end = text.find("\n", begin + BLOCK) + 1 or len(text)
+        yield text[begin:end]
+        begin = end

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import codecs
 import sys
+from collections.abc import Iterable, Iterator
 
 import click
 
 from labctl.cli.common import App, complete_nodes, lab_command
 from labctl.cli.nodes import first_node
+from labctl.cli.streams import readable
 
 __all__ = ["logs"]
 
@@ -21,7 +24,7 @@ def logs(app: App, node: str | None, tail: int | None, follow: bool) -> None:
     """What a node's machine said: its engine, containerd, the mesh.
 
     NODE is the first manager where it is not said. It need not be running. What services say is
-    `docker service logs`.
+    `docker service logs`. On a terminal control characters are spelled out; through a pipe they stay.
 
     \b
     labctl logs worker1 --tail 20
@@ -29,6 +32,23 @@ def logs(app: App, node: str | None, tail: int | None, follow: bool) -> None:
     labctl docker -- service logs web
     """
     lab = app.lab(others=True)
-    for chunk in lab.backend.follow(first_node(lab, node), tail=tail, wait=follow):
+    chunks = lab.backend.follow(first_node(lab, node), tail=tail, wait=follow)
+    if sys.stdout.isatty():
+        for text in _readable(chunks):
+            sys.stdout.write(text)
+            sys.stdout.flush()
+        return
+    for chunk in chunks:
         sys.stdout.buffer.write(chunk)
         sys.stdout.buffer.flush()
+
+
+def _readable(chunks: Iterable[bytes]) -> Iterator[str]:
+    """The chunks as text for a terminal; a character or a line's end may stand in two of them."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    held = ""
+    for chunk in chunks:
+        text = held + decoder.decode(chunk)
+        held = "\r" if text.endswith("\r") else ""
+        yield readable(text.removesuffix("\r"))
+    yield readable(held + decoder.decode(b"", final=True))

@@ -1,7 +1,8 @@
 """stdin, stdout and stderr as commands get them: open, in any encoding, and without others' control characters.
 
 What others wrote (names of services, titles of exercises, nodes' messages) goes through `write` here, and must not
-steer the terminal. A node's own output (`labctl ssh`, `exec`, `logs`) is the user's, and goes out as it is: `as_it_is`.
+steer the terminal. A node's own output goes out as it is through a pipe (`as_it_is`). On a terminal `exec` and `logs`
+spell it out (`readable`): one node could else write over what others said. `labctl ssh` is the user's own session.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO, cast
 
-__all__ = ["OutputFailed", "as_it_is", "plain", "safe_streams"]
+__all__ = ["OutputFailed", "as_it_is", "plain", "readable", "safe_streams"]
 
 FALLBACK = "labctl-readable"
 # C0 without tab and newline, DEL, C1, and what turns the direction of text around.
@@ -38,6 +39,11 @@ class OutputFailed(OSError):
 def plain(text: str) -> str:
     """Return text with its control characters shown (`\\x1b`) in the place of done."""
     return CONTROL.sub(lambda found: _shown(found[0]), text)
+
+
+def readable(text: str) -> str:
+    """Return a node's output for a terminal: as `plain` does, and each of the ways to end a line is a newline."""
+    return plain(text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def as_it_is(stream: TextIO) -> TextIO:

@@ -1,0 +1,93 @@
+"""What nodes wrote, on a terminal and through a pipe: only there it goes out as it is."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import pytest
+
+from labctl.cli.exec import BLOCK, _Talk
+from labctl.cli.streams import safe_streams
+from labctl.lab.everywhere import Answer
+
+from .conftest import Labctl
+
+EVIL = "a\x1b]0;PWNED\x07\x1b[2Jb\tc\rw2 | fake\r\n\x1b[31mred\u202e\x9b1mz\n"
+SHOWN = ["a\\x1b]0;PWNED\\x07\\x1b[2Jb\tc", "w2 | fake", "\\x1b[31mred\\u202e\\x9b1mz"]
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both outputs are a terminal."""
+    monkeypatch.setattr("labctl.cli.streams._Output.isatty", lambda _self: True)
+
+
+def talk(stdout: str, stderr: str = "", *, code: int = 0) -> None:
+    with safe_streams():
+        _Talk(2, quiet=False)(Answer("w1", code, stdout, stderr, 0.1))
+
+
+@pytest.mark.usefixtures("terminal")
+def test_exec_spells_out_what_would_steer_a_terminal(capfd: pytest.CaptureFixture[str]) -> None:
+    talk(EVIL, EVIL)
+
+    said = capfd.readouterr()
+    for text in (said.out, said.err):
+        assert text.splitlines() == [f"\x1b[36mw1\x1b[0m | {line}" for line in SHOWN]
+
+
+def test_exec_changes_nothing_through_a_pipe(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    talk(EVIL, EVIL)
+
+    said = capfdbinary.readouterr()
+    first, second = EVIL.split("\n")[:2]
+    assert said.out == said.err == f"w1 | {first}\nw1 | {second}\n".encode()
+
+
+def test_exec_prints_what_has_no_end_and_empty_lines(capfd: pytest.CaptureFixture[str]) -> None:
+    talk("\n\nend", code=4)
+
+    said = capfd.readouterr()
+    assert said.out == "w1 | \nw1 | \nw1 | end\n"
+    assert said.err == "w1 | exit code 4\n"
+
+
+def test_exec_prints_many_short_lines_whole_and_in_blocks(capfd: pytest.CaptureFixture[str]) -> None:
+    count = 5 * BLOCK
+    began = time.monotonic()
+
+    talk("y\n" * count)
+
+    assert time.monotonic() - began < 10  # it hung for minutes line by line
+    assert capfd.readouterr().out == "w1 | y\n" * count
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node whose log is EVIL, cut in the middle of characters and of line ends."""
+
+    def follow(*_: object, **__: object) -> Iterator[bytes]:
+        for byte in (EVIL + "é\r").encode():
+            yield bytes([byte])
+
+    lab = SimpleNamespace(backend=SimpleNamespace(follow=follow))
+    monkeypatch.setattr("labctl.cli.common.App.lab", lambda *_, **__: lab)
+    monkeypatch.setattr("labctl.cli.logs.first_node", lambda *_: None)
+
+
+@pytest.mark.usefixtures("said", "terminal")
+def test_logs_spell_out_what_would_steer_a_terminal(labctl: Labctl) -> None:
+    assert labctl("logs").out.split("\n") == [*SHOWN, "é", ""]
+
+
+@pytest.mark.usefixtures("said")
+def test_logs_change_nothing_through_a_pipe(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    from labctl.cli.main import run
+
+    run(["logs"])
+    sys.stdout.flush()
+
+    assert capfdbinary.readouterr().out == (EVIL + "é\r").encode()
