@@ -54,7 +54,7 @@ LARGEST_MANIFEST = 4 << 20  # bytes
 CHUNK = 1 << 20
 IDLE = 300.0  # seconds without a word after which an engine is given up
 OWN = re.compile(r"labctl-[a-z0-9][a-z0-9._-]*:[\w.-]+")  # what labctl calls what it builds
-# What a bundle may unpack to, in bytes: a half more than it announces, and never more than any room's disk.
+# What a bundle may unpack to, in bytes: a half more than it must announce, and never more than any room's disk.
 SLACK, LARGEST = 64 << 20, 64 << 30
 LEVEL = 1  # of gzip: 6 takes four times as long for a tenth less
 
@@ -63,7 +63,8 @@ LEVEL = 1  # of gzip: 6 takes four times as long for a tenth less
 class Bundle:
     """What a bundle holds: the tag of each image and what its layers are; `size` is that of the file, in bytes.
 
-    `unpacked` is what the images take, in bytes; 0 where it does not say. `sha256` is the file's, where it was read.
+    `unpacked` is what the images take, in bytes; 0 where it does not say, and then it is not loaded. `sha256` is the
+    file's, where it was read.
     """
 
     version: str
@@ -102,8 +103,8 @@ def save(path: Path, engine: Engine, emit: Emit = quiet, note: Note = no_note) -
 def load(path: Path, engine: Engine, emit: Emit = quiet, note: Note = no_note, *, sha256: str | None = None) -> Bundle:
     """Load a bundle into the engine and let the mirror serve it. It is trusted like root: see the module.
 
-    Raises UsageError for a file that is no bundle, has another SHA-256 than `sha256`, or holds images that are not in
-    its list or not labctl's; HostError for a damaged one or one for other machines.
+    Raises UsageError for a file that is no bundle, has another SHA-256 than `sha256`, holds images that are not in its
+    list or not named as labctl's, or more than it announces; HostError for a damaged one or one for other machines.
     """
     bundle = read_manifest(path)
     note(f"reading {read_size(bundle.size)}")
@@ -149,7 +150,8 @@ def read_manifest(path: Path) -> Bundle:
         if given["format"] != FORMAT:
             raise UsageError(f"{path} is a bundle of format {given['format']}; this labctl reads {FORMAT}", hint=_HINT)
         images = {str(tag): str(layers) for tag, layers in given["images"].items()}
-        unpacked = int(given.get("unpacked", 0))
+        said = given.get("unpacked")
+        unpacked = said if type(said) is int else 0
         return Bundle(str(given["version"]), str(given["architecture"]), images, str(given["created"]), size, unpacked)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
         raise UsageError(f"{path} is an archive, but no bundle of labctl's", hint=_HINT) from problem
@@ -183,18 +185,19 @@ def _check_tags(path: Path, bundle: Bundle) -> None:
 
 def _check_images(path: Path, file: IO[bytes], bundle: Bundle, note: Note) -> None:
     """Refuse an archive that holds anything but what its list says, before the engine sees it."""
-    most = min(LARGEST, bundle.unpacked * 3 // 2 + SLACK) if bundle.unpacked > 0 else LARGEST
+    most = min(LARGEST, bundle.unpacked * 3 // 2 + SLACK)
     with _told(path):
-        try:
-            check_saved(_noted(file, bundle, note, "checked"), bundle.images, most_bytes=most, skip=MANIFEST)
-        except UsageError as forged:
-            raise UsageError(f"{path} is refused: {forged.message}", hint=_FORGED) from forged
+        if bundle.unpacked <= 0:
+            raise UsageError("its list does not say how many bytes it unpacks to")
+        check_saved(_noted(file, bundle, note, "checked"), bundle.images, most_bytes=most, skip=MANIFEST)
 
 
 @contextmanager
 def _told(path: Path) -> Iterator[None]:
     try:
         yield
+    except UsageError as forged:
+        raise UsageError(f"{path} is refused: {forged.message}", hint=_FORGED) from forged
     except (OSError, EOFError, tarfile.TarError, zlib.error) as problem:
         raise HostError(f"{path} is damaged: {problem}", hint="Copy the file once more.") from problem
 

@@ -29,8 +29,8 @@ NAME_IN_INDEX = "io.containerd.image.name"
 DEEPEST = 3  # an index of indexes of manifests
 
 
-class Unwelcome(tarfile.TarError):
-    """The archive holds what it should not."""
+class Lacking(tarfile.TarError):
+    """The archive lacks what every engine writes: a copy that was cut or torn."""
 
 
 @dataclass
@@ -41,46 +41,46 @@ class _Saved:
     names: set[str] = field(default_factory=set)
 
     def json(self, name: str) -> Any:
-        """A document. Raises Unwelcome for one that is missing or no JSON."""
+        """A document. Raises Lacking for one that is missing or no JSON."""
         if name not in self.documents:
-            raise Unwelcome(f"it has no {name}, or one that is too large")
+            raise Lacking(f"it has no {name}, or one that is too large")
         try:
             return json.loads(self.documents[name])
         except (ValueError, RecursionError) as problem:
-            raise Unwelcome(f"its {name} is no JSON") from problem
+            raise Lacking(f"its {name} is no JSON") from problem
 
 
 def check_saved(chunks: Iterable[bytes], images: Mapping[str, str], *, most_bytes: int, skip: str) -> None:
     """Raise UsageError unless the archive holds just `images`: the identity of each one's layers, by its tag.
 
     `skip` is an entry that is none of the engine's; `most_bytes` is what it may unpack to. Raises tarfile.TarError for
-    an archive that is cut off or wants more than that.
+    an archive that is cut off or lacks something.
     """
     saved = _Saved()
     read, kept = 0, 0
-    reader = TarReader(chunks, most_entries=MOST_ENTRIES)
+    reader = TarReader(chunks)
     for entry in reader:
         _check_entry(entry, saved.names)
         saved.names.add(entry.name)
         read += entry.size
         if read > most_bytes:
-            raise Unwelcome(f"it unpacks to more than {most_bytes} bytes")
+            raise UsageError(f"it unpacks to more than {most_bytes} bytes")
         if entry.isreg() and entry.size <= LARGEST_DOCUMENT and entry.name != skip:
             kept += entry.size
             if kept > MOST_DOCUMENTS:
-                raise Unwelcome(f"its small files take more than {MOST_DOCUMENTS} bytes")
+                raise UsageError(f"its small files take more than {MOST_DOCUMENTS} bytes")
             saved.documents[entry.name] = b"".join(reader.content())
     reader.drain()
     try:
         found = {**_named(saved), **_indexed(saved)}
     except (KeyError, TypeError, AttributeError) as problem:
-        raise Unwelcome(f"its list of images is not as engines write it: {problem}") from problem
+        raise Lacking(f"its list of images is not as engines write it: {problem}") from problem
     _compare(found, images)
 
 
 def rewritten_saved(chunks: Iterable[bytes], *, skip: str) -> Iterator[bytes]:
     """The archive as it was checked, for the engine, in an encoding of our own and without `skip`."""
-    reader = TarReader(chunks, most_entries=MOST_ENTRIES)
+    reader = TarReader(chunks)
     names: set[str] = set()
     for entry in reader:
         _check_entry(entry, names)
@@ -98,14 +98,16 @@ def rewritten_saved(chunks: Iterable[bytes], *, skip: str) -> Iterator[bytes]:
 
 def _check_entry(entry: tarfile.TarInfo, names: set[str]) -> None:
     entry.name = entry.name.rstrip("/")
+    if len(names) >= MOST_ENTRIES:
+        raise UsageError(f"it has more than {MOST_ENTRIES} entries")
     if not _is_inside(entry.name) or entry.name in names:
-        raise Unwelcome(f"the name {entry.name[:80]!r} leads elsewhere, or comes twice")
+        raise UsageError(f"the name {entry.name[:80]!r} leads elsewhere, or comes twice")
     if entry.issym():
         # Engines before 25 write a layer that two images have as a link to the first.
         if not _is_inside(posixpath.normpath(posixpath.join(posixpath.dirname(entry.name), entry.linkname))):
-            raise Unwelcome(f"the link {entry.name!r} leads out of it")
+            raise UsageError(f"the link {entry.name!r} leads out of it")
     elif not (entry.isreg() or entry.isdir()):
-        raise Unwelcome(f"{entry.name!r} is neither a file nor a folder")
+        raise UsageError(f"{entry.name!r} is neither a file nor a folder")
 
 
 def _is_inside(name: str) -> bool:
@@ -151,7 +153,7 @@ def _indexed(saved: _Saved) -> dict[str, str]:
 def _of_descriptor(saved: _Saved, descriptor: Mapping[str, Any], depth: int) -> Iterator[str]:
     """The layers' identities of the images that a descriptor leads to."""
     if depth == 0:
-        raise Unwelcome("its index is too deep")
+        raise UsageError("its index is too deep")
     document = saved.json(_blob(descriptor["digest"]))
     if "manifests" in document:
         for inner in document["manifests"]:
@@ -169,7 +171,7 @@ def _blob(digest: str) -> str:
 def _layers(saved: _Saved, config: str) -> str:
     layers = saved.json(config)["rootfs"]["diff_ids"]
     if not isinstance(layers, list) or not layers or not all(isinstance(layer, str) for layer in layers):
-        raise Unwelcome(f"{config} names no layers")
+        raise Lacking(f"{config} names no layers")
     return layers_identity({"RootFS": {"Layers": layers}})
 
 
@@ -184,6 +186,6 @@ def _compare(found: Mapping[str, str], images: Mapping[str, str]) -> None:
         raise UsageError(f"it holds {', '.join(strange[:3])}, which is not in its own list")
     for tag, layers in images.items():
         if tag not in found:
-            raise Unwelcome(f"{tag} is missing")
+            raise Lacking(f"{tag} is missing")
         if found[tag] != layers:
             raise UsageError(f"its {tag} has other layers than its own list says")

@@ -38,7 +38,14 @@ def file(name: str, content: object) -> tuple[str, str, bytes, str]:
 
 
 def manifest(images: dict[str, str], **more: Any) -> tuple[str, str, bytes, str]:
-    said = {"format": FORMAT, "version": "0.1.0", "architecture": "amd64", "created": "2026", "images": images}
+    said: dict[str, Any] = {
+        "format": FORMAT,
+        "version": "0.1.0",
+        "architecture": "amd64",
+        "created": "2026",
+        "images": images,
+    }
+    said["unpacked"] = 1000
     return file(MANIFEST, {**said, **more})
 
 
@@ -151,6 +158,18 @@ FORGED: dict[str, tuple[Entries, str]] = {
     "an index with another tag": (oci(OTHER, config("sha256:1")), "different things of labctl-vote"),
     "an index with other layers": (oci(TAG, config("sha256:3")), "different things of labctl-node"),
     "an index without a name": (oci(TAG, config("sha256:1"), annotations={}), "an image without a name"),
+    "a list that comes twice": ([*GOOD, file("manifest.json", [])], "comes twice"),
+    "a name that leads out": ([*GOOD, file("../x", b"")], "leads elsewhere"),
+    "an absolute name": ([*GOOD, file("/x", b"")], "leads elsewhere"),
+    "two names of one file": ([*GOOD, file("./manifest.json", [])], "leads elsewhere"),
+    "a link that leads out": ([*GOOD, ("x", "2", b"", "../../etc")], "leads out of it"),
+    "a hard link": ([*GOOD, ("x", "1", b"", "c.json")], "neither a file nor a folder"),
+    "a device": ([*GOOD, ("x", "3", b"", "")], "neither a file nor a folder"),
+    "more than it announces": (
+        [manifest({TAG: identity("sha256:1")}), file("big", bytes(70 << 20)), *GOOD[1:]],
+        "unpacks to more than",
+    ),
+    "too many entries": ([GOOD[0], *(file(f"f{n}", b"") for n in range(20_001))], "more than 20000 entries"),
 }
 
 
@@ -166,29 +185,37 @@ def test_what_was_forged_is_refused_before_the_engine_sees_it(tmp_path: Path, en
     assert engine.loaded is None
 
 
+@pytest.mark.parametrize("size", [-1, 0, None, 1.5, "9", True, float("inf"), [1]], ids=str)
+def test_a_list_cannot_switch_the_bound_off(tmp_path: Path, engine: Loading, size: object) -> None:
+    path = bundle(tmp_path / "b", [manifest({TAG: identity("sha256:1")}, unpacked=size), *GOOD[1:]])
+
+    with pytest.raises(UsageError, match="is refused: its list does not say how many bytes it unpacks to"):
+        load(path, engine)
+    assert engine.loaded is None
+
+
+def test_a_list_that_announces_more_than_any_disk_has_the_bound_all_the_same(
+    tmp_path: Path, engine: Loading, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("labctl.bundle.LARGEST", 1000)
+    entries = [manifest({TAG: identity("sha256:1")}, unpacked=10**30), file("big", bytes(2000)), *GOOD[1:]]
+
+    with pytest.raises(UsageError, match="is refused: it unpacks to more than 1000 bytes"):
+        load(bundle(tmp_path / "b", entries), engine)
+    assert engine.loaded is None
+
+
 DAMAGED: dict[str, tuple[Entries, str]] = {
-    "a list that comes twice": ([*GOOD, file("manifest.json", [])], "comes twice"),
-    "a name that leads out": ([*GOOD, file("../x", b"")], "leads elsewhere"),
-    "an absolute name": ([*GOOD, file("/x", b"")], "leads elsewhere"),
-    "two names of one file": ([*GOOD, file("./manifest.json", [])], "leads elsewhere"),
-    "a link that leads out": ([*GOOD, ("x", "2", b"", "../../etc")], "leads out of it"),
-    "a hard link": ([*GOOD, ("x", "1", b"", "c.json")], "neither a file nor a folder"),
-    "a device": ([*GOOD, ("x", "3", b"", "")], "neither a file nor a folder"),
     "no list": (GOOD[:5], "it has no manifest.json"),
     "no image": (swapped("manifest.json", [])[:6], "is missing"),
     "no configuration": ([entry for entry in GOOD if entry[0] != "c.json"], "it has no c.json"),
     "a list of another shape": (swapped("manifest.json", {"a": 1}), "not as engines write it"),
     "a list that is no JSON": (swapped("manifest.json", b"[" * 100_000), "is no JSON"),
-    "more than it announces": (
-        [manifest({TAG: identity("sha256:1")}, unpacked=1000), file("big", bytes(70 << 20)), *GOOD[1:]],
-        "unpacks to more than",
-    ),
-    "too many entries": ([GOOD[0], *(file(f"f{n}", b"") for n in range(20_001))], "more than 20000 entries"),
 }
 
 
 @pytest.mark.parametrize("case", DAMAGED)
-def test_what_no_engine_writes_is_refused_too(tmp_path: Path, engine: Loading, case: str) -> None:
+def test_what_lacks_something_is_damaged(tmp_path: Path, engine: Loading, case: str) -> None:
     entries, said = DAMAGED[case]
 
     with pytest.raises(HostError, match="is damaged") as caught:
