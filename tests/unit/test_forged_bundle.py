@@ -21,6 +21,7 @@ from labctl.engine.fake import FakeEngine
 from labctl.errors import HostError, UsageError
 from labctl.images.recipes import layers_identity
 
+ROOT = Path(__file__).parents[2]
 TAG, OTHER = "labctl-node:aaaa-bbbb", "labctl-vote:aaaa-bbbb"
 Entries = list[tuple[str, str, bytes, str]]  # name, type, content, where a link leads
 
@@ -110,6 +111,17 @@ def test_what_is_as_it_says_is_loaded_in_an_archive_of_our_writing(tmp_path: Pat
     with tarfile.open(fileobj=io.BytesIO(engine.loaded)) as archive:
         assert archive.getnames() == [entry[0] for entry in GOOD[1:]]
         assert archive.getmember("m/layer.tar").linkname == "../l/layer.tar"
+
+
+@pytest.mark.parametrize("tag", ["labctl-nobody-builds-this:1", "debian:trixie-slim"])
+def test_any_content_passes_under_a_name_of_labctls(tmp_path: Path, engine: Loading, tag: str) -> None:
+    """docs/security.md says so; who changes this changes that too."""
+    entries = [manifest({tag: identity("sha256:1")}), *swapped("manifest.json", [listed(tag)])[1:-1]]
+
+    assert load(bundle(tmp_path / "b", entries), engine).images == {tag: identity("sha256:1")}
+    told = {"security.md": "any content passes under such a name", "images.md": "finds accidents, not an attacker"}
+    for page, said in told.items():
+        assert said in " ".join((ROOT / "docs" / page).read_text().split())
 
 
 def test_the_sum_must_be_the_one_that_was_told(tmp_path: Path, engine: Loading) -> None:
