@@ -9,10 +9,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["written_whole"]
+__all__ = ["is_special", "written_whole"]
 
 # What these links lead to may be an ordinary file, and yet it is their other end that is meant.
 THROUGH = ("/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/")
+
+
+def is_special(path: Path) -> bool:
+    """Whether a pipe, a socket or a device is there, which may keep one waiting; /dev/stdout and the like are none."""
+    return path.exists() and not (path.is_file() or path.is_dir() or _is_through(path))
+
+
+def _is_through(path: Path) -> bool:
+    return str(path.absolute()).startswith(THROUGH)
 
 
 @contextlib.contextmanager
@@ -23,7 +32,7 @@ def written_whole(path: Path, *, mode: int | None = None, follow: bool = False) 
     and what it leads to stays as it is; with `follow` it is the other way round. A device and a pipe are written as
     they are. Raises OSError.
     """
-    through = str(path.absolute()).startswith(THROUGH)
+    through = _is_through(path)
     place = path.resolve() if follow and not through else path
     # A folder is no place for a file: to open it says so.
     if through or (place.exists() and not place.is_symlink() and not place.is_file()):

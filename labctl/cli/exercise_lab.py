@@ -14,7 +14,7 @@ import click
 
 from labctl.cli.common import App, confirm
 from labctl.errors import LabctlError, NotFoundError, UsageError
-from labctl.files import written_whole
+from labctl.files import is_special, written_whole
 
 if TYPE_CHECKING:
     from labctl.backend import LabRecord
@@ -167,6 +167,8 @@ def _check_junit(path: Path) -> None:
     folder = path.absolute().parent
     if path.is_dir():
         problem = "Is a directory"
+    elif is_special(path):
+        problem = "Is a pipe, a socket or a device"
     elif not folder.is_dir():
         problem = "No such file or directory"
     elif not os.access(path if path.exists() else folder, os.W_OK):

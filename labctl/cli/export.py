@@ -10,6 +10,7 @@ import click
 
 from labctl.cli.common import App, lab_command
 from labctl.errors import LabctlError, NotFoundError, UsageError
+from labctl.files import is_special
 
 if TYPE_CHECKING:
     from labctl.lab import Lab
@@ -119,6 +120,8 @@ def _file(output: Path | None, lab: str) -> Path:
     file = Path(name) if output is None else output / name if output.is_dir() else output
     if not file.parent.is_dir():
         raise UsageError(f"{file.parent}: there is no such folder")
+    if is_special(file):
+        raise UsageError(f"{file} is a pipe, a socket or a device", hint="`-o FILE` takes a file's path.")
     return file.absolute()
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Set
 
 from labctl.errors import UsageError
 from labctl.lab.lab import Lab
-from labctl.lab.places import LocalPlace, NodePlace, Place, sum_of
+from labctl.lab.places import Found, LocalPlace, NodePlace, Place, sum_of
 from labctl.node import LOGIN_USER
 from labctl.words import some
 
@@ -62,10 +62,7 @@ def copy(
     when the source is missing, or the target cannot take it.
     """
     from_, to = source.look(), target.look()
-    if from_.kind == "none":
-        raise UsageError(f"{source}: there is no such file")
-    if from_.kind == "folder" and not recursive:
-        raise UsageError(f"{source} is a folder", hint="`-r` copies folders.")
+    _check_source(source, from_, recursive=recursive)
     if to.kind != "folder" and str(target).endswith("/"):
         raise UsageError(f"{target}: there is no such folder")
     if to.kind == "folder":
@@ -75,7 +72,8 @@ def copy(
             raise UsageError(f"{source}: it has no name that it could have in {target}", hint=hint)
         target = target.below("." if str(source).endswith("/.") else from_.name)
         to = target.look()
-    if to.kind != "none" and to.kind != from_.kind:
+    # A file may be written to what is a pipe or a device here: /dev/stdout.
+    if to.kind not in ("none", from_.kind) and (from_.kind, to.kind) != ("file", "special file"):
         raise UsageError(f"{target} is a {to.kind}, and {source} is a {from_.kind}")
     if from_.kind == "folder":
         same = _same(source, target) if delta and to.kind == "folder" else frozenset()
@@ -86,6 +84,16 @@ def copy(
     elif not (delta and to.kind == "file" and sum_of(source.read()) == sum_of(target.read())):
         target.write(source.read(), from_.mode)
     return target
+
+
+def _check_source(source: Place, found: Found, *, recursive: bool) -> None:
+    """Refuse what cannot be copied, before anything is read or made."""
+    if found.kind == "none":
+        raise UsageError(f"{source}: there is no such file")
+    if found.kind == "special file":
+        raise UsageError(f"{source} is a pipe, a socket or a device: only files and folders are copied")
+    if found.kind == "folder" and not recursive:
+        raise UsageError(f"{source} is a folder", hint="`-r` copies folders.")
 
 
 def _same(source: Place, target: Place) -> Set[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import os
 import re
 import tarfile
 import tempfile
@@ -23,12 +24,12 @@ from labctl.state import at_home
 from labctl.tarstream import rewritten
 from labctl.transport.base import STREAM_LIMIT
 
-__all__ = ["LocalPlace", "NodePlace", "Place", "sum_of"]
+__all__ = ["Found", "LocalPlace", "NodePlace", "Place", "sum_of"]
 
 CHUNK = 1 << 16
 MOST_SUMS = 64 << 20  # bytes; a file whose sum is not known is copied
 NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)  # what a link that leads nowhere answers
-LOOKED = re.compile(r"(?P<kind>file|folder)\n(?P<mode>[0-7]{1,6})\n(?P<path>.*)\n", re.DOTALL)
+LOOKED = re.compile(r"(?P<kind>file|folder|special file)\n(?P<mode>[0-7]{1,6})\n(?P<path>.*)\n", re.DOTALL)
 LOOP = re.compile(
     r"find: (?:File system loop detected; )?'(.*?)'(?:: Too many levels of symbolic links| is part of .*)"
 )
@@ -36,7 +37,10 @@ LOOP = re.compile(
 
 @dataclass(frozen=True)
 class Found:
-    """What stands at a path: `kind` is file, folder or none, `name` its last part, `mode` its permissions."""
+    """What stands at a path: `kind` is file, folder, special file or none.
+
+    A special file is a pipe, a socket or a device. `name` is the last part, `mode` the permissions.
+    """
 
     kind: str
     name: str = ""
@@ -103,7 +107,7 @@ class LocalPlace:
         """What stands there."""
         if not self.path.exists():
             return Found("none")
-        kind = "folder" if self.path.is_dir() else "file"
+        kind = "folder" if self.path.is_dir() else "file" if self.path.is_file() else "special file"
         return Found(kind, _name_of(self.path.name, self.path.resolve().name), self.path.stat().st_mode & PERMISSIONS)
 
     def below(self, name: str) -> Place:
@@ -112,7 +116,7 @@ class LocalPlace:
 
     def read(self) -> Iterator[bytes]:
         """The file's content."""
-        with _told(self.path), self.path.open("rb") as file:
+        with _told(self.path), _opened(self.path) as file:
             yield from _chunks(file)
 
     def write(self, content: Iterable[bytes], mode: int) -> None:
@@ -165,7 +169,11 @@ class NodePlace:
 
     def look(self) -> Found:
         """What stands there."""
-        script = 'test -e "$1" || exit 44; test -d "$1" && echo folder || echo file; stat -Lc %a "$1"; realpath "$1"'
+        script = (
+            'test -e "$1" || exit 44; '
+            'if test -d "$1"; then echo folder; elif test -f "$1"; then echo file; else echo special file; fi; '
+            'stat -Lc %a "$1"; realpath "$1"'
+        )
         result = self.node.run(self._argv("/bin/sh", "-c", script, "sh", self._word))
         if result.code == 44:
             return Found("none")
@@ -279,6 +287,16 @@ def _told(path: Path | Place) -> Iterator[None]:
         raise UsageError(f"{path}: {problem}") from problem
     except OSError as problem:
         raise UsageError(f"{problem.filename or path}: {problem.strerror or problem}") from problem
+
+
+def _opened(path: Path) -> IO[bytes]:
+    """Open a file to read; what became a pipe since it was looked at keeps nobody waiting, and is refused."""
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    file = os.fdopen(os.open(path, flags), "rb")
+    if not S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "it is no file any more", str(path))
+    return file
 
 
 def _below(folder: Path) -> Iterator[tuple[str, Path | None]]:

@@ -20,13 +20,19 @@ PERMISSIONS = 0o777  # what a copy keeps of a mode: neither setuid nor setgid no
 MEANT_BY_WINDOWS = frozenset('\\:*?"<>|')
 
 
+class _LeadsOut(UsageError):
+    """A link leads out of the folder."""
+
+
 def unpack(archive: Iterable[bytes], folder: Path) -> None:
     """Unpack files and folders; the folder is made where it is missing, and then gets its mode from the archive.
 
     What existed keeps its mode, and is left when an entry's name leads elsewhere. Raises tarfile.TarError for an
-    archive with anything else in it, UsageError where a link in the folder leads out of it, and OSError.
+    archive with anything else in it, UsageError where a link in the folder leads out of it, and OSError. What a refused
+    archive brought that was not there before is removed.
     """
     modes: dict[Path, int] = {}
+    files: list[Path] = []
     _make(folder, modes)
     reader = TarReader(archive)
     try:
@@ -39,8 +45,13 @@ def unpack(archive: Iterable[bytes], folder: Path) -> None:
                 if place in modes:
                     modes[place] = entry.mode & PERMISSIONS
             else:
+                if not os.path.lexists(place):
+                    files.append(place)
                 _write(place, reader.content(), entry)
         reader.drain()
+    except (tarfile.TarError, _LeadsOut):
+        _remove(files, modes)
+        raise
     finally:
         # Last, and the deepest first: a folder may be one that nobody may write in.
         for made in sorted(modes, key=lambda path: len(path.parts), reverse=True):
@@ -48,10 +59,20 @@ def unpack(archive: Iterable[bytes], folder: Path) -> None:
                 made.chmod(modes[made])
 
 
+def _remove(files: Iterable[Path], folders: Iterable[Path]) -> None:
+    """Remove what was made; a folder in which somebody else put something meanwhile stays."""
+    for file in files:
+        with contextlib.suppress(OSError):
+            file.unlink()
+    for folder in sorted(folders, key=lambda path: len(path.parts), reverse=True):
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+
+
 def checked_inside(path: Path, folder: Path) -> Path:
     """Return the path, if no link leads from it out of the folder that it is in. Raises UsageError."""
     if not path.resolve().is_relative_to(folder.resolve()):
-        raise UsageError(
+        raise _LeadsOut(
             f"{path} leads out of {folder}: a link there points elsewhere",
             hint="Remove that link, or name the place where it leads as the target.",
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import signal
 from functools import partial
 from pathlib import Path
@@ -102,6 +103,20 @@ def test_a_report_that_cannot_be_written_is_told_before_anything_is_played(labct
 
     assert found.code == 2
     assert "cannot write nowhere/x.xml: No such file or directory" in found.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("export", "logs", "-o", "pipe"), ("exercise", "test", "voting-app", "-y", "--junit", "pipe")],
+    ids=["export", "junit"],
+)
+def test_a_pipe_is_no_place_for_a_file(labctl: Labctl, alone: Path, words: tuple[str, ...]) -> None:
+    os.mkfifo(alone / "pipe")
+
+    found = labctl(*words)
+
+    assert found.code == 2
+    assert "pipe, a socket or a device" in found.err
 
 
 def only_error(path: Path) -> str:

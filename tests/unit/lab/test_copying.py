@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import socket
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from labctl.errors import NotFoundError, UsageError
 from labctl.lab import Context, Lab
 from labctl.lab.copying import copy, place, split_place
 from labctl.lab.places import LocalPlace, NodePlace
+from labctl.tarstream import end, header
 from labctl.transport import Result
 
 from ..nodes import FakeNode, fake_node
@@ -73,7 +76,11 @@ def test_unknown_nodes_and_users_are_refused(lab: Lab) -> None:
 
 
 def test_the_paths_of_a_node_are_never_read_by_its_shell(lab: Lab, node: FakeNode) -> None:
-    script = 'test -e "$1" || exit 44; test -d "$1" && echo folder || echo file; stat -Lc %a "$1"; realpath "$1"'
+    script = (
+        'test -e "$1" || exit 44; '
+        'if test -d "$1"; then echo folder; elif test -f "$1"; then echo file; else echo special file; fi; '
+        'stat -Lc %a "$1"; realpath "$1"'
+    )
     shown = f"/bin/sh -c 'cd ~docker && exec runuser -u docker -- \"$@\"' sh /bin/sh -c '{script}' sh '$(reboot)'"
     node.shell.answers[shown] = Result(shown, 44)
 
@@ -163,6 +170,75 @@ def test_a_link_that_leads_nowhere_or_in_a_circle_is_left_out_and_told(tmp_path:
     assert told == ["left out, for they lead to no file: itself, nowhere, sub/pipe and 3 more"]
     found = sorted(path.relative_to(tmp_path / "to").as_posix() for path in (tmp_path / "to").rglob("*"))
     assert found == ["a", "link", "sub", "sub/b", "twice", "twice/b"]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket", "device"])
+def test_what_is_no_file_is_refused_and_never_read(tmp_path: Path, kind: str) -> None:
+    source = tmp_path / "source"
+    if kind == "pipe":
+        os.mkfifo(source)
+    elif kind == "socket":
+        listening = socket.socket(socket.AF_UNIX)
+        listening.bind(str(source))
+        listening.close()
+    else:
+        source = Path("/dev/zero")
+    (tmp_path / "to").mkdir()
+
+    for recursive in (False, True):
+        with pytest.raises(UsageError, match=f"^{source} is a pipe, a socket or a device: only files and folders are"):
+            copy(local(source), local(tmp_path / "to"), recursive=recursive)
+    assert list((tmp_path / "to").iterdir()) == []
+
+
+def test_a_pipe_of_a_node_is_refused_and_never_read(
+    node: FakeNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run_here(command: list[str], **_: object) -> Result:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+        return Result("", done.returncode, done.stdout, done.stderr)
+
+    monkeypatch.setattr(node.shell, "run", run_here)
+    monkeypatch.setattr(node.shell, "stream", lambda *_, **__: pytest.fail("it was read"))
+    (tmp_path / "file").touch()
+    os.mkfifo(tmp_path / "pipe")
+    kinds = [NodePlace(node, str(tmp_path / name)).look().kind for name in (".", "file", "pipe", "none")]
+
+    assert kinds == ["folder", "file", "special file", "none"]
+    with pytest.raises(UsageError, match=f"^worker1:{tmp_path}/pipe is a pipe"):
+        copy(NodePlace(node, str(tmp_path / "pipe")), local(tmp_path / "to"))
+    assert not (tmp_path / "to").exists()
+
+
+def test_a_file_that_becomes_a_pipe_keeps_nobody_waiting(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+
+    with pytest.raises(UsageError, match="pipe: it is no file any more"):
+        list(local(tmp_path / "pipe").read())
+
+
+def test_a_file_may_go_to_a_device(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("hi")
+
+    copy(local(tmp_path / "a"), local("/dev/null"))
+
+    assert Path("/dev/null").is_char_device()
+
+
+def test_nothing_of_a_refused_archive_stays_but_what_was_there(tmp_path: Path) -> None:
+    evil = header("./", folder=True) + header("./new") + header("./sub/", folder=True) + header("./sub/x")
+    evil += header("../out") + end()
+    for name in ("made", "there"):
+        to = tmp_path / name
+        if name == "there":
+            (to / "sub").mkdir(parents=True)
+            (to / "kept").write_text("mine")
+        with pytest.raises(UsageError, match="leads elsewhere"):
+            local(to).unpack([evil])
+
+    assert not (tmp_path / "made").exists()
+    found = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*"))
+    assert found == ["there", "there/kept", "there/sub"]
 
 
 def test_a_folder_without_strays_is_copied_in_silence(tmp_path: Path) -> None:
