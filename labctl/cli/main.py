@@ -96,7 +96,7 @@ class LazyGroup(click.Group):
     type=click.Choice(PROGRESS),
     default="auto",
     show_default=True,
-    help="How progress is told on stderr; may stand behind the command too.",
+    help="How to show progress on stderr; may stand behind the command, too. Warnings come with none as well.",
 )
 @click.pass_context
 def cli(ctx: click.Context, lab_name: str | None, verbose: bool, progress: str) -> None:

@@ -29,14 +29,25 @@ class Writer(Protocol):
 
 
 def renderer(progress: str, *, verbose: bool, lab: str | None = None) -> Emit:
-    """Return who draws the events. `progress` is auto, plain, json or none; commands in them name `lab`."""
+    """Return who draws the events. `progress` is auto, plain, json or none; commands in them name `lab`.
+
+    A warning is no progress: it comes with none, too.
+    """
     if progress == "none":
-        return events.quiet
+        return _warnings_only(PlainRenderer(sys.stderr, lab=lab))
     if progress == "json":
         return _json_line
     if progress == "auto" and sys.stderr.isatty():
         return TerminalRenderer(verbose=verbose, lab=lab)
     return PlainRenderer(sys.stderr, verbose=verbose, lab=lab)
+
+
+def _warnings_only(draw: Emit) -> Emit:
+    def emit(event: Event) -> None:
+        if isinstance(event, events.Warned):
+            draw(event)
+
+    return emit
 
 
 def _json_line(event: Event) -> None:

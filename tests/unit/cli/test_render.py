@@ -67,10 +67,18 @@ def test_json_lines_carry_every_event(capsys: pytest.CaptureFixture[str]) -> Non
     assert [json.loads(line) for line in said.err.splitlines()] == [events.to_dict(event) for event, _ in LINES]
 
 
-def test_none_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
-    renderer("none", verbose=True)(events.Warned("careful"))
+def test_none_tells_no_progress_and_every_warning(capsys: pytest.CaptureFixture[str]) -> None:
+    draw = renderer("none", verbose=True, lab="demo")
+    for event, _ in LINES:
+        draw(event)
+    draw(events.CommandShown("manager1", "docker swarm init"))
+    draw(events.Warned("the proxy does not start: `labctl up` tries again"))
 
-    assert capsys.readouterr() == ("", "")
+    assert capsys.readouterr() == (
+        "",
+        "warning: 2 managers survive the loss of 0\n"
+        "warning: the proxy does not start: `labctl -l demo up` tries again\n",
+    )
 
 
 def test_where_there_is_no_terminal_the_lines_are_plain_and_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
