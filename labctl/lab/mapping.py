@@ -105,7 +105,7 @@ def _matters(task: Task, service: Service) -> bool:
 
 
 def _placed(task: Task, service: Service, hosts: Mapping[str, str]) -> Placed:
-    which = str(task.slot) if task.slot else hosts.get(task.node_id, task.node_id)
+    which = hosts.get(task.node_id, task.node_id) if service.is_global else str(task.slot)  # a job counts from 0
     image = task.image.partition("@")[0]
     return Placed(f"{service.name}.{which}", service.name, task.state, task.desired, task.reason, image)
 

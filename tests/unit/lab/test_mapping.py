@@ -73,6 +73,13 @@ def test_what_a_job_has_done_is_drawn() -> None:
     assert names(mapped(done, services=[job]), "worker1") == ["job.1 complete"]
 
 
+def test_the_first_task_of_a_replicated_job_has_the_number_0() -> None:
+    job = raw_service("job", mode={"ReplicatedJob": {"TotalCompletions": 2}})
+    tasks = [raw_task(f"t{slot}", service="id-job", slot=slot) for slot in (0, 1)]
+
+    assert names(mapped(*tasks, services=[job]), "worker1") == ["job.0 running", "job.1 running"]
+
+
 def test_a_task_that_no_node_took_waits_with_the_schedulers_reason() -> None:
     swarm = mapped(raw_task("t1", service="id-web", node="", state="pending", Err="no suitable node"))
 
