@@ -76,13 +76,16 @@ def is_anothers(found: Mapping[str, str] | None) -> bool:
     return bool(mark) and mark.rpartition("@")[2] != _id()
 
 
-def refuse_others(lab: str, owner: Owner) -> None:
-    """Raise UsageError for a lab of somebody else's."""
-    if not owner.is_you:
-        raise UsageError(
-            f"lab {lab} belongs to {owner}",
-            hint=f"`labctl up --name NAME` makes one of your own; `labctl down -l {lab} --others` removes theirs.",
-        )
+def refuse_others(lab: str, owner: Owner, *, verb: str = "") -> None:
+    """Raise UsageError for a lab of somebody else's. Only the hints for `up` and `down` say how to remove it."""
+    if owner.is_you:
+        return
+    look, own = f"`labctl status -l {lab}` looks at it", "`labctl up --name NAME` makes one of your own"
+    removes = f"`labctl down -l {lab} --others` removes theirs"
+    hints = {"up": f"{own}; {removes}.", "down": f"{removes}, and asks before; {look}."}
+    raise UsageError(
+        f"lab {lab} belongs to {owner}", hint=hints.get(verb, f"{look}; `labctl labs` lists yours; {own}.")
+    )
 
 
 def _login() -> str:

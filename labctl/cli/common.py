@@ -72,7 +72,7 @@ class App:
         context.unlock_key = given_key()
         return context
 
-    def lab(self, *, others: bool = False) -> Lab:
+    def lab(self, *, others: bool = False, verb: str = "") -> Lab:
         """The lab that is meant. Raises NotFoundError or UsageError, also for somebody else's unless `others`.
 
         Verbs that only look, and need no keys, take `others`.
@@ -82,7 +82,7 @@ class App:
 
         found = find_lab(self.context, self.lab_name)
         if not others:
-            refuse_others(found.name, found.record.owner)
+            refuse_others(found.name, found.record.owner, verb=verb)
         return found
 
 

@@ -132,7 +132,7 @@ def down(app: App, everything: bool, others: bool, yes: bool) -> None:
     for name in names:
         one = App(name, app.verbose, app.progress)
         try:
-            lab = one.lab(others=others)
+            lab = one.lab(others=others, verb="down")
             if not (everything or lab.record.owner.is_you):
                 confirm(f"Remove lab {lab.name}, which belongs to {lab.record.owner}?", yes=yes)
         except NotFoundError as missing:

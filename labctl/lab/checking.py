@@ -19,7 +19,7 @@ def refuse_anothers(context: Context, name: str) -> None:
     holding = context.holding(name)
     record = None if holding.has_own_kernel else holding.find(name)  # machines have their folder with their owner
     if record is not None:
-        refuse_others(name, record.owner)
+        refuse_others(name, record.owner, verb="up")
 
 
 def checked_plan(context: Context, spec: LabSpec) -> Plan:
@@ -49,7 +49,7 @@ def _standing(context: Context, spec: LabSpec) -> LabRecord | None:
     holding = context.holding(spec.name)
     record = holding.find(spec.name)
     if record is not None:
-        refuse_others(spec.name, record.owner)
+        refuse_others(spec.name, record.owner, verb="up")
     if record is not None and holding.name != spec.backend:
         raise UsageError(
             f"lab {spec.name} stands already, with the backend {holding.name}, not {spec.backend}",

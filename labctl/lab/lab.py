@@ -161,19 +161,19 @@ class Lab:
         return None
 
     @contextmanager
-    def held(self, *, others: bool = False) -> Iterator[Lab]:
+    def held(self, *, others: bool = False, verb: str = "") -> Iterator[Lab]:
         """Hold the lab for one change, and give it as it is now: another command may have changed it.
 
         Raises UsageError for somebody else's lab, unless `others`; NotFoundError when it is gone.
         """
         if not others:
-            refuse_others(self.name, self.record.owner)  # at once: nobody waits for what is refused
+            refuse_others(self.name, self.record.owner, verb=verb)  # at once: nobody waits for what is refused
         with self.context.held(self.name):
             record = self.backend.find(self.name)
             if record is None:
                 raise NotFoundError("lab", self.name, None, hint="Another command has removed it meanwhile.")
             if not others:
-                refuse_others(self.name, record.owner)
+                refuse_others(self.name, record.owner, verb=verb)
             yield replace(self, record=record)
 
     def stop(self, nodes: Sequence[Node] = ()) -> None:
@@ -224,7 +224,7 @@ class Lab:
 
         Raises LabError when it has come to have other nodes than `only`.
         """
-        with self.held(others=others) as lab:
+        with self.held(others=others, verb="down") as lab:
             more = [node.name for node in lab.nodes if only is not None and node.name not in only]
             if more:
                 raise LabError(

@@ -57,9 +57,22 @@ def test_anothers_lab_is_refused_by_name() -> None:
     with pytest.raises(UsageError, match="lab demo belongs to alice") as caught:
         refuse_others("demo", owner_of(THEIRS, "demo"))
 
-    assert "labctl down -l demo --others" in (caught.value.hint or "")
+    assert "`labctl status -l demo` looks at it" in (caught.value.hint or "")
+    assert "--others" not in (caught.value.hint or ""), "who wants to change it does not want it gone"
     with pytest.raises(UsageError, match="lab demo belongs to somebody else"):
         refuse_others("demo", owner_of(None, "demo"))
+
+
+@pytest.mark.parametrize(
+    ("verb", "first", "also"),
+    [("up", "`labctl up --name NAME`", "--others"), ("down", "`labctl down -l demo --others`", "status")],
+)
+def test_the_hint_for_anothers_lab_fits_what_was_typed(verb: str, first: str, also: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        refuse_others("demo", owner_of(THEIRS, "demo"), verb=verb)
+
+    assert (caught.value.hint or "").startswith(first)
+    assert also in (caught.value.hint or "")
 
 
 def test_a_name_on_a_label_cannot_move_the_terminal() -> None:

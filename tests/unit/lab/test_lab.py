@@ -222,8 +222,10 @@ THEIRS = Owner("alice", is_you=False)
 def test_nothing_changes_somebody_elses_lab(change: Callable[[Lab], object]) -> None:
     lab = lab_of(fake_node("manager1"), fake_node("worker1"), owner=THEIRS)
 
-    with pytest.raises(UsageError, match="lab demo belongs to alice"):
+    with pytest.raises(UsageError, match="lab demo belongs to alice") as caught:
         change(lab)
+
+    assert not (caught.value.hint or "").startswith("`labctl up"), "the lab is not to be made"
 
     found = lab.backend.find("demo")
     assert found is not None and [node.state for node in found.nodes] == ["running", "running"]

@@ -109,8 +109,9 @@ def test_anothers_lab_is_refused_before_anything_is_made_or_taken_back() -> None
     bring_up(here, BARE, NOT_TRIED)
     here.there.owners["demo"] = Owner("alice", is_you=False)
 
-    with pytest.raises(UsageError, match="lab demo belongs to alice"):
+    with pytest.raises(UsageError, match="lab demo belongs to alice") as caught:
         bring_up(here, BARE, NOT_TRIED)
+    assert (caught.value.hint or "").startswith("`labctl up --name NAME`")
     with pytest.raises(UsageError, match="lab demo belongs to alice"):
         grow(here, "demo", one_more(), NOT_TRIED)
 
