@@ -237,6 +237,7 @@ def verify_(app: App) -> None:
     """
     from labctl.events import Steps
     from labctl.lab.members import members_of, taking_tasks
+    from labctl.lab.strays import refuse_strays
     from labctl.lab.verify import verify
     from labctl.registry import open_registry
     from labctl.swarm.caveats import encrypted_networks
@@ -251,7 +252,9 @@ def verify_(app: App) -> None:
                 hint=f"`labctl status -l {lab.name}` tells what its engines and its swarm say.",
             )
         open_registry(app.context.engine, lab.name).close()
-        members = taking_tasks(manager, members_of(lab.spec, manager, lab.nodes), steps.emit)
+        members = members_of(lab.spec, manager, lab.nodes)
+        refuse_strays(members, manager)
+        members = taking_tasks(manager, members, steps.emit)
         encrypted = encrypted_networks(manager.engine) if len(members) > 1 else []
         tried = verify(manager, members, steps.note, encrypted=encrypted)
         steps.note(tried)

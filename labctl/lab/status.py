@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from labctl import edge
@@ -18,6 +18,7 @@ from labctl.mesh.status import STATUS_FILE, MeshStatus, Mode
 from labctl.node import ENVIRONMENT_FILE, Node
 from labctl.spec import labels
 from labctl.swarm import caveats, cluster
+from labctl.swarm.belonging import strays_of
 from labctl.swarm.state import SwarmNode, SwarmView
 from labctl.swarm.states import is_orphaned, memberships, state_problems, trouble_of
 from labctl.words import counted
@@ -98,7 +99,7 @@ def status_of(context: Context, record: LabRecord) -> LabStatus:
     nodes += tuple(_gone_status(node, members.get(node.name)) for node in gone)
     bad = [node for node in nodes if node.state == "running" and not node.is_good and members]
     own = state_problems([node for node in running if node.name in {one.name for one in bad}]) if bad else {}
-    problems += [own.get(node.name) or _trouble_of(node) for node in bad]
+    problems += [swarm.strays.get(node.name) or own.get(node.name) or _trouble_of(node) for node in bad]
     extras = context.engine.containers(labels.of_lab(record.name))
     if record.spec is not None and record.spec.registry and record.nodes:
         problems += _registry_trouble(extras)
@@ -151,6 +152,7 @@ class _Swarm:
     members: dict[str, SwarmNode] = field(default_factory=dict)
     services: int | None = None
     problems: tuple[str, ...] = ()
+    strays: dict[str, str] = field(default_factory=dict)
 
 
 def _swarm_of(record: LabRecord, running: list[Node]) -> _Swarm:
@@ -160,15 +162,20 @@ def _swarm_of(record: LabRecord, running: list[Node]) -> _Swarm:
         if not formed and not _any_member(running):
             return _Swarm("none was asked for", services=0)
         view = SwarmView(cluster.working_manager(record.nodes, limit=cluster.DECISION_LIMIT).engine)
+        inside = [node for node in running if record.spec is None or record.spec.joins(node.name)]
+        seen = memberships(inside)  # before the list: what joins in between is no stray
         known, services = view.nodes(), view.services()
+        strays = strays_of(inside, seen, {member.id for member in known})
         unkept = caveats.problems_of(view, services, running)
     except LabctlError as problem:
         return _Swarm("no manager answers for it", problems=_no_manager_problems(record, running, problem))
+    # The swarm takes seconds to miss a node that left it for another one.
+    known = [replace(member, state="elsewhere") if member.hostname in strays else member for member in known]
     members = {m.hostname: m for m in sorted(known, key=lambda m: m.state == "ready")}
     leader = next((member.hostname for member in known if member.leader), "no leader")
     ready = sum(member.state == "ready" for member in known)
     return _Swarm(
-        f"{ready} of {counted(len(known), 'node')} ready, {leader} leads", members, len(services), tuple(unkept)
+        f"{ready} of {counted(len(known), 'node')} ready, {leader} leads", members, len(services), tuple(unkept), strays
     )
 
 

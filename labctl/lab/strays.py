@@ -6,15 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from labctl.errors import LabError
 from labctl.node import Node
 from labctl.swarm import cluster
+from labctl.swarm.belonging import refuse_split, strays_of
 from labctl.swarm.state import SwarmView
-from labctl.swarm.states import is_orphaned, memberships, refuse_split
+from labctl.swarm.states import is_orphaned, memberships
 
 if TYPE_CHECKING:
     from labctl.spec import LabSpec
 
-__all__ = ["Standing", "leave_again", "standing_of"]
+__all__ = ["Standing", "leave_again", "refuse_strays", "standing_of"]
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ def standing_of(spec: LabSpec, nodes: Sequence[Node], starting: Sequence[Node], 
     """
     members = [node for node in nodes if node.is_running and spec.joins(node.name)]
     seen = memberships(members)
-    refuse_split(seen)
+    refuse_split(members, seen)
     inside = {name for name, one in seen.items() if one.state != "inactive"}
     if manager is not None:
         known = {member.id for member in SwarmView(manager.engine).nodes()}
@@ -54,6 +56,14 @@ def standing_of(spec: LabSpec, nodes: Sequence[Node], starting: Sequence[Node], 
         return Standing()
     lost = f"no manager of the swarm of {_names(inside)} is left, and its services are lost with it"
     return Standing(frozenset(inside), note=f"{lost}: all nodes form a new swarm")
+
+
+def refuse_strays(nodes: Sequence[Node], manager: Node) -> None:
+    """Raise LabError when running `nodes` are in another swarm than the `manager`: nothing of the lab reaches them."""
+    running = [node for node in nodes if node.is_running]
+    seen = memberships(running)  # before the list: what joins in between is no stray
+    if told := strays_of(running, seen, {member.id for member in SwarmView(manager.engine).nodes()}):
+        raise LabError("\n".join(told.values()))
 
 
 def leave_again(entered: Sequence[Node]) -> None:

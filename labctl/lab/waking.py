@@ -14,6 +14,7 @@ from labctl.errors import Abandoned, LabctlError, LabError, SwarmLocked
 from labctl.events import NodeReady, Steps, Warned
 from labctl.lab.form import settled, wait_engine, wait_for_end_here
 from labctl.lab.mending import Ladder
+from labctl.lab.strays import refuse_strays
 from labctl.lab.unlocking import unlock_all
 from labctl.node import Node
 from labctl.spec import labels
@@ -74,7 +75,9 @@ def wake(lab: Lab, nodes: Sequence[Node], steps: Steps, begin: Callable[[Node], 
             if names:
                 unlock_all(lab.nodes, lab.context.unlock_key, steps.emit)
                 _refuse_given_up(lab.nodes)
-                known = cluster.wait_ready(_patient_manager(lab), names, noted=steps.note)
+                manager = _patient_manager(lab)
+                refuse_strays([node for node in lab.nodes if lab.spec.joins(node.name)], manager)
+                known = cluster.wait_ready(manager, names, noted=steps.note)
                 steps.note(f"{counted(len(names), 'node')} ready")
         with steps.step("Verifying"):
             if names:

@@ -60,6 +60,7 @@ class Membership:
     is_manager: bool
     cluster_id: str
     error: str
+    size: int = 0  # how many nodes its swarm has; only a manager's engine knows
 
 
 def membership(node: Node) -> Membership:
@@ -71,6 +72,7 @@ def membership(node: Node) -> Membership:
         is_manager=bool(swarm.get("ControlAvailable")),
         cluster_id=(swarm.get("Cluster") or {}).get("ID", ""),
         error=swarm.get("Error", ""),
+        size=swarm.get("Nodes", 0),
     )
 
 

@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from labctl.concurrent import within
-from labctl.errors import LabError
 from labctl.node import Node
 from labctl.swarm.cluster import Membership, membership
 from labctl.waiting import stretched
 
-__all__ = ["is_orphaned", "memberships", "refuse_split", "state_problems", "trouble_of"]
+__all__ = ["is_orphaned", "memberships", "state_problems", "trouble_of"]
 
 ASKED_FOR = 5.0  # seconds; an engine that hangs shall not hold up what is told of the others
 
@@ -63,22 +62,6 @@ def is_orphaned(nodes: Sequence[Node], seen: Mapping[str, Membership]) -> bool:
     if any(one.is_manager or one.state in ("locked", "error") for one in seen.values()):
         return False
     return all(seen[node.name].state == "inactive" for node in managers)
-
-
-def refuse_split(seen: Mapping[str, Membership]) -> None:
-    """Raise LabError when managers are in different swarms: nobody but the user knows which of them is to stay."""
-    swarms: dict[str, list[str]] = {}
-    for name, one in seen.items():
-        if one.is_manager and one.cluster_id:
-            swarms.setdefault(one.cluster_id, []).append(name)
-    if len(swarms) < 2:
-        return
-    groups = sorted(swarms.values(), key=len)
-    leave = f"`labctl ssh {groups[0][0]} docker swarm leave --force`"
-    raise LabError(
-        f"the managers are in {len(swarms)} swarms: {'; '.join(', '.join(group) for group in groups)}",
-        hint=f"{leave} takes one out of its swarm (with its services); `labctl up` then lets it join the other.",
-    )
 
 
 def _short(error: str) -> str:

@@ -97,6 +97,9 @@ def raw_service(name: str, *, mode: dict[str, Any] | None = None, **more: Any) -
     }
 
 
-def raw_info(state: str = "active", *, node_id: str = "n1", manager: bool = False, error: str = "") -> dict[str, Any]:
-    """GET /info, as far as it tells of the swarm."""
-    return {"Swarm": {"LocalNodeState": state, "NodeID": node_id, "ControlAvailable": manager, "Error": error}}
+def raw_info(
+    state: str = "active", *, node_id: str = "n1", manager: bool = False, error: str = "", cluster: str = ""
+) -> dict[str, Any]:
+    """GET /info, as far as it tells of the swarm; only managers know the `cluster`'s id."""
+    swarm: dict[str, Any] = {"LocalNodeState": state, "NodeID": node_id, "ControlAvailable": manager, "Error": error}
+    return {"Swarm": {**swarm, "Cluster": {"ID": cluster}} if cluster else swarm}

@@ -53,14 +53,14 @@ def manager() -> FakeNode:
             "GET /nodes": [raw_node("manager1", leader=True), raw_node("worker1")],
             "GET /services": [raw_service("web")],
             "GET /networks": [],
-            "GET /info": raw_info("active", manager=True),
+            "GET /info": raw_info("active", manager=True, node_id="id-manager1", cluster="the-labs"),
         },
     )
 
 
 @pytest.fixture
 def worker() -> FakeNode:
-    return fake_node("worker1", address="10.0.0.12", api={"GET /info": raw_info("active")})
+    return fake_node("worker1", address="10.0.0.12", api={"GET /info": raw_info("active", node_id="id-worker1")})
 
 
 def test_a_lab_in_which_all_is_well_has_no_problems(manager: FakeNode, worker: FakeNode) -> None:
@@ -115,7 +115,33 @@ def test_a_network_that_was_removed_behind_labctls_back_is_named_first(manager: 
 def test_a_node_that_is_not_in_the_swarm_is_a_problem_with_its_mend(manager: FakeNode, worker: FakeNode) -> None:
     manager.api["GET /nodes"] = [raw_node("manager1", leader=True)]
 
+    assert look(manager, worker).problems == (
+        "worker1 is not in the lab's swarm (that of manager1), though its engine is in one: `labctl up` lets it join",
+    )
+    worker.api["GET /info"] = EngineUnreachable("nobody there")
     assert look(manager, worker).problems == ("worker1 is not in the swarm: `labctl up` lets it join",)
+
+
+def test_a_manager_of_another_swarm_is_named_while_the_labs_still_takes_it_for_ready(
+    manager: FakeNode, worker: FakeNode
+) -> None:
+    worker.api["GET /info"] = raw_info("active", manager=True, node_id="new", cluster="its-own")
+
+    found = look(manager, worker)
+
+    assert found.swarm == "1 of 2 nodes ready, manager1 leads"
+    assert [node.swarm for node in found.nodes] == ["ready", "elsewhere"]
+    (problem,) = found.problems
+    assert problem.startswith("worker1 is in another swarm, not in the lab's (that of manager1): ")
+    assert "`labctl ssh worker1 docker swarm leave --force`" in problem
+
+
+def test_a_worker_of_another_swarm_is_let_in_again_by_up(manager: FakeNode, worker: FakeNode) -> None:
+    worker.api["GET /info"] = raw_info("active", node_id="new")
+
+    (problem,) = look(manager, worker).problems
+
+    assert problem.endswith("though its engine is in one: `labctl up` lets it join")
 
 
 def test_a_ghost_does_not_hide_the_node_that_took_its_place(manager: FakeNode, worker: FakeNode) -> None:

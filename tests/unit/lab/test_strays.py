@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from labctl.lab.strays import Standing, leave_again, standing_of
+import pytest
+
+from labctl.errors import LabError
+from labctl.lab.strays import Standing, leave_again, refuse_strays, standing_of
 from labctl.spec import LabSpec
 
 from ..nodes import FakeNode, fake_node, raw_info, raw_node
@@ -25,6 +28,19 @@ def test_a_worker_that_the_manager_does_not_know_is_a_stray_although_it_says_act
     assert found == Standing(
         frozenset({"worker2"}), may_init=False, note="worker2 left another swarm to join the lab's"
     )
+
+
+def test_nodes_of_another_swarm_are_named_before_anything_is_tried_with_them() -> None:
+    manager, known, stray = nodes(
+        manager1=raw_info(node_id="m", manager=True, cluster="a"),
+        worker1=raw_info(node_id="w"),
+        worker2=raw_info(node_id="x", manager=True, cluster="b"),
+    )
+    manager.api["GET /nodes"] = [raw_node("manager1", id_="m"), raw_node("worker1", id_="w"), raw_node("worker2")]
+
+    refuse_strays([manager, known], manager)
+    with pytest.raises(LabError, match=r"worker2 is in another swarm, not in the lab's \(that of manager1\)"):
+        refuse_strays([manager, known, stray], manager)
 
 
 def test_workers_of_a_swarm_without_managers_form_a_new_one_and_that_is_told() -> None:

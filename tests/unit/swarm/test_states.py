@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from labctl.errors import EngineUnreachable, LabError
+from labctl.errors import EngineUnreachable
 from labctl.swarm.cluster import Membership
-from labctl.swarm.states import is_orphaned, memberships, refuse_split, state_problems, trouble_of
+from labctl.swarm.states import is_orphaned, memberships, state_problems, trouble_of
 
 from ..nodes import fake_node, raw_info
 
@@ -49,13 +49,3 @@ def test_a_swarm_is_orphaned_when_no_manager_of_it_can_be_left() -> None:
     assert not is_orphaned(nodes, {"manager1": member("locked"), "worker1": member()})
     assert not is_orphaned(nodes, {"manager1": member("inactive"), "worker1": member(manager=True)}), "promoted"
     assert not is_orphaned(nodes, {"worker1": member()}), "one that does not answer may have it"
-
-
-def test_managers_of_two_swarms_are_told_with_the_way_out() -> None:
-    seen = {name: member(manager=True, cluster=id_) for name, id_ in (("m1", "a"), ("m2", "b"), ("m3", "b"))}
-
-    with pytest.raises(LabError, match="the managers are in 2 swarms: m1; m2, m3") as caught:
-        refuse_split(seen)
-
-    assert (caught.value.hint or "").startswith("`labctl ssh m1 docker swarm leave --force`")
-    refuse_split({"m2": seen["m2"], "m3": seen["m3"], "w1": member()})
