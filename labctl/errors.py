@@ -157,7 +157,14 @@ class NodeDown(LabError):
 
 
 class QuorumLost(LabError):
-    """More than half of the managers are gone: the swarm serves, but cannot be changed."""
+    """More than half of the managers are gone: the swarm serves, but cannot be changed.
+
+    `for_good`: so many have left that no start and no wait brings a majority back.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None, for_good: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.for_good = for_good
 
 
 class SwarmLocked(LabError):

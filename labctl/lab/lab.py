@@ -14,7 +14,7 @@ from labctl.errors import LabError, NotFoundError, UsageError
 from labctl.events import Noted, Steps
 from labctl.lab.context import Context
 from labctl.lab.members import leave_swarm, strike_off
-from labctl.lab.standing import gone_nodes, refuse_without_keys
+from labctl.lab.standing import gone_managers, gone_nodes, refuse_without_keys
 from labctl.lab.waking import WAKE_STEPS, in_state, wake
 from labctl.node import Node
 from labctl.owner import refuse_others
@@ -148,7 +148,12 @@ class Lab:
 
         Without a `limit` in seconds, managers that may be choosing a leader are waited for, and that is told.
         """
-        return cluster.working_manager(self.nodes, limit=limit, noted=lambda text: self.context.emit(Noted(text)))
+        return cluster.working_manager(
+            self.nodes,
+            limit=limit,
+            noted=lambda text: self.context.emit(Noted(text)),
+            gone=gone_managers(self.record),
+        )
 
     def swarm(self, *, limit: float | None = None) -> SwarmView:
         """The swarm as such a manager sees it."""

@@ -14,7 +14,14 @@ from labctl.node import Node
 if TYPE_CHECKING:
     from labctl.spec import NodeSpec
 
-__all__ = ["gone_nodes", "has_lost_network", "refuse_too_many_cpus", "refuse_unsound", "refuse_without_keys"]
+__all__ = [
+    "gone_managers",
+    "gone_nodes",
+    "has_lost_network",
+    "refuse_too_many_cpus",
+    "refuse_unsound",
+    "refuse_without_keys",
+]
 
 # What `up` would make anew where it is missing, and what the nodes that stand would then not know.
 KEYS = ("ca.pem", "ca-key.pem", "id_ed25519", "ssh_host_ed25519_key")
@@ -46,6 +53,16 @@ def gone_nodes(record: LabRecord) -> list[NodeSpec]:
     """The nodes that the lab shall have, and whose machines somebody has removed."""
     there = {node.name for node in record.nodes}
     return [] if record.spec is None else [node for node in record.spec.all_nodes() if node.name not in there]
+
+
+def gone_managers(record: LabRecord) -> list[str]:
+    """The names of those of them that were managers of the lab's swarm."""
+    spec = record.spec
+    return (
+        []
+        if spec is None
+        else [one.name for one in gone_nodes(record) if one.role == "manager" and spec.joins(one.name)]
+    )
 
 
 def has_lost_network(record: LabRecord, nodes: Sequence[Node]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -11,14 +11,16 @@ from labctl.backend import LabRecord
 from labctl.concurrent import each
 from labctl.engine import Engine
 from labctl.engine.client import Json
-from labctl.errors import LabctlError, NotFoundError
+from labctl.errors import LabctlError, NotFoundError, QuorumLost
 from labctl.lab.context import Context
-from labctl.lab.standing import gone_nodes, has_lost_network
+from labctl.lab.standing import gone_managers, gone_nodes, has_lost_network
 from labctl.mesh.status import STATUS_FILE, MeshStatus, Mode
 from labctl.node import ENVIRONMENT_FILE, Node
 from labctl.spec import labels
 from labctl.swarm import caveats, cluster
 from labctl.swarm.belonging import strays_of
+from labctl.swarm.cluster import Membership
+from labctl.swarm.quorum import refuse_lost_majority
 from labctl.swarm.state import SwarmNode, SwarmView
 from labctl.swarm.states import is_orphaned, memberships, state_problems, trouble_of
 from labctl.words import counted
@@ -161,12 +163,13 @@ def _swarm_of(record: LabRecord, running: list[Node]) -> _Swarm:
     try:
         if not formed and not _any_member(running):
             return _Swarm("none was asked for", services=0)
-        view = SwarmView(cluster.working_manager(record.nodes, limit=cluster.DECISION_LIMIT).engine)
+        gone = gone_managers(record)
+        view = SwarmView(cluster.working_manager(record.nodes, limit=cluster.DECISION_LIMIT, gone=gone).engine)
         inside = [node for node in running if record.spec is None or record.spec.joins(node.name)]
         seen = memberships(inside)  # before the list: what joins in between is no stray
         known, services = view.nodes(), view.services()
         strays = strays_of(inside, seen, {member.id for member in known})
-        unkept = caveats.problems_of(view, services, running)
+        unkept = [*_majority_problem(record, seen, known, gone), *caveats.problems_of(view, services, running)]
     except LabctlError as problem:
         return _Swarm("no manager answers for it", problems=_no_manager_problems(record, running, problem))
     # The swarm takes seconds to miss a node that left it for another one.
@@ -179,8 +182,21 @@ def _swarm_of(record: LabRecord, running: list[Node]) -> _Swarm:
     )
 
 
+def _majority_problem(
+    record: LabRecord, seen: Mapping[str, Membership], known: Sequence[SwarmNode], gone: Sequence[str]
+) -> list[str]:
+    """That most managers have left, which the one that is left finds out only after some seconds."""
+    try:
+        refuse_lost_majority(record.nodes, seen, known, [*gone, *(node.name for node in record.nodes)])
+    except QuorumLost as lost:
+        return [f"{lost.message}: {lost.hint}"]
+    return []
+
+
 def _no_manager_problems(record: LabRecord, running: list[Node], problem: LabctlError) -> tuple[str, ...]:
     """Why no manager answers: what the nodes' own engines say of it, else what came of asking."""
+    if isinstance(problem, QuorumLost) and problem.for_good:
+        return (f"{problem.message}: {problem.hint}",)
     joins = record.spec.joins if record.spec else (lambda _: True)
     inside = [node for node in running if joins(node.name)]
     seen = memberships(inside)

@@ -10,6 +10,7 @@ from labctl.errors import LabError
 from labctl.node import Node
 from labctl.swarm import cluster
 from labctl.swarm.belonging import refuse_split, strays_of
+from labctl.swarm.quorum import refuse_lost_majority
 from labctl.swarm.state import SwarmView
 from labctl.swarm.states import is_orphaned, memberships
 
@@ -35,14 +36,16 @@ def standing_of(spec: LabSpec, nodes: Sequence[Node], starting: Sequence[Node], 
     """Compare the swarms of the running `nodes` with that of the working `manager` (None: there is none).
 
     Only ids tell: an engine says `active` also of a swarm that is dead. Raises LabError when managers of the lab are
-    in different swarms.
+    in different swarms, QuorumLost when most have left theirs.
     """
     members = [node for node in nodes if node.is_running and spec.joins(node.name)]
     seen = memberships(members)
     refuse_split(members, seen)
     inside = {name for name, one in seen.items() if one.state != "inactive"}
     if manager is not None:
-        known = {member.id for member in SwarmView(manager.engine).nodes()}
+        listed = SwarmView(manager.engine).nodes()
+        refuse_lost_majority([*nodes, *starting], seen, listed, [node.name for node in spec.all_nodes()])
+        known = {member.id for member in listed}
         strays = frozenset(
             name
             for name in inside

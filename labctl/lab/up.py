@@ -15,7 +15,7 @@ from labctl.backend import Backend, LabRecord, NodePlan
 from labctl.backend.daemon import HUB, HUB_OUTSIDE, engine_config
 from labctl.concurrent import each, gather
 from labctl.engine import contexts
-from labctl.errors import EngineRefused, LabctlError, NotFoundError
+from labctl.errors import EngineRefused, LabctlError, NotFoundError, QuorumLost
 from labctl.events import Noted, Steps, Warned
 from labctl.lab.checking import looked_over, refuse_anothers
 from labctl.lab.context import LAB_MTU, Context
@@ -23,6 +23,7 @@ from labctl.lab.form import Forming, settled, wait_for_end_here
 from labctl.lab.members import label_nodes, leave_if_joined, members_of, remove_ghosts, taking_tasks
 from labctl.lab.mending import Ladder
 from labctl.lab.plan import Plan
+from labctl.lab.standing import gone_managers
 from labctl.lab.strays import leave_again, standing_of
 from labctl.lab.unlocking import unlock
 from labctl.lab.verify import PROBE_IMAGE, verify
@@ -82,6 +83,7 @@ class _Up:
         self.steps = Steps(context.emit, total=6 + bool(spec.registry) + bool(spec.ports))
         self.formed = spec.swarm == "formed"
         self.forming: Forming | None = None
+        self.gone: list[str] = []  # managers whose machines somebody has removed
 
     @cached_property
     def uplink(self) -> int:
@@ -94,6 +96,7 @@ class _Up:
         with steps.step("Checking this machine"):
             record, plan = looked_over(self.context, self.spec)
             self._warn(plan, record.spec if record else None)
+            self.gone = gone_managers(record) if record else []
         with steps.step("Images"):
             backend = self._backend_and_images(plan)
             self._check_engine_options(backend, plan)
@@ -227,7 +230,7 @@ class _Up:
 
     def _join(self, forming: Forming, stay: Sequence[Node], plan: Plan) -> None:
         """Let all nodes into the lab's swarm, those too that stand and belong to another one."""
-        forming.manager = self._standing_manager(stay)
+        forming.manager = self._standing_manager(stay, plan)
         if stay:
             forming.standing = standing_of(self.spec, stay, plan.start, forming.manager)
             if forming.standing.note:
@@ -247,11 +250,13 @@ class _Up:
         with self.steps.step("Registry and mirror"):
             gather([serving])
 
-    def _standing_manager(self, nodes: Sequence[Node]) -> Node | None:
+    def _standing_manager(self, nodes: Sequence[Node], plan: Plan) -> Node | None:
         try:
-            return cluster.working_manager(nodes) if nodes else None
-        except LabctlError:
+            return cluster.working_manager(nodes, gone=self.gone) if nodes else None
+        except LabctlError as problem:
             # None of those that run can change the swarm; one of those that are starting may.
+            if isinstance(problem, QuorumLost) and problem.for_good and not any(one.is_manager for one in plan.start):
+                raise
             return None
 
     def _node_plans(self, backend: Backend, plan: Plan, addresses: Sequence[str]) -> list[NodePlan]:

@@ -10,7 +10,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING, Any
 
 from labctl.concurrent import each, gather
-from labctl.errors import Abandoned, LabctlError, LabError, SwarmLocked
+from labctl.errors import Abandoned, LabctlError, LabError, SwarmLocked, WaitTimeout
 from labctl.events import NodeReady, Steps, Warned
 from labctl.lab.form import settled, wait_engine, wait_for_end_here
 from labctl.lab.mending import Ladder
@@ -161,12 +161,20 @@ def _serving(lab: Lab, known: Sequence[SwarmNode]) -> list[Node]:
 def _patient_manager(lab: Lab) -> Node:
     """A manager that can change the swarm: after a start of all, the election takes a few seconds."""
 
+    hint: str | None = None
+
     def look() -> Node:
+        nonlocal hint
         try:
             return lab.manager(limit=cluster.DECISION_LIMIT)
         except SwarmLocked:
             raise
         except LabctlError as problem:
+            hint = problem.hint
             raise Pending(problem.message) from None
 
-    return wait_until("the managers agreeing on a leader", look, limit=60, pause=0.2)
+    try:
+        return wait_until("the managers agreeing on a leader", look, limit=60, pause=0.2)
+    except WaitTimeout as timeout:
+        timeout.hint = timeout.hint or hint  # an engine that has just started may say what passes
+        raise

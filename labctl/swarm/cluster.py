@@ -16,6 +16,7 @@ from labctl.node import Node
 from labctl.swarm.asking import Asking
 from labctl.swarm.state import SwarmNode, SwarmView
 from labctl.waiting import Pending, stretched, wait_until
+from labctl.words import counted
 
 __all__ = [
     "DECISION_LIMIT",
@@ -24,6 +25,7 @@ __all__ = [
     "init",
     "join",
     "leave",
+    "lost_for_good",
     "membership",
     "tokens",
     "wait_ready",
@@ -36,6 +38,7 @@ READY_LIMIT = 120.0
 DECISION_LIMIT = 3.0  # seconds that managers without a majority are given to say so
 ELECTION_LIMIT = 20.0  # seconds that managers with a majority may take to choose a leader, when they have lost theirs
 NEXT_AFTER = 0.5  # seconds after which a manager that is silent is no reason not to ask the next
+IN_NO_SWARM = 'Use "docker swarm init" or "docker swarm join"'  # an engine's words; one that is a worker has others
 RPC = re.compile(r"rpc error: code = \w+ desc = ")
 
 
@@ -129,13 +132,17 @@ def _joined(node: Node) -> None:
 
 
 def working_manager(
-    nodes: Sequence[Node], *, limit: float | None = None, noted: Callable[[str], None] | None = None
+    nodes: Sequence[Node],
+    *,
+    limit: float | None = None,
+    noted: Callable[[str], None] | None = None,
+    gone: Sequence[str] = (),
 ) -> Node:
     """Return a manager that can change the swarm; the nodes made as managers are asked first.
 
     A swarm that can have a leader is given ELECTION_LIMIT seconds to choose one, and `noted` hears that this takes
-    a while; with `limit` nobody is waited for longer than that. Raises QuorumLost when managers answer and none can,
-    SwarmLocked when some wait for the swarm's key, LabError when none answers at all.
+    a while; with `limit` nobody is waited for longer than that. `gone` are managers that have no machine any more.
+    Raises QuorumLost when managers answer and none can, SwarmLocked for locked ones, LabError when none answers at all.
     """
     longest = stretched(limit or ELECTION_LIMIT)
     soon = min(stretched(DECISION_LIMIT), longest)
@@ -153,6 +160,8 @@ def working_manager(
         return found
     if locked := _locked(asking.problems(soon)):
         raise SwarmLocked(locked)
+    if lost := _majority_that_left(nodes, asking.problems(soon), gone):
+        raise lost
     # Managers choose a leader when most of them are there to vote.
     may_elect = 2 * sum(node.is_manager for node in running) > sum(node.is_manager for node in nodes)
     if may_elect and longest > soon:
@@ -162,6 +171,39 @@ def working_manager(
         if found := asking.wait(began + longest - time.monotonic()):
             return found
     raise _no_manager(nodes, asking.problems(soon), may_elect=may_elect)
+
+
+def lost_for_good(left: Sequence[Node], gone: Sequence[str], *, of: int) -> QuorumLost:
+    """The error for a swarm that has lost most of its managers and gets them back by nothing, with the cure."""
+    first = left[0]
+    flags = f"--force-new-cluster --advertise-addr {first.address}"
+    are = "is" if len(left) == 1 else "are"
+    return QuorumLost(
+        f"{len(left)} of the swarm's {counted(of, 'manager')} {are} left ({', '.join(node.name for node in left)}), "
+        f"which is no majority, and {', '.join(gone)} cannot come back into it: nobody can change the swarm",
+        hint=f"`labctl ssh {first.name} docker swarm init {flags}` makes {first.name} its only manager and keeps its "
+        "services; then `labctl up` lets the others join again.",
+        for_good=True,
+    )
+
+
+def _majority_that_left(
+    nodes: Sequence[Node], problems: Sequence[tuple[Node, LabctlError]], gone: Sequence[str]
+) -> QuorumLost | None:
+    """The error for managers of which half or more have left; None where one that is down or silent may come back."""
+    down = [node for node in nodes if node.is_manager and not node.is_running]
+    silent = [node for node, problem in problems if node.is_manager and not isinstance(problem, EngineRefused)]
+    refused = [(node, problem) for node, problem in problems if isinstance(problem, EngineRefused)]
+    left = [node for node, problem in refused if problem.status in (500, 503) and not _is_no_manager(problem)]
+    away = [node.name for node, problem in refused if node.is_manager and IN_NO_SWARM in problem.message]
+    away += gone
+    if down or silent or not left or len(away) < len(left):
+        return None
+    return lost_for_good(left, away, of=len(left) + len(away))
+
+
+def _is_no_manager(problem: LabctlError) -> bool:
+    return "not a swarm manager" in problem.message or "not part of a swarm" in problem.message
 
 
 def _locked(problems: Sequence[tuple[Node, LabctlError]]) -> list[str]:
@@ -181,7 +223,7 @@ def _no_manager(nodes: Sequence[Node], problems: Sequence[tuple[Node, LabctlErro
             if node.is_manager:
                 reasons.append(problem.message)
                 mends.append(problem.hint)
-        elif "not a swarm manager" in problem.message or "not part of a swarm" in problem.message:
+        elif _is_no_manager(problem):
             if node.is_manager:
                 reasons.append(f"{node.name} is not a manager of a swarm")
         else:

@@ -245,10 +245,34 @@ def test_a_manager_that_left_while_others_stay_is_told_as_that(manager: FakeNode
     left = fake_node("manager2", api={"GET /info": raw_info("inactive")})
     gone = raw_node("manager2", state="down")
     gone["ManagerStatus"]["Reachability"] = "unreachable"
-    manager.api["GET /nodes"] = [raw_node("manager1", leader=True), gone]
+    manager.api["GET /nodes"] = [raw_node("manager1", leader=True), raw_node("manager3"), gone]
+    third = fake_node("manager3", api={"GET /info": raw_info(manager=True, node_id="id-manager3", cluster="the-labs")})
 
     told = "manager2 is not in the swarm any more: `labctl up` lets it join again"
-    assert look(manager, left, spec=LabSpec(name="demo", managers=2, workers=0)).problems == (told,)
+    assert look(manager, left, third, spec=LabSpec(name="demo", managers=3, workers=0)).problems == (told,)
+
+
+def test_one_of_two_managers_that_left_is_told_with_the_cure_while_the_other_still_answers(manager: FakeNode) -> None:
+    left = fake_node("manager2", api={"GET /info": raw_info("inactive", node_id="")})
+    manager.api["GET /nodes"] = [raw_node("manager1", leader=True), raw_node("manager2")]
+
+    found = look(manager, left, spec=LabSpec(name="demo", managers=2, workers=0))
+
+    assert found.problems[0].startswith("1 of the swarm's 2 managers is left (manager1)")
+    assert "docker swarm init --force-new-cluster --advertise-addr 10.0.0.11`" in found.problems[0]
+
+
+def test_a_majority_that_left_is_told_with_the_cure_before_what_the_last_one_waits_for(manager: FakeNode) -> None:
+    none = 'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node'
+    left = fake_node("manager2", api={"GET /swarm": EngineRefused(none, status=503)})
+    manager.api |= {
+        "GET /swarm": EngineRefused("The swarm does not have a leader", status=500),
+        "GET /info": raw_info("pending", manager=True),
+    }
+
+    (problem,) = look(manager, left, spec=LabSpec(name="demo", managers=2, workers=0)).problems
+
+    assert "`labctl ssh manager1 docker swarm init --force-new-cluster" in problem
 
 
 def test_bare_engines_need_no_swarm() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from labctl.errors import LabError
+from labctl.errors import LabError, QuorumLost
 from labctl.lab.strays import Standing, leave_again, refuse_strays, standing_of
 from labctl.spec import LabSpec
 
@@ -41,6 +41,14 @@ def test_nodes_of_another_swarm_are_named_before_anything_is_tried_with_them() -
     refuse_strays([manager, known], manager)
     with pytest.raises(LabError, match=r"worker2 is in another swarm, not in the lab's \(that of manager1\)"):
         refuse_strays([manager, known, stray], manager)
+
+
+def test_a_majority_of_managers_that_left_is_refused_at_once() -> None:
+    manager, left = nodes(manager1=raw_info(node_id="m", manager=True), manager2=raw_info("inactive", node_id=""))
+    manager.api["GET /nodes"] = [raw_node("manager1", id_="m"), raw_node("manager2")]
+
+    with pytest.raises(QuorumLost, match="1 of the swarm's 2 managers is left"):
+        standing_of(LabSpec(name="demo", managers=2, workers=0), [manager, left], (), manager)
 
 
 def test_workers_of_a_swarm_without_managers_form_a_new_one_and_that_is_told() -> None:

@@ -16,6 +16,11 @@ from ..nodes import FakeNode, fake_node, raw_info, raw_node
 
 TOKENS = {"JoinTokens": {"Worker": "SWMTKN-1-w", "Manager": "SWMTKN-1-m"}}
 NO_MANAGER = EngineRefused("This node is not a swarm manager. Worker nodes can't be used to view it", status=503)
+IN_NONE = EngineRefused(
+    'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm '
+    "and try again.",
+    status=503,
+)
 NO_LEADER = EngineRefused("rpc error: code = Unknown desc = The swarm does not have a leader", status=500)
 
 
@@ -136,6 +141,45 @@ def test_managers_that_answer_and_cannot_decide_have_lost_the_quorum(worker: Fak
         cluster.working_manager([worker, lost, fake_node("manager2", state="exited")])
 
     assert "labctl start" in (caught.value.hint or "")
+
+
+def test_a_majority_that_left_is_told_at_once_with_the_cure() -> None:
+    lost = fake_node("manager1", api={"GET /swarm": NO_LEADER})
+    left = fake_node("manager2", api={"GET /swarm": IN_NONE})
+
+    for nodes, gone in (([lost, left], ()), ([lost], ("manager2",)), ([lost, left], ("manager3",))):
+        with pytest.raises(QuorumLost, match=r"1 of the swarm's \d managers is left \(manager1\)") as caught:
+            cluster.working_manager(nodes, gone=gone)
+
+        assert caught.value.for_good
+        cure = "`labctl ssh manager1 docker swarm init --force-new-cluster --advertise-addr 10.0.0.11`"
+        assert (caught.value.hint or "").startswith(cure)
+
+
+@pytest.mark.parametrize(
+    ("state", "answer", "second"),
+    [
+        ("exited", None, "left"),
+        ("running", EngineUnreachable("silent"), "left"),
+        ("running", NO_LEADER, "left"),
+        ("running", NO_MANAGER, "there"),
+    ],
+    ids=["down", "silent", "there", "demoted"],
+)
+def test_a_majority_that_may_come_back_is_not_given_up(
+    state: str, answer: Answer, second: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "ELECTION_LIMIT", 0.1)
+    nodes = [
+        fake_node("manager1", api={"GET /swarm": NO_LEADER}),
+        fake_node("manager2", api={"GET /swarm": IN_NONE if second == "left" else NO_LEADER}),
+        fake_node("manager3", state=state, api={"GET /swarm": answer}),
+    ]
+
+    with pytest.raises(QuorumLost) as caught:
+        cluster.working_manager(nodes)
+
+    assert not caught.value.for_good
 
 
 def test_managers_without_a_majority_are_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
