@@ -28,7 +28,8 @@ def refuse_lost_majority(
             return member.hostname in lab
         return node.is_running and node.name in seen and seen[node.name].node_id != member.id
 
-    managers = [member for member in members if member.role == "manager"]
+    # After the cure the list still has the others as managers, and only those that vote have a reachability.
+    managers = [member for member in members if member.reachability]
     gone = [member for member in managers if is_gone(member)]
     left = [there[one.hostname] for one in managers if one not in gone and one.hostname in there]
     if gone and left and 2 * (len(managers) - len(gone)) <= len(managers):

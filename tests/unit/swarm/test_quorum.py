@@ -34,6 +34,15 @@ def test_one_of_two_that_left_takes_the_majority_with_it() -> None:
     assert (caught.value.hint or "").startswith(cure)
 
 
+def test_one_that_has_no_vote_any_more_after_the_cure_is_not_counted() -> None:
+    former = raw_node("manager2")
+    del former["ManagerStatus"]
+    listed = [*members("manager1"), SwarmNode.of(former)]
+    nodes = [fake_node("manager1"), fake_node("manager2")]
+
+    refuse_lost_majority(nodes, {"manager1": inside("manager1"), "manager2": IN_NONE}, listed, ["manager1", "manager2"])
+
+
 def test_a_manager_whose_machine_was_removed_is_gone_and_one_that_is_not_the_labs_is_not() -> None:
     nodes, seen, listed = [fake_node("manager1")], {"manager1": inside("manager1")}, members("manager1", "manager2")
 
