@@ -105,13 +105,15 @@ class Context:
         from labctl.backend.dind.config import container_name, network_name
         from labctl.backend.dind.names import refuse_taken
 
-        beside = [f"{spec.name}-edge", *([f"{spec.name}-registry", f"{spec.name}-hub"] if spec.registry else [])]
+        stores = [f"{spec.name}-edge", *([f"{spec.name}-registry"] if spec.registry else [])]
+        beside = [*stores, *([f"{spec.name}-hub"] if spec.registry else [])]
         machines = spec.backend == "vagrant"
         refuse_taken(
             self.engine,
             spec.name,
             containers=[*beside, *(() if machines else (container_name(spec, node) for node in nodes))],
             networks=() if machines else (network_name(spec.name),),
+            volumes=stores,  # each has its container's name; a node's disk has none
         )
 
     def maker(

@@ -13,8 +13,10 @@ from labctl.spec import labels
 __all__ = ["refuse_second", "refuse_taken"]
 
 
-def refuse_taken(engine: Engine, lab: str, *, containers: Iterable[str], networks: Iterable[str]) -> None:
-    """Raise LabError when one of these names, or the registry's volume, is not the lab's, or is somebody else's."""
+def refuse_taken(
+    engine: Engine, lab: str, *, containers: Iterable[str], networks: Iterable[str], volumes: Iterable[str]
+) -> None:
+    """Raise LabError when one of these names is not the lab's, or is somebody else's."""
     wanted = set(containers)
     if wanted:
         for found in engine.containers([]):
@@ -25,10 +27,11 @@ def refuse_taken(engine: Engine, lab: str, *, containers: Iterable[str], network
         network = engine.network(name)
         if network is not None:
             _refuse("network", name, lab, network.get("Labels"), f"docker network rm {name}")
-    store = f"{lab}-registry"
-    for volume in engine.volumes([]) if store in wanted else ():
-        if volume["Name"] == store:
-            _refuse("volume", store, lab, volume.get("Labels"), f"docker volume rm {store}")
+    stores = set(volumes)
+    for volume in engine.volumes([]) if stores else ():
+        name = str(volume["Name"])
+        if name in stores:
+            _refuse("volume", name, lab, volume.get("Labels"), f"docker volume rm {name}")
 
 
 def refuse_second(engine: Engine, lab: str, made: str) -> None:

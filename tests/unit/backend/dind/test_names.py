@@ -9,8 +9,9 @@ import pytest
 from labctl.backend.dind.names import refuse_second, refuse_taken
 from labctl.engine.fake import FakeEngine
 from labctl.errors import EngineRefused, LabError
+from labctl.lab.context import Context
 from labctl.owner import own_mark
-from labctl.spec import labels
+from labctl.spec import LabSpec, labels
 
 pytestmark = pytest.mark.usefixtures("state")
 
@@ -30,7 +31,7 @@ def engine(*containers: dict[str, Any], network: Any = NOBODY, volumes: tuple[di
 
 def ask(found: FakeEngine) -> None:
     wanted = ("demo-registry", "demo-manager1")
-    refuse_taken(found, "demo", containers=wanted, networks=("labctl-demo",))
+    refuse_taken(found, "demo", containers=wanted, networks=("labctl-demo",), volumes=("demo-registry", "demo-edge"))
 
 
 def test_what_is_the_labs_own_is_fine() -> None:
@@ -74,6 +75,11 @@ def test_what_is_the_labs_own_is_fine() -> None:
             "a volume named demo-registry is there already and is not this lab's",
             "docker volume rm demo-registry",
         ),
+        (
+            engine(volumes=({"Name": "demo-edge", "Labels": None},)),
+            "a volume named demo-edge is there already and is not this lab's",
+            "docker volume rm demo-edge",
+        ),
     ],
 )
 def test_what_somebody_else_has_is_refused_by_name(found: FakeEngine, said: str, way: str) -> None:
@@ -81,6 +87,15 @@ def test_what_somebody_else_has_is_refused_by_name(found: FakeEngine, said: str,
         ask(found)
 
     assert way in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("volume", ["demo-edge", "demo-registry"])
+@pytest.mark.parametrize("backend", ["dind", "vagrant"])
+def test_every_volume_that_a_lab_will_mount_is_asked_for(volume: str, backend: str) -> None:
+    context = Context(engine(volumes=({"Name": volume, "Labels": None},)))
+
+    with pytest.raises(LabError, match=f"a volume named {volume} is there already"):
+        context.refuse_taken(LabSpec.model_validate({"name": "demo", "backend": backend}), ["manager1"])
 
 
 def test_of_two_networks_made_at_the_same_instant_ours_is_given_up() -> None:
