@@ -27,6 +27,7 @@ from labctl.follower.files import FOLDER, State, Wish
 from labctl.follower.plan import plan
 from labctl.images import ensure_services
 from labctl.node import Node
+from labctl.owner import is_anothers
 from labctl.owner import marks as marks_of
 from labctl.pki import Authority
 from labctl.registry.beside import Beside, converge
@@ -253,12 +254,13 @@ def _shows(engine: Engine, lab: str, ways: Sequence[Any]) -> None:
 
 def _convert_old(engine: Engine, lab: str) -> list[PortSpec]:
     """Remove the proxies, one a port, of an older labctl; returns what somebody chose to reach at another port."""
-    old = [one for one in engine.containers(labels.of_lab(lab, KIND)) if one["Names"] != [f"/{proxy_name(lab)}"]]
+    found = [one for one in engine.containers(labels.of_lab(lab, KIND)) if not is_anothers(one["Labels"])]
+    old = [one for one in found if one["Names"] != [f"/{proxy_name(lab)}"]]
     pins = []
     for one in old:
         name = str(one["Names"][0]).lstrip("/")
         protocol = "udp" if name.endswith("-udp") else "tcp"
-        asked, target = name.removesuffix("-udp").split("-")[-2:]
+        asked, target = ["", "", *name.removesuffix("-udp").split("-")][-2:]
         if asked.isdigit() and target.isdigit() and asked != target:
             pins.append(PortSpec.model_validate(f"{asked}:{target}/{protocol}"))
     each([str(one["Names"][0]).lstrip("/") for one in old], engine.remove)

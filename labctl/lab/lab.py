@@ -162,7 +162,7 @@ class Lab:
     def registry_port(self) -> int | None:
         """Where 127.0.0.1 reaches the lab's registry; None when it has none that runs."""
         for found in self.context.engine.containers(labels.of_lab(self.name, "registry"), everything=False):
-            return int(found["Labels"].get(labels.PORT, 0)) or None
+            return labels.port_in(found["Labels"]) or None
         return None
 
     @contextmanager

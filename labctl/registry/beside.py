@@ -124,7 +124,7 @@ def converge(
             f"a container named {wanted.name} is there already and is not this lab's",
             hint=f"Remove it (`docker rm -f {wanted.name}`), or give the lab another name (`-l NAME`).",
         )
-    kept = int(before.get(labels.PORT, 0)) or None
+    kept = labels.port_in(before) or None
     if found is not None and before.get(CONFIG) == wanted.digest():
         state = found["State"]["Status"]
         if state == "running":

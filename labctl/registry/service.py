@@ -98,7 +98,7 @@ def find_registry(engine: Engine, lab: str) -> RegistryInfo:
     return RegistryInfo(
         container=first["Names"][0].lstrip("/"),
         state=first["State"],
-        host_port=int(first["Labels"].get(labels.PORT, 0)),
+        host_port=labels.port_in(first["Labels"]),
         address=next((str(network["IPAddress"]) for network in networks), ""),
         upstream=_upstream(engine, lab),
     )

@@ -2,7 +2,23 @@
 
 from __future__ import annotations
 
-__all__ = ["ADDRESS", "CACHE", "EDGE", "IMAGE", "KIND", "LAB", "NODE", "OWNER", "PORT", "ROLE", "SPEC", "of_lab"]
+from collections.abc import Mapping
+
+__all__ = [
+    "ADDRESS",
+    "CACHE",
+    "EDGE",
+    "IMAGE",
+    "KIND",
+    "LAB",
+    "NODE",
+    "OWNER",
+    "PORT",
+    "ROLE",
+    "SPEC",
+    "of_lab",
+    "port_in",
+]
 
 LAB = "labctl.lab"  # on everything that belongs to a lab: the lab's name
 KIND = "labctl.kind"  # node, registry, hub, edge, network, volume, spec
@@ -20,3 +36,9 @@ IMAGE = "labctl.image"  # on an image that labctl built: what it is
 def of_lab(lab: str, kind: str | None = None) -> list[str]:
     """Return the label filter for a lab's objects, or for those of one kind."""
     return [f"{LAB}={lab}", *([f"{KIND}={kind}"] if kind else [])]
+
+
+def port_in(marks: Mapping[str, str]) -> int:
+    """Return the port that labels name; 0 where they name none."""
+    said = marks.get(PORT, "")
+    return int(said) if said.isascii() and said.isdigit() and len(said) <= 5 else 0

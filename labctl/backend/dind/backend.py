@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from labctl.backend.base import LabRecord, NodePlan, Place, Snapshot, in_order
 from labctl.backend.dind.config import container_name, network_name, node_container
 from labctl.backend.dind.daemon_check import refuse_unreadable
+from labctl.backend.dind.marked import lab_names, nodes_among, owner_mark, subnet_of
 from labctl.backend.dind.names import refuse_second
 from labctl.backend.dind.ports import free_port, is_port_taken
 from labctl.backend.node_files import Authorities, node_files
@@ -68,9 +69,7 @@ class DindBackend:
 
     def labs(self) -> list[str]:
         """The names of the labs of which a container or a network is left."""
-        found = [c["Labels"][labels.LAB] for c in self.engine.containers([labels.LAB])]
-        found += [n["Labels"][labels.LAB] for n in self.engine.networks([labels.LAB])]
-        return sorted(set(found))
+        return lab_names([*self.engine.containers([labels.LAB]), *self.engine.networks([labels.LAB])])
 
     def find(self, lab: str) -> LabRecord | None:
         """The lab as its labels show it; None when nothing of it is left."""
@@ -79,15 +78,13 @@ class DindBackend:
         volumes = self.engine.volumes(labels.of_lab(lab))
         if not containers and not networks and not volumes:
             return None
-        # The network comes first: of two that were begun at once, it says whose the name is.
-        said = [one.get("Labels") or {} for one in (*networks, *containers, *volumes)]
-        mark = next((one[labels.OWNER] for one in said if labels.OWNER in one), None)
-        nodes = [self._node(found) for found in containers if found["Labels"].get(labels.KIND) == "node"]
+        mark = owner_mark(networks, [*containers, *volumes])
+        nodes = [self._node(found) for found in nodes_among(containers, lab, mark)]
         network = networks[0] if networks else None
         return LabRecord(
             name=lab,
             read_spec=lambda: _spec_of(volumes),
-            subnet=network["IPAM"]["Config"][0]["Subnet"] if network else None,
+            subnet=subnet_of(network) if network else None,
             network=network["Name"] if network else None,
             nodes=tuple(sorted(nodes, key=in_order)),
             owner=owner_of(mark, lab),
@@ -328,9 +325,9 @@ class DindBackend:
             lab=marks[labels.LAB],
             name=marks[labels.NODE],
             role=role,
-            address=marks.get(labels.ADDRESS, ""),
+            address=marks[labels.ADDRESS],
             state=found["State"],
-            port=int(marks.get(labels.PORT, 0)),
+            port=int(marks[labels.PORT]),
             machine=found["Names"][0].lstrip("/"),
         )
 

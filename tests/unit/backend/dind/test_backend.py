@@ -12,6 +12,7 @@ from labctl.backend import DindBackend, NodePlan
 from labctl.engine.fake import Answer, FakeEngine
 from labctl.errors import EngineRefused, LabError
 from labctl.events import Event, NodeRemoved, NodeStarted
+from labctl.owner import own_mark
 from labctl.spec import LabSpec, labels
 
 pytestmark = pytest.mark.usefixtures("state")
@@ -279,3 +280,47 @@ def test_a_foreign_container_on_the_labs_network_is_named_and_all_else_is_remove
 def test_a_network_that_stays_for_another_reason_tells_the_engines_own() -> None:
     with pytest.raises(EngineRefused, match="has active endpoints"):
         DindBackend(held_by()).destroy("demo")
+
+
+def marked(**changed: str | None) -> dict[str, Any]:
+    """A container with a node's labels, some of them changed or left out."""
+    found = container("manager9", "10.0.0.19")
+    found["Labels"] = {key: value for key, value in (found["Labels"] | changed).items() if value is not None}
+    return found
+
+
+@pytest.mark.parametrize(
+    "stray",
+    [
+        marked(**{labels.NODE: None}),
+        marked(**{labels.NODE: "../../etc"}),
+        marked(**{labels.ADDRESS: None}),
+        marked(**{labels.ADDRESS: "nonsense"}),
+        marked(**{labels.PORT: "many"}),
+        marked(**{labels.PORT: None}),
+        marked(**{labels.OWNER: "alice@0123456789abcdef"}),
+        {**marked(), "Names": None},
+    ],
+)
+def test_a_container_with_labels_that_make_no_node_is_none_and_breaks_nothing(stray: dict[str, Any]) -> None:
+    mine = network()
+    mine["Labels"][labels.OWNER] = own_mark()
+    backend = DindBackend(engine_with([stray, container("manager1", "10.0.0.11")], [mine]))
+
+    assert backend.labs() == ["demo"]
+    found = backend.find("demo")
+
+    assert found is not None
+    assert [node.name for node in found.nodes] == ["manager1"]
+    assert found.owner.is_you
+
+
+def test_a_label_that_can_be_no_name_of_a_lab_is_left_out() -> None:
+    stray = {"Names": ["/x"], "Labels": {labels.LAB: "../x"}}
+    odd = {"Name": "net", "Labels": {labels.LAB: "odd"}, "IPAM": {"Config": None}}
+    backend = DindBackend(engine_with([stray], [odd]))
+
+    assert backend.labs() == ["odd"]
+    found = backend.find("odd")
+    assert found is not None
+    assert found.subnet is None

@@ -1,0 +1,64 @@
+"""What containers and networks with labctl's labels are. Anybody may put labels on a container, so nothing is taken
+on trust: what is not a node is not taken for one, and breaks nothing."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from labctl.owner import is_anothers, owner_of
+from labctl.spec import labels
+
+__all__ = ["lab_names", "nodes_among", "owner_mark", "subnet_of"]
+
+NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")  # as the spec has it, without its imports
+LONGEST = 63
+
+
+def lab_names(found: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The labs that these are of; a label that can be no lab's name is left out."""
+    names = {str((one.get("Labels") or {}).get(labels.LAB, "")) for one in found}
+    return sorted(filter(_is_name, names))
+
+
+def owner_mark(networks: Sequence[Mapping[str, Any]], rest: Sequence[Mapping[str, Any]] = ()) -> str | None:
+    """Whose the lab is. Its network says it where there is one; of two that were begun at once, that has the name."""
+    said = [one.get("Labels") or {} for one in (networks or rest)]
+    return next((one[labels.OWNER] for one in said if labels.OWNER in one), None)
+
+
+def nodes_among(found: Iterable[Mapping[str, Any]], lab: str, mark: str | None) -> list[dict[str, Any]]:
+    """The containers that are nodes of the lab whose owner is `mark`: labelled whole, and by nobody else."""
+    return [dict(one) for one in found if _is_node(one) and _is_of(one["Labels"].get(labels.OWNER), lab, mark)]
+
+
+def subnet_of(network: Mapping[str, Any]) -> str | None:
+    """The network's subnet; None where it has none."""
+    config = (network.get("IPAM") or {}).get("Config") or []
+    return str(config[0]["Subnet"]) if config and config[0].get("Subnet") else None
+
+
+def _is_name(text: str) -> bool:
+    return len(text) <= LONGEST and NAME.fullmatch(text) is not None
+
+
+def _is_node(found: Mapping[str, Any]) -> bool:
+    marks = found.get("Labels") or {}
+    if marks.get(labels.KIND) != "node" or not found.get("Names"):
+        return False
+    try:
+        ipaddress.IPv4Address(marks.get(labels.ADDRESS, ""))
+    except ValueError:
+        return False
+    return _is_name(marks.get(labels.NODE, "")) and 0 < labels.port_in(marks) < 65536
+
+
+def _is_of(own: str | None, lab: str, mark: str | None) -> bool:
+    """Whether what bears this owner, or none, may belong to a lab of that owner."""
+    if not own:
+        return True  # an older labctl made it
+    if owner_of(mark, lab).is_you:
+        return not is_anothers({labels.OWNER: own})
+    return bool(mark) and own.rpartition("@")[2] == str(mark).rpartition("@")[2]
