@@ -78,6 +78,18 @@ def test_every_link_leads_to_a_file(page: Path) -> None:
         assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
+def test_the_readme_says_once_what_engines_before_28_let_in() -> None:
+    assert (ROOT / "README.md").read_text().count("before 28") == 1
+
+
+def test_every_label_of_labctl_is_in_the_page_about_nodes() -> None:
+    from labctl.spec import labels
+
+    page = (ROOT / "docs" / "node.md").read_text()
+    ours = [getattr(labels, name) for name in labels.__all__ if name.isupper() and name != "IMAGE"]
+    assert [label for label in ours if f"`{label}`" not in page] == []
+
+
 def test_every_page_of_the_documentation_is_linked_from_the_readme() -> None:
     readme = (ROOT / "README.md").read_text()
     for page in (ROOT / "docs").glob("*.md"):
