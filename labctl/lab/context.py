@@ -14,6 +14,7 @@ from labctl.engine import Engine, host_endpoint
 from labctl.errors import EngineUnreachable, HostError, UsageError
 from labctl.events import Emit, Noted, quiet
 from labctl.node import Node
+from labctl.owner import mend_id
 from labctl.state import lab_lock, machines_path
 from labctl.transport import Way
 
@@ -146,7 +147,9 @@ def open_context(emit: Emit = quiet, transport: str | None = None) -> Context:
     """Find this host's engine; it is not asked anything yet. Raises HostError for one on another machine.
 
     `transport` is LABCTL_TRANSPORT where it is not said. Raises UsageError for one that there is not.
+    A state folder whose id was lost gets it back.
     """
+    mend_id(emit)
     return Context(Engine(host_endpoint()), emit, _way(transport or os.environ.get(TRANSPORT) or "exec"))
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from labctl.errors import UsageError
-from labctl.owner import Owner, is_anothers, is_mine, marks, own_mark, owner_of, refuse_others
+from labctl.events import Event, Warned
+from labctl.owner import Owner, is_anothers, is_mine, marks, mend_id, own_mark, owner_of, refuse_others
 from labctl.spec import labels
 from labctl.state import lab_dir
 
@@ -77,3 +78,49 @@ def test_the_hint_for_anothers_lab_fits_what_was_typed(verb: str, first: str, al
 
 def test_a_name_on_a_label_cannot_move_the_terminal() -> None:
     assert str(owner_of("\x1b[2Jeve@0123456789abcdef", "demo")) == "??2Jeve"
+
+
+@pytest.mark.parametrize("damage", ["", "not an id\n", None])
+def test_a_lost_id_comes_back_from_beside_a_labs_keys_and_that_is_said_once(state: Path, damage: str | None) -> None:
+    (lab_dir("demo") / "ca.pem").write_text("key")
+    mark = marks("demo", "network")[labels.OWNER]
+    (state / "owner").unlink()
+    if damage is not None:
+        (state / "owner").write_text(damage)
+    said: list[Event] = []
+
+    assert owner_of(mark, "demo").is_you
+    mend_id(said.append)
+    mend_id(said.append)
+
+    assert own_mark() == mark
+    assert len(said) == 1 and isinstance(said[0], Warned)
+    assert "your labs stay yours" in said[0].text
+
+
+def test_stale_keys_make_nobody_elses_lab_yours(state: Path) -> None:
+    (lab_dir("demo") / "ca.pem").write_text("key")
+    marks("demo", "network")
+    (state / "owner").write_text("")
+
+    assert not owner_of(THEIRS, "demo").is_you
+    assert is_anothers({labels.LAB: "demo", labels.OWNER: THEIRS})
+
+
+def test_a_lab_of_before_the_copies_gets_one_when_it_is_looked_at(state: Path) -> None:
+    mark = own_mark()
+    (lab_dir("demo") / "ca.pem").write_text("key")
+    assert owner_of(mark, "demo").is_you
+
+    (state / "owner").write_text("")
+
+    assert owner_of(mark, "demo").is_you
+
+
+def test_a_folder_without_an_id_is_not_mended(state: Path) -> None:
+    said: list[Event] = []
+
+    mend_id(said.append)
+
+    assert not said
+    assert not (state / "owner").exists()
