@@ -205,7 +205,9 @@ def test_ctrl_c_ends_the_command_on_the_node_too(lab: Lab) -> None:
 
     def look() -> None:
         if lab.nodes[0].run(["pgrep", "-fx", "sleep 4340"]).ok:
-            raise Pending(lab.nodes[0].run("ps -eo pid,ppid,pgid,sid,etimes,user,args; ls -l /tmp/.labctl-pid-*").stdout)
+            raise Pending(
+                lab.nodes[0].run("ps -eo pid,ppid,pgid,sid,etimes,user,args; ls -l /tmp/.labctl-pid-*").stdout
+            )
 
     wait_until("the command being ended", look, limit=HANGING)
 
