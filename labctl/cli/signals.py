@@ -10,12 +10,17 @@ import sys
 import time
 from types import FrameType
 
+import click
+
+from labctl.cli.hints import named_lab, with_lab
+
 __all__ = ["Ended", "watch_signals"]
 
 ECHO = 1.0  # seconds; `timeout` and a closing terminal send the same signal twice
-# Seconds in which who presses Ctrl-C again is told what goes on; later it is meant, and leaves what is left to `down`.
-PRESSED = 5.0
-AGAIN = b"\nstill taking back what was begun; Ctrl-C in some seconds leaves the rest to `labctl down`\n"
+PRESSED = 5.0  # seconds in which who presses Ctrl-C again is told what goes on; later it is meant
+# The command, as a path, whose end at once leaves what `labctl down` removes. To any other, also to one that adds a
+# node, the lab is the user's, and `down` would remove it.
+MAKING = ("labctl up",)
 
 
 class Ended(KeyboardInterrupt):
@@ -68,11 +73,11 @@ class _Watch:
         if self._is_first():
             raise KeyboardInterrupt
         if self._is_late(PRESSED):
-            os.write(2, b"interrupted: `labctl down` removes what is left\n")
+            os.write(2, f"interrupted{_what_is_left()}\n".encode())
             os._exit(130)
         if not self._told:
             self._told = True
-            os.write(2, AGAIN)
+            os.write(2, f"\n{_still()}\n".encode())
 
     def heed(self, number: int, _frame: FrameType | None) -> None:
         """Hear SIGTERM or SIGHUP."""
@@ -80,7 +85,7 @@ class _Watch:
             _leave_dead_terminal()
             raise Ended(number)
         if self._is_late(ECHO):
-            os.write(2, f"{Ended(number)}: `labctl down` removes what is left\n".encode())
+            os.write(2, f"{Ended(number)}{_what_is_left()}\n".encode())
             os._exit(Ended(number).exit_code)
 
     def _is_first(self) -> bool:
@@ -89,6 +94,32 @@ class _Watch:
 
     def _is_late(self, after: float) -> bool:
         return time.monotonic() - self._first > after
+
+
+def _is_making() -> bool:
+    context = click.get_current_context(silent=True)
+    return context is not None and context.command_path in MAKING
+
+
+def _lab() -> str | None:
+    return named_lab(click.get_current_context(silent=True))
+
+
+def _still() -> str:
+    """What goes on after the first Ctrl-C, in words that fit the command."""
+    if _is_making():
+        still = "still taking back what was begun; Ctrl-C in some seconds leaves the rest to `labctl down`"
+        return with_lab(still, _lab())
+    return "still waiting for what was begun to end; Ctrl-C in some seconds ends this command at once"
+
+
+def _what_is_left() -> str:
+    """What to do after an end at once; nothing where the command is about no lab."""
+    if _is_making():
+        return with_lab(": `labctl down` removes what is left", _lab())
+    context = click.get_current_context(silent=True)
+    about_a_lab = context is not None and "lab_name" in {param.name for param in context.command.params}
+    return with_lab(": `labctl status` shows what the lab is like now", _lab()) if about_a_lab else ""
 
 
 def _leave_dead_terminal() -> None:

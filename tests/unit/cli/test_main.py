@@ -100,7 +100,48 @@ def test_a_second_signal_ends_a_command_that_does_not_come_to_its_end() -> None:
     _, said = process.communicate(timeout=HANGING)
 
     assert process.returncode == 143
-    assert said == "ended by SIGTERM: `labctl down` removes what is left\n"
+    assert said == "ended by SIGTERM\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "still", "left"),
+    [
+        ("up", "still taking back", "`labctl -l demo down` removes what is left"),
+        ("start", "still waiting for what was begun", "`labctl -l demo status` shows what the lab is like now"),
+        ("node add", "still waiting for what was begun", "`labctl -l demo status` shows what the lab is like now"),
+    ],
+)
+def test_what_a_second_ctrl_c_says_fits_what_the_verb_did(
+    monkeypatch: pytest.MonkeyPatch, path: str, still: str, left: str
+) -> None:
+    context: click.Context | None = None
+    commands: list[click.Command] = [main_module.cli]
+    for name in path.split():
+        above = commands[-1]
+        assert isinstance(above, click.Group)
+        found = above.get_command(click.Context(above), name)
+        assert found is not None
+        commands.append(found)
+    for command, name in zip(commands, ["labctl", *path.split()], strict=True):
+        context = click.Context(command, parent=context, info_name=name)
+    assert context is not None
+    watch = signals._Watch()
+    written: list[str] = []
+    ended: list[int] = []
+    monkeypatch.setattr("labctl.cli.signals.os.write", lambda _to, said: written.append(said.decode()))
+    monkeypatch.setattr("labctl.cli.signals.os._exit", ended.append)
+    monkeypatch.setattr(signals, "named_lab", lambda _context: "demo")
+
+    with context.scope(cleanup=False):
+        with pytest.raises(KeyboardInterrupt):
+            watch.press(signal.SIGINT, None)
+        watch.press(signal.SIGINT, None)
+        watch._first -= signals.PRESSED + 1
+        watch.press(signal.SIGINT, None)
+
+    assert still in written[0]
+    assert left in written[1]
+    assert ended == [130]
 
 
 def test_a_hang_up_that_is_to_be_ignored_is() -> None:
@@ -373,7 +414,7 @@ def test_ctrl_c_pressed_again_does_not_cut_short_what_is_taken_back(tmp_path: Pa
 
     assert process.returncode == 130
     assert undone.exists()
-    assert said.count("still taking back what was begun") == 1
+    assert said.count("still waiting for what was begun") == 1
 
 
 @pytest.mark.usefixtures("homeless")
