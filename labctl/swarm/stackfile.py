@@ -158,7 +158,7 @@ def _references(
         if file.is_file():
             found[real] = Reference(real, file)
         else:
-            kind = "a folder, not a file" if file.is_dir() else "missing"
+            kind = "a folder, not a file" if file.is_dir() else "not a regular file" if file.exists() else "missing"
             problems.append(f"{_place(path, document.line_of(where))}: {what} is in {said}, which is {kind}")
     return tuple(found.values()), problems
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -198,3 +199,15 @@ def test_the_cli_s_complaints_are_placed(tmp_path: Path) -> None:
     assert found.place_of("services.web Additional property foo is not allowed") == "stack.yml:4"
     assert found.place_of("services.web.image must be a string") == "stack.yml:3"
     assert found.place_of("something else") == "stack.yml"
+
+
+def test_a_pipe_or_a_device_is_not_missing(tmp_path: Path) -> None:
+    path = tmp_path / "stack.yml"
+    os.mkfifo(tmp_path / "pipe")
+    path.write_text("services: {a: {image: a}}\nsecrets:\n  p: {file: pipe}\n  d: {file: /dev/null}\n")
+
+    with pytest.raises(UsageError) as caught:
+        read_stack_file(path, {})
+
+    assert "the secret p is in pipe, which is not a regular file" in caught.value.message
+    assert "the secret d is in /dev/null, which is not a regular file" in caught.value.message
