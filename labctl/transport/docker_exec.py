@@ -171,9 +171,15 @@ class DockerExec:
         self._engine.execute(self._container, noted.ending())
 
     def _put(self, path: str, content: bytes, mode: int) -> None:
-        folder = posixpath.dirname(path)
+        folder, name = posixpath.split(path)
         try:
-            self._engine.put(self._container, "/", tar_of({path: (content, mode)}))
+            try:  # into the folder itself: an archive that holds the folder as well changes its mode (/tmp is 1777)
+                self._engine.put(self._container, folder, tar_of({name: (content, mode)}))
+            except EngineRefused as refused:
+                if refused.status != 404:
+                    raise
+                self._engine.execute(self._container, ["mkdir", "-p", "--", folder])
+                self._engine.put(self._container, folder, tar_of({name: (content, mode)}))
         except EngineRefused as refused:
             raise EngineRefused(f"cannot write {path} in {folder} on {self._node}: {refused.message}") from refused
 

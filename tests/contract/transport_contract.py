@@ -137,6 +137,7 @@ class TransportContract:
 
     def test_a_link_is_followed(self, transport: Transport) -> None:
         transport.put(b"content", "/tmp/labctl-contract-file")
+        assert transport.run("stat -c %a /tmp").stdout == "1777\n", "a folder that is there stays as it is"
         transport.run(
             "ln -sf labctl-contract-file /tmp/labctl-contract-link; ln -sf none /tmp/labctl-contract-dangling"
         )

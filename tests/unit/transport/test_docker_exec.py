@@ -43,15 +43,16 @@ def test_a_folder_is_no_file() -> None:
         transport(FakeEngine({"GET /containers/c1/archive": buffer.getvalue()})).get("/etc")
 
 
-def test_a_file_is_written_with_its_mode_and_its_folders() -> None:
+def test_a_file_is_written_with_its_mode_and_changes_no_folder() -> None:
     engine = FakeEngine({"PUT /containers/c1/archive": ""})
 
     transport(engine).put(b"hello", "/etc/labctl/x", mode=0o600)
 
     (asked,) = engine.asked
-    assert asked.query == {"path": "/"}
+    assert asked.query == {"path": "/etc/labctl"}
     with tarfile.open(fileobj=io.BytesIO(asked.body)) as archive:
-        entry = archive.getmember("etc/labctl/x")
+        assert archive.getnames() == ["x"]
+        entry = archive.getmember("x")
         content = archive.extractfile(entry)
         assert content is not None and content.read() == b"hello"
         assert entry.mode == 0o600
