@@ -23,7 +23,13 @@ from labctl.transport.ssh import Ssh
 CONTAINER = {
     "Names": ["/demo-w1"],
     "State": "running",
-    "Labels": {labels.LAB: "demo", labels.KIND: "node", labels.NODE: "w1", labels.ADDRESS: "172.30.0.11"},
+    "Labels": {
+        labels.LAB: "demo",
+        labels.KIND: "node",
+        labels.NODE: "w1",
+        labels.ADDRESS: "172.30.0.11",
+        labels.PORT: "40001",
+    },
 }
 
 
