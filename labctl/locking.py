@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import stat
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,6 +24,21 @@ LONGEST_HOLDER = 400  # bytes; the file may be somebody else's
 # The folder that all users of this machine share, and ours in it: the first one whose parent is there counts.
 PLACES = ((Path("/run/lock"), "labctl"), (Path("/tmp"), "labctl-locks"))
 STICKY = 0o1777
+SECRET_OPTION = re.compile(r"--[a-z-]*key")
+
+
+def _without_secrets(words: Sequence[str]) -> list[str]:
+    """The words of a command as every user of the machine may read them: a key that was typed is left out."""
+    shown: list[str] = []
+    for word, before in zip(words, ["", *words], strict=False):
+        option, sign, _ = word.partition("=")
+        if SECRET_OPTION.fullmatch(before):
+            shown.append("***")
+        elif sign and SECRET_OPTION.fullmatch(option):
+            shown.append(f"{option}=***")
+        else:
+            shown.append(word)
+    return shown
 
 
 class Busy(Exception):
@@ -184,7 +200,7 @@ else:
 
     def _write_holder(descriptor: int) -> None:
         """Say who holds it. A full disk is no reason to stop."""
-        command = " ".join(["labctl", *sys.argv[1:]])[: LONGEST_HOLDER // 2]
+        command = " ".join(["labctl", *_without_secrets(sys.argv[1:])])[: LONGEST_HOLDER // 2]
         said = f"pid {os.getpid()} of {login()}, since {time.strftime('%H:%M:%S')}: {command}\n"
         with contextlib.suppress(OSError):
             os.ftruncate(descriptor, 0)

@@ -52,6 +52,21 @@ def test_who_holds_it_is_told_and_a_holder_that_is_killed_lets_go(tmp_path: Path
         pass
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there the file says nothing")
+@pytest.mark.parametrize("typed", [["--unlock-key", "SWMKEY-1-x"], ["--unlock-key=SWMKEY-1-x"]])
+def test_a_key_that_was_typed_is_in_no_lock_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, typed: list[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["labctl", "start", *typed, "-l", "demo"])
+    path = tmp_path / "a.lock"
+
+    with held_file(path, wait=0):
+        said = path.read_text()
+
+    assert "SWMKEY" not in said
+    assert "labctl start --unlock-key" in said and "*** -l demo" in said
+
+
 def test_one_who_waits_is_told_once_whom_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(locking, "TOLD_AFTER", 0.0)
     told: list[str] = []
