@@ -102,15 +102,14 @@ def ports(app: App, output: str) -> None:
     labctl ports
     labctl ports -o json
     """
-    from labctl.edge import edges, published
+    from labctl.edge import edges, proxy_trouble, published
     from labctl.events import Warned
 
     lab = app.lab()
     ways = edges(app.context.engine, lab.name)
     open_ways = [way for way in ways if way.state == "running"]
     if ways and not open_ways:
-        said = f"the proxy of published ports is {ways[0].state}: `labctl up -l {lab.name}` brings it back"
-        app.emit(Warned(said))
+        app.emit(Warned(proxy_trouble(lab.name, ways[0].state)))
     found = published(lab.manager().engine)
     listed = [
         {

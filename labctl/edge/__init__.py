@@ -9,7 +9,7 @@ from __future__ import annotations
 from labctl.edge.pins import ensure_edge, ensure_edges, reach, refuse_taken, remove_edge
 from labctl.edge.proxy import ensure_proxy, refresh
 from labctl.edge.published import Published, published
-from labctl.edge.ways import Edge, edges, proxy_state
+from labctl.edge.ways import Edge, edges, proxy_state, proxy_trouble
 
 __all__ = [
     "Edge",
@@ -19,6 +19,7 @@ __all__ = [
     "ensure_edges",
     "ensure_proxy",
     "proxy_state",
+    "proxy_trouble",
     "published",
     "reach",
     "refresh",

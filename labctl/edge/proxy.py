@@ -11,7 +11,7 @@ import hashlib
 import json
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -98,13 +98,17 @@ def wish_of(port: PortSpec) -> Wish:
 
 def put(engine: Engine, lab: str, content: dict[str, bytes]) -> None:
     """Put files into the proxy's volume, and let it read them."""
-    name = proxy_name(lab)
-    engine.put(name, FOLDER, tar_of({path: (text, 0o600) for path, text in content.items()}))
+    _fill(engine, lab, content)
     try:
-        engine.kill(name, "SIGHUP")
+        engine.kill(proxy_name(lab), "SIGHUP")
     except EngineRefused as refused:
         if refused.status not in (CONFLICT, 500):  # it does not run: it reads them when it starts
             raise
+
+
+def _fill(engine: Engine, lab: str, content: Mapping[str, bytes]) -> None:
+    """Put files into the proxy's volume; a proxy that runs does not notice."""
+    engine.put(proxy_name(lab), FOLDER, tar_of({path: (text, 0o600) for path, text in content.items()}))
 
 
 def _ensure_shared(engine: Engine, lab: str, nodes: Sequence[Node], pins: Sequence[PortSpec], emit: Emit) -> None:
@@ -114,8 +118,7 @@ def _ensure_shared(engine: Engine, lab: str, nodes: Sequence[Node], pins: Sequen
     def prepare() -> None:
         state = proxy_state(engine, lab)
         before.append(state.token if state else "")
-        content = {**_keys(lab), **told}
-        engine.put(proxy_name(lab), FOLDER, tar_of({path: (text, 0o600) for path, text in content.items()}))
+        _fill(engine, lab, {**_keys(lab), **told})
 
     stands = converge(engine, _wanted(engine, lab, "host", emit), prepare=prepare)
     if stands.changed:
@@ -144,13 +147,7 @@ def _ensure_published(engine: Engine, lab: str, nodes: Sequence[Node], pins: Seq
     network = "bridge" if nodes[0].address in nodes[0].endpoint.url else f"labctl-{lab}"
     wanted = _wanted(engine, lab, network, emit, [(way.host, way.protocol) for way in ways])
     archive = {**_keys(lab), **content}
-    stands = converge(
-        engine,
-        wanted,
-        prepare=lambda: engine.put(
-            proxy_name(lab), FOLDER, tar_of({path: (text, 0o600) for path, text in archive.items()})
-        ),
-    )
+    stands = converge(engine, wanted, prepare=lambda: _fill(engine, lab, archive))
     if not stands.changed:
         put(engine, lab, content)  # which way is pinned may have changed
     wait_until("the proxy", partial(_shows, engine, lab, ways), limit=START_LIMIT, pause=0.05, longest_pause=0.3)

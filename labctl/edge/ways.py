@@ -13,7 +13,7 @@ from labctl.errors import EngineRefused
 from labctl.follower.files import FOLDER, STATE, State, Way
 from labctl.spec import labels
 
-__all__ = ["KIND", "Edge", "edge_of", "edges", "own_file", "proxy_name", "proxy_state"]
+__all__ = ["KIND", "Edge", "edge_of", "edges", "own_file", "proxy_name", "proxy_state", "proxy_trouble"]
 
 KIND = "edge"
 
@@ -68,6 +68,12 @@ def proxy_state(engine: Engine, lab: str) -> State | None:
         return State.of(own_file(engine, lab, STATE))
     except ValueError:
         return None
+
+
+def proxy_trouble(lab: str, state: str = "") -> str:
+    """What is told of a proxy that does not run, by its container's state, or that runs and says nothing."""
+    is_so = f"is {state}" if state else "says nothing"
+    return f"the proxy of published ports {is_so}: `labctl up -l {lab}` brings it back"
 
 
 def own_file(engine: Engine, lab: str, name: str) -> Any:

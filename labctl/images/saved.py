@@ -24,7 +24,6 @@ __all__ = ["check_saved", "rewritten_saved"]
 MOST_ENTRIES = 20_000  # labctl's own have some hundred
 LARGEST_DOCUMENT = 1 << 20  # bytes of a list or a configuration
 MOST_DOCUMENTS = 64 << 20  # bytes of all of them
-LISTS = ("manifest.json", "repositories", "index.json")
 NAME_IN_INDEX = "io.containerd.image.name"
 DEEPEST = 3  # an index of indexes of manifests
 

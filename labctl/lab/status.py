@@ -100,7 +100,9 @@ def status_of(context: Context, record: LabRecord) -> LabStatus:
     nodes = tuple(_node_status(node, members.get(node.name), joins(node.name)) for node in record.nodes)
     nodes += tuple(_gone_status(node, members.get(node.name)) for node in gone)
     bad = [node for node in nodes if node.state == "running" and not node.is_good and members]
-    own = state_problems([node for node in running if node.name in {one.name for one in bad}]) if bad else {}
+    asked = {one.name for one in bad}
+    others = [node for node in running if node.name in asked and not joins(node.name)]
+    own = state_problems({**{name: swarm.seen[name] for name in asked & swarm.seen.keys()}, **memberships(others)})
     problems += [swarm.strays.get(node.name) or own.get(node.name) or _trouble_of(node) for node in bad]
     extras = context.engine.containers(labels.of_lab(record.name))
     if record.spec is not None and record.spec.registry and record.nodes:
@@ -155,6 +157,7 @@ class _Swarm:
     services: int | None = None
     problems: tuple[str, ...] = ()
     strays: dict[str, str] = field(default_factory=dict)
+    seen: Mapping[str, Membership] = field(default_factory=dict)
 
 
 def _swarm_of(record: LabRecord, running: list[Node]) -> _Swarm:
@@ -177,9 +180,8 @@ def _swarm_of(record: LabRecord, running: list[Node]) -> _Swarm:
     members = {m.hostname: m for m in sorted(known, key=lambda m: m.state == "ready")}
     leader = next((member.hostname for member in known if member.leader), "no leader")
     ready = sum(member.state == "ready" for member in known)
-    return _Swarm(
-        f"{ready} of {counted(len(known), 'node')} ready, {leader} leads", members, len(services), tuple(unkept), strays
-    )
+    told = f"{ready} of {counted(len(known), 'node')} ready, {leader} leads"
+    return _Swarm(told, members, len(services), tuple(unkept), strays, seen)
 
 
 def _majority_problem(
@@ -312,13 +314,13 @@ def _ports_of(engine: Engine, lab: str, extras: list[Json]) -> tuple[tuple[str, 
     proxies = [one for one in extras if one["Labels"].get(labels.KIND) == "edge"]
     if not proxies:
         return (), ()
-    mend = f"`labctl up -l {lab}` brings it back"
+    if proxies[0]["State"] != "running":
+        return (), (edge.proxy_trouble(lab, str(proxies[0]["State"])),)
     try:
-        found, state = edge.edges(engine, lab), edge.proxy_state(engine, lab)
+        state = edge.proxy_state(engine, lab)
     except LabctlError as problem:
         return (), (f"the proxy of published ports: {problem.message}",)
-    ports = tuple(f"127.0.0.1:{way.host_port} -> {way.target}/{way.protocol}" for way in found)
-    if proxies[0]["State"] != "running":
-        return (), (f"the proxy of published ports is {proxies[0]['State']}: {mend}",)
-    warnings = state.warnings if state else (f"the proxy of published ports says nothing: {mend}",)
-    return ports, warnings
+    if state is None:
+        return (), (edge.proxy_trouble(lab),)
+    ways = sorted(state.ways, key=lambda way: (way.target, way.protocol, way.host))
+    return tuple(f"127.0.0.1:{way.host} -> {way.target}/{way.protocol}" for way in ways), state.warnings

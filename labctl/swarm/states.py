@@ -39,9 +39,8 @@ def trouble_of(name: str, seen: Membership) -> str | None:
     return None
 
 
-def state_problems(nodes: Sequence[Node]) -> dict[str, str]:
-    """Such troubles of the running nodes of a swarm that has a manager, by name; that one has left is one more."""
-    seen = memberships([node for node in nodes if node.is_running])
+def state_problems(seen: Mapping[str, Membership]) -> dict[str, str]:
+    """Such troubles of the nodes of a swarm that has a manager, by name; that one has left is one more."""
     found = {name: trouble_of(name, one) for name, one in seen.items()}
     found |= {
         name: f"{name} is not in the swarm any more: `labctl up` lets it join again"
