@@ -88,7 +88,9 @@ def within(limit: float, *jobs: Callable[[], object]) -> None:
         thread.join(max(0.0, deadline - time.monotonic()))
 
 
-def each(items: Iterable[A], do: Callable[[A], B], *, at_once: int = MOST_AT_ONCE, stop: Stop | None = None) -> list[B]:
+def each(
+    items: Iterable[A], do: Callable[[A], B], *, at_once: int = MOST_AT_ONCE, stop: Callable[[], object] | None = None
+) -> list[B]:
     """Call `do` for each item, at most `at_once` at a time, and return the results in order.
 
     All calls are waited for, also when one fails, so that nothing goes on behind the caller's back. On Ctrl-C

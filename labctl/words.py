@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
+from itertools import groupby
 
-__all__ = ["counted", "some"]
+__all__ = ["counted", "in_ranges", "some"]
+
+NUMBER = re.compile(r"(?<=[:>/ ])\d+(?=[ /]|$)")  # a port of "127.0.0.1:8000 -> 80/tcp"
 
 
 def counted(count: int, one: str, many: str = "") -> str:
@@ -16,3 +20,24 @@ def some(names: Sequence[str], most: int = 3) -> str:
     """The first names, and how many more there are."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
+
+
+def in_ranges(ways: Iterable[str]) -> list[str]:
+    """Ways of neighbouring ports in one line each: "127.0.0.1:8000-8009 -> 80-89/tcp" for ten of them.
+
+    Each is written "ADDRESS:PORT -> PORT/PROTOCOL", in the order of their ports.
+    """
+
+    def run(one: tuple[int, str]) -> tuple[str, tuple[int, ...]]:
+        place, way = one
+        return NUMBER.sub("", way), tuple(int(port) - place for port in NUMBER.findall(way))
+
+    def told(first: str, last: str) -> str:
+        ends = iter(NUMBER.findall(last))
+        return NUMBER.sub(lambda port: f"{port[0]}-{next(ends)}", first)
+
+    lines: list[str] = []
+    for _, alike in groupby(enumerate(ways), run):
+        found = [way for _, way in alike]
+        lines.append(found[0] if len(found) == 1 else told(found[0], found[-1]))
+    return lines

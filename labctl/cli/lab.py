@@ -22,7 +22,7 @@ from labctl.cli.hints import named_lab, note_lab, with_lab
 from labctl.cli.unlock import unlock_option
 from labctl.errors import NotFoundError, UsageError
 from labctl.spec.choices import PROVIDERS
-from labctl.words import counted, some
+from labctl.words import counted, in_ranges, some
 
 if TYPE_CHECKING:
     from labctl.backend import LabRecord
@@ -217,7 +217,7 @@ def _print_status(found: LabStatus) -> None:
     click.echo(f"mirror     {found.mirror}")
     if found.privileged_tasks:
         click.echo("devices    nodes may use every device of this host (privileged_tasks)")
-    for port in found.ports:
+    for port in in_ranges(found.ports):
         click.echo(f"port       {port}")
     for warning in (with_lab(one, named_lab(click.get_current_context())) for one in found.warnings):
         click.echo(f"warning    {warning}")

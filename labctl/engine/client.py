@@ -28,6 +28,9 @@ __all__ = ["Engine", "ExecOutcome", "Json", "client_class", "tar_of"]
 
 Json = dict[str, Any]
 REQUEST_LIMIT = 60.0  # seconds that one answer may take
+# Seconds to the first answer of all, and to that to a ping: an engine that hangs takes connections and says nothing.
+FIRST_LIMIT = 10.0
+PING_LIMIT = 5.0
 
 
 class Engine(ImageCalls):
@@ -66,9 +69,12 @@ class Engine(ImageCalls):
                 )
             tls = TLSConfig(client_cert=(str(certificate), str(key)), ca_cert=str(authority), verify=True)
         with translated(self.where):
-            return client_class()(
-                base_url=self.endpoint.url, tls=tls, timeout=stretched(self._limit), version="auto", max_pool_size=64
+            first = stretched(min(self._limit, FIRST_LIMIT))
+            client = client_class()(
+                base_url=self.endpoint.url, tls=tls, timeout=first, version="auto", max_pool_size=64
             )
+        client.timeout = stretched(self._limit)
+        return client
 
     def connect(self) -> None:
         """Connect, unless that was done: the engine answers then."""
@@ -96,10 +102,13 @@ class Engine(ImageCalls):
         with translated(self.where):
             return cast(Json, self.api.version())
 
-    def ping(self) -> str:
-        """GET /_ping: return the engine's version. GET /version starts programs on each call, to ask for theirs."""
+    def ping(self, *, limit: float = PING_LIMIT) -> str:
+        """GET /_ping: return the engine's version. GET /version starts programs on each call, to ask for theirs.
+
+        `limit` is in seconds, of an engine that is connected.
+        """
         with translated(self.where):
-            answer = self.api._get(f"{self.api.base_url}/_ping")
+            answer = self.api._get(f"{self.api.base_url}/_ping", timeout=stretched(limit))
             self.api._raise_for_status(answer)
             return str(answer.headers.get("Server", "")).removeprefix("Docker/").partition(" ")[0]
 

@@ -38,17 +38,31 @@ START_OVER = (
 JOINING_AT_ONCE = 5
 
 
-def wait_engine(node: Node, backend: Backend, *, limit: float = BOOT_LIMIT, clock: Clock | None = None) -> str:
+def wait_engine(
+    node: Node,
+    backend: Backend,
+    *,
+    given_up: threading.Event | None = None,
+    kept: bool = False,
+    limit: float = BOOT_LIMIT,
+    clock: Clock | None = None,
+) -> str:
     """Wait until the node's engine answers and return its version. The API is asked, never exec.
 
-    Raises LabError with the node's last words when it died, or did not come up within `limit` seconds.
+    `kept` says that the node stays whatever comes: no hint then speaks of keeping it.
+
+    Raises LabError with the node's last words when it died, or did not come up within `limit` seconds;
+    Abandoned once `given_up` is set.
     """
-    hint = f"`labctl up --retain` keeps it, and `labctl logs {node.name}` shows all it said."
+    first = f"`labctl restart {node.name}` starts it over" if kept else "`labctl up --retain` keeps it"
+    hint = f"{first}, and `labctl logs {node.name}` shows all it said."
     asked = 0
 
     def probe() -> str:
         nonlocal asked
         asked += 1
+        if given_up is not None and given_up.is_set():
+            raise Abandoned(f"{node.name} was given up")
         try:
             return node.engine.ping()
         except EngineUnreachable as problem:
@@ -62,14 +76,14 @@ def wait_engine(node: Node, backend: Backend, *, limit: float = BOOT_LIMIT, cloc
         what = f"the engine of {node.name}"
         return wait_until(what, probe, limit=limit, pause=0.02, longest_pause=0.25, clock=clock)
     except WaitTimeout as timeout:
-        said = f"{node.name} did not come up within {timeout.limit:g} s; its last words: {_last_words(node, backend)}"
-        raise LabError(said, hint=hint) from timeout
+        seen = f"{timeout.last_seen}; its last words: {_last_words(node, backend)}"
+        raise LabError(f"{node.name} did not come up within {timeout.limit:g} s: {seen}", hint=hint) from timeout
 
 
 def start_over(node: Node, backend: Backend) -> None:
     """Let a node's engine start over, and wait until it answers again: not the one that is about to end."""
     node.run(START_OVER, limit=40)
-    wait_engine(node, backend)
+    wait_engine(node, backend, kept=True)
 
 
 @contextlib.contextmanager
@@ -202,7 +216,7 @@ class Forming:
 
     def _up(self, node: Node) -> Node:
         with self._doing.at(node.name, "booting"):
-            version = wait_engine(node, self.backend)
+            version = wait_engine(node, self.backend, given_up=self._failed, kept=node.name not in self._new)
         self.emit(NodeReady(node.name, version))
         if self.fetch:
             self._fetches.append(self._pool.submit(self._fetch, node, self.fetch))

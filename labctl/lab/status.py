@@ -100,10 +100,7 @@ def status_of(context: Context, record: LabRecord) -> LabStatus:
     nodes = tuple(_node_status(node, members.get(node.name), joins(node.name)) for node in record.nodes)
     nodes += tuple(_gone_status(node, members.get(node.name)) for node in gone)
     bad = [node for node in nodes if node.state == "running" and not node.is_good and members]
-    asked = {one.name for one in bad}
-    others = [node for node in running if node.name in asked and not joins(node.name)]
-    own = state_problems({**{name: swarm.seen[name] for name in asked & swarm.seen.keys()}, **memberships(others)})
-    problems += [swarm.strays.get(node.name) or own.get(node.name) or _trouble_of(node) for node in bad]
+    problems += _node_problems(swarm, bad, [node for node in running if not joins(node.name)])
     extras = context.engine.containers(labels.of_lab(record.name))
     if record.spec is not None and record.spec.registry and record.nodes:
         problems += _registry_trouble(extras)
@@ -124,6 +121,17 @@ def status_of(context: Context, record: LabRecord) -> LabStatus:
         warnings=warnings,
         owner=record.owner.login,
     )
+
+
+def _node_problems(swarm: _Swarm, bad: Sequence[NodeStatus], apart: Sequence[Node]) -> list[str]:
+    """What is wrong with the nodes that the swarm misses, and which engines are silent. `apart`: none was asked yet."""
+    names = {one.name for one in bad}
+    said = {name: swarm.seen[name] for name in names & swarm.seen.keys()}
+    own = state_problems({**said, **memberships([node for node in apart if node.name in names])})
+    silent = {name: _silence_of(name) for name in swarm.asked if name not in swarm.seen}
+    missed = [node for node in bad if node.name not in silent]
+    told = [swarm.strays.get(node.name) or own.get(node.name) or _trouble_of(node) for node in missed]
+    return [*told, *silent.values()]
 
 
 def _status_of_others(context: Context, record: LabRecord, running: list[Node]) -> LabStatus:
@@ -158,6 +166,12 @@ class _Swarm:
     problems: tuple[str, ...] = ()
     strays: dict[str, str] = field(default_factory=dict)
     seen: Mapping[str, Membership] = field(default_factory=dict)
+    asked: tuple[str, ...] = ()  # whose engines were asked for what stands in `seen`
+
+
+def _silence_of(name: str) -> str:
+    """What to do with an engine that says nothing though its machine runs; the swarm takes seconds to miss it."""
+    return f"the engine of {name} does not answer: `labctl restart {name}` starts it over, with its containers"
 
 
 def _swarm_of(record: LabRecord, running: list[Node]) -> _Swarm:
@@ -170,6 +184,7 @@ def _swarm_of(record: LabRecord, running: list[Node]) -> _Swarm:
         view = SwarmView(cluster.working_manager(record.nodes, limit=cluster.DECISION_LIMIT, gone=gone).engine)
         inside = [node for node in running if record.spec is None or record.spec.joins(node.name)]
         seen = memberships(inside)  # before the list: what joins in between is no stray
+        asked = tuple(node.name for node in inside)
         known, services = view.nodes(), view.services()
         strays = strays_of(inside, seen, {member.id for member in known})
         unkept = [*_majority_problem(record, seen, known, gone), *caveats.problems_of(view, services, running)]
@@ -181,7 +196,7 @@ def _swarm_of(record: LabRecord, running: list[Node]) -> _Swarm:
     leader = next((member.hostname for member in known if member.leader), "no leader")
     ready = sum(member.state == "ready" for member in known)
     told = f"{ready} of {counted(len(known), 'node')} ready, {leader} leads"
-    return _Swarm(told, members, len(services), tuple(unkept), strays, seen)
+    return _Swarm(told, members, len(services), tuple(unkept), strays, seen, asked)
 
 
 def _majority_problem(
@@ -203,6 +218,7 @@ def _no_manager_problems(record: LabRecord, running: list[Node], problem: Labctl
     inside = [node for node in running if joins(node.name)]
     seen = memberships(inside)
     own = tuple(told for name, one in seen.items() if (told := trouble_of(name, one)))
+    own += tuple(_silence_of(node.name) for node in inside if node.name not in seen)
     if own:
         return own
     if all(node.is_running for node in record.nodes) and is_orphaned(inside, seen):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from labctl.concurrent import each, gather
 from labctl.errors import Abandoned, LabctlError, LabError, SwarmLocked, WaitTimeout
 from labctl.events import NodeReady, Steps, Warned
+from labctl.lab.doing import Doing
 from labctl.lab.form import settled, wait_engine, wait_for_end_here
 from labctl.lab.mending import Ladder
 from labctl.lab.strays import refuse_strays
@@ -51,37 +52,38 @@ def wake(lab: Lab, nodes: Sequence[Node], steps: Steps, begin: Callable[[Node], 
     The caller holds the lab. Three steps: nodes, swarm, verifying.
     """
 
+    doing, given_up = Doing(steps.note), threading.Event()
+
     def boot(node: Node) -> Node:
         if node.is_running:
-            wait_engine(node, lab.backend)
+            with doing.at(node.name, "waiting for the engine"):
+                wait_engine(node, lab.backend, given_up=given_up, kept=True)
             return node
-        steps.note(f"{node.name} {'goes on' if node.state == 'paused' else 'boots'}")
-        started = begin(node)
-        steps.emit(NodeReady(node.name, wait_engine(started, lab.backend)))
+        with doing.at(node.name, "going on" if node.state == "paused" else "booting"):
+            version = wait_engine(started := begin(node), lab.backend, given_up=given_up, kept=True)
+        steps.emit(NodeReady(node.name, version))
         return started
 
     down = [node for node in nodes if not node.is_running]
     with settled(lab.backend):
-        with steps.step("Nodes"), ThreadPoolExecutor(1, "labctl-beside") as aside, _given_up_on_failure() as given_up:
+        with steps.step("Nodes"), ThreadPoolExecutor(1, "labctl-beside") as aside, _set_on_failure(given_up):
             lab.backend.expect(lab.spec, (), down)
             beside = aside.submit(_start_beside, lab, given_up)
-            started = each(nodes, boot)
+            started = each(nodes, boot, stop=given_up.set)
             gather([beside])
-            tried = counted(len(started), "engine answers", "engines answer")
-            steps.note(tried)
+            steps.note(tried := counted(len(started), "engine answers", "engines answer"))
         with steps.step("Swarm"):
             names = [node.name for node in started if lab.spec.joins(node.name)]
             lab = lab.refresh()
             if names:
                 unlock_all(lab.nodes, lab.context.unlock_key, steps.emit)
                 _refuse_given_up(lab.nodes)
-                manager = _patient_manager(lab)
+                manager = _patient_manager(lab, steps.note)
                 refuse_strays([node for node in lab.nodes if lab.spec.joins(node.name)], manager)
                 known = cluster.wait_ready(manager, names, noted=steps.note)
                 steps.note(f"{counted(len(names), 'node')} ready")
         with steps.step("Verifying"):
-            if names:
-                tried = _tried(lab, _serving(lab, known), down, steps) or tried
+            tried = (_tried(lab, _serving(lab, known), down, steps) if names else "") or tried
             steps.note(tried)
     return tried
 
@@ -89,7 +91,7 @@ def wake(lab: Lab, nodes: Sequence[Node], steps: Steps, begin: Callable[[Node], 
 def _tried(lab: Lab, serving: Sequence[Node], started: Sequence[Node], steps: Steps) -> str:
     """Try the lab and mend what is ill in it; returns what was tried, empty where there is no probe to try it with."""
     names = {node.name for node in started}
-    ladder = Ladder(lab.backend, lambda: _patient_manager(lab), serving, names, steps.note, steps.emit)
+    ladder = Ladder(lab.backend, lambda: _patient_manager(lab, steps.note), serving, names, steps.note, steps.emit)
     if lab.spec.swarm == "formed" and lab.spec.registry:
         return ladder.climb()
     ladder.settle(serving)
@@ -128,11 +130,10 @@ def _is_ever_here(address: IPv4Address | IPv6Address) -> bool:
 
 
 @contextlib.contextmanager
-def _given_up_on_failure() -> Iterator[threading.Event]:
-    """An event that is set when the block fails, for the one who works aside."""
-    given_up = threading.Event()
+def _set_on_failure(given_up: threading.Event) -> Iterator[None]:
+    """Set the event when the block fails, for the one who works aside."""
     try:
-        yield given_up
+        yield
     except BaseException:
         given_up.set()
         raise
@@ -158,7 +159,7 @@ def _serving(lab: Lab, known: Sequence[SwarmNode]) -> list[Node]:
     return [node for node in lab.nodes if node.is_running and node.name in able]
 
 
-def _patient_manager(lab: Lab) -> Node:
+def _patient_manager(lab: Lab, note: Callable[[str], None]) -> Node:
     """A manager that can change the swarm: after a start of all, the election takes a few seconds."""
 
     hint: str | None = None
@@ -174,7 +175,7 @@ def _patient_manager(lab: Lab) -> Node:
             raise Pending(problem.message) from None
 
     try:
-        return wait_until("the managers agreeing on a leader", look, limit=60, pause=0.2)
+        return wait_until("the managers agreeing on a leader", look, limit=60, pause=0.2, noted=note)
     except WaitTimeout as timeout:
         timeout.hint = timeout.hint or hint  # an engine that has just started may say what passes
         raise

@@ -22,9 +22,11 @@ from labctl.words import counted
 
 __all__ = [
     "MISSING_IMAGE",
+    "NO_NODE",
     "NO_RESOURCES",
     "PORT_TAKEN",
     "UNMET",
+    "UNMET_FOR",
     "Progress",
     "judge",
     "reserved",
@@ -45,6 +47,7 @@ MISSING_IMAGE_FAILURES = 2
 # would meet it may be on its way up.
 UNMET = "scheduling constraints not satisfied"
 UNMET_FOR = 15.0
+NO_NODE = "no node may run it"  # so of a global service, for which the scheduler then makes no task to say so
 PORT_TAKEN = "host-mode port already in use"
 NO_RESOURCES = "insufficient resources"
 # As hopeless as these, by the scheduler's other filters.
@@ -155,7 +158,7 @@ def judge(
     reason = hopeless or _reason(slots, wanted, service) or _update_reason(service, tasks)
     done = not reason and good == wanted and (wanted > 0 or not service.is_global)
     if not done and not reason:
-        reason = "no node may run it" if service.is_global else f"{good - wanted} too many are being stopped"
+        reason = NO_NODE if service.is_global else f"{good - wanted} too many are being stopped"
     trouble = bool(hopeless) or any(slot.reason for slot in slots)
     return Progress(
         service.name, running, wanted, done, reason, trouble, bool(hopeless), service.is_job, completed,

@@ -5,16 +5,16 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from labctl.errors import EngineRefused, EngineUnreachable, NotYetError, WaitTimeout
 from labctl.events import Emit, TaskConverged, quiet
 from labctl.node import Node
 from labctl.swarm.health import Health
-from labctl.swarm.progress import Progress, judge
+from labctl.swarm.progress import NO_NODE, UNMET_FOR, Progress, judge
 from labctl.swarm.state import Service, SwarmNode, SwarmView, Task
 from labctl.swarm.ways import way_out
-from labctl.waiting import Clock, Pending, SystemClock, wait_until
+from labctl.waiting import Clock, Pending, SystemClock, stretched, wait_until
 
 __all__ = ["CONVERGE_LIMIT", "Progress", "converge", "progress_of", "update_times"]
 
@@ -141,7 +141,7 @@ class _Watch:
         largest = max((m.cpus for m in self._members), default=0), max((m.memory for m in self._members), default=0)
         for task in self.health.told(self.view.tasks(ids) if ids else (), hosts):
             tasks[task.service_id].append(task)
-        return [
+        judged = [
             judge(
                 service,
                 tasks[service.id],
@@ -153,13 +153,21 @@ class _Watch:
             )
             for service in services
         ]
+        return [replace(one, hopeless=True) if self._is_without_node(one) else one for one in judged]
+
+    def _is_without_node(self, one: Progress) -> bool:
+        """Whether no node has been allowed to run a global service for as long as a node may be on its way up."""
+        return one.reason == NO_NODE and self._seen_for(f"{one.service} {NO_NODE}") >= stretched(UNMET_FOR)
+
+    def _seen_for(self, what: str) -> float:
+        return self.clock.now() - self._first_seen.setdefault(what, self.clock.now())
 
     def _age(self, task: Task) -> float:
         """How long the task has been in its state: by its node's clock, or by ours since it was first seen so.
 
         One that no node has is counted from when this wait saw it: what came before may just have been mended.
         """
-        seen = self.clock.now() - self._first_seen.setdefault(f"{task.id} {task.state}", self.clock.now())
+        seen = self._seen_for(f"{task.id} {task.state}")
         return max(seen, time.time() - task.since) if task.node_id else seen
 
 

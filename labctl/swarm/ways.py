@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from labctl.engine.errors import PRIVILEGED_HINT, wants_devices
 from labctl.errors import LabctlError
 from labctl.node import Node
-from labctl.swarm.progress import MISSING_IMAGE, NO_RESOURCES, PORT_TAKEN, UNMET, Progress, reserved
+from labctl.swarm.progress import MISSING_IMAGE, NO_NODE, NO_RESOURCES, PORT_TAKEN, UNMET, Progress, reserved
 from labctl.swarm.state import Service, SwarmNode
 
 __all__ = ["way_out"]
@@ -40,11 +40,11 @@ def way_out(
     for one in unfinished:
         service = services.get(one.service)
         image = IMAGE.search(one.reason)
-        if UNMET in one.reason:
+        if UNMET in one.reason or one.reason == NO_NODE:
             told.setdefault(
                 UNMET,
-                "No node is what its placement asks for: mend that, "
-                "or `labctl docker -- node update --label-add KEY=VALUE NODE`.",
+                "No node is what its placement asks for: mend that, or `labctl docker -- node update "
+                "--label-add KEY=VALUE NODE`; one that is drained runs nothing (`--availability active`).",
             )
         elif NO_SOURCE in one.reason:
             told.setdefault(NO_SOURCE, MOUNT)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from labctl.words import counted, some
+from labctl.words import counted, in_ranges, some
 
 
 @pytest.mark.parametrize(("count", "said"), [(0, "0 nodes"), (1, "1 node"), (2, "2 nodes")])
@@ -23,3 +23,16 @@ def test_a_long_list_is_cut() -> None:
     assert some(["a"]) == "a"
     assert some(["a", "b", "c"]) == "a, b, c"
     assert some(["a", "b", "c", "d", "e"]) == "a, b, c and 2 more"
+
+
+def test_ways_of_neighbouring_ports_are_one_line() -> None:
+    ways = [*(f"127.0.0.1:{21000 + n} -> {21000 + n}/udp" for n in range(62)), "127.0.0.1:32001 -> 22000/tcp"]
+
+    assert in_ranges(ways) == ["127.0.0.1:21000-21061 -> 21000-21061/udp", "127.0.0.1:32001 -> 22000/tcp"]
+
+
+def test_ways_that_leave_a_port_out_or_change_the_protocol_are_told_apart() -> None:
+    ways = ["127.0.0.1:80 -> 80/tcp", "127.0.0.1:81 -> 81/udp", "127.0.0.1:90 -> 82/udp", "127.0.0.1:91 -> 83/udp"]
+
+    assert in_ranges(ways) == [*ways[:2], "127.0.0.1:90-91 -> 82-83/udp"]
+    assert in_ranges([]) == []

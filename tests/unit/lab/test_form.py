@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterator, Sequence
 
 import pytest
@@ -252,7 +253,7 @@ def silent_node(backend: FakeBackend, state: str) -> Node:
 def test_an_engine_that_does_not_come_up_is_told_with_the_nodes_last_words() -> None:
     backend, clock = Talking(), FakeClock()
 
-    with pytest.raises(LabError, match="manager1 did not come up within 60 s; its last words: failed to") as caught:
+    with pytest.raises(LabError, match=r"within 60 s: .*connection refused; its last words: failed to") as caught:
         wait_engine(silent_node(backend, "running"), backend, limit=60, clock=clock)
 
     assert clock.now() == 60
@@ -266,6 +267,25 @@ def test_a_node_that_died_is_not_waited_for_to_the_limit() -> None:
         wait_engine(silent_node(backend, "exited"), backend, limit=60, clock=clock)
 
     assert clock.now() < 10
+
+
+def test_a_node_that_was_given_up_is_waited_for_no_longer() -> None:
+    """So Ctrl-C ends a command although an engine hangs."""
+    backend, clock, given_up = Talking(), FakeClock(), threading.Event()
+    given_up.set()
+
+    with pytest.raises(Abandoned, match="manager1 was given up"):
+        wait_engine(silent_node(backend, "running"), backend, given_up=given_up, clock=clock)
+
+    assert clock.now() == 0
+
+
+def test_one_that_stays_whatever_comes_needs_no_advice_to_keep_it() -> None:
+    with pytest.raises(LabError) as caught:
+        wait_engine(silent_node(backend := FakeBackend(), "running"), backend, kept=True, limit=1, clock=FakeClock())
+
+    assert "--retain" not in (caught.value.hint or "")
+    assert "labctl restart manager1" in (caught.value.hint or "")
 
 
 def test_a_node_that_said_nothing_has_no_last_words() -> None:

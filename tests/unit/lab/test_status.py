@@ -118,8 +118,8 @@ def test_a_node_that_is_not_in_the_swarm_is_a_problem_with_its_mend(manager: Fak
     assert look(manager, worker).problems == (
         "worker1 is not in the lab's swarm (that of manager1), though its engine is in one: `labctl up` lets it join",
     )
-    worker.api["GET /info"] = EngineUnreachable("nobody there")
-    assert look(manager, worker).problems == ("worker1 is not in the swarm: `labctl up` lets it join",)
+    worker.api["GET /info"] = raw_info("inactive")
+    assert look(manager, worker).problems == ("worker1 is not in the swarm any more: `labctl up` lets it join again",)
 
 
 def test_a_manager_of_another_swarm_is_named_while_the_labs_still_takes_it_for_ready(
@@ -210,6 +210,16 @@ def test_engines_that_do_not_answer_are_a_problem_that_is_told_once(manager: Fak
 
     assert sum("connection refused" in told for told in (found.swarm, *found.problems)) == 1
     assert found.services is None, "nobody counted them"
+
+
+def test_an_engine_that_says_nothing_is_named_while_the_swarm_still_takes_its_node_for_ready(
+    manager: FakeNode, worker: FakeNode
+) -> None:
+    worker.api["GET /info"] = EngineUnreachable("no answer")
+
+    assert look(manager, worker).problems == (
+        "the engine of worker1 does not answer: `labctl restart worker1` starts it over, with its containers",
+    )
 
 
 def test_a_locked_manager_is_told_with_the_command_that_unlocks_it(manager: FakeNode, worker: FakeNode) -> None:

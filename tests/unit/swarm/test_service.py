@@ -80,6 +80,16 @@ def test_a_placement_that_no_node_meets_ends_early_and_is_noted_meanwhile() -> N
     assert 15 <= clock.now() < 17
 
 
+def test_a_global_service_that_no_node_may_run_ends_early() -> None:
+    clock = FakeClock()
+
+    with pytest.raises(NotYetError, match="web: 0 of 0 tasks run; no node may run it") as caught:
+        converge(view([], service=raw_service("web", mode={"Global": {}})), ["web"], limit=90, clock=clock)
+
+    assert "--label-add" in str(caught.value.hint)
+    assert 15 <= clock.now() < 17
+
+
 def test_a_task_that_asks_for_devices_names_the_key_that_gives_them() -> None:
     error = 'procHooks process: failed to write "a *:* rwm": write /sys/fs/cgroup/devices/docker/7a/devices.allow'
 
