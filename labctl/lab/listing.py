@@ -15,6 +15,8 @@ from labctl.engine import Engine
 from labctl.errors import LabctlError, UsageError
 from labctl.lab.lab import Lab
 from labctl.node import Node
+from labctl.swarm.cluster import Membership
+from labctl.swarm.states import trouble_of
 
 __all__ = ["ASK_LIMIT", "Machine", "inspect", "is_active", "keep", "list_machines", "machine_word", "parse_filters"]
 
@@ -130,8 +132,10 @@ def _asked(row: Machine, node: Node, limit: float) -> Machine:
     try:
         info = engine.info()
         docker = f"v{info['ServerVersion']}"
-        if info["Swarm"].get("LocalNodeState") == "active":
-            swarm = node.lab + (" (manager)" if info["Swarm"].get("ControlAvailable") else "")
+        member = Membership.of(info["Swarm"])
+        if member.state == "active":
+            swarm = node.lab + (" (manager)" if member.is_manager else "")
+        error = trouble_of(node.name, member) or ""
     except LabctlError as problem:
         # docker-machine has a word of its own for a host that keeps silent.
         state = "Timeout" if time.monotonic() - began >= limit else state

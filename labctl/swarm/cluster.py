@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from labctl.errors import EngineRefused, LabctlError, LabError, QuorumLost, SwarmLocked
 from labctl.events import CommandShown, Emit, NodeJoined, quiet
@@ -65,18 +66,22 @@ class Membership:
     error: str
     size: int = 0  # how many nodes its swarm has; only a manager's engine knows
 
+    @classmethod
+    def of(cls, swarm: Mapping[str, Any]) -> Membership:
+        """Read what GET /info says under "Swarm"."""
+        return cls(
+            state=swarm.get("LocalNodeState", "inactive"),
+            node_id=swarm.get("NodeID", ""),
+            is_manager=bool(swarm.get("ControlAvailable")),
+            cluster_id=(swarm.get("Cluster") or {}).get("ID", ""),
+            error=swarm.get("Error", ""),
+            size=swarm.get("Nodes", 0),
+        )
+
 
 def membership(node: Node) -> Membership:
     """Ask the node's engine whether it is in a swarm (GET /info)."""
-    swarm = node.engine.info()["Swarm"]
-    return Membership(
-        state=swarm.get("LocalNodeState", "inactive"),
-        node_id=swarm.get("NodeID", ""),
-        is_manager=bool(swarm.get("ControlAvailable")),
-        cluster_id=(swarm.get("Cluster") or {}).get("ID", ""),
-        error=swarm.get("Error", ""),
-        size=swarm.get("Nodes", 0),
-    )
+    return Membership.of(node.engine.info()["Swarm"])
 
 
 def init(manager: Node, emit: Emit = quiet) -> None:

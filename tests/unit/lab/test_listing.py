@@ -13,7 +13,7 @@ from labctl.node import Node
 from labctl.spec import LabSpec, NodeSpec
 from tests.guard import HANGING, LONG
 
-from ..nodes import fake_node
+from ..nodes import fake_node, raw_info
 
 
 def lab_of(*nodes: Node, spec: LabSpec | None = None) -> Lab:
@@ -78,6 +78,16 @@ def test_an_engine_that_refuses_the_connection_is_told_at_once() -> None:
     assert (machine.state, machine.docker) == ("Running", "Unknown")
     assert "does not answer" in machine.error
     assert machine.seconds < HANGING
+
+
+def test_a_manager_that_is_locked_says_what_unlocks_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = FakeEngine({"GET /info": {"ServerVersion": "26.1.5", **raw_info("locked")}})
+    monkeypatch.setattr("labctl.lab.listing.Engine", lambda *_args, **_more: answers)
+
+    machine, *_ = list_machines(lab_of(fake_node()), {})
+
+    assert (machine.docker, machine.swarm) == ("v26.1.5", "")
+    assert machine.error.startswith("manager1 is locked: `labctl ssh manager1 docker swarm unlock`")
 
 
 def test_labels_of_the_spec_can_be_filtered_by() -> None:
