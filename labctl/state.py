@@ -27,6 +27,7 @@ __all__ = [
     "lab_path",
     "labs_of_machines",
     "labs_on_disk",
+    "lock",
     "locks_dir",
     "machines_path",
     "state_dir",
@@ -127,21 +128,8 @@ def lab_lock(
     this state folder. `waiting` hears who holds it. Raises LabError when another command holds it for longer,
     UsageError for what cannot be a lab's name.
     """
-    name = f"{_file_name(lab)}.lock"
     try:
-        with ExitStack() as stack:
-            own = locks_dir() / name
-            try:
-                stack.enter_context(held_file(own, wait=wait, waiting=waiting))
-            except OSError as problem:
-                raise HostError(f"cannot hold {own}: {problem.strerror or problem}", hint=MAY) from problem
-            folder = shared_folder() if engine else None
-            if folder is not None:
-                digest = hashlib.sha256(engine.encode()).hexdigest()[:16]
-                path = folder / f"{digest}-{name}"
-                # A place that somebody has spoiled holds nobody up: owners are told apart by labels all the same.
-                with suppress(OSError):
-                    stack.enter_context(held_file(path, wait=wait, shared=True, waiting=waiting))
+        with lock(_file_name(lab), wait=wait, engine=engine, waiting=waiting):
             yield
     except Busy as busy:
         raise LabError(
@@ -149,6 +137,30 @@ def lab_lock(
             + (f": {busy.holder}" if busy.holder else ""),
             hint="Wait for it, or end it, and try again.",
         ) from None
+
+
+@contextmanager
+def lock(
+    name: str, *, wait: float, engine: str = "", waiting: Callable[[str], None] = lambda _: None
+) -> Iterator[None]:
+    """Hold a name on an engine (its ID) against everybody on this machine; without one, in this state folder.
+
+    Raises Busy after `wait` seconds, HostError when this state folder has no room for locks.
+    """
+    with ExitStack() as stack:
+        own = locks_dir() / f"{name}.lock"
+        try:
+            stack.enter_context(held_file(own, wait=wait, waiting=waiting))
+        except OSError as problem:
+            raise HostError(f"cannot hold {own}: {problem.strerror or problem}", hint=MAY) from problem
+        folder = shared_folder() if engine else None
+        if folder is not None:
+            digest = hashlib.sha256(engine.encode()).hexdigest()[:16]
+            path = folder / f"{digest}-{name}.lock"
+            # A place that somebody has spoiled holds nobody up: owners are told apart by labels all the same.
+            with suppress(OSError):
+                stack.enter_context(held_file(path, wait=wait, shared=True, waiting=waiting))
+        yield
 
 
 def _file_name(lab: str) -> str:

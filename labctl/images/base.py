@@ -34,7 +34,7 @@ def ensure_base(
     """
     if engine.image(BASE) is not None:
         return False
-    with held("base", note):
+    with held("base", note, engine=engine, stop=stop):
         if engine.image(BASE) is not None:
             return False
         chosen = mode or mirror_mode()

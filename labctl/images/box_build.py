@@ -76,7 +76,7 @@ def _image(engine: Engine, name: str, dockerfile: str, note: Note) -> str:
         base = base_identity(engine)
     sources = sources_of({"": top})
     tag = tag_for(name, sources, base)
-    with held(name, note):
+    with held(name, note, engine=engine):
         if engine.image(tag) is None:
             recipe = Recipe(
                 name=name,

@@ -147,7 +147,7 @@ def serve(
 
     if not missing():
         return 0
-    with held("mirror", note):
+    with held("mirror", note, engine=engine):
         wanted = missing()
         if wanted:
             began = time.monotonic()
@@ -171,7 +171,7 @@ class _Builder:
         todo = [image for image in images if find_built(self.engine, image.name, image.sources(), self.base) is None]
         told = {image.name: (image.folder / "Dockerfile").read_text(encoding="utf-8") for image in todo}
         for steps in shared_beginnings(told):
-            with held("shared", self.note):
+            with held("shared", self.note, engine=self.engine, stop=self.stop):
                 self.note("building what several images share")
                 context = tar_of({"Dockerfile": (steps.encode(), 0o644)})
                 build(self.engine, Recipe("shared steps", "", context, steps), self.note, stop=self.stop)
@@ -185,7 +185,7 @@ class _Builder:
         tag = find_built(self.engine, image.name, sources, self.base)
         if tag is not None:
             return tag
-        with held(image.name, self.note):
+        with held(image.name, self.note, engine=self.engine, stop=self.stop):
             tag = find_built(self.engine, image.name, sources, self.base)
             if tag is None:
                 began = time.monotonic()

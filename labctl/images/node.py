@@ -51,7 +51,7 @@ def ensure_node_image(
     if tag is not None:
         return tag
     ensure_base(engine, emit, note, mode=mode, stop=stop)
-    with held(NAME, note):
+    with held(NAME, note, engine=engine, stop=stop):
         base = base_identity(engine)
         tag = find_built(engine, NAME, sources, base)
         if tag is None:

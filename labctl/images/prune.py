@@ -45,7 +45,7 @@ def prune(engine: Engine, note: Note = no_note, *, everything: bool = False) -> 
     stores = [volume for volume in volumes if not everything and volume != "labctl-hub-cache"]
     if stores:
         services = ensure_services(engine, note=note)
-        with held("mirror", note):
+        with held("mirror", note, engine=engine):
             for volume in stores:
                 removed += collect_garbage(engine, MirrorMode(store=volume), current, services=services, note=note)
     return Pruned(tuple(removed), tuple(in_use))

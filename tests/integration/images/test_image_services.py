@@ -30,6 +30,7 @@ def upload(registry: Container, port: int, name: str, headers: Mapping[str, str]
 
 def push_image(image: Build, registry: Container, repository: str) -> str:
     """Push the probe into the registry under a name of its own; returns its digest."""
+    assert registry.ask(5000, "/v2/").status == 200  # the engine takes connections before the registry does
     address = registry.url(5000, "").removeprefix("http://")
     docker("tag", image("probe"), f"{address}/{repository}")
     try:
