@@ -16,6 +16,7 @@ import io
 import json
 import os
 import re
+import stat
 import tarfile
 import time
 import zlib
@@ -137,7 +138,10 @@ def load(path: Path, engine: Engine, emit: Emit = quiet, note: Note = no_note, *
 def read_manifest(path: Path) -> Bundle:
     """Read what a bundle says of itself. Raises UsageError for a file that is none."""
     try:
-        size = path.stat().st_size
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):  # it is read three times over
+            raise UsageError(f"{path} is not a regular file", hint=_HINT)
+        size = found.st_size
         with path.open("rb") as file:
             text = _first(file)
     except FileNotFoundError:

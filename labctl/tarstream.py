@@ -12,12 +12,14 @@ from tarfile import BLOCKSIZE, TarInfo
 
 __all__ = ["TarReader", "end", "header", "padding", "rewritten"]
 
-LONGEST_HEADER = 1 << 20  # bytes of an entry's long name and attributes; Linux' longest path has 4096
+LONGEST_HEADER = 1 << 20  # bytes of all that is said ahead of one entry; Linux' longest path has 4096
 LONGEST_NAME = 4096
 LONGEST_REST = 1 << 20  # bytes; tar fills up 10 KiB
 CHUNK = 1 << 16
 PAX, PAX_FOR_ALL, LONG_NAME, LONG_LINK = b"x", b"g", b"L", b"K"
 EXTENSIONS = (PAX, PAX_FOR_ALL, LONG_NAME, LONG_LINK)
+SPARSE = "GNU.sparse"
+KEPT = ("path", "linkpath", "size")  # of a pax header; the rest is read over
 ENCODING, ERRORS = "utf-8", "surrogateescape"
 LATEST = 1 << 33  # seconds; a later time is no file's
 NUL = b"\0"
@@ -26,13 +28,13 @@ NUL = b"\0"
 class TarReader:
     """Yields the entries of an archive, each with its long name; `content` is what is in the one yielded last.
 
-    Raises tarfile.TarError for what is no archive, is cut off, has more than `most_entries` or an entry whose name
-    takes more than a mebibyte.
+    Raises tarfile.TarError for what is no archive, is cut off, has more than `most_entries` or an entry with more
+    than a mebibyte of headers.
     """
 
     def __init__(self, chunks: Iterable[bytes], *, most_entries: int | None = None) -> None:
         self._chunks = iter(chunks)
-        self._buffer = b""
+        self._buffer = memoryview(b"")  # cut up without a copy of what is left
         self._left = 0  # of the current entry's content
         self._padding = 0
         self._most = most_entries
@@ -51,7 +53,7 @@ class TarReader:
         while self._left:
             data = self._some(self._left)
             self._left -= len(data)
-            yield data
+            yield bytes(data)
 
     def drain(self) -> None:
         """Read what fills up the archive behind its end, so that its writer comes to an end too."""
@@ -63,6 +65,7 @@ class TarReader:
 
     def _next(self) -> TarInfo | None:
         said: dict[str, str] = {}
+        headers = 0
         while True:
             for _ in self.content():
                 pass
@@ -76,10 +79,14 @@ class TarReader:
                 raise tarfile.ReadError("an entry has a negative size")
             if entry.type not in EXTENSIONS:
                 return self._begun(entry, said)
+            headers += entry.size
+            if headers > LONGEST_HEADER:
+                raise tarfile.ReadError(f"an entry's header takes {headers} bytes")
+            headers += BLOCKSIZE
             said |= self._extension(entry)
 
     def _begun(self, entry: TarInfo, said: dict[str, str]) -> TarInfo:
-        if entry.type == tarfile.GNUTYPE_SPARSE or any(name.startswith("GNU.sparse") for name in said):
+        if entry.type == tarfile.GNUTYPE_SPARSE or SPARSE in said:
             raise tarfile.ReadError(f"{entry.name}: files with holes are not read")
         entry.name = said.get("path", entry.name)
         entry.linkname = said.get("linkpath", entry.linkname)
@@ -95,22 +102,20 @@ class TarReader:
 
     def _extension(self, entry: TarInfo) -> dict[str, str]:
         """What an entry says of the one after it."""
-        if entry.size > LONGEST_HEADER:
-            raise tarfile.ReadError(f"an entry's header takes {entry.size} bytes")
         body = self._exactly(entry.size)
         self._exactly(-entry.size % BLOCKSIZE)
         if entry.type == LONG_NAME:
             return {"path": _text(body)}
         if entry.type == LONG_LINK:
             return {"linkpath": _text(body)}
-        return dict(_records(body)) if entry.type == PAX else {}
+        return _attributes(body) if entry.type == PAX else {}
 
-    def _some(self, most: int) -> bytes:
+    def _some(self, most: int) -> memoryview:
         while not self._buffer:
             found = next(self._chunks, None)
             if found is None:
                 raise tarfile.ReadError("it ends too early")
-            self._buffer = found
+            self._buffer = memoryview(found)
         data, self._buffer = self._buffer[:most], self._buffer[most:]
         return data
 
@@ -126,13 +131,26 @@ def _text(body: bytes) -> str:
     return body.partition(NUL)[0].decode(ENCODING, ERRORS)
 
 
+def _attributes(body: bytes) -> dict[str, str]:
+    """What a pax header says of the keys that matter; any that tells of holes is SPARSE."""
+    found: dict[str, str] = {}
+    for key, value in _records(body):
+        if key.startswith(SPARSE):
+            found[SPARSE] = ""
+        elif key in KEPT:
+            found[key] = value
+    return found
+
+
 def _records(body: bytes) -> Iterator[tuple[str, str]]:
     """The records of a pax header: "LENGTH KEY=VALUE\\n", the length being that of the whole record."""
-    while body:
-        length, space, _ = body[:20].partition(b" ")
-        if not space or not length.isdigit() or not len(length) + 1 < int(length) <= len(body):
+    at = 0
+    while at < len(body):
+        length, space, _ = body[at : at + 20].partition(b" ")
+        if not space or not length.isdigit() or not len(length) + 1 < int(length) <= len(body) - at:
             raise tarfile.ReadError("an entry has a bad header")
-        record, body = body[len(length) + 1 : int(length)], body[int(length) :]
+        record = body[at + len(length) + 1 : at + int(length)]
+        at += int(length)
         key, _, value = record.removesuffix(b"\n").partition(b"=")
         yield key.decode(ENCODING, ERRORS), value.decode(ENCODING, ERRORS)
 

@@ -74,7 +74,7 @@ def test_what_is_no_bundle_is_refused_in_one_line(tmp_path: Path, content: bytes
 def test_a_file_that_is_not_there_is_said_so(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there is no file"):
         read_manifest(tmp_path / "none")
-    with pytest.raises(UsageError, match="Is a directory"):
+    with pytest.raises(UsageError, match="not a regular file"):
         read_manifest(tmp_path)
 
 

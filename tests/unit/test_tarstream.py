@@ -97,6 +97,33 @@ def test_a_header_of_hundreds_of_mebibytes_is_not_read(kind: bytes) -> None:
         list(TarReader(endless()))
 
 
+def pax(*records: bytes) -> bytes:
+    """A pax header with records whose lengths are filled in."""
+    body = b"".join(b"%d %s\n" % (len(record) + 2 + len(str(len(record) + 5)), record) for record in records)
+    return extension(tarfile.XHDTYPE, len(body)) + body + padding(len(body))
+
+
+def test_many_headers_ahead_of_one_entry_take_no_more_than_one_may() -> None:
+    def many() -> Iterator[bytes]:
+        for number in range(100):
+            yield pax(b"k%03d=" % number + b"v" * 99_990)
+            assert number < 11, "it was read on"
+
+    with pytest.raises(tarfile.ReadError, match="header takes"):
+        list(TarReader(many()))
+
+
+def test_headers_without_content_come_to_an_end_too() -> None:
+    with pytest.raises(tarfile.ReadError, match="header takes"):
+        list(TarReader(extension(tarfile.XGLTYPE, 0) for _ in range(3000)))
+
+
+def test_of_a_header_only_what_an_entry_needs_is_kept() -> None:
+    archive = pax(b"comment=" + b"x" * 1000, b"path=long") + header("short") + end()
+
+    assert [entry.name for entry in TarReader([archive])] == ["long"]
+
+
 @pytest.mark.parametrize(
     ("archive", "said"),
     [
