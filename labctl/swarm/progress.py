@@ -152,12 +152,12 @@ def judge(
     wanted = len(slots) if service.is_global else service.replicas
     # After a rollback the present spec is the old one: what failed is of the one that was left.
     stuck = [found for found, slot in zip(present.values(), looked_at, strict=True) if slot and slot.state != "up"]
-    failures = _start_failures([tasks] if service.update_state.startswith("rollback") else stuck, old_tasks)
+    given_up = service.update_state.startswith("rollback") and not _is_back(service, old_update)
+    failures = _start_failures([tasks] if given_up else stuck, old_tasks)
     unmet = _unmet(service, tasks, chain.from_iterable(present.values()), age, largest)
     hopeless = _update_failure(service, old_update, failures) or _told_often(failures) or _lost(slots) or unmet
     reason = hopeless or _reason(slots, wanted, service) or _update_reason(service, tasks)
-    done = not reason and good == wanted and (wanted > 0 or not service.is_global)
-    if not done and not reason:
+    if not (done := not reason and good == wanted and (wanted > 0 or not service.is_global)) and not reason:
         reason = NO_NODE if service.is_global else f"{good - wanted} too many are being stopped"
     trouble = bool(hopeless) or any(slot.reason for slot in slots)
     return Progress(
@@ -255,13 +255,18 @@ def reserved(service: Service) -> tuple[int, int]:
 
 def _update_failure(service: Service, old_update: str, failures: Counter[str]) -> str:
     """What went wrong with the update, where one did: the swarm's own message, and the error behind it."""
-    began = (service.raw.get("UpdateStatus") or {}).get("StartedAt", "")
     why = "".join(f": {shortened(error)}" for error, _ in failures.most_common(1))
     if service.update_state in ("paused", "rollback_paused"):
         return f"{service.update_state.replace('_', ' ')}: {shortened(service.update_message)}{why}"
-    if service.update_state == "rollback_completed" and began != old_update:
+    if service.update_state == "rollback_completed" and not _is_back(service, old_update):
         return f"rolled back: {shortened(service.update_message)}{why}"
     return ""
+
+
+def _is_back(service: Service, old_update: str) -> bool:
+    """Whether the service was rolled back before: what it came back to is then what it shall be."""
+    began = (service.raw.get("UpdateStatus") or {}).get("StartedAt", "")
+    return service.update_state == "rollback_completed" and began == old_update
 
 
 def _start_failures(slots: Iterable[Sequence[Task]], old_tasks: Collection[str]) -> Counter[str]:

@@ -61,21 +61,21 @@ def converge(
 
 
 def progress_of(view: SwarmView, names: Iterable[str], nodes: Sequence[Node] = ()) -> list[Progress]:
-    """Look once: how far each of the named services is. A service that is gone is left out.
+    """Look once: how far each of the named services is, whatever it came by. A service that is gone is left out.
 
     The engines of `nodes` are asked about health checks that fail.
     """
-    return _Watch(view, list(names), quiet, None, {}, nodes, SystemClock()).progress()
+    return _Watch(view, list(names), quiet, None, None, nodes, SystemClock()).progress()
 
 
 def update_times(view: SwarmView, names: Iterable[str]) -> dict[str, str]:
     """When the last update of each of the services began, by name; for `converge` after a change."""
     wanted = set(names)
-    return {
-        service.name: (service.raw.get("UpdateStatus") or {}).get("StartedAt", "")
-        for service in view.services()
-        if service.name in wanted
-    }
+    return {service.name: _began(service) for service in view.services() if service.name in wanted}
+
+
+def _began(service: Service) -> str:
+    return str((service.raw.get("UpdateStatus") or {}).get("StartedAt", ""))
 
 
 @dataclass
@@ -86,7 +86,7 @@ class _Watch:
     names: list[str]
     emit: Emit
     noted: Callable[[str], None] | None
-    old_updates: dict[str, str]
+    old_updates: dict[str, str] | None  # None: every update is
     nodes: Sequence[Node]
     clock: Clock
     old_tasks: Collection[str] = ()
@@ -147,13 +147,16 @@ class _Watch:
                 tasks[service.id],
                 hosts=hosts,
                 age=self._age,
-                old_update=self.old_updates.get(service.name, ""),
+                old_update=self._old_update(service),
                 old_tasks=self.old_tasks,
                 largest=largest,
             )
             for service in services
         ]
         return [replace(one, hopeless=True) if self._is_without_node(one) else one for one in judged]
+
+    def _old_update(self, service: Service) -> str:
+        return _began(service) if self.old_updates is None else self.old_updates.get(service.name, "")
 
     def _is_without_node(self, one: Progress) -> bool:
         """Whether no node has been allowed to run a global service for as long as a node may be on its way up."""

@@ -156,6 +156,18 @@ def test_one_look_tells_how_far_it_is() -> None:
     assert [str(one) for one in found] == ["web: 1 of 2 tasks run; 1 not planned yet"]
 
 
+def test_a_service_that_is_back_at_what_ran_before_is_well_whatever_failed_meanwhile() -> None:
+    """As after `service update --image nope`, and `service rollback`."""
+    back = raw_service("web", UpdateStatus={"State": "rollback_completed", "Message": "back", "StartedAt": "then"})
+    tasks = [raw("t1", "running", slot=1), raw("t2", "running", slot=2)]
+    failed = [raw(f"f{n}", "rejected", slot=1, error="No such image: nope:1") for n in (1, 2, 3)]
+
+    (found,) = progress_of(view([*tasks, *failed], service=back), ["web"])
+
+    assert str(found) == "web: 2 of 2 tasks run"
+    assert found.done
+
+
 def test_when_updates_began_is_known_by_name() -> None:
     updated = raw_service("web", UpdateStatus={"State": "completed", "StartedAt": "then"})
 
