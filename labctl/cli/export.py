@@ -118,6 +118,8 @@ def _file(output: Path | None, lab: str) -> Path:
 
     name = f"labctl-logs-{lab}-{datetime.now(UTC):%Y%m%d-%H%M%S}.tar.gz"
     file = Path(name) if output is None else output / name if output.is_dir() else output
+    if str(output) == "-":
+        raise UsageError("-o -: the archive goes to a file, not to standard output", hint="`-o FILE` names one.")
     if not file.parent.is_dir():
         raise UsageError(f"{file.parent}: there is no such folder")
     if is_special(file):

@@ -55,7 +55,8 @@ def run_everywhere(
             note += f"{PRIVILEGED_HINT}\n" if result.code and wants_devices(result.stderr) else ""
             if result.dropped:
                 note += f"output cut: {read_bytes(result.dropped)} more were written before what is shown\n"
-            answer = Answer(node.name, result.code, result.stdout, result.stderr + note, result.seconds)
+            said = f"{result.stderr}\n" if note and result.stderr and result.stderr[-1] != "\n" else result.stderr
+            answer = Answer(node.name, result.code, result.stdout, said + note, result.seconds)
         if stop.called:
             raise Abandoned(f"{node.name}: ended by Ctrl-C")
         heard(answer)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["label_nodes", "leave_if_joined", "leave_swarm", "members_of", "remove_ghosts", "strike_off", "taking_tasks"]
 
 DRAIN_LIMIT = 60.0
+LEAVE_LIMIT = 60.0  # seconds that a node may take to leave its swarm; usually one
 CHANGE_LIMIT = 30.0  # seconds that a change of a member may be refused because another is under way
 
 
@@ -179,6 +180,12 @@ def _drain(manager: Node, view: SwarmView, member: SwarmNode) -> None:
 
 
 def _leave(node: Node) -> None:
-    result = node.run("docker swarm leave --force")
-    if not result.ok and cluster.membership(node).state == "active":
-        raise CommandFailed(node.name, result)
+    """Let the node leave its swarm; an engine that is busy stopping tasks gives up, and is asked again."""
+
+    def attempt() -> None:
+        result = node.run("docker swarm leave --force")
+        if not result.ok and cluster.membership(node).state == "active":
+            failed = CommandFailed(node.name, result)
+            raise Pending(failed.message) if "deadline exceeded" in failed.message else failed
+
+    wait_until(f"{node.name} leaving its swarm", attempt, limit=LEAVE_LIMIT, pause=0.5)

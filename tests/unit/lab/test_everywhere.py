@@ -105,6 +105,15 @@ def test_the_exit_code_is_the_highest() -> None:
     assert highest([]) == 0
 
 
+def test_a_note_begins_a_line_of_its_own() -> None:
+    node = fake_node("worker1")
+    node.shell.answers["yes >&2"] = Result("yes >&2", 0, "", "yes", 1.0, 79 << 20)
+
+    (answer,) = run_everywhere([node], "yes >&2", limit=5, heard=lambda _: None)
+
+    assert answer.stderr == "yes\noutput cut: 79 MiB more were written before what is shown\n"
+
+
 def test_whose_output_was_cut_is_told() -> None:
     node = fake_node("worker1")
     node.shell.answers["cat /dev/zero"] = Result("cat /dev/zero", 0, "end", "", 1.0, 900 << 20)

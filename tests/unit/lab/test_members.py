@@ -185,6 +185,24 @@ def test_a_worker_leaves_drained_and_off_the_list(heard: list[Event]) -> None:
     assert heard == [NodeRemoved("worker1")]
 
 
+def test_an_engine_too_busy_to_leave_in_time_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    manager = manager_of(raw_node("manager1"), raw_node("worker1"))
+    leaving = worker()
+    said = [Result("leave", 1, "", "Error response from daemon: context deadline exceeded"), Result("leave", 0)]
+
+    def leave(_command: str) -> Result:
+        if len(said) == 1:
+            manager.api["GET /nodes"] = []
+        return said.pop(0)
+
+    leaving.shell.answers["docker swarm leave --force"] = leave
+
+    leave_swarm(leaving, [manager])
+
+    assert said == []
+
+
 def test_a_node_leaves_when_its_tasks_have_moved() -> None:
     manager = manager_of(raw_node("manager1"), raw_node("worker1"))
     lists: list[Answer] = [[raw_task("t1", node="id-worker1")], [raw_task("t1", node="id-manager1")]]
