@@ -187,9 +187,7 @@ def start(app: App, nodes: tuple[str, ...]) -> None:
     """
     lab = app.lab()
     chosen = named_nodes(lab, nodes)
-    lab.start(chosen)
-    down = [node for node in chosen or lab.nodes if not node.is_running]
-    if down:
+    if down := lab.start(chosen):
         _say("started", lab, down if chosen else [])
     else:
         click.echo(f"{', '.join(nodes) or f'Lab {lab.name}'}: ran already, and serves.", err=True)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 from labctl import host
 from labctl.backend import LabRecord
 from labctl.errors import UsageError
 from labctl.lab.context import Context
+from labctl.lab.ending import as_ended
 from labctl.lab.plan import Plan, plan_of
 from labctl.lab.standing import refuse_too_many_cpus, refuse_unsound
 from labctl.owner import refuse_others
@@ -27,13 +31,15 @@ def checked_plan(context: Context, spec: LabSpec) -> Plan:
     return looked_over(context, spec)[1]
 
 
-def looked_over(context: Context, spec: LabSpec) -> tuple[LabRecord | None, Plan]:
+def looked_over(
+    context: Context, spec: LabSpec, note: Callable[[str], None] = lambda _: None
+) -> tuple[LabRecord | None, Plan]:
     """Return the lab as it stands (None: nothing does) and the plan that makes it be the spec; nothing is changed.
 
     Raises UsageError for what cannot be asked of this lab or machine, LabError for a lab that cannot be changed,
     HostError for what this machine lacks.
     """
-    record = _standing(context, spec)
+    record = _standing(context, spec, note)
     plan = plan_of(spec, record)
     if record is not None:
         refuse_unsound(record, plan.whole)
@@ -45,7 +51,7 @@ def looked_over(context: Context, spec: LabSpec) -> tuple[LabRecord | None, Plan
     return record, plan
 
 
-def _standing(context: Context, spec: LabSpec) -> LabRecord | None:
+def _standing(context: Context, spec: LabSpec, note: Callable[[str], None]) -> LabRecord | None:
     holding = context.holding(spec.name)
     record = holding.find(spec.name)
     if record is not None:
@@ -55,7 +61,7 @@ def _standing(context: Context, spec: LabSpec) -> LabRecord | None:
             f"lab {spec.name} stands already, with the backend {holding.name}, not {spec.backend}",
             hint=f"`labctl down -l {spec.name}` removes it; another name (`-l NAME`) makes one beside it.",
         )
-    return record
+    return replace(record, nodes=tuple(as_ended(holding, record.nodes, note))) if record is not None else None
 
 
 def _preflight(context: Context, plan: Plan) -> None:

@@ -243,7 +243,9 @@ class Forming:
         self._wait_formed(node)
         if node.name in self.standing.strays:
             cluster.leave(node)
-        self._forget_old_swarm(node)
+            self._start_over(node)
+        else:
+            self._forget_old_swarm(node)
         manager, tokens = self.manager, self._tokens
         if manager is None or tokens is None:
             raise LabError(f"{node.name} has no swarm to join")
@@ -256,8 +258,11 @@ class Forming:
     def _forget_old_swarm(self, node: Node) -> None:
         """Let the engine of a node that has left a swarm start over: nothing of the swarm's runs on it any more."""
         if node.name not in self._new and shows_old_circle(node):
-            with self._doing.at(node.name, "starting its engine over after another swarm"):
-                start_over(node, self.backend)
+            self._start_over(node)
+
+    def _start_over(self, node: Node) -> None:
+        with self._doing.at(node.name, "starting its engine over after another swarm"):
+            start_over(node, self.backend)
 
     def _has_entered(self, node: Node, *, founded: bool = False) -> None:
         self.founded = self.founded or founded

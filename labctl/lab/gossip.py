@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 
@@ -30,6 +31,8 @@ LIMIT = 8.0
 WHERE = f"http://127.0.0.1:{DIAGNOSTIC_PORT}"
 REFUSED = 7  # curl's exit code for a port that nobody listens at
 LOOKS_AT_SHUT = 10  # how often a port is looked at that stays shut: a node made by an older labctl has none
+READ_AGAIN = ("pkill", "-HUP", "-x", "dockerd")  # an engine then opens the port that its configuration names
+OPENS_WITHIN = 0.3  # seconds
 PEER = re.compile(r"([0-9a-f]+) -> ([0-9a-fA-F.:]+)")
 
 
@@ -53,9 +56,16 @@ def shows_old_circle(node: Node) -> bool:
     """Whether a node that is in no swarm still shows the circle of one that it has left.
 
     Its engine shows that one for ever, also from within another swarm, until it starts over (seen on 26.1.5): the mesh
-    agent, which reads there, would serve nothing.
+    agent, which reads there, would serve nothing. An engine that has just left shuts the port, and one that is too
+    busy to answer shows nothing either: the first is let open it, of the other the worse is taken for true.
     """
-    return bool(PEER.search(node.transport.run(["curl", "-s", "-m", "2", f"{WHERE}/clusterpeers"]).stdout))
+    ask = ["curl", "-s", "-m", "2", f"{WHERE}/clusterpeers"]
+    said = node.transport.run(ask)
+    if said.code == REFUSED:
+        node.transport.run([*READ_AGAIN])
+        time.sleep(OPENS_WITHIN)
+        said = node.transport.run(ask)
+    return said.code not in (0, REFUSED) or PEER.search(said.stdout) is not None
 
 
 def exchange(nodes: Sequence[Node]) -> None:
@@ -91,7 +101,7 @@ def _has_met(node: Node, nodes: Sequence[Node], ingress: str, note: Callable[[st
         except _Shut:
             shut += 1
             if shut == 1:
-                node.transport.run(["pkill", "-HUP", "-x", "dockerd"])
+                node.transport.run([*READ_AGAIN])
             if shut > LOOKS_AT_SHUT:
                 raise
             raise Pending(f"{node.name} opens its engine's port for diagnostics") from None

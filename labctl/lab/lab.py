@@ -13,6 +13,7 @@ from labctl.engine import contexts
 from labctl.errors import LabError, NotFoundError, UsageError
 from labctl.events import Noted, Steps
 from labctl.lab.context import Context
+from labctl.lab.ending import as_ended
 from labctl.lab.members import leave_swarm, strike_off
 from labctl.lab.standing import gone_managers, gone_nodes, refuse_without_keys
 from labctl.lab.waking import WAKE_STEPS, in_state, wake
@@ -191,15 +192,17 @@ class Lab:
         with self.held() as lab:
             each(lab.as_now(nodes), self.backend.kill)
 
-    def start(self, nodes: Sequence[Node] = ()) -> str:
-        """Start the nodes that are down, all at once, and try the lab with them. Returns what was tried.
+    def start(self, nodes: Sequence[Node] = ()) -> list[Node]:
+        """Start the nodes that are down, all at once, and try the lab with them. Returns those that were down.
 
         Those that are suspended go on where they were, and those that run are left alone.
         """
         with self.held() as lab:
             refuse_without_keys(lab.name, lab.nodes)
-            chosen = lab.as_now(nodes) or lab.nodes
-            return wake(lab, chosen, Steps(self.context.emit, total=WAKE_STEPS), self.backend.start)
+            steps = Steps(self.context.emit, total=WAKE_STEPS)
+            chosen = as_ended(self.backend, lab.as_now(nodes) or lab.nodes, steps.note)
+            wake(lab, chosen, steps, self.backend.start)
+        return [node for node in chosen if not node.is_running]
 
     def suspend(self, nodes: Sequence[Node] = ()) -> list[Node]:
         """Let the nodes stand still with all that runs on them, all of the lab where none is named.

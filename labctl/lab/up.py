@@ -94,7 +94,7 @@ class _Up:
         """Do the steps."""
         steps = self.steps
         with steps.step("Checking this machine"):
-            record, plan = looked_over(self.context, self.spec)
+            record, plan = looked_over(self.context, self.spec, steps.note)
             self._warn(plan, record.spec if record else None)
             self.gone = gone_managers(record) if record else []
         with steps.step("Images"):

@@ -46,8 +46,8 @@ def in_state(nodes: Sequence[Node], state: str, *, also: str) -> list[Node]:
     return [node for node in nodes if node.state == state]
 
 
-def wake(lab: Lab, nodes: Sequence[Node], steps: Steps, begin: Callable[[Node], Node]) -> str:
-    """Start the nodes, or let them go on, by `begin`, all at once, and try the lab with them. Returns what was tried.
+def wake(lab: Lab, nodes: Sequence[Node], steps: Steps, begin: Callable[[Node], Node]) -> None:
+    """Start the nodes, or let them go on, by `begin`, all at once, and try the lab with them.
 
     The caller holds the lab. Three steps: nodes, swarm, verifying.
     """
@@ -85,7 +85,6 @@ def wake(lab: Lab, nodes: Sequence[Node], steps: Steps, begin: Callable[[Node], 
         with steps.step("Verifying"):
             tried = (_tried(lab, _serving(lab, known), down, steps) if names else "") or tried
             steps.note(tried)
-    return tried
 
 
 def _tried(lab: Lab, serving: Sequence[Node], started: Sequence[Node], steps: Steps) -> str:

@@ -27,6 +27,7 @@ TOKENS = {"JoinTokens": {"Worker": "TOKEN-w", "Manager": "TOKEN-m"}}
 VERSION = {"Server": "Docker/26.1.5 (linux)"}
 
 
+RELOAD = "pkill -HUP -x dockerd"
 CIRCLE = f"curl -s -m 2 {WHERE}/clusterpeers"
 
 
@@ -61,7 +62,7 @@ class Host:
             },
             where=f"the engine of {name}",
         )
-        self.backend.transports[name] = FakeTransport({CIRCLE: Result(CIRCLE, 7)})
+        self.backend.transports[name] = FakeTransport({CIRCLE: Result(CIRCLE, 7), RELOAD: ""})
 
     def stand(self, *names: str, state: str = "running") -> list[Node]:
         """Nodes that an earlier `up` has made."""
@@ -319,6 +320,7 @@ def test_a_worker_of_a_dead_swarm_leaves_it_and_joins_the_new_one(heard: list[Ev
         return None
 
     host.backend.engines["worker1"].script["POST /swarm/leave"] = left
+    host.backend.transports["worker1"].answers[START_OVER] = ""
 
     with forming(host, heard, stood) as form:
         form.standing = Standing(frozenset({"worker1"}))
@@ -327,6 +329,7 @@ def test_a_worker_of_a_dead_swarm_leaves_it_and_joins_the_new_one(heard: list[Ev
         form.joined()
 
     assert asked == ["leave"]
+    assert host.backend.transports["worker1"].commands == [START_OVER], "it remembers the swarm that it has left"
     assert str(host.asked["worker1"][0]) == "POST /swarm/join"
     assert form.founded and {node.name for node in form.entered} == {"manager1", "worker1"}
 

@@ -6,7 +6,7 @@ import pytest
 
 from labctl.errors import EngineRefused
 from labctl.lab import gossip
-from labctl.lab.gossip import WHERE, exchange, meet
+from labctl.lab.gossip import WHERE, exchange, meet, shows_old_circle
 from labctl.transport import Result
 
 from ..nodes import FakeNode, fake_node
@@ -119,3 +119,30 @@ def test_an_engine_that_cannot_say_its_networks_holds_up_nobody() -> None:
     exchange([worker])
 
     assert worker.shell.commands == []
+
+
+CIRCLE = f"curl -s -m 2 {WHERE}/clusterpeers"
+
+
+@pytest.mark.parametrize(
+    ("said", "shows"),
+    [(Result(CIRCLE, 0, ALONE), True), (Result(CIRCLE, 0, "OK\ntotal entries: 0"), False), (Result(CIRCLE, 28), True)],
+)
+def test_an_engine_that_is_too_busy_to_show_its_circle_may_have_an_old_one(said: Result, shows: bool) -> None:
+    node = fake_node("worker1")
+    node.shell.answers[CIRCLE] = said
+
+    assert shows_old_circle(node) is shows
+
+
+def test_an_engine_that_has_just_left_is_let_open_its_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    node = fake_node("worker1")
+
+    def reload(command: str) -> Result:
+        node.shell.answers[CIRCLE] = ALONE
+        return Result(command, 0)
+
+    node.shell.answers |= {CIRCLE: Result(CIRCLE, 7), "pkill -HUP -x dockerd": reload}
+
+    assert shows_old_circle(node)

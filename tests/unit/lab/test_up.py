@@ -279,7 +279,7 @@ def test_a_failed_up_leaves_no_new_swarm_behind_on_nodes_that_stood() -> None:
     bring_up(host, BARE, NOT_TRIED)
     for name in ("manager1", "worker1"):
         circle = f"curl -s -m 2 {WHERE}/clusterpeers"
-        host.there.transports[name].answers[circle] = Result(circle, 7)
+        host.there.transports[name].answers |= {circle: Result(circle, 7), "pkill -HUP -x dockerd": ""}
     manager, worker = (host.there.engines[name] for name in ("manager1", "worker1"))
     none = EngineRefused("This node is not a swarm manager", status=503)
     tokens: dict[str, Answer] = {"JoinTokens": {"Worker": "SWMTKN-1-w", "Manager": "SWMTKN-1-m"}}
