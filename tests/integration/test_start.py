@@ -68,6 +68,21 @@ def test_a_node_that_was_shut_down_is_started_and_the_others_keep_their_containe
     assert labctl("status", lab=lab.name).code == 0
 
 
+def test_a_node_that_is_still_going_down_is_waited_for_and_started(lab: Lab) -> None:
+    slow = (
+        "docker service create --quiet --detach --mode global --name slow labctl/probe:1 sh -c 'trap : TERM; sleep 900'"
+    )
+    lab.manager().expect(slow)
+    assert labctl("ssh", "worker1", "sudo shutdown now", lab=lab.name).code == 0
+
+    said = labctl("start", "worker1", lab=lab.name, limit=400)
+
+    assert said.code == 0, said.err
+    assert "worker1: started." in said.err
+    assert labctl("status", lab=lab.name).code == 0
+    lab.manager().expect("docker service rm slow")
+
+
 def key_of(lab: Lab) -> str:
     """Lock the lab's managers from their next start on, and return the key."""
     said = lab.manager().expect("docker swarm update --autolock=true").stdout
