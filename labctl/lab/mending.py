@@ -2,7 +2,8 @@
 
 A ladder; each step is told, and the lab is tried again before the next one:
 
-1. the engines meet, and those that were just started exchange with the others what they know of tasks
+1. the engines meet and announce endpoints that they no longer do, and those that were just started exchange with the
+   others what they know of tasks
 2. on the nodes found ill only: the same again, and the mesh agent looks at everything anew; no task notices
 3. the engines of the nodes that are ill and were started in this run are started over, which ends their containers
 
@@ -19,6 +20,7 @@ from labctl.backend import Backend
 from labctl.concurrent import each
 from labctl.errors import LabctlError, LabError
 from labctl.events import Emit, Noted
+from labctl.lab.announcing import announce_again
 from labctl.lab.form import start_over
 from labctl.lab.gossip import exchange, meet
 from labctl.lab.verify import ANSWER_LIMIT, paths_of, verify
@@ -69,6 +71,8 @@ class Ladder:
     def settle(self, nodes: Sequence[Node]) -> None:
         """Let all engines know each other, and those of these nodes what the others know."""
         meet(self.manager(), self.nodes, self.note)
+        if lost := announce_again(self.nodes):
+            self.emit(Noted(f"{_all(lost)}: endpoints on overlay networks are announced again"))
         exchange(nodes)
 
     def _problem(self, limit: float = SETTLING_LIMIT) -> str | LabctlError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -81,6 +82,22 @@ def test_a_node_that_is_still_going_down_is_waited_for_and_started(lab: Lab) -> 
     assert "worker1: started." in said.err
     assert labctl("status", lab=lab.name).code == 0
     lab.manager().expect("docker service rm slow")
+
+
+def test_the_cure_for_a_lost_majority_leads_to_a_lab_that_serves_and_keeps_its_tasks(lab: Lab) -> None:
+    """As printed. A manager that makes a new swarm of what it has forgets to announce its part of the mesh."""
+    lab.manager().expect("docker node promote worker1")
+    before = all_run(lab, "manager1")
+    lab.node("worker1").expect("docker swarm leave --force")
+    said = labctl("status", lab=lab.name)
+    (cure,) = re.findall(r"`labctl -l \S+ (ssh manager1 docker swarm init --force-new-cluster [^`]+)`", said.out)
+    assert labctl(*cure.split(), lab=lab.name).code == 0
+
+    said = labctl("up", "--name", lab.name, lab=lab.name, limit=400)
+
+    assert said.code == 0, said.err
+    assert "the engine starts over" not in said.err
+    assert containers(lab, "manager1") == before
 
 
 def key_of(lab: Lab) -> str:

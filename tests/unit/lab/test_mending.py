@@ -41,6 +41,7 @@ def nodes(monkeypatch: pytest.MonkeyPatch) -> dict[str, FakeNode]:
         node.shell.answers |= {OVER: "", mending.LOOK_ANEW: ""}
     monkeypatch.setattr(mending, "meet", lambda *_: [])
     monkeypatch.setattr(mending, "exchange", lambda _nodes: None)
+    monkeypatch.setattr(mending, "announce_again", lambda _nodes: [])
     monkeypatch.setattr("labctl.swarm.cluster.wait_ready", lambda *_, **__: [])
     return made
 
@@ -55,6 +56,15 @@ def climb(
         return Ladder(FakeBackend(), lambda: every[0], every, fresh, lambda _: None, heard.append).climb()
 
     return run
+
+
+def test_what_an_engine_had_lost_and_announces_again_is_told(
+    climb: Callable[[Tried, set[str]], str], monkeypatch: pytest.MonkeyPatch, heard: list[Event]
+) -> None:
+    monkeypatch.setattr(mending, "announce_again", lambda _nodes: ["manager1"])
+
+    assert climb(Tried(), set()) == WHOLE
+    assert heard == [Noted("manager1: endpoints on overlay networks are announced again")]
 
 
 def done(nodes: dict[str, FakeNode], command: str) -> list[str]:
