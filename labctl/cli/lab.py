@@ -242,9 +242,9 @@ def verify_(app: App) -> None:
     from labctl.registry import open_registry
     from labctl.swarm.caveats import encrypted_networks
 
-    lab = app.lab()
     steps = Steps(app.emit, total=1)
-    with steps.step("Verifying"):
+    # Held: what is tried while somebody changes the lab tells nothing, and of two probes one would take the other away.
+    with app.lab().held() as lab, steps.step("Verifying"):
         manager = lab.manager()
         if not lab.spec.registry:
             raise UsageError(

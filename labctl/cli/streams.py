@@ -58,7 +58,7 @@ def safe_streams() -> Iterator[None]:
     before = sys.stdin, sys.stdout, sys.stderr
     sys.stdin = _opened(before[0], 0, "r")
     sys.stdout = _Output.over(_opened(before[1], 1, "w"))
-    sys.stderr = _Output.over(_opened(before[2], 2, "w"))
+    sys.stderr = _Output.over(_opened(before[2], 2, "w"), is_aside=True)
     try:
         yield
     finally:
@@ -68,19 +68,23 @@ def safe_streams() -> Iterator[None]:
 
 
 class _Output(io.TextIOBase):
-    """A stream to people: what is no character of theirs is replaced, what they cannot see is spelled out."""
+    """A stream to people: what is no character of theirs is replaced, what they cannot see is spelled out.
 
-    def __init__(self, below: TextIO) -> None:
+    One that `is_aside` is not what a command is for: where it takes no more, the rest is dropped, and the work goes on.
+    """
+
+    def __init__(self, below: TextIO, *, is_aside: bool = False) -> None:
         self.below = below
+        self._is_aside = is_aside
 
     @classmethod
-    def over(cls, below: TextIO) -> TextIO:
+    def over(cls, below: TextIO, *, is_aside: bool = False) -> TextIO:
         """Wrap a stream, once."""
         if isinstance(below, cls):
             return cast(TextIO, below)
         if isinstance(below, io.TextIOWrapper) and below.errors != FALLBACK:
             below.reconfigure(errors=FALLBACK)
-        return cast(TextIO, cls(below))
+        return cast(TextIO, cls(below, is_aside=is_aside))
 
     @property
     def encoding(self) -> str:  # type: ignore[override]  # a property there too, which has no type
@@ -94,14 +98,27 @@ class _Output(io.TextIOBase):
 
     def write(self, text: str, /) -> int:
         """Write text without its control characters. Raises OutputFailed."""
-        with _told():
+        with self._told():
             self.below.write(plain(text))
         return len(text)
 
     def flush(self) -> None:
         """Let it be seen. Raises OutputFailed."""
-        with _told():
+        with self._told():
             self.below.flush()
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        """Make what keeps an output from being written known as that; a pipe without a reader stays what it is."""
+        try:
+            yield
+        except OSError as problem:
+            if self._is_aside:
+                self.below = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  it is written to until the end
+            elif isinstance(problem, BrokenPipeError):
+                raise
+            else:
+                raise OutputFailed(problem.errno or errno.EIO, problem.strerror or str(problem)) from problem
 
     def isatty(self) -> bool:
         """Whether somebody sits there."""
@@ -117,17 +134,6 @@ class _Output(io.TextIOBase):
 
     def close(self) -> None:
         """The stream below is not ours to close; neither is it at the end of this object."""
-
-
-@contextlib.contextmanager
-def _told() -> Iterator[None]:
-    """Make what keeps an output from being written known as that; a pipe without a reader stays what it is."""
-    try:
-        yield
-    except BrokenPipeError:
-        raise
-    except OSError as problem:
-        raise OutputFailed(problem.errno or errno.EIO, problem.strerror or str(problem)) from problem
 
 
 def _opened(stream: TextIO | None, number: int, mode: str) -> TextIO:

@@ -97,10 +97,14 @@ def wish_of(port: PortSpec) -> Wish:
 
 
 def put(engine: Engine, lab: str, content: dict[str, bytes]) -> None:
-    """Put files into the proxy's volume, and let it read them."""
+    """Put files into the proxy's volume, and let it read them.
+
+    The signal comes from within: a container that was sent one by its engine counts as stopped by somebody, and the
+    engine does not start it again when it fails (moby, daemon/kill.go: HasBeenManuallyStopped).
+    """
     _fill(engine, lab, content)
     try:
-        engine.kill(proxy_name(lab), "SIGHUP")
+        engine.execute(proxy_name(lab), ["sh", "-c", "kill -HUP 1"])
     except EngineRefused as refused:
         if refused.status not in (CONFLICT, 500):  # it does not run: it reads them when it starts
             raise

@@ -91,6 +91,9 @@ class _Body(io.BytesIO):
         """The socket."""
         return self
 
+    def settimeout(self, seconds: float | None) -> None:
+        """It is all there already."""
+
 
 def _adapter(engine: FakeEngine) -> Any:
     """What requests sends by; made late, since importing requests takes its time."""

@@ -10,6 +10,7 @@ encrypted networks, where they are named: the probe is attached to them, and eve
 from __future__ import annotations
 
 import contextlib
+import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,6 +19,7 @@ from labctl.concurrent import each, together
 from labctl.engine import Engine
 from labctl.engine.client import Json
 from labctl.errors import EngineRefused, LabctlError, LabError, SeveralErrors, WaitTimeout
+from labctl.follower.managers import PROBE
 from labctl.node import Node
 from labctl.swarm import caveats, cluster
 from labctl.swarm.state import SwarmView, Task
@@ -27,7 +29,7 @@ from labctl.words import counted
 __all__ = ["ANSWER_LIMIT", "PROBE_IMAGE", "NotServing", "paths_of", "verify"]
 
 PROBE_IMAGE = "labctl/probe:1"
-NAME = "labctl-probe"
+NAME = "labctl-probe"  # and a mark behind it: a service of that name may be the user's
 PORT = 8080  # inside the probe
 # Bytes of ICMP payload; with 28 bytes of headers one packet of 1,450, the most an overlay carries over 1,500.
 PACKET = 1422
@@ -88,23 +90,24 @@ def verify(
 
     `limit` is for how many seconds the mesh and the overlay may fail, `encrypted` are the encrypted networks to try.
 
-    The probe service is removed again, also after a failure.
+    The probe service is removed again, also after a failure, and so is one of a try that was killed: the caller holds
+    the lab, so nobody else tries it now.
     """
     if not nodes:
         return "no node takes tasks, so nothing was tried"
     engine = manager.engine
     _clear(engine)
-    with _probe_service(engine, encrypted) as port:
+    with _probe_service(engine, encrypted) as (service, port):
         ids = dict(each(nodes, lambda node: (node.name, cluster.membership(node).node_id)))
-        tasks = {task.node_id: task for task in _converged(engine, ids, note)}
-        addresses = _addresses(engine, list(tasks.values()))
+        tasks = {task.node_id: task for task in _converged(engine, service, ids, note)}
+        addresses = _addresses(engine, service, list(tasks.values()))
         # A node whose task got no address is tried all the same: it cannot be reached.
         probes = [_Probe(node, tasks[ids[node.name]], addresses.get(tasks[ids[node.name]].id, "")) for node in nodes]
         note(f"asking {counted(len(nodes), 'node')}")
         each(probes, lambda probe: _try_node(probe, probes, port, limit))
         for network in encrypted:
             note(f"the encrypted network {network['Name']}")
-            there = _addresses(engine, list(tasks.values()), str(network["Id"]))
+            there = _addresses(engine, service, list(tasks.values()), str(network["Id"]))
             attached = [replace(probe, address=there.get(probe.task.id, "")) for probe in probes]
             each(attached, partial(_try_encrypted, probes=attached, network=network))
     count = len(nodes)
@@ -118,18 +121,18 @@ def verify(
 
 
 @contextlib.contextmanager
-def _probe_service(engine: Engine, networks: Sequence[Json]) -> Iterator[int]:
+def _probe_service(engine: Engine, networks: Sequence[Json]) -> Iterator[tuple[str, int]]:
     try:
-        service = engine.post("/services/create", _service(networks))["ID"]
-        yield wait_until("the probe's port", lambda: _published(engine, service), limit=10, pause=0.05)
+        service = str(engine.post("/services/create", _service(networks))["ID"])
+        yield service, wait_until("the probe's port", lambda: _published(engine, service), limit=10, pause=0.05)
     finally:
         _clear(engine)
 
 
 def _service(networks: Sequence[Json]) -> dict[str, object]:
     return {
-        "Name": NAME,
-        "Labels": {"labctl.probe": "1"},
+        "Name": f"{NAME}-{secrets.token_hex(3)}",
+        "Labels": {PROBE: "1"},
         "TaskTemplate": {
             "ContainerSpec": {"Image": PROBE_IMAGE, "StopGracePeriod": 10**9},
             "RestartPolicy": {"Condition": "any", "Delay": 2 * 10**8},
@@ -148,7 +151,7 @@ def _published(engine: Engine, service: str) -> int:
     return int(ports[0]["PublishedPort"])
 
 
-def _converged(engine: Engine, ids: Mapping[str, str], note: Callable[[str], None]) -> list[Task]:
+def _converged(engine: Engine, service: str, ids: Mapping[str, str], note: Callable[[str], None]) -> list[Task]:
     """Wait until the probe runs on every node of these ids (by name) and return its tasks."""
     view = SwarmView(engine)
     missing: list[str] = list(ids)
@@ -156,7 +159,7 @@ def _converged(engine: Engine, ids: Mapping[str, str], note: Callable[[str], Non
     def look() -> list[Task]:
         nonlocal missing
         # With those that were given up: one that fails is replaced at once, and the reason goes with it.
-        tasks = view.tasks([NAME])
+        tasks = view.tasks([service])
         running = [task for task in tasks if task.desired == task.state == "running"]
         there = {task.node_id for task in running}
         missing = [name for name, id_ in ids.items() if id_ not in there]
@@ -175,9 +178,9 @@ def _converged(engine: Engine, ids: Mapping[str, str], note: Callable[[str], Non
         raise NotServing(f"{timeout.message}{where}", [(name, name) for name in missing]) from timeout
 
 
-def _addresses(engine: Engine, tasks: Sequence[Task], network: str = "") -> dict[str, str]:
+def _addresses(engine: Engine, service: str, tasks: Sequence[Task], network: str = "") -> dict[str, str]:
     """The tasks' addresses on the network of that id, by task; on the ingress network where none is given."""
-    raw = {one["ID"]: one for one in engine.swarm_objects("tasks", {"service": [NAME]})}
+    raw = {one["ID"]: one for one in engine.swarm_objects("tasks", {"service": [service]})}
     found: dict[str, str] = {}
     for task in tasks:
         for attached in raw[task.id].get("NetworksAttachments") or []:
@@ -265,6 +268,7 @@ def _across_the_overlay(
 
 
 def _clear(engine: Engine) -> None:
-    """Remove the probe, whoever left it."""
+    """Remove the probe, whoever left it; what bears no mark of ours is somebody's own."""
     with contextlib.suppress(EngineRefused):
-        engine.delete(f"/services/{NAME}")
+        for left in engine.swarm_objects("services", {"label": [PROBE]}):
+            engine.delete(f"/services/{left['ID']}")

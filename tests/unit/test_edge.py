@@ -48,7 +48,9 @@ class Proxied(FakeEngine):
                 "GET /containers/blue-edge/json": lambda _: dict(self.inspected),
                 "GET /containers/blue-edge/archive": self.give,
                 "PUT /containers/blue-edge/archive": self.take,
-                "POST /containers/blue-edge/kill": None,
+                "POST /containers/blue-edge/exec": {"Id": "e1"},
+                "POST /exec/e1/start": b"",
+                "GET /exec/e1/json": {"Running": False, "ExitCode": 0},
             }
         )
 
@@ -102,7 +104,8 @@ def test_a_pin_is_removed_by_either_of_its_ports(said: str, host_port: int) -> N
 
     assert [edge.host_port for edge in gone] == [host_port]
     assert host_port not in [edge.host_port for edge in edges(engine, "blue")]
-    assert "POST /containers/blue-edge/kill" in map(str, engine.asked), "the follower is told"
+    (bell,) = [asked.body["Cmd"] for asked in engine.asked if str(asked) == "POST /containers/blue-edge/exec"]
+    assert bell == ["sh", "-c", "kill -HUP 1"], "from within: one that its engine signals is not started again"
 
 
 def test_only_the_pin_that_was_named_is_removed() -> None:

@@ -39,6 +39,30 @@ def command(words: list[str], redirection: str, **environment: str) -> subproces
     )
 
 
+@pytest.mark.parametrize("redirection", ["2>/dev/full", "2> >(:)"])
+def test_words_that_nobody_takes_do_not_stop_the_work(redirection: str, tmp_path: Path) -> None:
+    """`labctl up 2>&1 | head -1` gave up, took back what it had made, and said that all was well."""
+    program = tmp_path / "work.py"
+    program.write_text(
+        "import sys, time\n"
+        "from labctl.cli.render import renderer\n"
+        "from labctl.cli.streams import safe_streams\n"
+        "from labctl.events import Noted\n"
+        "with safe_streams():\n"
+        "    time.sleep(0.5)\n"
+        "    for kind in ('plain', 'json', 'auto'):\n"
+        "        for number in range(3):\n"
+        "            renderer(kind, verbose=True)(Noted('x' * 9000))\n"
+        "    print('done')\n"
+        "    sys.exit(7)\n"
+    )
+    script = f'exec "$@" {redirection}'
+    words = ["/bin/bash", "-c", script, "bash", sys.executable, str(program)]
+    done = subprocess.run(words, capture_output=True, check=False, timeout=120)
+
+    assert (done.returncode, done.stdout) == (7, b"done\n")
+
+
 @pytest.mark.parametrize("redirection", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 @pytest.mark.parametrize(
     ("words", "code"),
