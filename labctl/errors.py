@@ -103,6 +103,8 @@ class NotFoundError(UsageError):
         told = f"no {kind} named {name!r}"
         super().__init__(told if known is None else f"{told}: {offer}", hint=hint)
         self.nearest = near[0] if near else None
+        self.kind = kind
+        self.name = name
 
 
 class NotYetError(LabctlError):

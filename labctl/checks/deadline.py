@@ -10,12 +10,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import FrameType
+from typing import TYPE_CHECKING
 
-__all__ = ["DeadlinePassed", "deadline", "seconds_left"]
+from labctl.errors import LabError
+
+if TYPE_CHECKING:
+    from labctl.node import Node
+
+__all__ = ["DeadlinePassed", "SlowCommand", "deadline", "seconds_left"]
 
 
 class DeadlinePassed(BaseException):
     """The time is up. No Exception, so that no `except Exception` on the way swallows it."""
+
+
+class SlowCommand(LabError):
+    """A command that a check runs on a node did not end within its limit: the lab hangs, or the command is long."""
+
+    def __init__(self, command: str, seconds: float, node: Node) -> None:
+        super().__init__(f"`{command}` did not end within {seconds:.0f} s on {node.name}")
+        self.node = node
 
 
 _ends_at: ContextVar[float | None] = ContextVar("ends_at", default=None)

@@ -7,8 +7,7 @@ from typing import Any
 from testinfra.backend.base import BaseBackend, CommandResult
 from testinfra.host import Host
 
-from labctl.checks.deadline import seconds_left
-from labctl.errors import LabError
+from labctl.checks.deadline import SlowCommand, seconds_left
 from labctl.node import Node
 
 __all__ = ["COMMAND_LIMIT", "NodeBackend", "host_of"]
@@ -27,12 +26,12 @@ class NodeBackend(BaseBackend):
         self.limit = limit
 
     def run(self, command: str, *args: str, **_kwargs: Any) -> CommandResult:
-        """Run a command on the node. Raises LabError when it does not end within the limit."""
+        """Run a command on the node. Raises SlowCommand when it does not end within the limit."""
         text = self.get_command(command, *args)
         limit = seconds_left(self.limit)
         result = self.node.run(text, limit=limit)
         if result.timed_out and result.seconds >= limit:
-            raise LabError(f"`{text}` did not end within {result.seconds:.0f} s on {self.node.name}")
+            raise SlowCommand(text, result.seconds, self.node)
         return self.result(result.code, text.encode(), result.stdout, result.stderr)
 
 

@@ -9,13 +9,18 @@ Each check's answer goes as a line of JSON to the file descriptor `--labctl-repo
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from labctl.checks.running import CheckInfo, Running, info_of, verdict_of
+from labctl.checks import verdicts
+from labctl.checks.deadline import deadline
+from labctl.checks.running import Running
+from labctl.checks.verdicts import CheckInfo, info_of
 from labctl.errors import LabctlError
+from labctl.waiting import stretched
 
 if TYPE_CHECKING:
     from testinfra.host import Host
@@ -36,6 +41,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--labctl-lab", default=None, help="the lab to check")
     group.addoption("--labctl-report", type=int, default=None, help="where the answers go: see handing.py")
     group.addoption("--labctl-steps", default="", help="ids of the steps to check, with commas; all where empty")
+    group.addoption("--labctl-nodes", default="", help="the nodes that the exercise asks a lab to have, with commas")
     group.addoption("--labctl-wait", type=float, default=0.0, help="seconds to wait for what is not yet so")
     group.addoption("--labctl-hold", action="store_true", help="be ready, and begin when a line comes on stdin")
     group.addoption("--labctl-watch", action="store_true", help="go on until all is done or stdin ends")
@@ -43,13 +49,41 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--labctl-observe", choices=["no", "keep", "fresh"], default="no", help="start the observers")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None]:
+    """Begin the report, before anything of the exercise is imported: the first is the conftest.py beside it."""
+    option = early_config.known_args_namespace
+    running = early_config.stash[RUNNING] = Running.of(option)
+    running.note_interrupts()
+    beside = Path(option.file_or_dir[0]).with_name("conftest.py") if option.file_or_dir else None
+    if beside is None or not beside.is_file():
+        return (yield)
+    with running.reading(beside):
+        return (yield)
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marks known, and begin the report."""
+    """Make the marks known."""
     config.addinivalue_line("markers", "step(*ids): the steps of the exercise that the check is about")
     config.addinivalue_line("markers", "guard: a failure means that the lab cannot be used for the exercise any more")
     config.addinivalue_line("markers", "probe: the check writes something marked, and runs only when asked")
     config.addinivalue_line("markers", "observer(port, path='/'): requests to every node from the start of the step")
-    config.stash[RUNNING] = Running.of(config)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Import the file of checks, and tell what keeps it from being imported."""
+    if not isinstance(collector, pytest.Module):
+        return (yield)
+    running = collector.config.stash[RUNNING]
+    with running.reading(collector.path):
+        report = yield
+    call: pytest.CallInfo[Any] | None = getattr(report, "call", None)
+    if call is not None and call.excinfo is not None:
+        running.blame_file(call.excinfo.value, collector.path)
+    return report
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -78,11 +112,22 @@ def pytest_runtestloop(session: pytest.Session) -> None:
             observer.start(fresh=how == "fresh")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Leave out what follows the first failure: one thing at a time is enough to mend."""
-    if item.config.stash[RUNNING].is_hopeless(item.stash[INFO]):
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None]:
+    """Leave out what follows the first failure: one thing at a time is enough to mend. Fixtures have a limit, too."""
+    running = item.config.stash[RUNNING]
+    if running.is_hopeless(item.stash[INFO]):
         pytest.skip("another check said no before")
+    running.say_begun(item.stash[INFO])
+    try:
+        with deadline(stretched(verdicts.CHECK_LIMIT)):
+            return (yield)
+    except (KeyboardInterrupt, pytest.skip.Exception, pytest.exit.Exception) as raised:
+        # pytest would end the run here, or leave the check out, and tell nobody of it.
+        if running.is_interrupted:
+            raise
+        running.finish(item.stash[INFO], running.judge(raised, item.stash[INFO]))
+    pytest.skip("a fixture said no")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -94,9 +139,10 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool:
 
 
 def pytest_exception_interact(node: pytest.Item | pytest.Collector, call: pytest.CallInfo[Any]) -> None:
-    """A fixture that cannot be had: the lab is broken."""
+    """A fixture that cannot be had: the lab is broken, or the exercise at fault."""
     if isinstance(node, pytest.Item) and call.when == "setup" and call.excinfo is not None:
-        node.config.stash[RUNNING].finish(node.stash[INFO], verdict_of(call.excinfo.value, node.stash[INFO]))
+        running, info = node.config.stash[RUNNING], node.stash[INFO]
+        running.finish(info, running.judge(call.excinfo.value, info))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

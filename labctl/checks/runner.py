@@ -28,7 +28,7 @@ Heard = Callable[[CheckResult], None]
 Observe = Literal["no", "keep", "fresh"]
 
 START_LIMIT = 30.0  # seconds for a Python to start and pytest to read a test file, on a busy host
-CHECK_LIMIT = 20.0  # seconds for one check, a bit more than it gives itself
+CHECK_LIMIT = 22.0  # seconds for one check, a bit more than it gives itself and a look at the lab after it
 NO_TESTS = 5  # pytest's exit code
 # What a run of checks does without; each part costs time at every start.
 LEFT_OUT = (
@@ -42,7 +42,8 @@ class Request:
     """What to check: a test file, on a lab.
 
     `steps` are ids, empty for all; `wait` is for how many seconds to ask again what is not yet so; `observe` starts
-    the steps' observers, `fresh` ones forget what they had seen.
+    the steps' observers, `fresh` ones forget what they had seen. `nodes` are those that the exercise asks for: one of
+    them that the lab lacks is the lab's fault, another that a check names is the check's.
     """
 
     file: Path
@@ -51,6 +52,7 @@ class Request:
     wait: float = 0.0
     probes: bool = True
     observe: Observe = "no"
+    nodes: tuple[str, ...] = ()
 
 
 def run_checks(request: Request, *, heard: Heard | None = None) -> CheckReport:
@@ -76,7 +78,11 @@ class CheckRun:
     _results: dict[tuple[str, str], CheckResult] = field(default_factory=dict)
     _said: bytes = b""
     _asked: str = ""  # the check that was begun and has not answered
+    _reading: str = ""  # the file of the exercise that is being imported
+    _fault: str = ""  # what keeps a file of the exercise from being imported
+    _is_for_lint: bool = False  # lint finds that, too
     _is_in_order: bool = False  # the process has said that it is over
+    _is_deaf: bool = False  # it did not end at its own limits
 
     def __post_init__(self) -> None:
         self._began = time.monotonic()
@@ -150,9 +156,11 @@ class CheckRun:
         for reader in self._readers:
             reader.join(5.0)
         code = self._process.returncode
-        if not self._is_in_order and self._asked:
-            self._blame(f"ended the process that runs the checks (exit code {code})")
+        if self._asked:
+            ended = f"ended the process that runs the checks (exit code {code})"
+            self._blame("did not end, and is deaf to its limit" if self._is_deaf else ended)
             return self.report()
+        self._refuse_faulty(code)
         if code not in (0, 1, NO_TESTS) or (code == NO_TESTS and not self.request.steps):
             raise LabError(
                 f"the exercise is at fault: the checks in {self.request.file.name} cannot be run: {self._words()}",
@@ -170,14 +178,31 @@ class CheckRun:
             try:
                 self._process.wait(max(0.0, min(left, 1.0)))
             except subprocess.TimeoutExpired:
-                if left <= 0 and not self._asked:
-                    raise LabError(f"the checks in {self.request.file.name} did not end: {self._words()}") from None
                 if left <= 0:
-                    self._process.kill()  # it is deaf to its own limit
+                    self._is_deaf = True
+                    self._process.kill()
                     self._process.wait()
                     return
             else:
                 return
+
+    def _refuse_faulty(self, code: int) -> None:
+        """Raise LabError when something outside of a check kept the checks from being run to their end."""
+        file = self.request.file
+        told = self._fault
+        if self._reading and not self._is_in_order:
+            ended = f"ended the process that reads it (exit code {code})"
+            told = f"{self._reading} {'is not read to its end' if self._is_deaf else ended}"
+        elif self._is_deaf and self._is_in_order:
+            told = f"what {file.name} began goes on when its checks are over"
+        elif self._is_deaf:
+            raise LabError(f"the checks in {file.name} did not end: {self._words()}")
+        elif self.collected and not self._is_in_order:
+            told = f"{file.name} ended the process that runs its checks (exit code {code})"
+        if told:
+            mend = f"Its author has to mend that; `labctl exercise test {file.parent}` tries it."
+            mend = f"`labctl exercise lint {file.parent}` tells more." if self._is_for_lint else mend
+            raise LabError(f"the exercise is at fault: {told}", hint=mend)
 
     def _modes(self) -> list[str]:
         return [*(["--labctl-watch"] if self.watch else []), *(["--labctl-hold"] if self.hold else [])]
@@ -191,8 +216,17 @@ class CheckRun:
         if said["kind"] == "collected":
             self.collected.extend(said["checks"])
             return
-        if said["kind"] in ("begun", "over"):
-            self._asked, self._is_in_order = said.get("name", ""), said["kind"] == "over"
+        if said["kind"] in ("reading", "read"):
+            self._reading = said.get("file", "")
+            return
+        if said["kind"] == "fault":
+            self._fault, self._is_for_lint, self._reading = said["message"], said["lint"], ""
+            return
+        if said["kind"] == "over":
+            self._is_in_order = True
+            return
+        if said["kind"] == "begun":
+            self._asked = said["name"]
             return
         if said["kind"] == "finished":
             self._asked = ""
@@ -244,6 +278,7 @@ def _command(request: Request, report: int) -> list[str]:
         "-c", os.devnull, "--rootdir", str(file.parent), "--import-mode=importlib",
         "-s", "-q", "--no-header", "--tb=line", "--strict-markers",
         "--labctl-lab", request.lab, "--labctl-report", str(report), "--labctl-steps", ",".join(request.steps),
+        "--labctl-nodes", ",".join(request.nodes),
         "--labctl-wait", str(request.wait), "--labctl-observe", request.observe,
         *(["--labctl-probes"] if request.probes else []), str(file),
     ]  # fmt: skip

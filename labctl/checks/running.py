@@ -1,34 +1,35 @@
-"""What the plugin does with one check: ask it, judge what it raised, ask again where that may help, report."""
+"""What the plugin does with one check: ask it, have judged what it raised, ask again where that may help, report."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
+import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from argparse import Namespace
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from labctl.checks.answers import Unsatisfied, Wrong
-from labctl.checks.deadline import DeadlinePassed, deadline
+from labctl.checks import verdicts
+from labctl.checks.deadline import deadline
 from labctl.checks.handing import taken
+from labctl.checks.verdicts import Around, CheckInfo, Verdict, fault_of_file, verdict_of
 from labctl.errors import LabctlError
 from labctl.waiting import stretched
 
 if TYPE_CHECKING:
-    from labctl.checks.report import Outcome
     from labctl.lab import Lab
 
-__all__ = ["CHECK_LIMIT", "CheckInfo", "Running", "Verdict", "info_of", "verdict_of"]
+__all__ = ["Running"]
 
-CHECK_LIMIT = 15.0  # seconds that a check may take to answer
 RETRY_PAUSE = 0.3  # seconds between two tries while waiting
 WATCH_PAUSE = 2.0  # seconds between two looks while a learner works; an event of the swarm cuts it short
 SHORTEST_WATCH_PAUSE = 0.4
@@ -37,123 +38,25 @@ REFRESH_PAUSE = 1.5  # seconds between two looks at which machines run
 EVENT_TYPES = ("service", "node", "network", "secret", "config")
 
 
-@dataclass(frozen=True)
-class CheckInfo:
-    """What a test function says of itself by its marks and its docstring."""
-
-    name: str
-    title: str
-    steps: tuple[str, ...]
-    guard: bool
-    probe: bool
-    observer: tuple[int, str] | None
-    line: int
-    file: str = ""
-
-    def is_about(self, steps: set[str]) -> bool:
-        """Whether it belongs to one of the steps; a guard without steps belongs to all."""
-        return bool(steps & set(self.steps)) or (self.guard and not self.steps)
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """A check's answer; see CheckResult."""
-
-    outcome: Outcome
-    message: str = ""
-    found: str = ""
-    look: str = ""
-    at_fault: bool = False
-
-
 DONE = Verdict("done")
-
-
-def info_of(item: pytest.Item) -> CheckInfo:
-    """Read a test's marks. Raises pytest.UsageError for one that is not bound to anything."""
-    steps = tuple(str(step) for mark in item.iter_markers("step") for step in mark.args)
-    guard = item.get_closest_marker("guard") is not None
-    if not steps and not guard:
-        raise pytest.UsageError(f'{item.name} belongs to no step: @pytest.mark.step("id") is missing')
-    doc = (getattr(getattr(item, "obj", None), "__doc__", None) or "").strip()
-    observer = item.get_closest_marker("observer")
-    return CheckInfo(
-        name=item.name,
-        title=doc.splitlines()[0].strip() if doc else "",
-        steps=steps,
-        guard=guard,
-        probe=item.get_closest_marker("probe") is not None,
-        observer=None if observer is None else (int(observer.kwargs["port"]), str(observer.kwargs.get("path", "/"))),
-        line=(item.location[1] or 0) + 1,
-        file=item.path.name,
-    )
-
-
-def verdict_of(raised: BaseException, info: CheckInfo) -> Verdict:
-    """What an exception out of a check means. Guards that say no mean that the lab is broken."""
-    verdict = _verdict_of(raised, info)
-    return replace(verdict, outcome="broken") if info.guard else verdict
-
-
-def _verdict_of(raised: BaseException, info: CheckInfo) -> Verdict:
-    match raised:
-        case Unsatisfied():
-            outcome: Outcome = "wrong" if isinstance(raised, Wrong) else "not-yet"
-            return Verdict(outcome, raised.message, raised.found, raised.look)
-        case AssertionError() | pytest.fail.Exception():
-            said, *rest = str(raised).strip().splitlines() or [""]
-            bare = said.startswith("assert ")
-            return Verdict("wrong", "" if bare else said, said if bare else (rest[0] if rest else ""))
-        case DeadlinePassed() if _ended_in_check(raised):
-            limit = f"{stretched(CHECK_LIMIT):g} s"
-            return _fault(info, f"did not end within {limit}{_place_of(raised)}: it waits by itself")
-        case DeadlinePassed():
-            return Verdict("broken", f"the check got no answer from the lab within {stretched(CHECK_LIMIT):g} s")
-        case LabctlError():
-            return Verdict("broken", raised.message, look=raised.hint or "")
-        case pytest.skip.Exception():
-            return _fault(info, f"skips itself{_place_of(raised)}, which no check may")
-        case pytest.FixtureLookupError():
-            known = str(raised.argname)
-            return _fault(info, f"asks for {known!r}, and there is no such fixture ({info.file}:{info.line})")
-        case _:
-            return _fault(info, f"raised {type(raised).__name__}: {raised}{_place_of(raised)}")
-
-
-def _fault(info: CheckInfo, what: str) -> Verdict:
-    return Verdict("broken", f"the check {info.name} {what}", at_fault=True)
-
-
-def _ended_in_check(raised: BaseException) -> bool:
-    """Whether the check's own lines were at it, and not what they asked the lab."""
-    trace = raised.__traceback__
-    files = []
-    while trace is not None:
-        files.append(Path(trace.tb_frame.f_code.co_filename))
-        trace = trace.tb_next
-    # The innermost frame is the alarm's own.
-    inner = [file for file in files if file.name != "deadline.py"]
-    return bool(inner) and inner[-1].name.startswith("test_")
-
-
-def _place_of(raised: BaseException) -> str:
-    """Where in the test file it happened."""
-    trace, place = raised.__traceback__, ""
-    while trace is not None:
-        file = Path(trace.tb_frame.f_code.co_filename).name
-        if file.startswith("test_"):
-            place = f" ({file}:{trace.tb_lineno})"
-        trace = trace.tb_next
-    return place
 
 
 class Running:
     """One run of checks: how often to ask, who has answered, and where the answers go."""
 
     def __init__(
-        self, lab_name: str | None, report: int | None, *, wait: float, watch: bool, hold: bool, probes: bool
+        self,
+        lab_name: str | None,
+        report: int | None,
+        *,
+        wait: float,
+        watch: bool,
+        hold: bool,
+        probes: bool,
+        nodes: str,
     ) -> None:
         self._lab_name = lab_name
+        self._nodes = frozenset(filter(None, nodes.split(",")))
         self._out = os.fdopen(taken(report), "w", encoding="utf-8", buffering=1) if report is not None else None
         self._watch = watch
         self._hold = hold
@@ -166,18 +69,20 @@ class Running:
         self._poke = threading.Event()
         self._stopped = threading.Event()
         self._answers: dict[str, tuple[CheckInfo, Verdict]] = {}
+        self.is_interrupted = False
+        self._is_faulty = False
 
     @classmethod
-    def of(cls, config: pytest.Config) -> Running:
-        """Read the command line."""
-        option = config.getoption
+    def of(cls, option: Namespace) -> Running:
+        """Take the options of the command line."""
         return cls(
-            option("--labctl-lab"),
-            option("--labctl-report"),
-            wait=option("--labctl-wait"),
-            watch=option("--labctl-watch"),
-            hold=option("--labctl-hold"),
-            probes=option("--labctl-probes"),
+            option.labctl_lab,
+            option.labctl_report,
+            wait=option.labctl_wait,
+            watch=option.labctl_watch,
+            hold=option.labctl_hold,
+            probes=option.labctl_probes,
+            nodes=option.labctl_nodes,
         )
 
     @cached_property
@@ -186,6 +91,42 @@ class Running:
         from labctl.lab import find_lab, open_context
 
         return find_lab(open_context(), self._lab_name)
+
+    def note_interrupts(self) -> None:
+        """Tell Ctrl-C from a check that raises KeyboardInterrupt itself."""
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, self._interrupt)
+
+    def _interrupt(self, _signal: int, _frame: FrameType | None) -> None:
+        self.is_interrupted = True
+        raise KeyboardInterrupt
+
+    @contextlib.contextmanager
+    def reading(self, file: Path) -> Iterator[None]:
+        """Import a file of the exercise in the block, within a limit; what comes out of it is the exercise's fault."""
+        self._say(kind="reading", file=file.name)
+        try:
+            with deadline(stretched(verdicts.READ_LIMIT)):
+                yield
+        except BaseException as raised:
+            self.blame_file(raised, file)
+            raise
+        self._say(kind="read")
+
+    def blame_file(self, raised: BaseException, file: Path) -> None:
+        """Tell, once, that a file of the exercise cannot be imported."""
+        if not self.is_interrupted and not self._is_faulty:
+            self._is_faulty = True
+            message, lint = fault_of_file(raised, file.name, str(file.parent))
+            self._say(kind="fault", message=message, lint=lint)
+
+    def judge(self, raised: BaseException, info: CheckInfo) -> Verdict:
+        """What an exception out of a check means, in the lab if it was asked for."""
+        return verdict_of(raised, info, Around(self.__dict__.get("lab"), self._nodes))
+
+    def say_begun(self, info: CheckInfo) -> None:
+        """Tell that a check, or what it needs, begins: of what ends the process then, it is the culprit."""
+        self._say(kind="begun", name=info.name)
 
     def say_collected(self, checks: Iterable[CheckInfo]) -> None:
         """Tell which checks there are."""
@@ -209,7 +150,7 @@ class Running:
         """Ask a check until it is done or waiting is over, and tell its last answer."""
         began = time.monotonic()
         told: Verdict | None = None
-        self._say(kind="begun", name=info.name)
+        self.say_begun(info)
         while True:
             verdict = self._ask_once(info, check)
             again = self._again(verdict)
@@ -228,12 +169,12 @@ class Running:
             message = "labctl tries this one itself, and writes to your app for it: press c when you are ready"
             return Verdict("not-yet" if self._watch else "not-run", message)
         try:
-            with deadline(stretched(CHECK_LIMIT)):
+            with deadline(stretched(verdicts.CHECK_LIMIT)):
                 check()
-        except (KeyboardInterrupt, pytest.exit.Exception):
-            raise
-        except BaseException as raised:  # noqa: BLE001  whatever a check raises is its answer; the two above are not
-            return verdict_of(raised, info)
+        except BaseException as raised:
+            if self.is_interrupted:
+                raise
+            return self.judge(raised, info)  # whatever a check raises is its answer
         return DONE
 
     def _again(self, verdict: Verdict) -> bool:

@@ -221,15 +221,19 @@ class ServiceInSwarm:
     def run(self, command: str) -> Result:
         """Run a shell command in the container of one of its running tasks; answers "not yet" when none runs.
 
-        Raises NodeDown when its node is down.
+        Raises NodeDown when its node is down, TypeError for a command that is no string.
         """
+        if not isinstance(command, str):
+            raise TypeError(f"run takes a command as one string, not {type(command).__name__}: {command!r}")
         tasks = [task for task in self.running() if task.container_id]
         if not tasks:
             not_yet(f"no task of {self.name} runs", look=f"labctl docker -- service ps {self.name}")
         machine = self.swarm.machine(self.swarm.hostnames()[tasks[0].node_id])
         limit = seconds_left(stretched(COMMAND_LIMIT))
         outcome = machine.engine.execute(tasks[0].container_id, ["timeout", f"{limit:g}", "sh", "-c", command])
-        return Result(command, outcome.code, outcome.stdout.decode(), outcome.stderr.decode())
+        return Result(
+            command, outcome.code, outcome.stdout.decode(errors="replace"), outcome.stderr.decode(errors="replace")
+        )
 
 
 def _up_since(machine: Node, limit: float) -> float | None:

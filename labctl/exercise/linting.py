@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import importlib.util
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,8 +44,9 @@ def read_checks(exercise: Exercise) -> Checks:
     path = exercise.checks
     tree = _parsed(path)
     beside = path.with_name("conftest.py")
-    known = {*FIXTURES, *_fixtures(tree), *(_fixtures(_parsed(beside)) if beside.is_file() else ())}
-    reader = _Reader(path, tree, known)
+    shared = _parsed(beside) if beside.is_file() else ast.Module([], [])
+    reader = _Reader(path, tree, {*FIXTURES, *_fixtures(tree), *_fixtures(shared)})
+    reader.problems += [*_missing_modules(beside, shared), *_missing_modules(path, tree)]
     for function in _functions(tree):
         reader.read(function)
     return Checks(reader.checks, reader.problems)
@@ -58,6 +60,21 @@ def _parsed(path: Path) -> ast.Module:
     except ValueError as wrong:
         problem = f"{path}: this is no Python: {wrong}"
     raise SpecError([problem], source=str(path), hint="`python3 -m py_compile FILE` tells the same.")
+
+
+def _missing_modules(path: Path, tree: ast.Module) -> Iterator[str]:
+    """The modules that a file imports as it is read and that are not there, by their first words: nothing is run."""
+    for node in tree.body:
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names = [node.module or ""]
+        else:
+            continue
+        for first in (name.partition(".")[0] for name in names):
+            is_beside = path.with_name(f"{first}.py").is_file() or path.with_name(first).is_dir()
+            if not is_beside and importlib.util.find_spec(first) is None:
+                yield f"{path}:{node.lineno}: there is no module {first} to import"
 
 
 def _functions(tree: ast.Module) -> Iterator[FUNCTION]:

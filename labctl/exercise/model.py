@@ -38,6 +38,13 @@ class LabNeeds(_Part):
         """How many nodes these are in all."""
         return self.managers + self.workers + self.spare
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What a lab that is just large enough calls these nodes, long and short."""
+        counts = {"manager": self.managers, "worker": self.workers + self.spare}
+        numbered = [(role, n + 1) for role, count in counts.items() for n in range(count)]
+        return tuple(name for role, n in numbered for name in (f"{role[0]}{n}", f"{role}{n}"))
+
 
 class Front(_Part):
     """The front matter of exercise.md."""

@@ -127,9 +127,18 @@ def hold_step(stage: Stage, step: Step, *, wait: float, observe: Observe, heard:
 
 
 def _request(stage: Stage, step: Step, wait: float, observe: Observe) -> Request:
-    return Request(stage.exercise.checks, stage.lab.name, steps=(step.id,), wait=wait, observe=observe)
+    return Request(
+        stage.exercise.checks,
+        stage.lab.name,
+        steps=(step.id,),
+        wait=wait,
+        observe=observe,
+        nodes=stage.exercise.front.lab.names,
+    )
 
 
 def check_all(stage: Stage, *, wait: float = 0.0, heard: Heard | None = None) -> CheckReport:
     """Run all checks of the exercise."""
-    return run_checks(Request(stage.exercise.checks, stage.lab.name, wait=wait), heard=heard)
+    return run_checks(
+        Request(stage.exercise.checks, stage.lab.name, wait=wait, nodes=stage.exercise.front.lab.names), heard=heard
+    )

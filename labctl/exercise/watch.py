@@ -103,6 +103,7 @@ class Watch:
             steps=(self._step.id,),
             probes=False,
             observe=observe,
+            nodes=self.session.exercise.front.lab.names,
         )
         self._run = CheckRun(request, watch=True)
 

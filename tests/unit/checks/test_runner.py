@@ -5,6 +5,7 @@ The files are real ones, run by a real pytest; they ask nothing of a lab.
 
 from __future__ import annotations
 
+import os
 import textwrap
 import time
 from collections.abc import Callable
@@ -165,6 +166,116 @@ def test_a_check_that_ends_its_process_is_at_fault_by_name_and_line(write: Write
     assert told(found)[0].startswith("The exercise is at fault: the check test_ends ")
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("raise KeyboardInterrupt", "raised KeyboardInterrupt (test_it.py:12)"),
+        ('pytest.exit("bye")', "ends the run of all checks (test_it.py:12), which no check may"),
+        ("subprocess.run(['sleep', '600'])", "did not end within 0.3 s (test_it.py:12): it waits by itself"),
+    ],
+)
+@pytest.mark.parametrize("where", ["check", "fixture"])
+def test_a_check_that_ends_the_run_or_waits_is_told_and_the_others_are_asked(
+    write: Write, where: str, line: str, said: str
+) -> None:
+    head = "import subprocess; from labctl.checks import verdicts; verdicts.CHECK_LIMIT = 0.3\n@pytest.fixture\n"
+    fixture = f"def mine():\n    {line if where == 'fixture' else 'pass'}\n"
+    path = write(head + fixture)
+    asked = "def test_ends(mine):\n    '''A.'''\n    "
+    text = f"@step('a')\n{asked}{line if where == 'check' else 'pass'}\n@step('b')\ndef test_good():\n    '''B.'''\n"
+    path.write_text(path.read_text() + text)
+
+    ends, good = run(path).results
+
+    assert (ends.outcome, ends.at_fault, good.outcome) == ("broken", True, "done")
+    assert ends.message == f"the check test_ends {said.replace(':12', ':16') if where == 'check' else said}"
+
+
+def test_a_fixture_that_skips_is_at_fault(write: Write) -> None:
+    path = write('''
+        @pytest.fixture
+        def mine():
+            pytest.skip("no")
+
+        @step("a")
+        def test_a(mine):
+            """A."""
+    ''')
+
+    assert run(path).results[0].message == "the check test_a skips itself (test_it.py:12), which no check may"
+
+
+@pytest.mark.parametrize(
+    ("line", "said", "lints"),
+    [
+        ("os._exit(0)", "test_it.py ended the process that reads it (exit code 0)", False),
+        ("os._exit(3)", "test_it.py ended the process that reads it (exit code 3)", False),
+        ("raise RuntimeError('at import')", "RuntimeError: at import (test_it.py:10)", False),
+        ("raise SystemExit(0)", "SystemExit: 0 (test_it.py:10)", False),
+        ("raise KeyboardInterrupt", "KeyboardInterrupt (test_it.py:10)", False),
+        ("pytest.exit('bye')", "Exit: bye (test_it.py:10)", False),
+        ("pytest.skip('no', allow_module_level=True)", "they skip themselves (test_it.py:10), which", False),
+        ("import nosuchmodule", "No module named 'nosuchmodule' (test_it.py:10)", True),
+        ("def x(:", "this is no Python: invalid syntax (test_it.py:10)", True),
+        ("time.sleep(600)", "they did not end within 0.3 s (test_it.py:10)", False),
+        ("__import__('helper')", "ZeroDivisionError: division by zero (helper.py:2)", False),
+    ],
+)
+def test_checks_that_cannot_be_imported_are_at_fault_by_file_and_line(
+    write: Write, monkeypatch: pytest.MonkeyPatch, line: str, said: str, lints: bool
+) -> None:
+    path = write("@step('a')\ndef test_a():\n    '''A.'''\n")
+    path.with_name("helper.py").write_text("\n1 / 0\n")
+    begin = HEAD + f"\n{line}\n"
+    path.write_text(begin + path.read_text())
+    if "sleep" in line:
+        site = path.parent / "site"
+        site.mkdir()
+        (site / "sitecustomize.py").write_text("from labctl.checks import verdicts; verdicts.READ_LIMIT = 0.3")
+        monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")]))
+
+    with no_hang(), pytest.raises(LabError) as caught:
+        run(path, "a")
+
+    assert caught.value.message.startswith("the exercise is at fault: ")
+    assert said in caught.value.message
+    assert ("exercise lint" in (caught.value.hint or "")) is lints
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("import os; os._exit(0)", "conftest.py ended the process that reads it (exit code 0)"),
+        ("import nosuchmodule", "No module named 'nosuchmodule' (conftest.py:2)"),
+    ],
+)
+def test_what_stands_beside_the_checks_is_at_fault_likewise(write: Write, line: str, said: str) -> None:
+    path = write("@step('a')\ndef test_a():\n    '''A.'''\n")
+    path.with_name("conftest.py").write_text(f"\n{line}\n")
+
+    with pytest.raises(LabError) as caught:
+        run(path, "a")
+
+    assert caught.value.message.startswith("the exercise is at fault: ")
+    assert said in caught.value.message
+
+
+def test_what_ends_the_process_between_two_checks_is_at_fault(write: Write) -> None:
+    path = write('''
+        @pytest.fixture
+        def mine():
+            yield
+            os._exit(0)
+
+        @step("a")
+        def test_a(mine):
+            """A."""
+    ''')
+
+    with pytest.raises(LabError, match=r"at fault: test_it.py ended the process that runs its checks \(exit code 0\)"):
+        run(path)
+
+
 def test_a_lab_that_is_broken_is_not_the_exercises_fault(write: Write) -> None:
     path = write('''
         @step("a")
@@ -292,8 +403,8 @@ def test_a_probe_runs_only_when_asked(write: Write) -> None:
 
 def test_a_check_that_hangs_is_ended_at_its_deadline(write: Write) -> None:
     path = write('''
-        from labctl.checks import running
-        running.CHECK_LIMIT = 0.3
+        from labctl.checks import verdicts
+        verdicts.CHECK_LIMIT = 0.3
 
         @step("a")
         def test_hangs():

@@ -29,10 +29,26 @@ def check(head: str, body: str = "pass", before: str = "") -> str:
 
 def test_nothing_of_the_exercise_is_run(demo: Demo, tmp_path: Path) -> None:
     ran = tmp_path / "ran"
-    evil = f"open({str(ran)!r}, 'w')\nimport nothing_of_the_kind\n{CHECKS}\nassert False\n"
+    evil = f"open({str(ran)!r}, 'w')\n{CHECKS}\nassert False\n"
 
     lint(demo(checks=evil))
 
+    assert not ran.exists()
+
+
+def test_a_module_that_is_not_there_is_told_with_its_line(demo: Demo, tmp_path: Path) -> None:
+    ran = tmp_path / "ran"
+    head = "import helper\nimport nothing_of_the_kind\nfrom nor_this.one import x\nfrom . import y\n"
+    exercise = demo(checks=f"{head}open({str(ran)!r}, 'w')\n{CHECKS}")
+    exercise.checks.with_name("helper.py").write_text(f"open({str(ran)!r}, 'w')")
+
+    with pytest.raises(SpecError) as caught:
+        lint(exercise)
+
+    assert [problem.partition(".py:")[2] for problem in caught.value.problems] == [
+        "2: there is no module nothing_of_the_kind to import",
+        "3: there is no module nor_this to import",
+    ]
     assert not ran.exists()
 
 
