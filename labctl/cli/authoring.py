@@ -39,7 +39,7 @@ def test(app: App, name: str, *, junit: Path | None, yes: bool, folders: tuple[P
         verifier = Verifier(begin(app, lab, found), app.emit)
         told.report = lambda: joined(verifier.reports)
         verifier.verify()
-    click.echo(f"{found.id} keeps the rules: {counted(len(found.steps), 'step')}.", err=True)
+        click.echo(f"{found.id} keeps the rules: {counted(len(found.steps), 'step')}.", err=True)
 
 
 @click.command("lint")

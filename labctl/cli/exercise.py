@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -83,7 +84,7 @@ def list_(app: App, folders: tuple[Path, ...], output: str) -> None:
     done = _done_in(app)
     rows = []
     found = entries(folders)
-    _warn_of_empty(app, folders, [entry.folder for entry in found])
+    _warn_of_empty(app, folders)
     for entry in found:
         front = entry.exercise.front if entry.exercise else None
         rows.append(
@@ -105,11 +106,12 @@ def list_(app: App, folders: tuple[Path, ...], output: str) -> None:
         table(("ID", "TITLE", "LEVEL", "MINUTES", "DONE"), [tuple(map(str, row)) for row in cells])
 
 
-def _warn_of_empty(app: App, folders: tuple[Path, ...], found: list[Path]) -> None:
+def _warn_of_empty(app: App, folders: tuple[Path, ...]) -> None:
     from labctl.events import Warned
+    from labctl.exercise.catalogue import holds_exercises
 
     for folder in folders:
-        if not any(one == folder or folder in one.parents for one in found):
+        if not holds_exercises(folder):
             app.emit(Warned(f"{folder} holds no exercise"))
 
 
@@ -217,16 +219,17 @@ def check(
 ) -> int:
     """Check the step you are at, or STEP (its id or number). Exits with 0 done, 1 not done, 3 lab broken.
 
+    The folder of an exercise in the place of STEP means the step you are at in that one.
+
     \b
     labctl exercise check
     labctl exercise check deploy -o json
     """
     from labctl.exercise.session import check_all
 
-    if everything and step:
+    if everything and step and not _is_path(step):
         raise UsageError(f"{step} is one step, and --all means every one", hint="Leave one of them out.")
-    session = last_session(app, name, folders)
-    chosen = session.exercise.step(step) if step else session.current
+    session, chosen = _session_at(app, step, name, folders)
     if everything:
         report = check_all(session.stage)
         session.note_all(report)
@@ -241,6 +244,28 @@ def check(
     if report.is_done and not everything and chosen == session.current:
         _go_on(session)
     return 0 if report.is_done else 3 if report.outcome == "broken" else 1
+
+
+def _is_path(word: str) -> bool:
+    """Whether a word is plainly a folder's path, and no step."""
+    return "/" in word or os.sep in word or word.startswith(".")
+
+
+def _session_at(app: App, word: str | None, name: str | None, folders: tuple[Path, ...] = ()) -> tuple[Session, Step]:
+    """The exercise and the step of it that STEP and -x mean; STEP may be the folder of an exercise, too."""
+    from labctl.exercise.catalogue import is_exercise
+
+    if word is None or not _is_path(word):
+        try:
+            session = last_session(app, name, folders)
+            return session, session.exercise.step(word) if word else session.current
+        except UsageError:
+            if word is None or name is not None or not is_exercise(Path(word)):
+                raise
+    if name is not None:
+        raise UsageError(f"{word} and -x {name}: which of them is meant?")
+    session = last_session(app, word, folders)
+    return session, session.current
 
 
 def _go_on(session: Session) -> None:
@@ -289,13 +314,12 @@ def _print_step(session: Session, step: Step) -> None:
 @which_option
 @lab_command
 def hint(app: App, step: str | None, name: str | None) -> None:
-    """Show the next hint for the step you are at, or for STEP.
+    """Show the next hint for the step you are at, or for STEP; or for the exercise in that folder.
 
     \b
     labctl exercise hint
     """
-    session = last_session(app, name)
-    chosen = session.exercise.step(step) if step else session.current
+    session, chosen = _session_at(app, step, name)
     found = session.next_hint(chosen)
     if found is None:
         click.echo(f"{chosen.title} has no hints; `labctl exercise solve --show` shows what solves it.")
@@ -311,14 +335,15 @@ def hint(app: App, step: str | None, name: str | None) -> None:
 def solve(app: App, step: str | None, *, show: bool, name: str | None) -> int:
     """Solve the step you are at, or STEP: each command is shown and run where it belongs, and checked.
 
+    The folder of an exercise in the place of STEP means the step you are at in that one.
+
     \b
     labctl exercise solve
     labctl exercise solve deploy --show
     """
     from labctl.exercise.play import Player
 
-    session = last_session(app, name)
-    chosen = session.exercise.step(step) if step else session.current
+    session, chosen = _session_at(app, step, name)
     if show:
         for fence in chosen.played:
             click.echo(f"# on {fence.node}\n{lesson_with_lab(session.stage.fill(fence.code))}")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from labctl.cli.common import App, confirm
-from labctl.errors import LabctlError, NotFoundError, UsageError
+from labctl.errors import HostError, LabctlError, NotFoundError, SeveralErrors, UsageError
 from labctl.files import is_special, written_whole
 
 if TYPE_CHECKING:
@@ -57,7 +57,12 @@ path_option = click.option(
     help="A folder of exercises, or of one, beside those that labctl has.",
 )
 which_option = click.option(
-    "-x", "--exercise", "name", metavar="ID", shell_complete=complete_exercises, help="Which; the last one begun else."
+    "-x",
+    "--exercise",
+    "name",
+    metavar="ID",
+    shell_complete=complete_exercises,
+    help="Which, by its name or its folder; the last one begun else.",
 )
 
 
@@ -148,7 +153,8 @@ def reported(path: Path | None, name: str) -> Iterator[Reported]:
     """Write a JUnit file when the block ends, however it ends: for CI, what was not tested is not clean.
 
     What ended the block stands there as an error, unless a check that failed tells of it. Raises UsageError when the
-    file cannot be written, before anything is played.
+    file cannot be written, before anything is played; where it turns out at the end, that is told behind what the
+    block has to say.
     """
     told = Reported(name)
     if path is None:
@@ -158,7 +164,12 @@ def reported(path: Path | None, name: str) -> Iterator[Reported]:
     try:
         yield told
     except BaseException as end:
-        _write_junit(path, told, end)
+        try:
+            _write_junit(path, told, end)
+        except HostError as problem:
+            if isinstance(end, LabctlError):
+                raise SeveralErrors([end, problem]) from end
+            click.echo(f"labctl: {problem.message}", err=True)
         raise
     _write_junit(path, told, None)
 
@@ -192,7 +203,7 @@ def _write_junit(path: Path, told: Reported, end: BaseException | None) -> None:
         with written_whole(path) as file:
             file.write(junit_xml(report, suite=told.suite).encode())
     except OSError as problem:
-        raise UsageError(f"cannot write {path}: {problem.strerror}") from problem
+        raise HostError(f"cannot write {path}: {problem.strerror}") from problem
 
 
 def _reason(end: BaseException) -> str:
@@ -218,9 +229,27 @@ def last_session(app: App, name: str | None, folders: tuple[Path, ...] = ()) -> 
         raise UsageError(told, hint=f"`{begin_one}` begins one there, and offers to make the lab.") from None
     folder = last_begun(lab.name)
     if name is not None:
-        found = found_exercise(name, folders)
+        found = _named(lab.name, name, folders)
     elif folder is not None and folder.is_dir():
         found = read_exercise(folder)
     else:
         raise UsageError("no exercise was begun in this lab", hint="`labctl exercise list` shows what there is.")
     return Session.resume(lab, found, app.emit)
+
+
+def _named(lab: str, name: str, folders: tuple[Path, ...]) -> Exercise:
+    """The exercise of that name; one that is known nowhere else is read from where it was begun in the lab."""
+    from labctl.exercise import read_exercise
+    from labctl.exercise.catalogue import is_exercise
+    from labctl.exercise.progress import begun_in
+
+    try:
+        return found_exercise(name, folders)
+    except NotFoundError:
+        begun = begun_in(lab, name)
+        if begun is None:
+            raise
+        if not is_exercise(begun):
+            gone = f"the exercise {name} was begun from {begun}, and is not there any more"
+            raise UsageError(gone, hint="-x FOLDER says where it is now.") from None
+        return read_exercise(begun)

@@ -11,7 +11,7 @@ from labctl.errors import NotFoundError, SpecError
 from labctl.exercise.model import Exercise
 from labctl.exercise.reading import read_exercise
 
-__all__ = ["Entry", "entries", "find_exercise", "ids_around", "is_exercise"]
+__all__ = ["Entry", "entries", "find_exercise", "holds_exercises", "ids_around", "is_exercise"]
 
 
 @dataclass(frozen=True)
@@ -29,17 +29,23 @@ def is_exercise(folder: Path) -> bool:
     return (folder / "exercise.md").is_file()
 
 
+def holds_exercises(folder: Path) -> bool:
+    """Whether a folder is one of an exercise, or of exercises."""
+    return is_exercise(folder) or any(is_exercise(inner) for inner in folder.iterdir())
+
+
 def find_exercise(name: str, folders: Sequence[Path] = ()) -> Exercise:
-    """The exercise of that id, or in the folder of that path. Folders named by the user win over what is shipped.
+    """The exercise of that id, else in the folder of that path. Folders named by the user win over what is shipped.
 
     Raises NotFoundError with the nearest id, SpecError when it is there and cannot be read.
     """
     known = {folder.name: folder for folder in reversed(_all(folders))}
     if name in known:
         return read_exercise(known[name])
-    if ("/" in name or name.startswith(".")) and is_exercise(Path(name)):
+    if is_exercise(Path(name)):
         return read_exercise(Path(name))
-    raise NotFoundError("exercise", name, known, hint="`labctl exercise list` shows all.")
+    own = "one of your own is named by its folder (./my-exercise)"
+    raise NotFoundError("exercise", name, known, hint=f"`labctl exercise list` shows all; {own}.")
 
 
 def entries(folders: Sequence[Path] = ()) -> list[Entry]:
@@ -71,7 +77,7 @@ def _all(folders: Sequence[Path]) -> list[Path]:
         if is_exercise(top):
             found.append(top.resolve())
         elif top.is_dir():
-            found += sorted(inner for inner in top.iterdir() if is_exercise(inner))
+            found += sorted(inner for inner in top.resolve().iterdir() if is_exercise(inner))
         else:
             raise NotFoundError("folder", str(top), ())
     return found

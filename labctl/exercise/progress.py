@@ -14,7 +14,7 @@ from labctl.exercise.model import Exercise, Step
 from labctl.locking import Busy, held_file
 from labctl.state import lab_dir, write_private
 
-__all__ = ["Progress", "forget", "last_begun"]
+__all__ = ["Progress", "begun_in", "forget", "last_begun"]
 
 FORMAT = 1
 LAST = "last.json"
@@ -83,6 +83,13 @@ class Progress:
 def last_begun(lab: str) -> Path | None:
     """The folder of the exercise that was begun last in the lab; None for none."""
     folder = _read(_folder(lab) / LAST).get("folder")
+    return Path(folder) if isinstance(folder, str) else None
+
+
+def begun_in(lab: str, exercise: str) -> Path | None:
+    """The folder from which the exercise of that id was begun in the lab; None where it was not."""
+    known = {file.stem: file for file in _folder(lab).glob("*.json")}
+    folder = _read(known[exercise]).get("folder") if exercise in known else None
     return Path(folder) if isinstance(folder, str) else None
 
 

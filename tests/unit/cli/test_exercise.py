@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -17,7 +18,9 @@ import pytest
 from labctl.checks.report import CheckReport, CheckResult
 from labctl.cli.exercise_lab import reported
 from labctl.cli.signals import Ended
-from labctl.errors import DeclinedError, NotFoundError, NotYetError, SpecError
+from labctl.errors import DeclinedError, LabctlError, LabError, NotFoundError, NotYetError, SpecError
+from labctl.exercise import read_exercise
+from labctl.exercise.progress import Progress
 
 from .conftest import Labctl
 
@@ -32,6 +35,16 @@ def test_the_list_works_without_a_lab(labctl: Labctl) -> None:
 
 def test_a_folder_that_adds_no_exercise_is_told(labctl: Labctl, tmp_path: Path) -> None:
     assert f"{tmp_path} holds no exercise" in labctl("exercise", "list", "--path", str(tmp_path)).err
+
+
+@pytest.mark.parametrize("path", ["./mine", "mine", ".", "{}/mine"])
+def test_a_folder_that_holds_an_exercise_is_none_that_holds_none(labctl: Labctl, alone: Path, path: str) -> None:
+    labctl("exercise", "new", "mine")
+
+    found = labctl("exercise", "list", "--path", path.format(alone), "--path", path.format(alone))
+
+    assert "mine" in found.out
+    assert found.err == ""
 
 
 def test_one_step_and_all_of_them_is_a_contradiction(labctl: Labctl) -> None:
@@ -176,6 +189,51 @@ def test_a_failed_check_is_told_once_and_no_check_at_all_is_an_error(tmp_path: P
     assert only_error(tmp_path / "x.xml") == "no check was run"
 
 
+@pytest.mark.parametrize("end", [NotYetError("they prove nothing", hint="mend it"), LabError("no manager")])
+def test_what_was_found_comes_before_a_report_that_cannot_be_written(
+    end: LabctlError, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("labctl.cli.exercise_lab.written_whole", full)
+
+    with pytest.raises(LabctlError) as caught, reported(tmp_path / "x.xml", "demo"):
+        raise end
+
+    assert caught.value.message == f"{end.message}\ncannot write {tmp_path}/x.xml: No space left on device"
+    assert (caught.value.exit_code, caught.value.hint) == (3, end.hint)
+
+
+def test_a_report_that_cannot_be_written_does_not_hide_who_ended_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("labctl.cli.exercise_lab.written_whole", full)
+
+    with pytest.raises(Ended), reported(tmp_path / "x.xml", "demo"):
+        raise Ended(signal.SIGTERM)
+
+    assert "No space left on device" in capsys.readouterr().err
+
+
+def test_an_exercise_that_keeps_the_rules_is_told_before_a_report_that_cannot_be_written(
+    labctl: Labctl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("labctl.cli.exercise_lab.written_whole", full)
+    monkeypatch.setattr("labctl.cli.authoring.lab_for", lambda *_args, **_how: SimpleNamespace(name="demo"))
+    monkeypatch.setattr("labctl.cli.authoring.begin", lambda *_args: None)
+    monkeypatch.setattr("labctl.exercise.verify.Verifier.verify", lambda _self: None)
+
+    found = labctl("exercise", "test", "voting-app", "-y", "--junit", "x.xml")
+
+    assert found.code == 3
+    verdict, problem = found.err.strip().splitlines()
+    assert verdict == "voting-app keeps the rules: 8 steps."
+    assert problem == "labctl: cannot write x.xml: No space left on device"
+
+
+def full(_path: Path) -> Any:
+    """A disk that takes no more."""
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
 def test_a_folder_without_exercises_is_told(labctl: Labctl) -> None:
     assert labctl("exercise", "list", "--path", "nowhere").code == 2
     assert labctl("exercise", "lint", ".").code == 2
@@ -253,6 +311,88 @@ def test_reset_takes_a_folder_or_an_id(labctl: Labctl, monkeypatch: pytest.Monke
 
     assert meant == ["./secrets", "secrets", None]
     assert labctl("exercise", "reset", "./secrets", "-x", "other").code == 2
+
+
+@pytest.fixture
+def begun(monkeypatch: pytest.MonkeyPatch, empty_engine: None) -> None:
+    """A lab demo, and no exercise begun in it."""
+    lab = SimpleNamespace(name="demo")
+    monkeypatch.setattr("labctl.cli.common.App.lab", lambda _self: lab)
+    monkeypatch.setattr("labctl.exercise.session.known_urls", lambda *_args: {})
+    monkeypatch.setattr("labctl.exercise.stage.Stage.fill", lambda _self, text: text)
+
+
+def begin(folder: Path) -> None:
+    """Let an exercise be the last one begun in the lab demo."""
+    Progress.of("demo", read_exercise(folder)).save()
+
+
+HINT = "tells how to publish a port"
+
+
+@pytest.mark.usefixtures("begun")
+@pytest.mark.parametrize("words", [("./mine",), ("mine",), ("{}/mine",), ("-x", "./mine"), ("-x", "mine")])
+@pytest.mark.parametrize("other", [True, False], ids=["another-begun", "none-begun"])
+def test_a_folder_names_its_exercise_to_every_verb(
+    labctl: Labctl, alone: Path, words: tuple[str, ...], other: bool
+) -> None:
+    labctl("exercise", "new", "mine")
+    labctl("exercise", "new", "others")
+    if other:
+        begin(alone / "others")
+    meant = [word.format(alone) for word in words]
+
+    assert HINT in labctl("exercise", "hint", *meant).out
+    assert "docker service create" in labctl("exercise", "solve", "--show", *meant).out
+    asked = labctl("exercise", "reset", *meant)
+    assert "Take away all that mine made" in asked.out + asked.err
+
+
+@pytest.mark.usefixtures("begun")
+def test_check_takes_a_folder_too(labctl: Labctl, alone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    labctl("exercise", "new", "mine")
+    asked: list[str] = []
+
+    def check(self: Any, step: Any) -> CheckReport:
+        asked.append(f"{self.exercise.id} {step.id}")
+        return CheckReport(())
+
+    monkeypatch.setattr("labctl.exercise.session.Session.check", check)
+    labctl("exercise", "check", "./mine")
+    labctl("exercise", "check", "mine")
+
+    assert asked == ["mine run"] * 2
+
+
+@pytest.mark.usefixtures("begun")
+def test_a_step_is_meant_before_a_folder_of_that_name(labctl: Labctl, alone: Path) -> None:
+    labctl("exercise", "new", "mine")
+    labctl("exercise", "new", "run")
+    begin(alone / "mine")
+
+    labctl("exercise", "hint", "run")
+
+    assert Progress.of("demo", read_exercise(alone / "mine")).hints == {"run": 1}
+    assert "no step named 'nowhere'" in labctl("exercise", "hint", "nowhere").err
+    assert "which of them is meant?" in labctl("exercise", "hint", "./mine", "-x", "other").err
+
+
+@pytest.mark.usefixtures("begun")
+def test_an_exercise_that_was_begun_is_known_by_its_name_from_everywhere(
+    labctl: Labctl, alone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labctl("exercise", "new", "mine")
+    begin(alone / "mine")
+    (alone / "else").mkdir()
+    monkeypatch.chdir(alone / "else")
+
+    assert HINT in labctl("exercise", "hint", "-x", "mine").out
+
+    (alone / "mine").rename(alone / "moved")
+    found = labctl("exercise", "hint", "-x", "mine")
+    assert found.code == 2
+    assert f"the exercise mine was begun from {alone / 'mine'}, and is not there any more" in found.err
+    assert "(./my-exercise)" in labctl("exercise", "hint", "-x", "unheard-of").err
 
 
 class Terminal(io.StringIO):
