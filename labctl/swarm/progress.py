@@ -16,11 +16,13 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
+from labctl.swarm.amounts import Amounts
 from labctl.swarm.state import Service, Task
 from labctl.waiting import stretched
 from labctl.words import counted
 
 __all__ = [
+    "MAX_REPLICAS",
     "MISSING_IMAGE",
     "NO_NODE",
     "NO_RESOURCES",
@@ -50,8 +52,9 @@ UNMET_FOR = 15.0
 NO_NODE = "no node may run it"  # so of a global service, for which the scheduler then makes no task to say so
 PORT_TAKEN = "host-mode port already in use"
 NO_RESOURCES = "insufficient resources"
+MAX_REPLICAS = "max replicas per node limit"
 # As hopeless as these, by the scheduler's other filters.
-LASTING = (UNMET, PORT_TAKEN, "unsupported platform", "missing plugin", "max replicas per node limit")
+LASTING = (UNMET, PORT_TAKEN, "unsupported platform", "missing plugin", MAX_REPLICAS)
 # Parts of a task's spec that may differ from the service's while the task stays: the scheduler keeps tasks whose node
 # meets a new placement, and the runtime is only written out in one of the two.
 NOT_COMPARED = ("Placement", "Runtime")
@@ -132,19 +135,20 @@ def judge(
     age: Callable[[Task], float],
     old_update: str = "",
     old_tasks: Collection[str] = (),
-    largest: tuple[int, int] = (0, 0),
+    sizes: Sequence[Amounts] = (),
 ) -> Progress:
     """Return how far the service is. `tasks` are all of its tasks, old ones too.
 
-    `hosts` maps node ids to names, `age` tells for how many seconds a task has been in its state, and `old_update`
-    is when the last update before this wait began: what came of that one is not news, nor how the tasks failed whose
-    ids are `old_tasks`. `largest` is the most that a node has: CPUs (in billionths) and bytes of memory.
+    `hosts` maps node ids to names, `age` tells for how many seconds a task has been in its state, `sizes` are what the
+    nodes have. `old_update` is when the last update before this wait began: what came of that one is not news, nor how
+    the tasks failed whose ids are `old_tasks`.
     """
     present: dict[object, list[Task]] = defaultdict(list)
     for task in sorted(tasks, key=lambda task: task.created, reverse=True):
         if task.desired != "remove" and runs_present_spec(task, service):
-            present[task.node_id if service.is_global else task.slot].append(task)
-    looked_at = [_slot_of(service, found, hosts, age) for found in present.values()]
+            present[_key(service, task)].append(task)
+    last = _last_of_slots(service, tasks)
+    looked_at = [_slot_of(service, found, hosts, age, last) for found in present.values()]
     slots = [slot for slot in looked_at if slot is not None]
     completed = sum(slot.state == "done" for slot in slots)
     running = sum(slot.state == ("running" if service.is_job else "up") for slot in slots)
@@ -154,20 +158,33 @@ def judge(
     stuck = [found for found, slot in zip(present.values(), looked_at, strict=True) if slot and slot.state != "up"]
     given_up = service.update_state.startswith("rollback") and not _is_back(service, old_update)
     failures = _start_failures([tasks] if given_up else stuck, old_tasks)
-    unmet = _unmet(service, tasks, chain.from_iterable(present.values()), age, largest)
+    unmet = _unmet(service, tasks, chain.from_iterable(present.values()), age, sizes)
     hopeless = _update_failure(service, old_update, failures) or _told_often(failures) or _lost(slots) or unmet
     reason = hopeless or _reason(slots, wanted, service) or _update_reason(service, tasks)
     if not (done := not reason and good == wanted and (wanted > 0 or not service.is_global)) and not reason:
         reason = NO_NODE if service.is_global else f"{good - wanted} too many are being stopped"
-    trouble = bool(hopeless) or any(slot.reason for slot in slots)
     return Progress(
-        service.name, running, wanted, done, reason, trouble, bool(hopeless), service.is_job, completed,
-        is_global=service.is_global,
+        service.name, running, wanted, done, reason, trouble=bool(hopeless or any(slot.reason for slot in slots)),
+        hopeless=bool(hopeless), is_job=service.is_job, completed=completed, is_global=service.is_global,
     )  # fmt: skip
 
 
+def _key(service: Service, task: Task) -> object:
+    """What tells a service's slots apart."""
+    return task.node_id if service.is_global else task.slot
+
+
+def _last_of_slots(service: Service, tasks: Iterable[Task]) -> set[str]:
+    """The ids of each slot's newest task, whatever spec it is of."""
+    return set({_key(service, task): task.id for task in sorted(tasks, key=lambda task: task.created)}.values())
+
+
 def _slot_of(
-    service: Service, tasks: Sequence[Task], hosts: Mapping[str, str], age: Callable[[Task], float]
+    service: Service,
+    tasks: Sequence[Task],
+    hosts: Mapping[str, str],
+    age: Callable[[Task], float],
+    last: Collection[str],
 ) -> _Slot | None:
     """Look at a slot's tasks, newest first; None for one that is no longer wanted."""
     if service.is_job and any(task.state == "complete" and not task.ended for task in tasks):
@@ -176,7 +193,7 @@ def _slot_of(
     newest = next((task for task in tasks if not task.is_over and task.desired != "shutdown"), tasks[0])
     before = [task for task in tasks if task is not newest]
     if newest.is_over:
-        return _ended(service, newest, tasks)
+        return _ended(service, newest, is_last=newest.id in last)
     if newest.desired == "shutdown":
         return None
     host = hosts.get(newest.node_id, "")
@@ -193,7 +210,12 @@ def _slot_of(
     return _Slot(newest.state, "", host)
 
 
-def _ended(service: Service, newest: Task, tasks: Sequence[Task]) -> _Slot | None:
+def _ended(service: Service, newest: Task, *, is_last: bool) -> _Slot | None:
+    """Look at a slot whose task has ended.
+
+    Swarm takes a task's restart in the same step in which it writes it off (`shutdown`): one that is written off and
+    has none behind it was the last attempt, however many were allowed within which window, and are still remembered.
+    """
     policy = service.raw["Spec"]["TaskTemplate"].get("RestartPolicy") or {}
     condition = policy.get("Condition") or "any"
     reason = shortened(newest.ended or newest.reason)
@@ -203,10 +225,10 @@ def _ended(service: Service, newest: Task, tasks: Sequence[Task]) -> _Slot | Non
         return _Slot("done")
     if newest.state in ("shutdown", "remove", "orphaned"):
         return None
-    failures = sum(task.state in ("failed", "rejected") for task in tasks)
-    attempts = policy.get("MaxAttempts") or 0
-    if condition == "none" or (attempts and failures > attempts):
-        return _Slot("lost", reason or f"exit code {newest.exit_code}")
+    has_limit = condition == "none" or bool(policy.get("MaxAttempts"))
+    if has_limit and is_last and newest.desired == "shutdown":
+        well = ENDED_WELL if newest.state == "complete" else f"exit code {newest.exit_code}"
+        return _Slot("lost", reason or well)
     return _Slot(newest.state, reason or ENDED_WELL)
 
 
@@ -227,10 +249,11 @@ def _unmet(
     tasks: Sequence[Task],
     present: Iterable[Task],
     age: Callable[[Task], float],
-    largest: tuple[int, int],
+    sizes: Sequence[Amounts],
 ) -> str:
     """The scheduler's word on tasks that have waited long enough for a node that can never have them."""
-    too_much = any(most and wanted > most for wanted, most in zip(reserved(service), largest, strict=True))
+    wanted = reserved(service)
+    too_much = bool(sizes) and not any(wanted.fit(size) for size in sizes)
     lasting = (*LASTING, *([NO_RESOURCES] if too_much else []))
     # A task that is being stopped still holds its port.
     stopping = any(task.desired == "shutdown" and not task.is_over and task.node_id for task in tasks)
@@ -247,10 +270,9 @@ def _unmet(
     return f"{len(waiting)} pending: {shortened(waiting[0].reason)}"
 
 
-def reserved(service: Service) -> tuple[int, int]:
-    """What the service reserves for each task: CPUs (in billionths) and bytes of memory."""
-    asked = (service.raw["Spec"]["TaskTemplate"].get("Resources") or {}).get("Reservations") or {}
-    return int(asked.get("NanoCPUs") or 0), int(asked.get("MemoryBytes") or 0)
+def reserved(service: Service) -> Amounts:
+    """What the service reserves for each task."""
+    return Amounts.of((service.raw["Spec"]["TaskTemplate"].get("Resources") or {}).get("Reservations"))
 
 
 def _update_failure(service: Service, old_update: str, failures: Counter[str]) -> str:

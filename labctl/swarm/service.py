@@ -138,7 +138,7 @@ class _Watch:
         tasks: dict[str, list[Task]] = defaultdict(list)
         self._members = self.view.nodes()
         hosts = {node.id: node.hostname for node in self._members}
-        largest = max((m.cpus for m in self._members), default=0), max((m.memory for m in self._members), default=0)
+        sizes = [member.size for member in self._members]
         for task in self.health.told(self.view.tasks(ids) if ids else (), hosts):
             tasks[task.service_id].append(task)
         judged = [
@@ -149,7 +149,7 @@ class _Watch:
                 age=self._age,
                 old_update=self._old_update(service),
                 old_tasks=self.old_tasks,
-                largest=largest,
+                sizes=sizes,
             )
             for service in services
         ]

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from labctl.engine import Engine
+from labctl.swarm.amounts import Amounts
 
 __all__ = ["NAMESPACE", "Port", "Service", "SwarmNode", "SwarmView", "Task", "moment"]
 
@@ -31,14 +32,12 @@ class SwarmNode:
     leader: bool = False
     reachability: str = ""
     version: int = 0
-    cpus: int = 0  # in billionths, as reservations are counted
-    memory: int = 0  # bytes
+    size: Amounts = field(default_factory=Amounts)  # what it has to reserve of
 
     @classmethod
     def of(cls, raw: dict[str, Any]) -> SwarmNode:
         """Read one element of GET /nodes."""
         manager = raw.get("ManagerStatus") or {}
-        size = raw["Description"].get("Resources") or {}
         return cls(
             id=raw["ID"],
             hostname=raw["Description"].get("Hostname", ""),
@@ -51,8 +50,7 @@ class SwarmNode:
             leader=bool(manager.get("Leader")),
             reachability=manager.get("Reachability", ""),
             version=raw["Version"]["Index"],
-            cpus=int(size.get("NanoCPUs") or 0),
-            memory=int(size.get("MemoryBytes") or 0),
+            size=Amounts.of(raw["Description"].get("Resources")),
         )
 
 

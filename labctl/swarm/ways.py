@@ -8,8 +8,19 @@ from collections.abc import Mapping, Sequence
 from labctl.engine.errors import PRIVILEGED_HINT, wants_devices
 from labctl.errors import LabctlError
 from labctl.node import Node
-from labctl.swarm.progress import MISSING_IMAGE, NO_NODE, NO_RESOURCES, PORT_TAKEN, UNMET, Progress, reserved
+from labctl.swarm.amounts import Amounts
+from labctl.swarm.progress import (
+    MAX_REPLICAS,
+    MISSING_IMAGE,
+    NO_NODE,
+    NO_RESOURCES,
+    PORT_TAKEN,
+    UNMET,
+    Progress,
+    reserved,
+)
 from labctl.swarm.state import Service, SwarmNode
+from labctl.words import counted
 
 __all__ = ["way_out"]
 
@@ -52,15 +63,22 @@ def way_out(
             told.setdefault(PRIVILEGED_HINT, PRIVILEGED_HINT)
         elif image is not None:
             images.append(image["name"].partition("@")[0])
-        elif PORT_TAKEN in one.reason and service is not None:
-            told.setdefault(f"{PORT_TAKEN} {one.service}", _port(service, services))
-        elif NO_RESOURCES in one.reason and service is not None:
-            told.setdefault(f"{NO_RESOURCES} {one.service}", _resources(service, members))
+        elif service is not None and (way := _way_of(one.reason, service, services, members)):
+            told.setdefault(f"{service.name} {way}", way)
     if images:
         told[MISSING_IMAGE] = _images(list(dict.fromkeys(images)), nodes)
     if not told and unfinished:
         return f"`labctl docker -- service ps --no-trunc {unfinished[0].service}` tells more."
     return NEXT_LINE.join(told.values()) or None
+
+
+def _way_of(reason: str, service: Service, services: Mapping[str, Service], members: Sequence[SwarmNode]) -> str | None:
+    """The way out for what the scheduler cannot place, by the service's own wishes."""
+    if PORT_TAKEN in reason:
+        return _port(service, services)
+    if NO_RESOURCES in reason:
+        return _resources(service, members)
+    return _spread(service) if MAX_REPLICAS in reason else None
 
 
 def _port(service: Service, services: Mapping[str, Service]) -> str:
@@ -81,15 +99,29 @@ def _port(service: Service, services: Mapping[str, Service]) -> str:
 
 
 def _resources(service: Service, members: Sequence[SwarmNode]) -> str:
-    cpus, memory = reserved(service)
-    wanted = " and ".join(
-        [*([f"{cpus / 1e9:g} CPUs"] if cpus else []), *([f"{memory / 2**30:.4g} GiB"] if memory else [])]
-    )
-    most = f"{max(m.cpus for m in members) / 1e9:g} CPUs and {max(m.memory for m in members) / 2**30:.4g} GiB"
-    asks = f"{service.name} reserves {wanted} for each task; the largest node has {most}"
-    if cpus > max(m.cpus for m in members) or memory > max(m.memory for m in members):
-        return f"{asks}: reserve less under `deploy: resources: reservations:`."
+    wanted, most = reserved(service), Amounts.largest([member.size for member in members])
+    has = [*most.words(), *(f"no {kind}" for kind in wanted.generic if not most.generic.get(kind))]
+    asks = f"{service.name} reserves {_listed(wanted.words())} for each task; the largest node has {_listed(has)}"
+    less = "reserve less under `deploy: resources: reservations:`"
+    if not wanted.fit(most):
+        return f"{asks}: {less}."
+    if not any(wanted.fit(member.size) for member in members):
+        return f"{asks}, and no node has all of it at once: {less}."
     return f"{asks}, and other tasks have reserved of it: reserve less, or run fewer tasks."
+
+
+def _listed(words: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
+
+
+def _spread(service: Service) -> str:
+    """More tasks than the nodes may have of it, by the limit for each."""
+    limit = (service.raw["Spec"]["TaskTemplate"].get("Placement") or {}).get("MaxReplicas", 0)
+    return (
+        f"{service.name}: a node may run {counted(limit, 'task')} of it at most "
+        "(`deploy: placement: max_replicas_per_node:`): allow more there, run fewer replicas, or add a node "
+        "(`labctl node add`)."
+    )
 
 
 def _images(names: Sequence[str], nodes: Sequence[Node]) -> str:

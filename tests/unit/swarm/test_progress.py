@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from labctl.swarm.amounts import Amounts
 from labctl.swarm.progress import SETTLED_AFTER_FAILURE, Progress, judge, shortened
 from labctl.swarm.state import Port, Service, Task
 
@@ -220,6 +221,9 @@ def test_a_program_that_ends_badly_is_waited_for() -> None:
         ({"Condition": "on-failure", "MaxAttempts": 2}, 2, False),
         ({"Condition": "on-failure", "MaxAttempts": 2}, 3, True),
         ({"Condition": "on-failure"}, 4, False),
+        ({"Condition": "any", "MaxAttempts": 2}, 3, True),
+        ({"MaxAttempts": 2}, 3, True),
+        ({"Condition": "any"}, 4, False),
     ],
 )
 def test_a_task_that_will_not_be_started_again_ends_the_wait(
@@ -227,12 +231,41 @@ def test_a_task_that_will_not_be_started_again_ends_the_wait(
 ) -> None:
     one = service({"Replicated": {"Replicas": 1}}, restart=restart)
     tasks = [task(1, "failed", of=one, error="task: non-zero exit (2)", second=n + 1) for n in range(failures)]
+    if not lost:  # swarm writes a task off in the step that plans its restart: until then it shall still run
+        tasks[-1] = replace(tasks[-1], desired="running")
 
     found = judged(one, *tasks)
 
     assert found.hopeless is lost
     if lost:
         assert found.reason == "1 failed and will not be started again: task: non-zero exit (2)"
+
+
+LIMITED = {"Condition": "any", "MaxAttempts": 9, "Window": 10**9}
+
+
+def test_the_last_attempt_ends_the_wait_however_it_ended_and_whatever_is_still_remembered() -> None:
+    """Of nine attempts within a window the swarm may remember five: only what it does with the last one tells."""
+    one = service({"Replicated": {"Replicas": 1}}, restart=LIMITED)
+    ended = [task(1, "complete", of=one, second=n) for n in (1, 2)]
+    unhealthy = replace(ended[-1], ended="Docker stopped it as unhealthy")
+
+    found = judged(one, *ended)
+
+    assert found.reason == "1 failed and will not be started again: it ended with exit code 0"
+    assert found.hopeless
+    assert judged(one, ended[0], unhealthy).reason.endswith("again: Docker stopped it as unhealthy")
+    assert not judged(one, *ended, task(1, "ready", of=one, desired="ready", second=3)).hopeless
+
+
+def test_an_attempt_of_the_present_spec_is_not_the_last_one_while_the_slot_runs_another_version() -> None:
+    """Back at an older spec, whose tasks failed then: the update has not come to the slot yet."""
+    one = service({"Replicated": {"Replicas": 1}}, restart=LIMITED)
+    other = {"ContainerSpec": {"Image": "web:1"}, "ForceUpdate": 0}
+
+    found = judged(one, task(1, "failed", of=one, error="exit 1", second=1), task(1, template=other, second=2))
+
+    assert not found.hopeless
 
 
 # -- one-shot services and jobs
@@ -387,21 +420,44 @@ def test_a_newer_task_that_an_update_gave_up_does_not_hide_the_one_that_runs() -
 # -- what no node can give
 
 
-BIG = {"Resources": {"Reservations": {"NanoCPUs": 7 * 10**9}}}
+CPUS = {"NanoCPUs": 7 * 10**9}
+GPU = {"GenericResources": [{"DiscreteResourceSpec": {"Kind": "gpu", "Value": 1}}]}
 NO_ROOM = "no suitable node (insufficient resources on 4 nodes)"
 
 
 @pytest.mark.parametrize(
-    ("largest", "age", "hopeless"),
-    [((2 * 10**9, 1), 20.0, True), ((2 * 10**9, 1), 3.0, False), ((8 * 10**9, 1), 20.0, False), ((0, 0), 20.0, False)],
-    ids=["no-node", "for-a-moment", "taken-by-others", "unknown"],
+    ("reserved", "sizes", "age", "hopeless"),
+    [
+        (CPUS, [Amounts(2 * 10**9, 1)], 20.0, True),
+        (CPUS, [Amounts(2 * 10**9, 1)], 3.0, False),
+        (CPUS, [Amounts(2 * 10**9, 1), Amounts(8 * 10**9, 1)], 20.0, False),
+        (CPUS, [Amounts()], 20.0, False),
+        (CPUS, [], 20.0, False),
+        (GPU, [Amounts(2 * 10**9, 1)], 20.0, True),
+        (GPU, [Amounts(2 * 10**9, 1)], 3.0, False),
+        (GPU, [Amounts(2 * 10**9, 1, {"gpu": 2})], 20.0, False),
+        (CPUS | GPU, [Amounts(8 * 10**9, 1), Amounts(2 * 10**9, 1, {"gpu": 1})], 20.0, True),
+    ],
+    ids=[
+        "cpus",
+        "a-moment",
+        "taken-by-others",
+        "unknown",
+        "no-nodes",
+        "gpu",
+        "gpu-a-moment",
+        "gpu-taken",
+        "not-at-once",
+    ],
 )
-def test_a_reservation_that_no_node_has_ends_the_wait(largest: tuple[int, int], age: float, hopeless: bool) -> None:
+def test_a_reservation_that_no_node_has_ends_the_wait(
+    reserved: dict[str, Any], sizes: list[Amounts], age: float, hopeless: bool
+) -> None:
     one = service({"Replicated": {"Replicas": 1}})
-    one.raw["Spec"]["TaskTemplate"] |= BIG
+    one.raw["Spec"]["TaskTemplate"] |= {"Resources": {"Reservations": reserved}}
     waiting = task(1, "pending", of=one, node="", error=NO_ROOM)
 
-    found = judge(one, [waiting], hosts=HOSTS, age=lambda _task: age, largest=largest)
+    found = judge(one, [waiting], hosts=HOSTS, age=lambda _task: age, sizes=sizes)
 
     assert found.hopeless is hopeless
     assert found.reason == f"1 pending: {NO_ROOM}"

@@ -23,9 +23,13 @@ def progress(reason: str, name: str = "web") -> Progress:
     return Progress(name, 0, 1, done=False, reason=reason, trouble=True, hopeless=True)
 
 
-def member(cpus: int = 2, gib: int = 4) -> SwarmNode:
+def member(cpus: int = 2, gib: int = 4, **fpgas: str) -> SwarmNode:
     raw = raw_node("worker1")
-    raw["Description"]["Resources"] = {"NanoCPUs": cpus * 10**9, "MemoryBytes": gib * 2**30}
+    raw["Description"]["Resources"] = {
+        "NanoCPUs": cpus * 10**9,
+        "MemoryBytes": gib * 2**30,
+        "GenericResources": [{"NamedResourceSpec": {"Kind": "fpga", "Value": name}} for name in fpgas],
+    }
     return SwarmNode.of(raw)
 
 
@@ -34,7 +38,11 @@ def host_port(name: str) -> Service:
     return Service.of(raw_service(name, Endpoint={"Ports": [port]}))
 
 
-def reserving(**reservations: int) -> Service:
+def generic(kind: str, value: int) -> list[dict[str, Any]]:
+    return [{"DiscreteResourceSpec": {"Kind": kind, "Value": value}}]
+
+
+def reserving(**reservations: Any) -> Service:
     raw = raw_service("web")
     raw["Spec"]["TaskTemplate"]["Resources"] = {"Reservations": reservations}
     return Service.of(raw)
@@ -92,10 +100,40 @@ def test_without_a_node_to_ask_both_are_possible_and_several_images_are_told_onc
             "web reserves 9 GiB for each task; the largest node has 2 CPUs and 4 GiB: reserve",
         ),
         (reserving(MemoryBytes=3 * 2**30), "and other tasks have reserved of it: reserve less, or run fewer tasks."),
+        (
+            reserving(GenericResources=generic("gpu", 1)),
+            "web reserves 1 gpu for each task; the largest node has 2 CPUs, 4 GiB and no gpu: reserve less under",
+        ),
     ],
 )
 def test_a_reservation_is_told_beside_what_the_nodes_have(service: Service, told: str) -> None:
     assert told in hint("1 pending: no suitable node (insufficient resources on 2 nodes)", service)
+
+
+def test_things_that_engines_name_are_counted_by_their_kind() -> None:
+    service = reserving(NanoCPUs=4 * 10**9, GenericResources=generic("fpga", 2))
+    reason = "1 pending: no suitable node (insufficient resources on 2 nodes)"
+
+    def told(*members: SwarmNode) -> str:
+        return str(way_out([progress(reason)], {"web": service}, members))
+
+    assert "web reserves 4 CPUs and 2 fpga for each task; the largest node has 4 CPUs, 4 GiB and 1 fpga: res" in told(
+        member(cpus=4, a="")
+    )
+    assert "4 CPUs, 4 GiB and 2 fpga, and no node has all of it at once: reserve less" in told(
+        member(cpus=4), member(a="", b="")
+    )
+    assert "and other tasks have reserved of it" in told(member(cpus=4, a="", b=""))
+
+
+def test_more_replicas_than_nodes_may_have_are_told_with_the_limit() -> None:
+    service = Service.of(raw_service("web"))
+    service.raw["Spec"]["TaskTemplate"]["Placement"] = {"MaxReplicas": 2}
+
+    found = hint("1 pending: no suitable node (max replicas per node limit exceed on 2 nodes)", service)
+
+    assert found.startswith("web: a node may run 2 tasks of it at most (`deploy: placement: max_replicas_per_node:`)")
+    assert "`labctl node add`" in found
 
 
 def test_a_host_port_is_told_with_the_service_that_has_it() -> None:
