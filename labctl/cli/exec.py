@@ -11,6 +11,7 @@ import click
 from labctl.cli.common import App, lab_command, output_option, print_json
 from labctl.cli.completers import complete_filters
 from labctl.cli.dashes import CommandBehindDashes, behind_dashes
+from labctl.cli.hints import named_lab, with_lab
 from labctl.cli.streams import as_it_is, readable
 from labctl.errors import UsageError
 
@@ -54,7 +55,8 @@ def exec_(app: App, pattern: str, limit: float, output: str) -> int:
             hint="labctl's own flags come before it: labctl exec -l NAME @worker -- uptime",
         )
     nodes = app.lab().select(pattern)
-    talk = _Talk(max(len(node.name) for node in nodes), quiet=output == "json")
+    said = named_lab(click.get_current_context())
+    talk = _Talk(max(len(node.name) for node in nodes), quiet=output == "json", lab=said)
     answers = run_everywhere(nodes, words[0] if len(words) == 1 else list(words), limit=limit, heard=talk)
     if output == "json":
         print_json([answer.to_dict() for answer in answers])
@@ -62,11 +64,15 @@ def exec_(app: App, pattern: str, limit: float, output: str) -> int:
 
 
 class _Talk:
-    """Says what each node said, whole nodes one after the other, the node's name before each line."""
+    """Says what each node said, whole nodes one after the other, the node's name before each line.
 
-    def __init__(self, width: int, *, quiet: bool) -> None:
+    `lab` is the lab that labctl was told to be about, for the commands that labctl itself tells to type.
+    """
+
+    def __init__(self, width: int, *, quiet: bool, lab: str | None = None) -> None:
         self._width = width
         self._quiet = quiet
+        self._lab = lab
         self._lock = threading.Lock()
 
     def __call__(self, answer: Answer) -> None:
@@ -74,7 +80,9 @@ class _Talk:
             return
         with self._lock:
             self._lines(answer, answer.stdout, sys.stdout)
-            self._lines(answer, answer.stderr, sys.stderr)
+            # Without a code the command did not run, and what stands there is labctl's own word, not the node's.
+            own = answer.code is None
+            self._lines(answer, with_lab(answer.stderr, self._lab) if own else answer.stderr, sys.stderr)
             if answer.code:
                 self._lines(answer, f"exit code {answer.code}", sys.stderr)
 

@@ -322,7 +322,8 @@ def hint(app: App, step: str | None, name: str | None) -> None:
     session, chosen = _session_at(app, step, name)
     found = session.next_hint(chosen)
     if found is None:
-        click.echo(f"{chosen.title} has no hints; `labctl exercise solve --show` shows what solves it.")
+        how = lesson_with_lab("`labctl exercise solve --show` shows what solves it.")
+        click.echo(f"{chosen.title} has no hints; {how}")
         return
     click.echo(lesson_with_lab(f"Hint {found.number} of {found.total}: {found.text}"))
 

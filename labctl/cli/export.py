@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from labctl.cli.common import App, lab_command
+from labctl.cli.hints import named_lab, with_lab
 from labctl.errors import LabctlError, NotFoundError, UsageError
 from labctl.files import is_special
 
@@ -94,7 +95,10 @@ def logs(app: App, output: Path | None) -> None:
         looks.append(Collector("lab/problem.txt", lambda: problem))
     missing = write_archive(file, looks, redactor)
     if lab is None:
-        click.echo(f"{problem}. The report is of this machine alone.", err=True)
+        click.echo(
+            f"{with_lab(problem, named_lab(click.get_current_context()))}. The report is of this machine alone.",
+            err=True,
+        )
     click.echo(file)
     click.echo(
         "Known secrets are removed, and a log may hold others: read it before you post it."

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from labctl.cli.common import App, lab_command, output_option, print_json
+from labctl.cli.hints import named_lab, with_lab
 from labctl.errors import LabctlError
 
 if TYPE_CHECKING:
@@ -90,7 +91,6 @@ def _reader_is_gone() -> bool:
 
 def _watch(app: App, interval: float) -> None:
     from rich.live import Live
-    from rich.text import Text
 
     from labctl.cli.console import console
 
@@ -100,14 +100,21 @@ def _watch(app: App, interval: float) -> None:
         for seen in _looks(app, interval):
             if str(seen) != before:
                 before = str(seen)
-                screen.print(Text(seen.message) if isinstance(seen, LabctlError) else draw(seen, screen.width))
+                screen.print(_trouble(seen) if isinstance(seen, LabctlError) else draw(seen, screen.width))
         return
     with Live(console=screen, screen=True, auto_refresh=False) as live:
         for seen in _looks(app, interval):
             shown: RenderableType = (
-                Text(seen.message, style="red") if isinstance(seen, LabctlError) else draw(seen, screen.width)
+                _trouble(seen, style="red") if isinstance(seen, LabctlError) else draw(seen, screen.width)
             )
             live.update(shown, refresh=True)
+
+
+def _trouble(problem: LabctlError, style: str = "") -> Text:
+    """What is shown in place of the map of a lab that does not answer."""
+    from rich.text import Text
+
+    return Text(with_lab(problem.message, named_lab(click.get_current_context(silent=True))), style=style)
 
 
 def _watch_json(app: App, interval: float) -> None:

@@ -59,6 +59,7 @@ def _targets(lab: str, nodes: list[Node]) -> list[Target]:
     if VmLab.load(lab) is None:
         raise UsageError(
             f"the nodes of lab {lab} are containers, and their image has all that a node needs",
-            hint="`labctl image build node` makes that image; `labctl up --backend vagrant` makes machines.",
+            hint="`labctl image build node` makes that image; `labctl up --name vms --backend vagrant` makes a lab of "
+            "machines.",
         )
     return [target_of(node, lab_path(lab) / "id_ed25519") for node in nodes]

@@ -17,7 +17,8 @@ __all__ = ["PRIVILEGED_HINT", "keys_hint", "translated", "wants_devices"]
 ENGINE_HINT = "`labctl doctor` looks into it, `labctl doctor --fix` mends what it can."
 OF_NODE = "the engine of "
 PRIVILEGED_HINT = (
-    "A node gives its containers no device of this host; a lab made with `labctl up --privileged-tasks` does "
+    "A node gives its containers no device of this host; a lab made with `labctl up --name devices --privileged-tasks` "
+    "does "
     "(lab.yaml: `privileged_tasks: true`)."
 )
 # runc's words on cgroup v1.

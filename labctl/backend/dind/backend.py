@@ -357,7 +357,7 @@ def _no_snapshots(lab: str) -> UsageError:
     return UsageError(
         f"lab {lab} is made of containers, which have no snapshots",
         hint=f"`labctl down -l {lab}` and `labctl up -l {lab}` make it anew in seconds; a lab of virtual machines "
-        "(`labctl up --backend vagrant`) has them.",
+        "(`labctl up --name vms --backend vagrant`) has them.",
     )
 
 

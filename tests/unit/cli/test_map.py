@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import io
 
+import click
 import pytest
 from rich.console import Console
 
-from labctl.cli.map import draw
+from labctl.cli.hints import note_lab
+from labctl.cli.map import _trouble, draw
+from labctl.errors import LabError
 from labctl.lab.mapping import Column, Placed, SwarmMap
 
 
@@ -74,3 +77,10 @@ def test_what_waits_is_told_with_its_reason() -> None:
 
 def test_a_lab_without_nodes_is_an_empty_map() -> None:
     assert drawn(SwarmMap("lab", (), ())) == []
+
+
+def test_what_stands_in_place_of_the_map_names_the_lab_too() -> None:
+    with click.Context(click.Command("map")):
+        note_lab("demo")
+
+        assert str(_trouble(LabError("manager1 is down: `labctl start`"))) == "manager1 is down: `labctl -l demo start`"

@@ -30,6 +30,16 @@ def talk(stdout: str, stderr: str = "", *, code: int = 0) -> None:
         _Talk(2, quiet=False)(Answer("w1", code, stdout, stderr, 0.1))
 
 
+@pytest.mark.parametrize(("code", "typed"), [(None, "`labctl -l demo start w1`"), (3, "`labctl start w1`")])
+def test_exec_names_the_lab_in_its_own_words_and_leaves_a_nodes_alone(
+    capfd: pytest.CaptureFixture[str], code: int | None, typed: str
+) -> None:
+    with safe_streams():
+        _Talk(2, quiet=False, lab="demo")(Answer("w1", code, "", "w1 is down; `labctl start w1` starts it\n", 0.1))
+
+    assert f"w1 | w1 is down; {typed} starts it\n" in capfd.readouterr().err
+
+
 @pytest.mark.usefixtures("terminal")
 def test_exec_spells_out_what_would_steer_a_terminal(capfd: pytest.CaptureFixture[str]) -> None:
     talk(EVIL, EVIL)
