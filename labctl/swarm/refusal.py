@@ -139,8 +139,11 @@ def told_apart(text: str, names: dict[str, str]) -> tuple[list[str], str]:
 
 
 def paragraphs(text: str) -> list[str]:
-    """What the CLI said on stderr, each thing in one line, without its advice on its own flags."""
+    """What the CLI said on stderr, each thing in one line, without its advice on its own flags.
+
+    A list's head (`1 error(s) decoding:`) and its points (`* error decoding ...`) are one thing.
+    """
     kept = "\n".join(line for line in text.splitlines() if not line.startswith(CHATTER))
     kept = WARNING.sub(lambda found: f"\n{found['text']}\n", kept)
-    found = re.split(r"\n\s*\n(?!\w+: .*deprecated)|\n(?=image )", kept)
+    found = re.split(r"\n\s*\n(?!\w+: .*deprecated|\s*\* )|\n(?=image )", kept)
     return [" ".join(paragraph.split()) for paragraph in found if paragraph.strip()]

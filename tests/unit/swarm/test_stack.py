@@ -14,6 +14,7 @@ from labctl.errors import EngineRefused, NotFoundError, NotYetError, UsageError,
 from labctl.events import Event, Noted, Warned
 from labctl.swarm import SwarmView
 from labctl.swarm import stack as stacks
+from labctl.swarm.refusal import told_apart
 from labctl.swarm.stackfile import StackFile, place_of, read_stack_file, read_stack_files
 from labctl.swarm.state import Service, Task
 from labctl.transport import Result
@@ -103,6 +104,18 @@ def test_what_the_swarm_refuses_is_no_mistake_in_the_file(tmp_path: Path) -> Non
 
     assert caught.value.exit_code == 1
     assert caught.value.hint == "Nothing was made. Deploy again when this is mended."
+
+
+def test_the_head_of_a_list_of_errors_belongs_to_it() -> None:
+    said = (
+        'time="2026-01-01" level=warning msg="The \\"NOPE\\" variable is not set."\n'
+        "1 error(s) decoding:\n\n* error decoding 'Ports': Invalid hostPort: 99999\n"
+    )
+
+    warnings, error = told_apart(said, {})
+
+    assert len(warnings) == 1
+    assert error == "1 error(s) decoding: * error decoding 'Ports': Invalid hostPort: 99999"
 
 
 def test_a_warning_before_the_error_is_told_apart_from_it(tmp_path: Path, heard: list[Event]) -> None:
