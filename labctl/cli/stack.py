@@ -7,7 +7,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,16 @@ import click
 
 from labctl.cli.common import App, lab_command, output_option, print_json, table
 from labctl.cli.completers import complete_stacks
+from labctl.cli.dockerwords import DockerCommand, DockerGroup
+from labctl.cli.stack_rows import (
+    format_option,
+    print_ids,
+    print_rows,
+    service_fields,
+    service_rows,
+    task_fields,
+    task_row,
+)
 from labctl.errors import NotFoundError, UsageError
 from labctl.words import counted
 
@@ -23,7 +32,7 @@ if TYPE_CHECKING:
     from labctl.events import Emit
     from labctl.lab import Lab
     from labctl.node import Node
-    from labctl.swarm import Service, SwarmView, Task
+    from labctl.swarm import SwarmView
     from labctl.swarm.progress import Progress
     from labctl.swarm.refusal import FileRefused
     from labctl.swarm.stack import Deployed
@@ -32,13 +41,15 @@ if TYPE_CHECKING:
 __all__ = ["stack"]
 
 
-@click.group("stack")
+@click.group("stack", cls=DockerGroup)
 def stack() -> None:
     """Deploy stack files and wait until they have converged.
 
     \b
     labctl stack deploy docker-stack.yml voting
     labctl stack rm voting
+
+    Docker's other names do the same: `stack up` deploys, `stack down` and `stack remove` remove.
     """
 
 
@@ -52,7 +63,7 @@ files_option = click.option(
 )
 
 
-@stack.command("deploy")
+@stack.command("deploy", cls=DockerCommand)
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True), required=False)
 @click.argument("name", required=False)
 @files_option
@@ -65,6 +76,7 @@ files_option = click.option(
 )
 @click.option("--with-registry-auth", is_flag=True, help="Send the manager's registry login to the nodes.")
 @click.option("-d", "--detach", is_flag=True, help="Do not wait until the services run.")
+@click.option("-q", "--quiet", is_flag=True, help="Show no progress; warnings come all the same.")
 @output_option
 @lab_command
 def deploy_(app: App, file: Path | None, name: str | None, files: tuple[Path, ...], output: str, **flags: Any) -> None:
@@ -83,6 +95,7 @@ def deploy_(app: App, file: Path | None, name: str | None, files: tuple[Path, ..
     from labctl.swarm import stack as stacks
 
     files, name = _meant(file, name, files)
+    app.progress = "none" if flags["quiet"] else app.progress
     stacks.check_name(name)
     described = _read(files)
     lab = app.lab()
@@ -100,7 +113,7 @@ def deploy_(app: App, file: Path | None, name: str | None, files: tuple[Path, ..
             steps.note(_summary(found))
     urls = _open_ports(app, lab, view, name)
     if output == "json":
-        print_json({"stack": name, "services": _services(view, name, lab.nodes), "urls": urls})
+        print_json({"stack": name, "services": service_rows(view, name, lab.nodes), "urls": urls})
     else:
         for url in urls:
             click.echo(url)
@@ -185,10 +198,16 @@ def _warn_of_caveats(app: App, lab: Lab, view: SwarmView, name: str) -> None:
 def _open_ports(app: App, lab: Lab, view: SwarmView, name: str) -> list[str]:
     """Where this host reaches the stack's published ports; the lab's proxy opens them by itself."""
     from labctl import edge
+    from labctl.events import Warned
     from labctl.swarm.stack import published_ports
 
     ports = [(port.published, port.protocol) for port in published_ports(view, name)]
-    return [way.url for way in edge.reach(app.context.engine, lab.name, lab.nodes, ports, app.emit)]
+    ways = edge.reach(app.context.engine, lab.name, lab.nodes, ports, app.emit)
+    # A way that somebody pinned was told of when it was.
+    for way in (way for way in ways if way.moved and not way.pinned):
+        told = f"port {way.asked} of 127.0.0.1 is taken by another program or lab"
+        app.emit(Warned(f"{told}: the stack's port {way.target} is at 127.0.0.1:{way.host_port} instead"))
+    return [way.url for way in ways]
 
 
 @stack.command("rm")
@@ -231,10 +250,11 @@ def _close_ports(app: App, lab: Lab) -> None:
         app.emit(Warned(f"the proxy of published ports: {problem.message}"))
 
 
-@stack.command("ls")
+@stack.command("ls", cls=DockerCommand)
+@format_option
 @output_option
 @lab_command
-def ls(app: App, output: str) -> None:
+def ls(app: App, template: str | None, output: str) -> None:
     """List the stacks.
 
     \b
@@ -245,15 +265,19 @@ def ls(app: App, output: str) -> None:
     found = stacks(app.lab().swarm())
     if output == "json":
         print_json([{"name": one.name, "services": one.services} for one in found])
+    elif template and template != "table":
+        print_rows(template, [{"Name": one.name, "Services": one.services} for one in found])
     else:
         table(("NAME", "SERVICES"), [(one.name, str(one.services)) for one in found])
 
 
-@stack.command("services")
+@stack.command("services", cls=DockerCommand)
 @click.argument("name", shell_complete=complete_stacks)
+@click.option("-q", "--quiet", is_flag=True, help="Print ids only.")
+@format_option
 @output_option
 @lab_command
-def services(app: App, name: str, output: str) -> None:
+def services(app: App, name: str, quiet: bool, template: str | None, output: str) -> None:
     """List a stack's services, how many of their tasks run, and why not all.
 
     \b
@@ -261,40 +285,18 @@ def services(app: App, name: str, output: str) -> None:
     """
     lab = app.lab()
     view = lab.swarm()
-    rows = _services(view, name, lab.nodes)
+    rows = service_rows(view, name, lab.nodes)
     if not rows:
         raise _no_stack(view, name)
     if output == "json":
         print_json(rows)
-        return
-    cells = [(r["name"], r["mode"], r["tasks"], r["image"], " ".join(r["ports"]), r["reason"]) for r in rows]
-    table(("NAME", "MODE", "TASKS", "IMAGE", "PORTS", "WHY NOT ALL"), cells)
-
-
-def _services(view: SwarmView, name: str, nodes: Sequence[Node]) -> list[dict[str, Any]]:
-    from labctl.swarm.service import progress_of
-    from labctl.swarm.stack import shown_ports, tasks_of
-
-    found = view.services(stack=name)
-    tasks = tasks_of(view, name) if any(port.mode == "host" for service in found for port in service.ports) else []
-    hosts = {node.id: node.hostname for node in view.nodes()} if tasks else {}
-    progress = {one.service: one for one in progress_of(view, [service.name for service in found], nodes)}
-    return [
-        {
-            "name": service.name,
-            "mode": service.mode,
-            "running": progress[service.name].running,
-            "wanted": progress[service.name].wanted,
-            "completed": progress[service.name].completed,
-            "tasks": progress[service.name].count,
-            "converged": progress[service.name].done,
-            "reason": progress[service.name].reason,
-            "image": service.short_image,
-            "ports": shown_ports(service, tasks, hosts),
-        }
-        for service in found
-        if service.name in progress
-    ]
+    elif quiet:
+        print_ids([row["id"] for row in rows])
+    elif template and template != "table":
+        print_rows(template, [service_fields(row) for row in rows])
+    else:
+        cells = [(r["name"], r["mode"], r["tasks"], r["image"], " ".join(r["ports"]), r["reason"]) for r in rows]
+        table(("NAME", "MODE", "TASKS", "IMAGE", "PORTS", "WHY NOT ALL"), cells)
 
 
 @stack.command("config")
@@ -317,60 +319,41 @@ def config(app: App, file: Path | None, files: tuple[Path, ...]) -> None:
     click.echo(merged(app.lab().manager(), described), nl=False)
 
 
-@stack.command("ps")
+@stack.command("ps", cls=DockerCommand)
 @click.argument("name", shell_complete=complete_stacks)
+@click.option("-q", "--quiet", is_flag=True, help="Print ids only.")
+@click.option("--no-trunc", "whole", is_flag=True, help="Show ids, images and errors whole.")
+@format_option
 @output_option
 @lab_command
-def ps(app: App, name: str, output: str) -> None:
+def ps(app: App, name: str, output: str, **flags: Any) -> None:
     """List a stack's tasks, the ones that have ended too: which node, which state, and why.
 
     \b
     labctl stack ps voting
     """
-    from labctl.swarm.progress import shortened
     from labctl.swarm.stack import tasks_of
 
     view = app.lab().swarm()
     tasks = tasks_of(view, name)
-    if not tasks and not view.services(stack=name):
-        raise _no_stack(view, name)
     names = {service.id: service for service in view.services(stack=name)}
+    if not tasks and not names:
+        raise _no_stack(view, name)
     hosts = {node.id: node.hostname for node in view.nodes()}
-    rows = sorted((_task_row(task, names, hosts) for task in tasks), key=lambda row: (row["name"], -row["since"]))
+    found = [(task_row(task, names, hosts), task) for task in tasks]
+    found.sort(key=lambda one: (one[0]["name"], -one[0]["since"]))
+    template, whole = flags["template"], flags["whole"]
     if output == "json":
-        print_json(rows)
-        return
-    cells = [
-        (r["id"][:12], r["name"], r["image"], r["node"] or "-", r["desired"], f"{r['state']} {_ago(r['since'])}",
-         shortened(r["error"]))
-        for r in rows
-    ]  # fmt: skip
-    table(("ID", "NAME", "IMAGE", "NODE", "DESIRED", "STATE", "ERROR"), cells)
-
-
-def _task_row(task: Task, services: dict[str, Service], hosts: dict[str, str]) -> dict[str, Any]:
-    service = services.get(task.service_id)
-    node = hosts.get(task.node_id, task.node_id)
-    slot = node if service is not None and service.is_global else task.slot
-    return {
-        "id": task.id,
-        "name": f"{service.name if service else task.service_id}.{slot}",
-        "image": task.image.partition("@")[0],
-        "node": node,
-        "desired": task.desired,
-        "state": task.state,
-        "since": task.since,
-        "error": task.reason,
-    }
-
-
-def _ago(since: float) -> str:
-    seconds = max(0.0, time.time() - since)
-    for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second")):
-        if seconds >= size:
-            count = int(seconds // size)
-            return f"{counted(count, unit)} ago"
-    return "just now"
+        print_json([row for row, _ in found])
+    elif flags["quiet"]:
+        print_ids([row["id"] for row, _ in found], whole=whole)
+    else:
+        fields = [task_fields(row, task, whole=whole) for row, task in found]
+        if template and template != "table":
+            print_rows(template, fields)
+        else:
+            headings = ("ID", "NAME", "IMAGE", "NODE", "DESIRED", "STATE", "ERROR")
+            table(headings, [list(one.values())[: len(headings)] for one in fields])
 
 
 def _no_stack(view: SwarmView, name: str) -> NotFoundError:

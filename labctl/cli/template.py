@@ -39,13 +39,13 @@ def render(template: str, value: Any) -> str:
     return text
 
 
-def as_table(template: str, rows: Sequence[Mapping[str, Any]]) -> str:
+def as_table(template: str, rows: Sequence[Mapping[str, Any]], *, headings: Mapping[str, str] = HEADINGS) -> str:
     """Render a row a line; with `table ` before the template, headings first. Columns are parted by `\\t`."""
     body = template.replace("\\t", "\t").replace("\\n", "\n")
     values: list[Mapping[str, Any]] = list(rows)
     if body.startswith("table "):
         body = body.removeprefix("table ").lstrip()
-        values.insert(0, HEADINGS)
+        values.insert(0, headings)
     return tabulate("".join(render(body, value) + "\n" for value in values))
 
 

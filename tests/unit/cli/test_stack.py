@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import click
 import pytest
 
 from labctl.cli import stack as cli
+from labctl.cli.stack_rows import print_rows, task_fields
+from labctl.edge.ways import Edge
 from labctl.errors import UsageError
 from labctl.swarm.progress import Progress
 from labctl.swarm.refusal import FileRefused
+from labctl.swarm.state import Task
 
 A, B, NONE = Path("a.yml"), Path("b.yml"), ()
 
@@ -76,3 +81,85 @@ def test_a_file_that_this_machines_cli_takes_is_told_with_the_way_that_works(
     assert tried == [["/usr/bin/docker", "stack", "config", "-c", "a.yml", "-c", "b.yml"]]
     assert hint.startswith("The docker command of manager1 (26.1.5) said so.")
     assert ("`labctl docker -- stack deploy -c a.yml -c b.yml web`" in hint) is is_told
+
+
+# -- docker's own words
+
+
+@pytest.mark.parametrize(
+    ("words", "detach", "prune"),
+    [
+        (["a.yml", "web"], False, False),
+        (["-d", "a.yml", "web"], True, False),
+        (["--detach", "a.yml", "web"], True, False),
+        (["--detach=true", "a.yml", "web"], True, False),
+        (["--detach=false", "a.yml", "web", "--prune=1"], False, True),
+        (["-d=true", "--detach=false", "a.yml", "web"], False, False),
+    ],
+)
+def test_a_flag_takes_true_and_false_behind_a_sign_and_never_the_next_word(
+    words: list[str], detach: bool, prune: bool
+) -> None:
+    context = cli.stack.commands["deploy"].make_context("deploy", list(words))
+
+    assert (context.params["detach"], context.params["prune"]) == (detach, prune)
+    assert (context.params["file"], context.params["name"]) == (A, "web")
+
+
+def test_another_value_of_a_flag_is_refused() -> None:
+    with pytest.raises(UsageError, match="--detach=maybe: a flag is true or false"):
+        cli.stack.commands["deploy"].make_context("deploy", ["--detach=maybe", "a.yml", "web"])
+
+
+@pytest.mark.parametrize(("word", "verb"), [("up", "deploy"), ("down", "rm"), ("remove", "rm"), ("ps", "ps")])
+def test_dockers_other_names_of_a_verb_are_known_and_not_listed(word: str, verb: str) -> None:
+    context = click.Context(cli.stack)
+
+    assert cli.stack.get_command(context, word) is cli.stack.commands[verb]
+    assert {"up", "down", "remove"}.isdisjoint(cli.stack.list_commands(context))
+
+
+ROW = {
+    "id": "abcdefghijklmnop", "name": "web_a.1", "image": "a:1", "node": "", "desired": "running", "state": "pending",
+    "since": 0.0, "error": "failed to create task for container: no",
+}  # fmt: skip
+
+
+def test_a_tasks_fields_are_dockers_and_whole_where_that_is_asked_for() -> None:
+    task = Task("abcdefghijklmnop", "s", 1, "", "pending", "running", "", "", "a:1@sha256:1")
+
+    short, whole = task_fields(ROW, task), task_fields(ROW, task, whole=True)
+
+    assert (short["ID"], short["Image"], short["Error"]) == ("abcdefghijkl", "a:1", "no")
+    assert (whole["ID"], whole["Image"], whole["Error"]) == (task.id, task.image, ROW["error"])
+
+
+def test_a_format_is_a_template_over_dockers_fields(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [{"Name": "web", "Services": 2}]
+
+    for template in ("{{.Name}}", "table {{.Name}}\\t{{.Services}}", "json"):
+        print_rows(template, rows)
+
+    assert capsys.readouterr().out.splitlines() == [
+        "web", "NAME   SERVICES", "web    2", '{"Name": "web", "Services": 2}',
+    ]  # fmt: skip
+
+
+def test_a_port_that_another_program_has_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    ways = [
+        Edge("e", 22000, "tcp", 59211, asked=22000),
+        Edge("e", 80, "tcp", 80),
+        Edge("e", 9, "tcp", 8, "running", 7, True),
+    ]
+    monkeypatch.setattr("labctl.edge.reach", lambda *_: ways)
+    monkeypatch.setattr("labctl.swarm.stack.published_ports", lambda *_: [])
+    heard: list[Any] = []
+    app: Any = SimpleNamespace(emit=heard.append, context=SimpleNamespace(engine=None))
+
+    urls = cli._open_ports(app, SimpleNamespace(name="lab", nodes=[]), SimpleNamespace(), "web")  # type: ignore[arg-type]  # fakes
+
+    assert urls[0] == "http://127.0.0.1:59211"
+    assert [one.text for one in heard] == [
+        "port 22000 of 127.0.0.1 is taken by another program or lab: "
+        "the stack's port 22000 is at 127.0.0.1:59211 instead"
+    ]
