@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import posixpath
+import re
 import secrets
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,7 +16,9 @@ from labctl.node import Node
 from labctl.swarm.olderyaml import for_older_cli
 from labctl.swarm.stackfile import StackFile
 
-__all__ = ["carried", "environment_of"]
+__all__ = ["carried", "environment_of", "with_own_paths"]
+
+PLACE = re.compile(r"/tmp/labctl-stack-[0-9a-f]+")
 
 OTHERS = (
     ".labctl-files"  # where the second file and those after it stand; the first one's place is what paths start from
@@ -32,7 +35,7 @@ def carried(manager: Node, files: Sequence[StackFile]) -> Iterator[list[str]]:
     """The stack files and what they name, on the manager for as long as the block lasts; yields their paths there."""
     place = f"/tmp/labctl-stack-{secrets.token_hex(4)}"
     first = files[0]
-    top = Path(os.path.commonpath([file.top for file in files]))
+    top = _top(files)
     inside = first.folder.relative_to(top).as_posix()
     names = [posixpath.normpath(posixpath.join(inside, first.name))]
     names += [f"{OTHERS}/{number}.yml" for number in range(2, len(files) + 1)]
@@ -53,6 +56,15 @@ def carried(manager: Node, files: Sequence[StackFile]) -> Iterator[list[str]]:
         yield [f"{place}/{name}" for name in names]
     finally:
         manager.transport.run(["rm", "-rf", place, *outside])
+
+
+def with_own_paths(text: str, files: Sequence[StackFile]) -> str:
+    """What a manager's CLI made of carried files, with paths as they are on this machine."""
+    return PLACE.sub(lambda _: str(_top(files)), text)
+
+
+def _top(files: Sequence[StackFile]) -> Path:
+    return Path(os.path.commonpath([file.top for file in files]))
 
 
 def _placed(manager: Node, path: str, content: bytes) -> bool:

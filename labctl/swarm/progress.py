@@ -26,6 +26,7 @@ __all__ = [
     "MISSING_IMAGE",
     "NO_NODE",
     "NO_RESOURCES",
+    "NO_SOURCE",
     "PORT_TAKEN",
     "UNMET",
     "UNMET_FOR",
@@ -44,6 +45,7 @@ SETTLED_AFTER_FAILURE = 5.0
 # wait is over. A container that ends with an error is waited for: what it needs may still be on its way up.
 START_FAILURES = 3
 MISSING_IMAGE = "No such image"
+NO_SOURCE = "bind source path does not exist"
 MISSING_IMAGE_FAILURES = 2
 # What the scheduler says of a placement that no node meets: only a person can change that. Seconds, since a node that
 # would meet it may be on its way up.
@@ -158,8 +160,8 @@ def judge(
     stuck = [found for found, slot in zip(present.values(), looked_at, strict=True) if slot and slot.state != "up"]
     given_up = service.update_state.startswith("rollback") and not _is_back(service, old_update)
     failures = _start_failures([tasks] if given_up else stuck, old_tasks)
-    unmet = _unmet(service, tasks, chain.from_iterable(present.values()), age, sizes)
-    hopeless = _update_failure(service, old_update, failures) or _told_often(failures) or _lost(slots) or unmet
+    failed = _update_failure(service, old_update, failures, tasks) or _told_often(failures) or _lost(slots)
+    hopeless = failed or _unmet(service, tasks, chain.from_iterable(present.values()), age, sizes)
     reason = hopeless or _reason(slots, wanted, service) or _update_reason(service, tasks)
     if not (done := not reason and good == wanted and (wanted > 0 or not service.is_global)) and not reason:
         reason = NO_NODE if service.is_global else f"{good - wanted} too many are being stopped"
@@ -275,9 +277,14 @@ def reserved(service: Service) -> Amounts:
     return Amounts.of((service.raw["Spec"]["TaskTemplate"].get("Resources") or {}).get("Reservations"))
 
 
-def _update_failure(service: Service, old_update: str, failures: Counter[str]) -> str:
-    """What went wrong with the update, where one did: the swarm's own message, and the error behind it."""
-    why = "".join(f": {shortened(error)}" for error, _ in failures.most_common(1))
+def _update_failure(service: Service, old_update: str, failures: Counter[str], tasks: Sequence[Task]) -> str:
+    """What went wrong with the update, where one did: the swarm's own message, and the error behind it.
+
+    The message names the task that ended it, as long as the swarm remembers that; others may have failed long before.
+    """
+    named = [task.ended or task.reason for task in tasks if task.id in service.update_message]
+    errors = [error for error, _ in failures.most_common(1)]
+    why = "".join(f": {shortened(error)}" for error in named or errors if error)
     if service.update_state in ("paused", "rollback_paused"):
         return f"{service.update_state.replace('_', ' ')}: {shortened(service.update_message)}{why}"
     if service.update_state == "rollback_completed" and not _is_back(service, old_update):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from labctl.errors import EngineRefused, EngineUnreachable, NotYetError, WaitTimeout
 from labctl.events import Emit, TaskConverged, quiet
 from labctl.node import Node
+from labctl.swarm.elsewhere import is_elsewhere
 from labctl.swarm.health import Health
 from labctl.swarm.progress import NO_NODE, UNMET_FOR, Progress, judge
 from labctl.swarm.state import Service, SwarmNode, SwarmView, Task
@@ -94,6 +95,7 @@ class _Watch:
     _services: dict[str, Service] = field(default_factory=dict)
     _members: list[SwarmNode] = field(default_factory=list)
     _told: dict[str, TaskConverged] = field(default_factory=dict)
+    _elsewhere: dict[str, bool] = field(default_factory=dict)
     _first_seen: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -117,7 +119,7 @@ class _Watch:
                 self._told[one.service] = news
                 self.emit(news)
         self.unfinished = [one for one in found if not one.done]
-        hopeless = [one for one in self.unfinished if one.hopeless]
+        hopeless = [one for one in self.unfinished if one.hopeless and not self._may_run_elsewhere(one)]
         if hopeless:
             raise NotYetError("\n".join(str(one) for one in hopeless), hint=self.way_out(hopeless))
         missing = sorted(set(self.names) - {one.service for one in found})
@@ -154,6 +156,12 @@ class _Watch:
             for service in services
         ]
         return [replace(one, hopeless=True) if self._is_without_node(one) else one for one in judged]
+
+    def _may_run_elsewhere(self, one: Progress) -> bool:
+        """Whether a node has what others lack; each reason is looked into once."""
+        if one.reason not in self._elsewhere:
+            self._elsewhere[one.reason] = is_elsewhere(one.reason, self.nodes)
+        return self._elsewhere[one.reason]
 
     def _old_update(self, service: Service) -> str:
         return _began(service) if self.old_updates is None else self.old_updates.get(service.name, "")

@@ -17,7 +17,7 @@ from labctl.errors import (
 )
 from labctl.events import Emit, Noted, Warned, quiet
 from labctl.node import Node
-from labctl.swarm.carrying import carried, environment_of
+from labctl.swarm.carrying import carried, environment_of, with_own_paths
 from labctl.swarm.olderyaml import for_older_cli
 from labctl.swarm.refusal import Parts, paragraphs, parts_of, refusal, told_apart
 from labctl.swarm.service import CONVERGE_LIMIT, Progress, converge, update_times
@@ -138,7 +138,7 @@ def merged(manager: Node, files: Sequence[StackFile]) -> str:
         result = manager.run(["docker", "stack", "config", *given], limit=DEPLOY_LIMIT, env=environment_of(files))
         if not result.ok:
             raise refusal(manager, files, places, "", result=result, before=Parts())
-    return result.stdout
+    return with_own_paths(result.stdout, files)
 
 
 def wait_converged(

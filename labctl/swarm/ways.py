@@ -9,11 +9,13 @@ from labctl.engine.errors import PRIVILEGED_HINT, wants_devices
 from labctl.errors import LabctlError
 from labctl.node import Node
 from labctl.swarm.amounts import Amounts
+from labctl.swarm.elsewhere import missing_image
 from labctl.swarm.progress import (
     MAX_REPLICAS,
     MISSING_IMAGE,
     NO_NODE,
     NO_RESOURCES,
+    NO_SOURCE,
     PORT_TAKEN,
     UNMET,
     Progress,
@@ -26,12 +28,11 @@ __all__ = ["way_out"]
 
 PULL_LIMIT = 15.0  # seconds in which a registry that is in reach has begun to answer
 NEXT_LINE = "\n     "
-IMAGE = re.compile(rf"{MISSING_IMAGE}: (?P<name>[^\s,;]+)")
-NO_SOURCE = "bind source path does not exist"
 MOUNT = (
     "What a service mounts by a path has to be on each node that runs it, and labctl copies no folders to nodes: name"
     f"{NEXT_LINE}an absolute path that is on the nodes (`labctl exec -- mkdir -p /srv/data` makes it), or a volume."
 )
+EXITED = "non-zero exit"  # the engine's word for a program that failed by itself
 UNREACHABLE = re.compile(r"dial tcp|no such host|i/o timeout|connection refused|TLS handshake|deadline exceeded|EOF")
 FROM_ENGINE = re.compile(r"^Error response from daemon: ")
 
@@ -50,7 +51,7 @@ def way_out(
     images: list[str] = []
     for one in unfinished:
         service = services.get(one.service)
-        image = IMAGE.search(one.reason)
+        image = missing_image(one.reason)
         if UNMET in one.reason or one.reason == NO_NODE:
             told.setdefault(
                 UNMET,
@@ -62,13 +63,16 @@ def way_out(
         elif wants_devices(one.reason):
             told.setdefault(PRIVILEGED_HINT, PRIVILEGED_HINT)
         elif image is not None:
-            images.append(image["name"].partition("@")[0])
+            images.append(image.partition("@")[0])
         elif service is not None and (way := _way_of(one.reason, service, services, members)):
             told.setdefault(f"{service.name} {way}", way)
     if images:
         told[MISSING_IMAGE] = _images(list(dict.fromkeys(images)), nodes)
     if not told and unfinished:
-        return f"`labctl docker -- service ps --no-trunc {unfinished[0].service}` tells more."
+        name = unfinished[0].service
+        if EXITED in unfinished[0].reason:
+            return f"`labctl docker -- service logs --tail 20 {name}` shows what it said before it ended."
+        return f"`labctl docker -- service ps --no-trunc {name}` tells more."
     return NEXT_LINE.join(told.values()) or None
 
 

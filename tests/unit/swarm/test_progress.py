@@ -172,6 +172,16 @@ def test_a_paused_update_is_told_with_its_message_and_waiting_is_over(state: str
     assert found.reason == f"{state.replace('_', ' ')}: update paused due to failure"
 
 
+def test_of_a_paused_rollback_the_task_is_told_that_ended_it_and_none_that_failed_long_before() -> None:
+    update = {"State": "rollback_paused", "Message": "update paused due to failure of task t9", "StartedAt": "1"}
+    old = [task(1, "rejected", error="No such image: web:3", second=n) for n in (1, 2)]
+    ended = replace(task(2, "failed", error="task: non-zero exit (137)", second=5), id="t9")
+
+    found = judged(service(UpdateStatus=update), *old, ended, old_update="1")
+
+    assert "non-zero exit (137)" in found.reason and "web:3" not in found.reason
+
+
 def test_an_update_that_was_rolled_back_has_failed() -> None:
     back = service(UpdateStatus={"State": "rollback_completed", "Message": "rollback completed", "StartedAt": "2"})
 

@@ -211,6 +211,19 @@ def test_several_files_are_carried_and_merged_by_dockers_cli(tmp_path: Path) -> 
     assert set(carried(node)) == {"a.yml", ".labctl-files/2.yml", "pw.txt"}
 
 
+def test_what_docker_makes_of_a_file_names_the_users_own_paths(tmp_path: Path) -> None:
+    (tmp_path / "a.yml").write_text("services: {a: {image: x}}\nconfigs: {c: {file: ./a.env}}\n")
+    (tmp_path / "a.env").write_text("A=1")
+    node = manager()
+    said = "configs:\n  c:\n    file: /tmp/labctl-stack-ab/a.env\n"
+    node.shell.answers["docker stack config -c /tmp/labctl-stack-ab/a.yml"] = said
+
+    assert (
+        stacks.merged(node, [read_stack_file(tmp_path / "a.yml", {})])
+        == f"configs:\n  c:\n    file: {tmp_path}/a.env\n"
+    )
+
+
 def test_a_mistake_in_the_second_file_is_placed_there(tmp_path: Path) -> None:
     (tmp_path / "a.yml").write_text("services:\n  a: {image: x}\n")
     (tmp_path / "b.yml").write_text("services:\n  a:\n    foo: 1\n")

@@ -1,0 +1,43 @@
+"""What one node lacks and another has: the scheduler comes to that one sooner or later."""
+
+from __future__ import annotations
+
+import pytest
+
+from labctl.engine.fake import Answer
+from labctl.errors import EngineRefused, EngineUnreachable
+from labctl.swarm.elsewhere import is_elsewhere, missing_image
+from labctl.transport import Result
+
+from ..nodes import FakeNode, fake_node
+
+NO_IMAGE = "2 attempts failed: No such image: atsea_app:latest"
+NO_FOLDER = '3 attempts failed: invalid mount config for type "bind": bind source path does not exist: /srv/only'
+
+
+def having(name: str, image: Answer) -> FakeNode:
+    return fake_node(name, api={"GET /images/atsea_app:latest/json": image})
+
+
+@pytest.mark.parametrize(("second", "found"), [({"Id": "sha256:1"}, True), (EngineRefused("no", status=404), False)])
+def test_an_image_that_was_built_on_one_node_is_waited_for(second: Answer, found: bool) -> None:
+    nodes = [having("manager1", EngineRefused("no such image", status=404)), having("worker1", second)]
+
+    assert is_elsewhere(NO_IMAGE, nodes) is found
+
+
+def test_an_engine_that_does_not_answer_has_nothing() -> None:
+    assert not is_elsewhere(NO_IMAGE, [having("manager1", EngineUnreachable("gone"))])
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_a_folder_that_is_on_one_node_is_waited_for(code: int) -> None:
+    node = fake_node("worker1")
+    node.shell.answers["test -e /srv/only"] = Result("test", code)
+
+    assert is_elsewhere(NO_FOLDER, [node, fake_node("worker2", state="exited")]) is (code == 0)
+
+
+def test_what_fails_everywhere_is_not_looked_for() -> None:
+    assert not is_elsewhere("3 attempts failed: exec: no such file", [fake_node("worker1")])
+    assert missing_image("1 pending") is None
