@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from labctl.errors import HostError
 from labctl.state import at_home, state_dir
 
-__all__ = ["CONTEXT_PREFIX", "WINDOWS_PIPE", "Endpoint", "docker_config_dir", "host_endpoint"]
+__all__ = ["CONTEXT_PREFIX", "WINDOWS_PIPE", "Endpoint", "docker_config_dir", "host_endpoint", "talks_to_a_lab"]
 
 CONTEXT_PREFIX = "labctl-"
 SCHEMES = ("unix", "npipe", "tcp", "http", "https", "ssh")
@@ -94,6 +94,12 @@ def _from_environment() -> Endpoint | None:
     if not uses_tls:
         return Endpoint(url, None, "DOCKER_HOST")
     return Endpoint(url, Path(certs) if certs else docker_config_dir(), "DOCKER_HOST")
+
+
+def talks_to_a_lab() -> bool:
+    """Whether the `docker` command of this shell talks to a node of a lab (`eval "$(labctl env)"`)."""
+    certs = os.environ.get("DOCKER_CERT_PATH")
+    return bool(os.environ.get("DOCKER_HOST") and certs and _is_ours(Path(certs)))
 
 
 def _is_ours(folder: Path) -> bool:

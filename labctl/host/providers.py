@@ -30,7 +30,10 @@ IS_ELEVATED = (
     ".IsInRole([Security.Principal.WindowsBuiltInRole]::Administrator)"
 )
 LIMIT = 20.0  # seconds that a tool may take to say its version; PowerShell is slow to wake
-DOCTOR = "`labctl doctor --backend vagrant` tells how to get one; containers need none."
+DOCTOR = (
+    "`labctl doctor --backend vagrant` tells how to get one. Containers need none: leave out --driver, "
+    "or --backend vagrant."
+)
 
 Ask = Callable[[Sequence[str]], str | None]
 

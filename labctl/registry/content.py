@@ -11,6 +11,7 @@ from pathlib import Path
 
 from labctl.concurrent import each
 from labctl.engine import Engine
+from labctl.engine.endpoint import talks_to_a_lab
 from labctl.errors import EngineRefused, LabError, NotFoundError, UsageError
 from labctl.images.distribution import RegistryApi
 from labctl.images.names import Reference, parse
@@ -141,4 +142,14 @@ def _require(engine: Engine, name: str) -> None:
     if engine.image(name) is None:
         tags = [tag for image in engine.images() for tag in image.get("RepoTags") or []]
         known = [tag for tag in tags if "<none>" not in tag and not tag.startswith("labctl-")]
-        raise NotFoundError("image", name, known, hint="`docker images` lists what this host's engine has.")
+        raise NotFoundError("image", name, known, hint=_where(name))
+
+
+def _where(name: str) -> str:
+    if not talks_to_a_lab():
+        return "`docker images` lists what this host's engine has."
+    last = name.rpartition("/")[2]
+    return (
+        "In this shell `docker` talks to a node of a lab (`labctl env`), and this host's engine has other images. From "
+        f"there: `docker tag {name} registry:5000/{last}` and `docker push registry:5000/{last}`; all nodes pull that."
+    )
