@@ -11,9 +11,9 @@ from labctl.cli.commands import SECTIONS
 __all__ = ["lesson_with_lab", "named_lab", "note_lab", "with_lab"]
 
 META = "labctl.lab"
-# Of these, what is not about one lab.
-OTHERS = {"labs", "create"}
-WORDS = [word for title, words in SECTIONS.items() if title != "The tool" for word in words if word not in OTHERS]
+# What is not about one lab: it takes no -l, or goes by other names.
+OTHERS = {"labs", "create", "doctor", "validate", "schema", "bundle", "completion"}
+WORDS = [word for words in SECTIONS.values() for word in words if word not in OTHERS]
 # Commands are told in `backticks`, or behind "look:" to the line's end.
 REST = rf"labctl (?P<rest>(?:{'|'.join(WORDS)})\b[^`\n]*)"
 COMMAND = re.compile(rf"(?P<before>`|look:\s+){REST}")

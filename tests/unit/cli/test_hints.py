@@ -27,6 +27,8 @@ KEPT = ("Leave --box out", "leave --driver out", "Leave --provider out")
         ("`labctl down -l other` first", "`labctl down -l other` first"),
         ("`labctl up --name demo`", "`labctl up --name demo`"),
         ("`labctl labs`, `labctl doctor --fix`", "`labctl labs`, `labctl doctor --fix`"),
+        ("`labctl export logs` keeps it", "`labctl -l demo export logs` keeps it"),
+        ("`labctl bundle load FILE`, `labctl validate`", "`labctl bundle load FILE`, `labctl validate`"),
         ("labctl is not a command to type", "labctl is not a command to type"),
     ],
 )
