@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from labctl.node import Node
 if TYPE_CHECKING:
     from labctl.spec import LabSpec, NodeSpec
 
-__all__ = ["Plan", "plan_of"]
+__all__ = ["Plan", "lost_swarm", "plan_of"]
 
 # A container in this state was made by an `up` that ended before it could start it.
 HALF_MADE = "created"
@@ -67,8 +68,8 @@ def plan_of(spec: LabSpec, record: LabRecord | None) -> Plan:
         _refuse_other_devices(spec, record)
     whole = {name: node for name, node in nodes.items() if node.state != HALF_MADE}
     create = tuple(node for node in wanted if node.name not in whole)
-    if record is not None and whole:
-        _refuse_lost_swarm(spec, whole, create)
+    if record is not None and (lost := lost_swarm(spec, record.nodes)):
+        raise lost
     names = {node.name for node in wanted}
     return Plan(
         spec=spec,
@@ -113,13 +114,18 @@ def _refuse_other_devices(spec: LabSpec, record: LabRecord) -> None:
         )
 
 
-def _refuse_lost_swarm(spec: LabSpec, whole: dict[str, Node], create: tuple[NodeSpec, ...]) -> None:
-    """Without any of its managers a swarm cannot be joined again: only a new lab helps."""
-    if spec.swarm != "formed" or any(node.is_manager for node in whole.values()):
-        return
-    if any(node.role == "manager" for node in create):
-        raise LabError(
-            f"lab {spec.name} has lost its managers, and with them the swarm; "
-            f"{', '.join(sorted(whole))} cannot join another by themselves",
-            hint=f"`labctl down -l {spec.name}` and `labctl up -l {spec.name}` make it anew.",
-        )
+def lost_swarm(spec: LabSpec, nodes: Sequence[Node]) -> LabError | None:
+    """The error for nodes that have lost all managers of their swarm; None where one is left, or nothing stands.
+
+    Without any of its managers a swarm cannot be joined again: only a new lab helps.
+    """
+    whole = {node.name: node for node in nodes if node.state != HALF_MADE}
+    if spec.swarm != "formed" or not whole or any(node.is_manager for node in whole.values()):
+        return None
+    if not any(node.role == "manager" and node.name not in whole for node in spec.all_nodes()):
+        return None
+    return LabError(
+        f"lab {spec.name} has lost its managers, and with them the swarm; "
+        f"{', '.join(sorted(whole))} cannot join another by themselves",
+        hint=f"`labctl down -l {spec.name}` and `labctl up -l {spec.name}` make it anew.",
+    )

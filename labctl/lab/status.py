@@ -13,6 +13,7 @@ from labctl.engine import Engine
 from labctl.engine.client import Json
 from labctl.errors import LabctlError, NotFoundError, QuorumLost
 from labctl.lab.context import Context
+from labctl.lab.plan import lost_swarm
 from labctl.lab.standing import gone_managers, gone_nodes, has_lost_network
 from labctl.mesh.status import STATUS_FILE, MeshStatus, Mode
 from labctl.node import ENVIRONMENT_FILE, Node
@@ -91,10 +92,8 @@ def status_of(context: Context, record: LabRecord) -> LabStatus:
     gone = gone_nodes(record)
     if not record.owner.is_you:
         return _status_of_others(context, record, running)
-    problems = _lost(record, gone)
-    problems += [_mend_of(node) for node in record.nodes if not node.is_running]
     swarm = _swarm_of(record, running)
-    problems += swarm.problems
+    problems = _lost(record, gone, swarm)
     members = swarm.members
     joins = record.spec.joins if record.spec else (lambda _: True)
     nodes = tuple(_node_status(node, members.get(node.name), joins(node.name)) for node in record.nodes)
@@ -124,12 +123,15 @@ def status_of(context: Context, record: LabRecord) -> LabStatus:
 
 
 def _node_problems(swarm: _Swarm, bad: Sequence[NodeStatus], apart: Sequence[Node]) -> list[str]:
-    """What is wrong with the nodes that the swarm misses, and which engines are silent. `apart`: none was asked yet."""
+    """What is wrong with the nodes that the swarm misses, and which engines are silent. `apart`: none was asked yet.
+
+    Nobody can join a swarm that has lost its majority: of those it misses, the cure tells all there is to do.
+    """
     names = {one.name for one in bad}
     said = {name: swarm.seen[name] for name in names & swarm.seen.keys()}
     own = state_problems({**said, **memberships([node for node in apart if node.name in names])})
     silent = {name: _silence_of(name) for name in swarm.asked if name not in swarm.seen}
-    missed = [node for node in bad if node.name not in silent]
+    missed = [node for node in bad if node.name not in silent and not swarm.is_lost]
     told = [swarm.strays.get(node.name) or own.get(node.name) or _trouble_of(node) for node in missed]
     return [*told, *silent.values()]
 
@@ -167,6 +169,7 @@ class _Swarm:
     strays: dict[str, str] = field(default_factory=dict)
     seen: Mapping[str, Membership] = field(default_factory=dict)
     asked: tuple[str, ...] = ()  # whose engines were asked for what stands in `seen`
+    is_lost: bool = False  # its majority is, for good: `up` is refused until the cure
 
 
 def _silence_of(name: str) -> str:
@@ -187,16 +190,19 @@ def _swarm_of(record: LabRecord, running: list[Node]) -> _Swarm:
         asked = tuple(node.name for node in inside)
         known, services = view.nodes(), view.services()
         strays = strays_of(inside, seen, {member.id for member in known})
-        unkept = [*_majority_problem(record, seen, known, gone), *caveats.problems_of(view, services, running)]
+        lost = _majority_problem(record, seen, known, gone)
+        unkept = [*lost, *caveats.problems_of(view, services, running)]
     except LabctlError as problem:
-        return _Swarm("no manager answers for it", problems=_no_manager_problems(record, running, problem))
+        is_lost = isinstance(problem, QuorumLost) and problem.for_good
+        said = _no_manager_problems(record, running, problem)
+        return _Swarm("no manager answers for it", problems=said, is_lost=is_lost)
     # The swarm takes seconds to miss a node that left it for another one.
     known = [replace(member, state="elsewhere") if member.hostname in strays else member for member in known]
     members = {m.hostname: m for m in sorted(known, key=lambda m: m.state == "ready")}
     leader = next((member.hostname for member in known if member.leader), "no leader")
     ready = sum(member.state == "ready" for member in known)
     told = f"{ready} of {counted(len(known), 'node')} ready, {leader} leads"
-    return _Swarm(told, members, len(services), tuple(unkept), strays, seen, asked)
+    return _Swarm(told, members, len(services), tuple(unkept), strays, seen, asked, bool(lost))
 
 
 def _majority_problem(
@@ -229,11 +235,19 @@ def _no_manager_problems(record: LabRecord, running: list[Node], problem: Labctl
     return (f"{problem.message}: {problem.hint}" if problem.hint else problem.message,)
 
 
-def _lost(record: LabRecord, gone: Sequence[NodeSpec]) -> list[str]:
-    """What was removed behind labctl's back."""
-    mend = f"`labctl down -l {record.name}` and `labctl up -l {record.name}` make the lab anew"
-    network = [f"the lab's network is gone: {mend}"] if has_lost_network(record, record.nodes) else []
-    return [*network, *(f"{node.name} is gone: `labctl up` makes it anew" for node in gone)]
+def _lost(record: LabRecord, gone: Sequence[NodeSpec], swarm: _Swarm) -> list[str]:
+    """What was removed behind labctl's back, what does not run, and what is wrong with the swarm.
+
+    `up` is advised for what it would do: without the lab's network, or a manager's machine, it changes nothing.
+    """
+    down = [_mend_of(node) for node in record.nodes if not node.is_running]
+    if has_lost_network(record, record.nodes):
+        mend = f"`labctl down -l {record.name}` and `labctl up -l {record.name}` make the lab anew"
+        return [f"the lab's network is gone: {mend}", *down, *swarm.problems]
+    if record.spec is not None and (lost := lost_swarm(record.spec, record.nodes)):
+        return [f"{lost.message}: {lost.hint}"]
+    anew = [] if swarm.is_lost else [f"{node.name} is gone: `labctl up` makes it anew" for node in gone]
+    return [*anew, *down, *swarm.problems]
 
 
 def _mend_of(node: Node) -> str:

@@ -239,9 +239,10 @@ def _no_manager(nodes: Sequence[Node], problems: Sequence[tuple[Node, LabctlErro
     mend = next(filter(None, mends), None)
     if lost:
         return QuorumLost(f"no manager can change the swarm: {said}", hint=mend or _quorum_mend(may_elect=may_elect))
-    return LabError(
-        f"no manager answers: {said}", hint=mend or "`labctl start` starts what is down; `labctl up` mends the lab."
-    )
+    usual = "`labctl start` starts what is down; `labctl up` mends the lab."
+    if not any(node.is_manager for node in nodes):
+        usual = "`labctl status` tells what helps."  # `up` may be refused: only a new lab has a swarm again
+    return LabError(f"no manager answers: {said}", hint=mend or usual)
 
 
 def _quorum_mend(*, may_elect: bool) -> str:

@@ -10,9 +10,10 @@ import pytest
 from labctl.backend import LabRecord
 from labctl.engine.client import tar_of
 from labctl.engine.fake import FakeEngine
-from labctl.errors import EngineRefused, EngineUnreachable
+from labctl.errors import EngineRefused, EngineUnreachable, LabError
 from labctl.follower.files import State, Way
 from labctl.lab import Context, LabStatus, NodeStatus, status_of
+from labctl.lab.plan import plan_of
 from labctl.lab.status import _trouble_of
 from labctl.node import Node
 from labctl.spec import LabSpec, labels
@@ -102,6 +103,26 @@ def test_a_node_that_was_removed_behind_labctls_back_is_a_problem_with_its_mend(
         ("manager1", "manager", "running", "ready"),
         ("worker1", "worker", "gone", "down"),
     ]
+
+
+def test_where_all_managers_were_removed_status_says_what_up_would(worker: FakeNode) -> None:
+    worker.api["GET /swarm"] = EngineRefused("This node is not a swarm manager", status=503)
+
+    problems = look(worker).problems
+
+    with pytest.raises(LabError) as refused:
+        plan_of(SPEC, LabRecord("demo", lambda: SPEC, "10.0.0.0/24", "labctl-demo", (worker,)))
+    assert problems == (f"{refused.value.message}: {refused.value.hint}",)
+    assert "`labctl down -l demo` and `labctl up -l demo`" in problems[0]
+
+
+def test_up_is_not_advised_for_a_node_of_a_lab_without_its_network(manager: FakeNode) -> None:
+    context = Context(FakeEngine({"GET /containers/json": [extra("registry")]}))
+
+    found = status_of(context, LabRecord("demo", lambda: SPEC, None, None, (manager,)))
+
+    assert not [told for told in found.problems if "worker1 is gone" in told]
+    assert [(node.name, node.state) for node in found.nodes][-1] == ("worker1", "gone")
 
 
 def test_a_network_that_was_removed_behind_labctls_back_is_named_first(manager: FakeNode, worker: FakeNode) -> None:
@@ -268,8 +289,17 @@ def test_one_of_two_managers_that_left_is_told_with_the_cure_while_the_other_sti
 
     found = look(manager, left, spec=LabSpec(name="demo", managers=2, workers=0))
 
-    assert found.problems[0].startswith("1 of the swarm's 2 managers is left (manager1)")
-    assert "docker swarm init --force-new-cluster --advertise-addr 10.0.0.11`" in found.problems[0]
+    (problem,) = found.problems
+    assert problem.startswith("1 of the swarm's 2 managers is left (manager1)")
+    assert "docker swarm init --force-new-cluster --advertise-addr 10.0.0.11`" in problem
+
+
+def test_one_of_two_managers_that_was_removed_is_told_with_the_cure_alone(manager: FakeNode) -> None:
+    manager.api["GET /nodes"] = [raw_node("manager1", leader=True), raw_node("manager2")]
+
+    (problem,) = look(manager, spec=LabSpec(name="demo", managers=2, workers=0)).problems
+
+    assert "docker swarm init --force-new-cluster" in problem
 
 
 def test_a_majority_that_left_is_told_with_the_cure_before_what_the_last_one_waits_for(manager: FakeNode) -> None:

@@ -367,3 +367,12 @@ def test_a_node_leaves_by_its_own_engine_and_one_in_no_swarm_is_fine(worker: Fak
 
     worker.api["POST /swarm/leave"] = EngineRefused("This node is not part of a swarm", status=503)
     cluster.leave(worker)
+
+
+def test_where_no_node_is_a_manager_up_is_not_promised() -> None:
+    worker = fake_node("worker1", api={"GET /swarm": EngineRefused("This node is not a swarm manager", status=503)})
+
+    with pytest.raises(LabError) as failed:
+        cluster.working_manager([worker], limit=0.2)
+
+    assert failed.value.hint == "`labctl status` tells what helps."
