@@ -12,7 +12,7 @@ from labctl.errors import EngineRefused, EngineUnreachable
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["PRIVILEGED_HINT", "keys_hint", "translated", "wants_devices"]
+__all__ = ["INGRESS_HINT", "PRIVILEGED_HINT", "keys_hint", "translated", "wants_devices", "wants_ingress"]
 
 ENGINE_HINT = "`labctl doctor` looks into it, `labctl doctor --fix` mends what it can."
 OF_NODE = "the engine of "
@@ -21,6 +21,8 @@ PRIVILEGED_HINT = (
     "does "
     "(lab.yaml: `privileged_tasks: true`)."
 )
+INGRESS_HINT = "`labctl docker -- network create --driver overlay --ingress ingress` makes it again"
+RPC = re.compile(r"rpc error: code = \w+ desc = ")  # how managers' words come over the wire
 # runc's words on cgroup v1.
 DEVICE_RULE = re.compile(r'failed to write "[abc] \S+ [rwm]+"')
 OTHER_CA = "its certificate is not of this lab's CA"
@@ -52,6 +54,11 @@ def wants_devices(said: str) -> bool:
     return DEVICE_RULE.search(said) is not None
 
 
+def wants_ingress(said: str) -> bool:
+    """Whether the swarm says that a service publishes a port, and the network is gone that would lead there."""
+    return "no ingress network is present" in said
+
+
 @contextmanager
 def translated(where: str) -> Iterator[None]:
     """Turn what docker and requests raise in the block into EngineRefused or EngineUnreachable.
@@ -68,8 +75,8 @@ def translated(where: str) -> Iterator[None]:
     except docker.errors.ImageLoadError as problem:
         raise EngineRefused(f"{where} could not load the image: {problem}") from problem
     except docker.errors.APIError as problem:
-        said = str(problem.explanation or problem)
-        hint = PRIVILEGED_HINT if wants_devices(said) and where.startswith(OF_NODE) else None
+        said = RPC.sub("", str(problem.explanation or problem))
+        hint = _hint_of_refusal(where, said)
         raise EngineRefused(f"{where} refused: {said.strip()}", status=problem.status_code or 0, hint=hint) from problem
     except (
         docker.errors.DockerException,
@@ -80,6 +87,12 @@ def translated(where: str) -> Iterator[None]:
     ) as problem:
         reason = _short(problem)
         raise EngineUnreachable(f"{where} does not answer: {reason}", hint=_hint(where, reason)) from problem
+
+
+def _hint_of_refusal(where: str, said: str) -> str | None:
+    if wants_devices(said) and where.startswith(OF_NODE):
+        return PRIVILEGED_HINT
+    return f"{INGRESS_HINT}." if wants_ingress(said) else None
 
 
 def _hint(where: str, reason: str) -> str:

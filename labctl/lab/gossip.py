@@ -20,8 +20,9 @@ from collections.abc import Callable, Sequence
 
 from labctl.backend.daemon import DIAGNOSTIC_PORT
 from labctl.concurrent import each
-from labctl.errors import EngineRefused, LabctlError, WaitTimeout
+from labctl.errors import LabctlError, WaitTimeout
 from labctl.node import Node
+from labctl.swarm.caveats import ingress_network
 from labctl.waiting import Pending, wait_until
 from labctl.words import counted
 
@@ -44,11 +45,11 @@ def meet(manager: Node, nodes: Sequence[Node], note: Callable[[str], None]) -> l
     """Let the engines of the nodes hear of each other, and return those that after some seconds still had not."""
     if len(nodes) < 2:
         return []
-    try:
-        ingress = str(manager.engine.get_json("/networks/ingress")["Id"])
-    except EngineRefused:
+    ingress = ingress_network(manager.engine)
+    if ingress is None:
         return []  # somebody has removed it: there is nothing to ask for
-    left = each(nodes, lambda node: _has_met(node, nodes, ingress, note))
+    network = str(ingress["Id"])
+    left = each(nodes, lambda node: _has_met(node, nodes, network, note))
     return [node for node, met in zip(nodes, left, strict=True) if not met]
 
 

@@ -1,4 +1,7 @@
-"""What a swarm accepts without a word and cannot keep: the nodes' own ports, and encrypted networks without ESP."""
+"""What a swarm accepts without a word and cannot keep: the nodes' own ports, encrypted networks without ESP.
+
+And the lack of the ingress network, which Docker lets anybody remove to make it anew with other options.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,13 @@ from collections.abc import Iterable, Sequence
 from labctl.concurrent import each
 from labctl.engine import Engine
 from labctl.engine.client import Json
+from labctl.engine.errors import INGRESS_HINT
 from labctl.errors import LabctlError
 from labctl.mesh.model import NODE_PORTS
 from labctl.node import Node
 from labctl.swarm.state import Service, SwarmView
 
-__all__ = ["WAY_OUT", "encrypted_networks", "lacks_esp", "problems_of", "stack_caveats"]
+__all__ = ["WAY_OUT", "encrypted_networks", "ingress_network", "lacks_esp", "problems_of", "stack_caveats"]
 
 NAMESPACE = "com.docker.stack.namespace"
 TRY_LIMIT = 5.0  # seconds
@@ -36,6 +40,11 @@ def encrypted_networks(engine: Engine) -> list[Json]:
     return sorted(found, key=lambda network: str(network["Name"]))
 
 
+def ingress_network(engine: Engine) -> Json | None:
+    """The network that carries what services publish, whatever its name; None where somebody has removed it."""
+    return next((one for one in engine.networks() if one.get("Ingress")), None)
+
+
 def lacks_esp(node: Node) -> bool:
     """Whether the node's kernel cannot encrypt an overlay (no ESP), by a try; False where it cannot be tried."""
     try:
@@ -48,7 +57,9 @@ def lacks_esp(node: Node) -> bool:
 
 def problems_of(view: SwarmView, services: Iterable[Service], nodes: Sequence[Node]) -> list[str]:
     """What the swarm's services and networks ask for and do not get; `nodes` are those that run."""
-    return [*_own_ports(services), *_unencrypted(encrypted_networks(view.engine), nodes)]
+    missing = f"the ingress network is gone, and no service can publish a port: {INGRESS_HINT}"
+    gone = [] if ingress_network(view.engine) else [missing]
+    return [*gone, *_own_ports(services), *_unencrypted(encrypted_networks(view.engine), nodes)]
 
 
 def stack_caveats(view: SwarmView, stack: str, nodes: Sequence[Node]) -> list[str]:

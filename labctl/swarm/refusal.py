@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from labctl.engine.errors import INGRESS_HINT, wants_ingress
 from labctl.errors import LabctlError, NotYetError, UsageError
 from labctl.node import Node
 from labctl.swarm.carrying import environment_of
@@ -68,7 +69,10 @@ def refusal(
     said = FROM_ENGINE.sub("", said)
     if found := UNCHANGEABLE.search(result.stderr):
         return _unchangeable(files, name, found["kind"], found["name"])
-    return NotYetError(f"stack {name} was not deployed: {said}", hint=_way_out(manager, name, before))
+    way_out = _way_out(manager, name, before)
+    if wants_ingress(said):
+        way_out = f"{INGRESS_HINT}. {way_out}"
+    return NotYetError(f"stack {name} was not deployed: {said}", hint=way_out)
 
 
 def _way_out(manager: Node, name: str, before: Parts) -> str:

@@ -97,6 +97,9 @@ def raw_service(name: str, *, mode: dict[str, Any] | None = None, **more: Any) -
     }
 
 
+RAW_INGRESS: dict[str, Any] = {"Id": "id-ingress", "Name": "ingress", "Driver": "overlay", "Ingress": True}
+
+
 def raw_info(
     state: str = "active", *, node_id: str = "n1", manager: bool = False, error: str = "", cluster: str = ""
 ) -> dict[str, Any]:

@@ -41,6 +41,18 @@ def test_a_container_that_asks_for_devices_is_refused_with_the_key_that_gives_th
     assert "`privileged_tasks: true`" in (caught.value.hint or "")
 
 
+def test_a_lack_of_the_ingress_network_is_told_with_the_command_that_makes_it(serve: Serve) -> None:
+    said = "service needs ingress network, but no ingress network is present"
+    wire = {"message": f"rpc error: code = FailedPrecondition desc = {said}"}
+    engine = serve({"GET /info": lambda handler: handler.send(400, wire)})
+
+    with pytest.raises(EngineRefused) as caught:
+        engine.info()
+
+    assert caught.value.message == f"the engine of w1 refused: {said}"
+    assert caught.value.hint == "`labctl docker -- network create --driver overlay --ingress ingress` makes it again."
+
+
 def test_a_refusal_that_is_no_json_keeps_its_words_too(serve: Serve) -> None:
     engine = serve({"GET /info": lambda handler: handler.send(502, None, raw=b"bad gateway\n")})
 

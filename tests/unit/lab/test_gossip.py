@@ -12,6 +12,8 @@ from labctl.transport import Result
 from ..nodes import FakeNode, fake_node
 
 ASK = f"curl -s -m 2 {WHERE}/clusterpeers '{WHERE}/networkpeers?nid=net1'"
+# A lab may make it again under another name.
+INGRESS = {"Id": "net1", "Name": "my-ingress", "Driver": "overlay", "Ingress": True}
 ALONE = "0) aa1 -> 10.0.0.1\n"
 BOTH = "0) aa1 -> 10.0.0.1\n1) bb2 -> 10.0.0.2\n"
 
@@ -22,7 +24,7 @@ def listed(cluster: str, network: str) -> str:
 
 
 def pair() -> tuple[FakeNode, FakeNode]:
-    manager = fake_node("manager1", address="10.0.0.1", api={"GET /networks/ingress": {"Id": "net1"}})
+    manager = fake_node("manager1", address="10.0.0.1", api={"GET /networks": [INGRESS]})
     worker = fake_node("worker1", address="10.0.0.2")
     for node in (manager, worker):
         node.shell.answers[ASK] = listed(BOTH, BOTH)

@@ -20,7 +20,7 @@ from labctl.spec import LabSpec, labels
 from labctl.swarm.caveats import ESP_TRY
 from labctl.transport import Result
 
-from ..nodes import FakeNode, fake_node, raw_info, raw_node, raw_service
+from ..nodes import RAW_INGRESS, FakeNode, fake_node, raw_info, raw_node, raw_service
 
 SPEC = LabSpec(name="demo", workers=1)
 
@@ -53,7 +53,7 @@ def manager() -> FakeNode:
             "GET /swarm": {},
             "GET /nodes": [raw_node("manager1", leader=True), raw_node("worker1")],
             "GET /services": [raw_service("web")],
-            "GET /networks": [],
+            "GET /networks": [RAW_INGRESS],
             "GET /info": raw_info("active", manager=True, node_id="id-manager1", cluster="the-labs"),
         },
     )
@@ -442,7 +442,8 @@ def test_a_service_that_took_a_nodes_own_port_is_named(manager: FakeNode, worker
 
 
 def test_an_encrypted_network_is_a_problem_where_the_kernel_cannot(manager: FakeNode, worker: FakeNode) -> None:
-    manager.api["GET /networks"] = [{"Id": "n", "Name": "sec", "Driver": "overlay", "Options": {"encrypted": ""}}]
+    encrypted = {"Id": "n", "Name": "sec", "Driver": "overlay", "Options": {"encrypted": ""}}
+    manager.api["GET /networks"] = [RAW_INGRESS, encrypted]
     for node in (manager, worker):
         node.shell.answers[ESP_TRY] = Result("", 2, "", "Error: Requested type not found.")
 

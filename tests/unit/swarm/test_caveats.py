@@ -8,11 +8,11 @@ import pytest
 
 from labctl.errors import NodeDown
 from labctl.swarm import SwarmView
-from labctl.swarm.caveats import ESP_TRY, encrypted_networks, lacks_esp, problems_of, stack_caveats
+from labctl.swarm.caveats import ESP_TRY, encrypted_networks, ingress_network, lacks_esp, problems_of, stack_caveats
 from labctl.swarm.state import Service
 from labctl.transport import Result
 
-from ..nodes import FakeNode, fake_node, raw_service
+from ..nodes import RAW_INGRESS, FakeNode, fake_node, raw_service
 
 NO_ESP = "Error: Requested type not found.\n"
 
@@ -23,7 +23,7 @@ def network(name: str, *, stack: str = "", driver: str = "overlay", **options: s
 
 
 def node(name: str = "manager1", said: str | Result = "", *networks: dict[str, Any], services: Any = ()) -> FakeNode:
-    found = fake_node(name, api={"GET /networks": list(networks), "GET /services": list(services)})
+    found = fake_node(name, api={"GET /networks": [RAW_INGRESS, *networks], "GET /services": list(services)})
     found.shell.answers = {ESP_TRY: said}
     return found
 
@@ -152,3 +152,21 @@ def test_a_stack_is_told_of_its_own_networks_and_of_those_it_is_attached_to() ->
     told = stack_caveats(SwarmView(manager.engine), "web", [manager, node("worker1", failed(NO_ESP))])
 
     assert [one.split()[1] for one in told] == ["mine", "shared"]
+
+
+def test_an_ingress_network_that_was_removed_is_told_with_the_command_that_makes_it() -> None:
+    manager = node()
+    manager.api["GET /networks"] = [network("web_default")]
+
+    assert problems_of(SwarmView(manager.engine), [], [manager]) == [
+        "the ingress network is gone, and no service can publish a port: "
+        "`labctl docker -- network create --driver overlay --ingress ingress` makes it again"
+    ]
+
+
+def test_an_ingress_network_of_another_name_is_one() -> None:
+    manager = node()
+    manager.api["GET /networks"] = [network("web_default"), {**RAW_INGRESS, "Name": "my-ingress"}]
+
+    assert ingress_network(manager.engine) == {**RAW_INGRESS, "Name": "my-ingress"}
+    assert problems_of(SwarmView(manager.engine), [], [manager]) == []

@@ -118,6 +118,20 @@ def test_the_head_of_a_list_of_errors_belongs_to_it() -> None:
     assert error == "1 error(s) decoding: * error decoding 'Ports': Invalid hostPort: 99999"
 
 
+def test_a_lack_of_the_ingress_network_is_told_with_the_command_that_makes_it(tmp_path: Path) -> None:
+    said = (
+        "failed to create service web_a: Error response from daemon: rpc error: code = FailedPrecondition desc = "
+        "service needs ingress network, but no ingress network is present\n"
+    )
+
+    with pytest.raises(NotYetError) as caught:
+        stacks.deploy(manager(Result("", 1, "", said)), stack_file(tmp_path), "web")
+
+    assert str(caught.value.hint).startswith(
+        "`labctl docker -- network create --driver overlay --ingress ingress` makes it again. Nothing was made."
+    )
+
+
 def test_a_warning_before_the_error_is_told_apart_from_it(tmp_path: Path, heard: list[Event]) -> None:
     said = (
         "Ignoring unsupported options: build\n\nIgnoring deprecated options:\n\nexpose: Exposing is deprecated.\n\n"
