@@ -29,7 +29,7 @@ from labctl.errors import NotFoundError, UsageError
 from labctl.words import counted
 
 if TYPE_CHECKING:
-    from labctl.events import Emit
+    from labctl.events import Steps
     from labctl.lab import Lab
     from labctl.node import Node
     from labctl.swarm import SwarmView
@@ -103,7 +103,7 @@ def deploy_(app: App, file: Path | None, name: str | None, files: tuple[Path, ..
     view = SwarmView(manager.engine)
     steps = Steps(app.emit, total=1 if flags["detach"] else 2)
     with steps.step("Deploying"):
-        deployed = _deploy(manager, files, name, files=described, flags=flags, emit=steps.emit)
+        deployed = _deploy(manager, files, name, files=described, flags=flags, steps=steps)
     _warn_of_caveats(app, lab, view, name)
     if not flags["detach"]:
         with steps.step("Converging"):
@@ -132,7 +132,7 @@ def _meant(file: Path | None, name: str | None, files: tuple[Path, ...]) -> tupl
 
 
 def _deploy(
-    manager: Node, paths: Sequence[Path], name: str, *, files: Sequence[StackFile], flags: dict[str, Any], emit: Emit
+    manager: Node, paths: Sequence[Path], name: str, *, files: Sequence[StackFile], flags: dict[str, Any], steps: Steps
 ) -> Deployed:
     from labctl.swarm.refusal import FileRefused
     from labctl.swarm.stack import deploy
@@ -145,7 +145,8 @@ def _deploy(
             prune=flags["prune"],
             registry_auth=flags["with_registry_auth"],
             resolve_image=flags["resolve_image"],
-            emit=emit,
+            emit=steps.emit,
+            noted=steps.note,
         )
     except FileRefused as refused:
         raise _with_own_cli(refused, paths, name) from None

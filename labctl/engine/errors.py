@@ -21,7 +21,11 @@ PRIVILEGED_HINT = (
     "does "
     "(lab.yaml: `privileged_tasks: true`)."
 )
-INGRESS_HINT = "`labctl docker -- network create --driver overlay --ingress ingress` makes it again"
+# A node without tasks enters an ingress network that was made again only when it gets one (seen on 26.1.5): up's probe.
+INGRESS_HINT = (
+    "`labctl docker -- network create --driver overlay --ingress ingress` makes it again, "
+    "and then `labctl up` lets all nodes enter it"
+)
 RPC = re.compile(r"rpc error: code = \w+ desc = ")  # how managers' words come over the wire
 # runc's words on cgroup v1.
 DEVICE_RULE = re.compile(r'failed to write "[abc] \S+ [rwm]+"')

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import re
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from labctl.concurrent import each
+from labctl.engine.client import Json
 from labctl.errors import (
     EngineRefused,
     EngineUnreachable,
+    LabctlError,
     NodeDown,
     NotFoundError,
     UsageError,
+    WaitTimeout,
 )
 from labctl.events import Emit, Noted, Warned, quiet
 from labctl.node import Node
@@ -23,7 +28,8 @@ from labctl.swarm.refusal import Parts, paragraphs, parts_of, refusal, told_apar
 from labctl.swarm.service import CONVERGE_LIMIT, Progress, converge, update_times
 from labctl.swarm.stackfile import StackFile
 from labctl.swarm.state import NAMESPACE, Port, Service, SwarmView, Task
-from labctl.waiting import Pending, wait_until
+from labctl.transport import Result
+from labctl.waiting import Pending, stretched, wait_until
 from labctl.words import counted
 
 __all__ = [
@@ -45,6 +51,8 @@ __all__ = [
 NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?")
 DEPLOY_LIMIT = 120.0  # seconds; the CLI asks the registry for each image's digest
 REMOVE_LIMIT = 90.0
+GOING_LIMIT = 20.0  # seconds that a stack which was removed may hold up one of its name
+NOT_FOUND = re.compile(r"network (\S+) not found")
 
 
 @dataclass(frozen=True)
@@ -89,9 +97,11 @@ def deploy(
     registry_auth: bool = False,
     resolve_image: str | None = None,
     emit: Emit = quiet,
+    noted: Callable[[str], None] | None = None,
 ) -> Deployed:
     """Let the manager's CLI deploy the file, or several that it merges; see `wait_converged` for the rest of the way.
 
+    Where a stack of the name was removed a moment ago, its networks are waited for; `noted` hears that.
     Raises UsageError when the CLI does not take the file, NotYetError when the swarm refuses what it asks for.
     """
     check_name(name)
@@ -107,15 +117,61 @@ def deploy(
     with carried(manager, files) as places:
         given = [word for place in places for word in ("-c", place)]
         command = ["docker", "stack", "deploy", *flags, *given, name]
-        result = manager.run(command, limit=DEPLOY_LIMIT, env=environment_of(files))
+        going = _Going(view, name, noted)
+        result = going.tried(partial(manager.run, command, limit=DEPLOY_LIMIT, env=environment_of(files)))
         for line in result.stdout.splitlines():
             emit(Noted(line))
         warnings = paragraphs(result.stderr) if result.ok else told_apart(result.stderr, {})[0]
         for warning in warnings:
             emit(Warned(warning))
         if not result.ok:
-            raise refusal(manager, files, places, name, result=result, before=before)
+            raise going.told(refusal(manager, files, places, name, result=result, before=before))
     return Deployed(name, services, old_updates, old_tasks)
+
+
+class _Going:
+    """What is left of a stack of that name that was removed a moment ago.
+
+    `docker stack rm` returns while tasks still stop (moby#29293), and until the last one on a manager is over its
+    engine lists the network that they were on, though the swarm has it no more: the CLI takes it for there.
+    """
+
+    def __init__(self, view: SwarmView, name: str, noted: Callable[[str], None] | None) -> None:
+        self._view, self._name, self._noted = view, name, noted
+        self._networks = {str(one["Id"]): str(one["Name"]) for one in self._listed()}
+        self._end = time.monotonic() + stretched(GOING_LIMIT)
+        self._left = ""
+
+    def tried(self, run: Callable[[], Result]) -> Result:
+        """What came of the command, which is run again when such a network that it missed is gone."""
+        while True:
+            result = run()
+            found = None if result.ok else NOT_FOUND.search(result.stderr)
+            left = (self._end - time.monotonic()) / stretched(1)
+            if found is None or found[1] not in self._networks.values() or left <= 0:
+                return result
+            what = f"what is left of the old stack {self._name}"
+            try:
+                wait_until(what, partial(self._look, found[1]), limit=left, pause=0.2, noted=self._noted)
+            except WaitTimeout as timeout:
+                self._left = timeout.last_seen
+                return result
+
+    def told(self, problem: LabctlError) -> LabctlError:
+        """The error for a command that failed; where something was waited for in vain, with that."""
+        if self._left:
+            problem.hint = f"{self._left}: `labctl stack rm {self._name}` takes it away. Then deploy again."
+        return problem
+
+    def _listed(self) -> list[Json]:
+        return self._view.engine.networks([f"{NAMESPACE}={self._name}"])
+
+    def _look(self, network: str) -> None:
+        if not any(one["Id"] in self._networks and one["Name"] == network for one in self._listed()):
+            return
+        stopping = [task for task in tasks_of(self._view, self._name) if not task.is_over]
+        tasks = f", {counted(len(stopping), 'task is', 'tasks are')} still stopping" if stopping else ""
+        raise Pending(f"the network {network} of the stack that was removed is not gone yet{tasks}")
 
 
 def _warn(files: Sequence[StackFile], emit: Emit) -> None:

@@ -50,7 +50,10 @@ def test_a_lack_of_the_ingress_network_is_told_with_the_command_that_makes_it(se
         engine.info()
 
     assert caught.value.message == f"the engine of w1 refused: {said}"
-    assert caught.value.hint == "`labctl docker -- network create --driver overlay --ingress ingress` makes it again."
+    assert caught.value.hint == (
+        "`labctl docker -- network create --driver overlay --ingress ingress` makes it again, "
+        "and then `labctl up` lets all nodes enter it."
+    )
 
 
 def test_a_refusal_that_is_no_json_keeps_its_words_too(serve: Serve) -> None:

@@ -160,7 +160,8 @@ def test_an_ingress_network_that_was_removed_is_told_with_the_command_that_makes
 
     assert problems_of(SwarmView(manager.engine), [], [manager]) == [
         "the ingress network is gone, and no service can publish a port: "
-        "`labctl docker -- network create --driver overlay --ingress ingress` makes it again"
+        "`labctl docker -- network create --driver overlay --ingress ingress` makes it again, "
+        "and then `labctl up` lets all nodes enter it"
     ]
 
 

@@ -128,8 +128,54 @@ def test_a_lack_of_the_ingress_network_is_told_with_the_command_that_makes_it(tm
         stacks.deploy(manager(Result("", 1, "", said)), stack_file(tmp_path), "web")
 
     assert str(caught.value.hint).startswith(
-        "`labctl docker -- network create --driver overlay --ingress ingress` makes it again. Nothing was made."
+        "`labctl docker -- network create --driver overlay --ingress ingress` makes it again, "
+        "and then `labctl up` lets all nodes enter it. Nothing was made."
     )
+
+
+GONE = "failed to create service web_a: network web_default not found\n"
+
+
+def test_what_is_left_of_a_stack_that_was_removed_is_waited_for(tmp_path: Path) -> None:
+    node = manager()
+    deploy = "docker stack deploy -c /tmp/labctl-stack-ab/stack.yml web"
+    old = [{"Id": "old", "Name": "web_default"}]
+    # The one of its name that another command makes meanwhile is not waited for.
+    node.api["GET /networks"] = then(old, old, old, [{"Id": "new", "Name": "web_default"}])
+    node.api["GET /tasks"] = [raw_task("t1")]
+    said = [Result(deploy, 1, "", GONE), Result(deploy, 0, "Creating service web_a\n", "")]
+    node.shell.answers[deploy] = lambda _command: said.pop(0)
+    notes: list[str] = []
+
+    assert stacks.deploy(node, stack_file(tmp_path), "web", noted=notes.append).services == ("web_a",)
+
+    assert node.shell.commands.count(deploy) == 2
+    assert notes == ["the network web_default of the stack that was removed is not gone yet, 1 task is still stopping"]
+
+
+def test_what_stays_of_a_stack_that_was_removed_is_told_with_the_command_that_takes_it_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stacks, "GOING_LIMIT", 0.3)
+    node = manager(Result("", 1, "", GONE))
+    node.api["GET /networks"] = [{"Id": "old", "Name": "web_default"}]
+
+    with pytest.raises(NotYetError, match="network web_default not found") as caught:
+        stacks.deploy(node, stack_file(tmp_path), "web")
+
+    assert caught.value.hint == (
+        "the network web_default of the stack that was removed is not gone yet: "
+        "`labctl stack rm web` takes it away. Then deploy again."
+    )
+
+
+def test_a_network_that_never_was_is_not_waited_for(tmp_path: Path) -> None:
+    node = manager(Result("", 1, "", GONE))
+
+    with pytest.raises(NotYetError) as caught:
+        stacks.deploy(node, stack_file(tmp_path), "web")
+
+    assert caught.value.hint == "Nothing was made. Deploy again when this is mended."
 
 
 def test_a_warning_before_the_error_is_told_apart_from_it(tmp_path: Path, heard: list[Event]) -> None:
