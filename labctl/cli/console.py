@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.segment import Segment
 
-from labctl.cli.streams import as_it_is, plain
+from labctl.cli.streams import as_it_is, plain, spelled
 
 if TYPE_CHECKING:
     from rich.console import ConsoleOptions, RenderableType
@@ -26,6 +26,6 @@ class _Console(Console):
     """Spells out the control characters of every text that is drawn."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Render as rich does; what is text holds no control characters afterwards."""
+        """Render as rich does; what is text holds no control characters and no raw bytes afterwards."""
         for segment in super().render(renderable, options):
-            yield segment if segment.control else Segment(plain(segment.text), segment.style)
+            yield segment if segment.control else Segment(spelled(plain(segment.text)), segment.style)

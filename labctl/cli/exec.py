@@ -12,7 +12,7 @@ from labctl.cli.common import App, lab_command, output_option, print_json
 from labctl.cli.completers import complete_filters
 from labctl.cli.dashes import CommandBehindDashes, behind_dashes
 from labctl.cli.hints import named_lab, with_lab
-from labctl.cli.streams import as_it_is, readable
+from labctl.cli.streams import as_it_is, readable, write_bytes
 from labctl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def exec_(app: App, pattern: str, limit: float, output: str) -> int:
     FILTER is @all (where not said), @manager, @worker, @worker:0, names, or several with commas between. A single
     word behind `--` goes to the node's shell, several are run as they are. The exit code is the highest of all;
     a node that is down counts as 3. Of each node's stdout, and of its stderr, the last 16 MiB are kept. On a terminal
-    control characters are spelled out; through a pipe they stay.
+    control characters are spelled out; through a pipe each byte stays.
 
     \b
     labctl exec -- uptime
@@ -92,9 +92,12 @@ class _Talk:
         if is_terminal:
             name = click.style(name, fg="red" if answer.code != 0 else "cyan")
         for block in _blocks(text):
-            lines = (readable(block) if is_terminal else block).removesuffix("\n").replace("\n", f"\n{name} | ")
-            # With "color" click takes nothing out, also of what goes through a pipe.
-            click.echo(f"{name} | {lines}", file=as_it_is(out), color=True)
+            lines = (readable(block, out) if is_terminal else block).removesuffix("\n").replace("\n", f"\n{name} | ")
+            said = f"{name} | {lines}\n"
+            if is_terminal:
+                click.echo(said, nl=False, file=as_it_is(out), color=True)
+            else:  # whatever this machine's own encoding is
+                write_bytes(said.encode(errors="surrogateescape"), out)
 
 
 def _blocks(text: str) -> Iterator[str]:

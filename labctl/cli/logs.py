@@ -10,7 +10,7 @@ import click
 
 from labctl.cli.common import App, complete_nodes, lab_command
 from labctl.cli.nodes import first_node
-from labctl.cli.streams import readable
+from labctl.cli.streams import readable, write_bytes
 
 __all__ = ["logs"]
 
@@ -24,7 +24,8 @@ def logs(app: App, node: str | None, tail: int | None, follow: bool) -> None:
     """What a node's machine said: its engine, containerd, the mesh.
 
     NODE is the first manager where it is not said. It need not be running. What services say is
-    `docker service logs`. On a terminal control characters are spelled out; through a pipe they stay.
+    `docker service logs`. On a terminal control characters are spelled out; through a pipe
+    each byte stays.
 
     \b
     labctl logs worker1 --tail 20
@@ -39,16 +40,15 @@ def logs(app: App, node: str | None, tail: int | None, follow: bool) -> None:
             sys.stdout.flush()
         return
     for chunk in chunks:
-        sys.stdout.buffer.write(chunk)
-        sys.stdout.buffer.flush()
+        write_bytes(chunk, sys.stdout)
 
 
 def _readable(chunks: Iterable[bytes]) -> Iterator[str]:
     """The chunks as text for a terminal; a character or a line's end may stand in two of them."""
-    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
     held = ""
     for chunk in chunks:
         text = held + decoder.decode(chunk)
         held = "\r" if text.endswith("\r") else ""
-        yield readable(text.removesuffix("\r"))
-    yield readable(held + decoder.decode(b"", final=True))
+        yield readable(text.removesuffix("\r"), sys.stdout)
+    yield readable(held + decoder.decode(b"", final=True), sys.stdout)

@@ -22,7 +22,7 @@ from labctl.cli.commands import COMMANDS, SECTIONS
 from labctl.cli.common import PROGRESS, App, complete_labs, is_ambient
 from labctl.cli.hints import named_lab, with_lab
 from labctl.cli.signals import Ended, watch_signals
-from labctl.cli.streams import OutputFailed, safe_streams
+from labctl.cli.streams import OutputFailed, safe_streams, typed
 from labctl.errors import LabctlError
 
 __all__ = ["cli", "main"]
@@ -217,7 +217,7 @@ def _full_disk(problem: OSError) -> str:
 def _tell_usage(error: click.ClickException) -> int:
     """Tell of a word that a command does not know, in labctl's form instead of click's three lines."""
     said = " ".join(error.format_message().split())  # click lists the words that an argument may be in a line each
-    click.echo(f"labctl: {said}", err=True)
+    click.echo(f"labctl: {typed(said)}", err=True)
     context = getattr(error, "ctx", None)
     if context is not None:
         click.echo(f"  -> `{context.command_path} --help` shows what it takes.", err=True)
@@ -225,9 +225,9 @@ def _tell_usage(error: click.ClickException) -> int:
 
 
 def _tell(error: LabctlError, lab: str | None) -> int:
-    click.echo(f"labctl: {with_lab(error.message, lab)}", err=True)
+    click.echo(f"labctl: {typed(with_lab(error.message, lab))}", err=True)
     if error.hint:
-        click.echo(f"  -> {with_lab(error.hint, lab)}", err=True)
+        click.echo(f"  -> {typed(with_lab(error.hint, lab))}", err=True)
     return error.exit_code
 
 

@@ -1,8 +1,10 @@
 """stdin, stdout and stderr as commands get them: open, in any encoding, and without others' control characters.
 
 What others wrote (names of services, titles of exercises, nodes' messages) goes through `write` here, and must not
-steer the terminal. A node's own output goes out as it is through a pipe (`as_it_is`). On a terminal `exec` and `logs`
-spell it out (`readable`): one node could else write over what others said. `labctl ssh` is the user's own session.
+steer the terminal. What it holds of no encoding's characters falls back to something readable, but for the bytes that
+Python could not read in a name or a path: through a pipe they come out as they came in.
+A node's own output goes out as it is through a pipe (`write_bytes`). On a terminal `exec` and `logs` spell it out
+(`readable`): one node could else write over what others said. `labctl ssh` is the user's own session.
 """
 
 from __future__ import annotations
@@ -19,11 +21,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO, cast
 
-__all__ = ["OutputFailed", "as_it_is", "plain", "readable", "safe_streams"]
+__all__ = ["OutputFailed", "as_it_is", "plain", "readable", "safe_streams", "spelled", "typed", "write_bytes"]
 
 FALLBACK = "labctl-readable"
 # C0 without tab and newline, DEL, C1, and what turns the direction of text around.
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+# Bytes that are no characters where they were read: of an argument, a path, a node's output ("surrogateescape").
+BYTES = re.compile("[\udc80-\udcff]+")
+BYTE_IN_REPR = re.compile(r"\\udc([89a-f][0-9a-f])")
 READABLE = {
     "✓": "ok", "✔": "ok", "✗": "x", "✘": "x", "●": "*", "◌": "o", "○": "o", "★": "*", "•": "*", "·": "-",
     "→": "->", "←": "<-", "↑": "^", "↓": "v", "…": "...", "×": "x", "–": "-", "—": "-", "“": '"', "”": '"', "„": '"',
@@ -41,9 +46,37 @@ def plain(text: str) -> str:
     return CONTROL.sub(lambda found: _shown(found[0]), text)
 
 
-def readable(text: str) -> str:
-    """Return a node's output for a terminal: as `plain` does, and each of the ways to end a line is a newline."""
-    return plain(text.replace("\r\n", "\n").replace("\r", "\n"))
+def spelled(text: str) -> str:
+    """The text with each byte that is no character in it shown (`\\xc3`)."""
+    return BYTES.sub(lambda found: "".join(f"\\x{ord(one) - 0xDC00:02x}" for one in found[0]), text)
+
+
+def readable(text: str, stream: TextIO | None = None) -> str:
+    """Return a node's output for a terminal: as `plain` does, and each of the ways to end a line is a newline.
+
+    What the stream's encoding does not have is spelled out as well: nothing that a node wrote is changed in silence.
+    """
+    shown = spelled(plain(text.replace("\r\n", "\n").replace("\r", "\n")))
+    below = as_it_is(stream) if stream is not None else None
+    encoding = getattr(below, "encoding", None) or "utf-8"
+    return shown.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def typed(text: str) -> str:
+    """Return a message whose `repr` of a word has the bytes of that word as a shell takes them: `\\xc3`."""
+    return BYTE_IN_REPR.sub(r"\\x\1", text)
+
+
+def write_bytes(content: bytes, stream: TextIO) -> None:
+    """Write what a node wrote to sys.stdout or sys.stderr, byte by byte. Raises OutputFailed."""
+    below = as_it_is(stream)
+    with _told():
+        below.flush()
+        if hasattr(below, "buffer"):
+            below.buffer.write(content)
+        else:
+            below.write(content.decode(errors="replace"))
+        below.flush()
 
 
 def as_it_is(stream: TextIO) -> TextIO:
@@ -98,8 +131,9 @@ class _Output(io.TextIOBase):
 
     def write(self, text: str, /) -> int:
         """Write text without its control characters. Raises OutputFailed."""
+        shown = plain(text)
         with self._told():
-            self.below.write(plain(text))
+            self.below.write(spelled(shown) if BYTES.search(shown) and self.isatty() else shown)
         return len(text)
 
     def flush(self) -> None:
@@ -163,7 +197,10 @@ def _readable(error: UnicodeError) -> tuple[str | bytes, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
     found = error.object[error.start : error.end]
-    return "".join(_in_ascii(character) for character in found), error.end
+    if as_bytes := BYTES.match(found):  # they came in, and the same go out
+        return as_bytes[0].encode("ascii", "surrogateescape"), error.start + as_bytes.end()
+    found = BYTES.split(found)[0]
+    return "".join(_in_ascii(character) for character in found), error.start + len(found)
 
 
 def _in_ascii(character: str) -> str:

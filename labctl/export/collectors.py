@@ -94,7 +94,7 @@ def lab_secrets(record: LabRecord) -> list[str]:
     folder = lab_path(record.name)
     for file in [*folder.glob("*key.pem"), *folder.glob("*ed25519*")] if folder.is_dir() else []:
         if file.suffix != ".pub":
-            found.append(file.read_text(errors="replace"))
+            found.append(file.read_text(encoding="utf-8", errors="replace"))
     return found
 
 
@@ -178,12 +178,12 @@ def _versions() -> dict[str, Any]:
 def _here(*command: str) -> str:
     """Run a command on this machine; what it says, or why it did not run."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=False)
+        done = subprocess.run(command, capture_output=True, timeout=LIMIT, check=False)
     except (OSError, subprocess.TimeoutExpired) as problem:
         return f"{command[0]}: {problem}"
-    return done.stdout or done.stderr
+    return (done.stdout or done.stderr).decode(errors="replace")
 
 
 def _last_bug() -> str:
     file = state_dir() / "last-bug.txt"
-    return file.read_text(errors="replace") if file.exists() else "labctl has met no bug of its own\n"
+    return file.read_text(encoding="utf-8", errors="replace") if file.exists() else "labctl has met no bug of its own\n"

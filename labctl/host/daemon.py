@@ -132,7 +132,7 @@ def clear_stale(launch: Launch, emit: Emit) -> None:
 def last_line(log: Path) -> str:
     """Return the last line of a log that says something, shortened to its message; "" for none."""
     try:
-        lines = log.read_text(errors="replace").splitlines()
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return ""
     line = next((line.strip() for line in reversed(lines) if line.strip()), "")

@@ -20,7 +20,10 @@ LAB_BROKEN = 3  # labctl's exit code for a node that is down
 
 @dataclass(frozen=True)
 class Answer:
-    """How the command ended on a node. `code` is None where it could not run; `stderr` then says why."""
+    """How the command ended on a node. `code` is None where it could not run; `stderr` then says why.
+
+    What of the outputs is no UTF-8 stands as Python's "surrogateescape" has it.
+    """
 
     node: str
     code: int | None
@@ -29,8 +32,9 @@ class Answer:
     seconds: float
 
     def to_dict(self) -> dict[str, object]:
-        """The answer as JSON can carry it."""
-        return {**asdict(self), "seconds": round(self.seconds, 3)}
+        """The answer as JSON can carry it: text alone."""
+        told = {"stdout": _text(self.stdout), "stderr": _text(self.stderr), "seconds": round(self.seconds, 3)}
+        return {**asdict(self), **told}
 
 
 def run_everywhere(
@@ -55,14 +59,19 @@ def run_everywhere(
             note += f"{PRIVILEGED_HINT}\n" if result.code and wants_devices(result.stderr) else ""
             if result.dropped:
                 note += f"output cut: {read_bytes(result.dropped)} more were written before what is shown\n"
-            said = f"{result.stderr}\n" if note and result.stderr and result.stderr[-1] != "\n" else result.stderr
-            answer = Answer(node.name, result.code, result.stdout, said + note, result.seconds)
+            stdout, stderr = result.exact
+            said = f"{stderr}\n" if note and stderr and stderr[-1] != "\n" else stderr
+            answer = Answer(node.name, result.code, stdout, said + note, result.seconds)
         if stop.called:
             raise Abandoned(f"{node.name}: ended by Ctrl-C")
         heard(answer)
         return answer
 
     return each(nodes, ask, at_once=max(1, len(nodes)), stop=stop)
+
+
+def _text(said: str) -> str:
+    return said.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def highest(answers: Sequence[Answer]) -> int:

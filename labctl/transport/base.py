@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from labctl.concurrent import Stop
@@ -23,6 +23,7 @@ class Result:
     """How a command ended. `shown` is the command as a person would type it, without secrets.
 
     Of each output it has at most the last 16 MiB (`labctl.kept`); `dropped` is how many bytes were more than that.
+    `raw` is both outputs where they are not all UTF-8, and so changed in the text (see `Result.of`).
     """
 
     shown: str
@@ -31,6 +32,23 @@ class Result:
     stderr: str = ""
     seconds: float = 0.0
     dropped: int = 0
+    raw: tuple[bytes, bytes] | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, shown: str, code: int, said: tuple[bytes, bytes], seconds: float, dropped: int = 0) -> Result:
+        """A result of the bytes that a command wrote to its stdout and its stderr."""
+        stdout, stderr = (content.decode(errors="replace") for content in said)
+        marked = "\ufffd" in stdout or "\ufffd" in stderr  # else there is nothing to compare, which takes the memory
+        is_changed = marked and (stdout.encode(), stderr.encode()) != said
+        return cls(shown, code, stdout, stderr, seconds, dropped, said if is_changed else None)
+
+    @property
+    def exact(self) -> tuple[str, str]:
+        """Both outputs without loss: a byte that is no character stands as Python's "surrogateescape" has it."""
+        if self.raw is None:
+            return self.stdout, self.stderr
+        stdout, stderr = (content.decode(errors="surrogateescape") for content in self.raw)
+        return stdout, stderr
 
     @property
     def ok(self) -> bool:

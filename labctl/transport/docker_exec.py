@@ -57,14 +57,8 @@ class DockerExec:
         if stdin is not None:
             argv = self._with_stdin(argv, stdin)
         outcome = self._outcome(argv, env, stop)
-        return Result(
-            shown(command, hide),
-            outcome.code,
-            outcome.stdout.decode(errors="replace"),
-            outcome.stderr.decode(errors="replace"),
-            time.monotonic() - began,
-            outcome.dropped,
-        )
+        said = outcome.stdout, outcome.stderr
+        return Result.of(shown(command, hide), outcome.code, said, time.monotonic() - began, outcome.dropped)
 
     def put(self, content: bytes, path: str, *, mode: int = 0o644) -> None:
         """Write a file in the container; its folder is made where it is missing."""

@@ -105,14 +105,9 @@ class Ssh:
             code = running.exit_code()
         stderr = said[STDERR].content()
         self._check_sudo(code, stderr)
-        return Result(
-            shown(command, hide),
-            code,
-            said[STDOUT].text(),
-            stderr.decode(errors="replace"),
-            time.monotonic() - began,
-            said[STDOUT].dropped + said[STDERR].dropped,
-        )
+        dropped = said[STDOUT].dropped + said[STDERR].dropped
+        both = said[STDOUT].content(), stderr
+        return Result.of(shown(command, hide), code, both, time.monotonic() - began, dropped)
 
     def put(self, content: bytes, path: str, *, mode: int = 0o644) -> None:
         """Write a file on the node, whole or not at all; its folder is made where it is missing."""

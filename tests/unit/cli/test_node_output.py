@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import os
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -10,8 +13,9 @@ from types import SimpleNamespace
 import pytest
 
 from labctl.cli.exec import BLOCK, _Talk
-from labctl.cli.streams import safe_streams
+from labctl.cli.streams import readable, safe_streams, write_bytes
 from labctl.lab.everywhere import Answer
+from labctl.transport import Result
 
 from .conftest import Labctl
 
@@ -73,6 +77,53 @@ def test_exec_prints_many_short_lines_whole_and_in_blocks(capfd: pytest.CaptureF
 
     assert time.monotonic() - began < 10  # it hung for minutes line by line
     assert capfd.readouterr().out == "w1 | y\n" * count
+
+
+ASCII = {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+ODD = b"\xc3\xa4\xe2\x82\xacx\xff\x80\n"  # ä€x, and two bytes that are no UTF-8
+
+
+def test_exec_gives_each_byte_through_a_pipe_whatever_the_locale() -> None:
+    code = (
+        "from labctl.cli.exec import _Talk; from labctl.cli.streams import safe_streams\n"
+        "from labctl.lab.everywhere import Answer; from labctl.transport import Result\n"
+        f"stdout, stderr = Result.of('cat', 0, ({ODD!r}, {ODD!r}), 0.1).exact\n"
+        "with safe_streams():\n"
+        "    _Talk(2, quiet=False)(Answer('w1', 0, stdout, stderr, 0.1))\n"
+    )
+    done = subprocess.run(
+        [sys.executable], input=code.encode(), env={**os.environ, **ASCII}, capture_output=True, check=False, timeout=60
+    )
+
+    assert done.stdout == done.stderr == b"w1 | " + ODD
+
+
+def test_a_terminal_without_utf_8_has_nodes_output_spelled_out_and_not_changed() -> None:
+    said = Result.of("cat", 0, (ODD, b""), 0.1).exact[0]
+
+    assert readable(said, io.TextIOWrapper(io.BytesIO(), "ascii")) == "\\xe4\\u20acx\\xff\\x80\n"
+    assert readable(said, io.TextIOWrapper(io.BytesIO(), "utf-8")) == "ä€x\\xff\\x80\n"
+
+
+def test_json_has_text_alone() -> None:
+    stdout, stderr = Result.of("cat", 0, (ODD, ODD), 0.1).exact
+
+    told = Answer("w1", 0, stdout, stderr, 0.1).to_dict()
+
+    assert told["stdout"] == told["stderr"] == "ä€x\ufffd\ufffd\n"
+
+
+def test_what_a_node_wrote_is_kept_as_bytes_only_where_its_text_is_another() -> None:
+    assert Result.of("cat", 0, ("\ufffd ä".encode(), b""), 0.1).raw is None
+    assert Result.of("cat", 0, (b"good", ODD), 0.1).raw == (b"good", ODD)
+
+
+def test_bytes_go_to_a_stream_that_has_only_text() -> None:
+    said = io.StringIO()
+
+    write_bytes(ODD, said)
+
+    assert said.getvalue() == "ä€x\ufffd\ufffd\n"
 
 
 @pytest.fixture

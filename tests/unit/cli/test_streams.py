@@ -119,6 +119,48 @@ def test_without_utf_8_there_is_something_to_read(tmp_path: Path) -> None:
     assert done.stderr == b"* runs x failed\n"
 
 
+@pytest.mark.parametrize("locale", [ASCII, {"LC_ALL": "C.UTF-8", "PYTHONUTF8": "1"}], ids=["ascii", "utf-8"])
+def test_bytes_of_an_argument_come_out_as_they_came_in_through_a_pipe(locale: dict[str, str]) -> None:
+    code = (
+        "from labctl.cli.streams import safe_streams; import click, sys\n"
+        "with safe_streams():\n"
+        "    click.echo(f'✓ {sys.argv[1]} → {sys.argv[1]}')\n"
+    )
+    word = b"/tmp/\xff\xe4b"
+    done = subprocess.run(
+        [sys.executable, "-", word],
+        input=code.encode(),
+        env={**os.environ, **locale},
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert done.stdout.split()[1::2] == [word, word]
+
+
+def test_bytes_of_an_argument_are_spelled_out_on_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rich.text import Text
+
+    monkeypatch.setattr("labctl.cli.streams._Output.isatty", lambda _self: True)
+    with safe_streams():
+        sys.stdout.write("a\udc9b2J\n")
+        console().print(Text("b\udc9b2J"))
+
+    assert capsys.readouterr().out == "a\\x9b2J\nb\\x9b2J\n"
+
+
+@pytest.mark.parametrize("words", [["nosuch\u00e4"], ["up", "--name", "\u00e4"]])
+def test_a_word_that_the_locale_cannot_read_is_told_by_its_bytes(words: list[str]) -> None:
+    done = command(words, "", **ASCII)
+
+    assert done.returncode in (2, 3)
+    assert b"udc" not in done.stderr
+    assert b"\\xc3\\xa4" in done.stderr or "ä".encode() in done.stderr
+
+
 def test_what_rich_draws_falls_back_too() -> None:
     code = (
         "from labctl.cli.streams import safe_streams; from labctl.cli.render import TerminalRenderer\n"
