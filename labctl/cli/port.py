@@ -142,7 +142,8 @@ def open_(app: App, service: str, print_only: bool) -> None:
     """Open a service's published port in the browser; SERVICE may leave out its stack's name.
 
     Where nothing on this host leads to the port yet, that is waited for some seconds; for a port in host mode a way
-    is made first, as `labctl port add` does.
+    is made first. It closes when the service goes, or publishes the port no more; `labctl port add` makes one that
+    stays.
 
     \b
     labctl open vote
@@ -166,17 +167,16 @@ def open_(app: App, service: str, print_only: bool) -> None:
 
 def _ways(app: App, lab: Lab, found: list[Published]) -> list[str]:
     """Where this host reaches ports; what is not on every node, the proxy does not open by itself."""
-    from labctl.edge import ensure_edges, reach, refuse_taken
+    from labctl.edge import open_hosted, reach, refuse_taken
 
     engine = app.context.engine
     ingress = [(each.port, each.protocol) for each in found if each.mode == "ingress"]
     urls = [way.url for way in reach(engine, lab.name, lab.nodes, ingress, app.emit)]
-    pins = [_port(f"{each.port}/{each.protocol}") for each in found if each.mode != "ingress"]
-    if pins:
+    if hosted := [each for each in found if each.mode != "ingress"]:
         with lab.held() as now:
-            for wanted in pins:
-                refuse_taken(engine, now.name, wanted)
-            urls += [way.url for way in ensure_edges(engine, now.name, now.nodes, pins, app.emit)]
+            for each in hosted:
+                refuse_taken(engine, now.name, _port(f"{each.port}/{each.protocol}"))
+            urls += [way.url for way in open_hosted(engine, now.name, now.nodes, hosted, app.emit)]
     if not urls:
         raise LabError("nothing on this host leads to the service", hint=f"`labctl status -l {lab.name}` tells why.")
     return urls

@@ -6,7 +6,7 @@ open and close without labctl. Pinned ports (`ports:` of the spec, `labctl port 
 
 from __future__ import annotations
 
-from labctl.edge.pins import ensure_edge, ensure_edges, reach, refuse_taken, remove_edge
+from labctl.edge.pins import ensure_edge, ensure_edges, open_hosted, reach, refuse_taken, remove_edge
 from labctl.edge.proxy import ensure_proxy, refresh
 from labctl.edge.published import Published, published
 from labctl.edge.ways import Edge, edges, proxy_state, proxy_trouble
@@ -18,6 +18,7 @@ __all__ = [
     "ensure_edge",
     "ensure_edges",
     "ensure_proxy",
+    "open_hosted",
     "proxy_state",
     "proxy_trouble",
     "published",

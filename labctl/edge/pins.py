@@ -7,18 +7,19 @@ from collections.abc import Callable, Collection, Sequence
 from typing import TypeVar
 
 from labctl.edge.proxy import ensure_proxy, put, refuse_ended, wish_of
+from labctl.edge.published import Published
 from labctl.edge.ways import Edge, edge_of, edges, own_file, proxy_name, proxy_state
 from labctl.engine import Engine
 from labctl.errors import LabctlError, NotFoundError, UsageError
-from labctl.events import Emit, Warned, quiet
-from labctl.follower.files import FIXED, PINS, Way, pin_file
+from labctl.events import Emit, Noted, Warned, quiet
+from labctl.follower.files import FIXED, PINS, Until, Way, pin_file
 from labctl.node import Node
 from labctl.spec import PortSpec
 from labctl.waiting import Pending, wait_until
 
 T = TypeVar("T")
 
-__all__ = ["ensure_edge", "ensure_edges", "reach", "refuse_taken", "remove_edge"]
+__all__ = ["ensure_edge", "ensure_edges", "open_hosted", "reach", "refuse_taken", "remove_edge"]
 
 OPEN_LIMIT = 10.0
 REACH_LIMIT = 5.0
@@ -37,8 +38,41 @@ def ensure_edges(
     engine: Engine, lab: str, nodes: Sequence[Node], ports: Sequence[PortSpec], emit: Emit = quiet
 ) -> list[Edge]:
     """`ensure_edge` for several ports at once."""
-    known = {(edge.asked, edge.target, edge.protocol) for edge in edges(engine, lab) if edge.pinned}
+    known = [edge for edge in edges(engine, lab) if edge.pinned]
     ensure_proxy(engine, lab, nodes, ports, emit)
+    return _opened(engine, lab, ports, known, emit)
+
+
+def open_hosted(
+    engine: Engine, lab: str, nodes: Sequence[Node], ports: Sequence[Published], emit: Emit = quiet
+) -> list[Edge]:
+    """`ensure_edges` for ports in host mode, each only for as long as something publishes it so.
+
+    On an engine that publishes the proxy's ports itself they stay until `remove_edge`.
+    """
+    pins = {PortSpec.model_validate(f"{each.port}/{each.protocol}"): each for each in ports}
+    known = [edge for edge in edges(engine, lab) if edge.pinned]
+    ensure_proxy(engine, lab, nodes, (), emit)
+    if own_file(engine, lab, FIXED) is not None:
+        ensure_proxy(engine, lab, nodes, list(pins), emit)
+        if fresh := [
+            port for port in pins if (port.target, port.protocol) not in {(e.target, e.protocol) for e in known}
+        ]:
+            way = f"`labctl port rm -l {lab} {' '.join(f'{port.target}/{port.protocol}' for port in fresh)}` closes it"
+            emit(Noted(f"on this engine the way stays when the service goes: {way}"))
+    else:
+        files = {f"{PINS}/{pin_file(wish_of(port))}": each for port, each in pins.items()}
+        # One that somebody asked for by `ensure_edge` stays that.
+        new = {name: each for name, each in files.items() if own_file(engine, lab, name) != 1}
+        untils = {name: Until(each.service_id, each.target)._asdict() for name, each in new.items()}
+        if untils:
+            put(engine, lab, {name: json.dumps(until).encode() for name, until in untils.items()})
+    return _opened(engine, lab, list(pins), known, emit)
+
+
+def _opened(engine: Engine, lab: str, ports: Sequence[PortSpec], before: Sequence[Edge], emit: Emit) -> list[Edge]:
+    """Wait until these ports are pinned, and warn of what got another number and was not there before."""
+    known = {(edge.asked, edge.target, edge.protocol) for edge in before}
     wanted = {(port.host, port.target, port.protocol) for port in ports}
 
     def opened() -> dict[tuple[int, int, str], Edge]:

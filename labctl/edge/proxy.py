@@ -21,7 +21,7 @@ from labctl.edge.ways import KIND, own_file, proxy_name, proxy_state
 from labctl.engine import Engine
 from labctl.engine.client import tar_of
 from labctl.errors import EngineRefused, LabctlError, LabError, NotYetError
-from labctl.events import Emit, quiet
+from labctl.events import Emit, Warned, quiet
 from labctl.follower import files
 from labctl.follower.files import FOLDER, State, Wish
 from labctl.follower.plan import plan
@@ -137,12 +137,14 @@ def _ensure_published(engine: Engine, lab: str, nodes: Sequence[Node], pins: Seq
     memory: dict[str, int] = own_file(engine, lab, files.PORTS) or {}
     wishes = [way.wish for way in state.ways if way.pinned]
     wishes += [wish_of(port) for port in pins]
-    ways, _ = plan(
+    ways, too_many = plan(
         [*wishes, *_published_now(nodes)],
         memory,
         {(way.host, way.protocol) for way in state.ways},
         most=MOST_PUBLISHED,
     )
+    if too_many:
+        emit(Warned(f"{too_many} published ports are not open here: {MOST_PUBLISHED} is the most on this engine"))
     content = {
         **_candidates(nodes),
         files.FIXED: json.dumps(ways).encode(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from labctl.engine import Engine
@@ -21,6 +21,7 @@ class Published:
     mode: str
     target: int
     nodes: tuple[str, ...] = ()
+    service_id: str = field(default="", compare=False)
 
     @property
     def places(self) -> list[str]:
@@ -35,10 +36,9 @@ def published(manager: Engine) -> list[Published]:
     on_hosts = _on_hosts(manager) if any(_ports(service, "host") for service in services) else {}
     found = []
     for service in services:
-        name = str(service["Spec"]["Name"])
         for port in _ports(service, "ingress"):
             if port.get("PublishedPort"):
-                found.append(_published(name, port, "ingress"))
+                found.append(_published(service, port, "ingress"))
         at = on_hosts.get(str(service.get("ID", "")), {})
         for port in _ports(service, "host"):
             nodes = {
@@ -49,7 +49,7 @@ def published(manager: Engine) -> list[Published]:
             }
             for number, names in (nodes or {port.get("PublishedPort", 0): []}).items():
                 if number:
-                    found.append(_published(name, {**port, "PublishedPort": number}, "host", names))
+                    found.append(_published(service, {**port, "PublishedPort": number}, "host", names))
     return sorted(found, key=lambda each: (each.service, each.port))
 
 
@@ -58,14 +58,15 @@ def _ports(service: dict[str, Any], mode: str) -> list[dict[str, Any]]:
     return [port for port in ports if port.get("PublishMode", "ingress") == mode]
 
 
-def _published(service: str, port: dict[str, Any], mode: str, nodes: list[str] | None = None) -> Published:
+def _published(service: dict[str, Any], port: dict[str, Any], mode: str, nodes: list[str] | None = None) -> Published:
     return Published(
-        service=service,
+        service=str(service["Spec"]["Name"]),
         port=int(port["PublishedPort"]),
         protocol=str(port.get("Protocol", "tcp")),
         mode=mode,
         target=int(port.get("TargetPort", 0)),
         nodes=tuple(sorted(set(nodes or []))),
+        service_id=str(service.get("ID", "")),
     )
 
 

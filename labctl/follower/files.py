@@ -15,12 +15,16 @@ __all__ = [
     "PINS",
     "PORTS",
     "STATE",
+    "Hosted",
     "State",
+    "Until",
     "Way",
     "Wish",
+    "drop_pins",
     "load_json",
     "pin_file",
     "read_pins",
+    "read_untils",
     "save_json",
 ]
 
@@ -29,7 +33,8 @@ STATE = "state.json"  # what is open, for labctl to read
 PORTS = "ports.json"  # which port of the host each way got, for the life of the lab
 CANDIDATES = "nodes.json"  # addresses of nodes, from labctl: one of them may be a manager
 FIXED = "fixed.json"  # the ways, where the engine publishes them and so they cannot change
-PINS = "pins"  # a folder: one file a pin, "1" or, for one to take away, "0"
+# A folder, one file a pin: "1", or an `Until` as JSON for one that goes with a service; "0" for one to take away.
+PINS = "pins"
 KEYS = "keys"  # a folder: ca.pem, cert.pem and key.pem for the managers' API
 
 
@@ -54,6 +59,27 @@ class Wish(NamedTuple):
         if protocol not in ("tcp", "udp"):
             raise ValueError(f"{key!r} is no way")
         return cls(int(asked), int(target), protocol, pinned)
+
+
+class Hosted(NamedTuple):
+    """A port that a service publishes in host mode: on the nodes of its tasks alone. 0 is any number."""
+
+    service: str  # its id
+    number: int
+    target: int
+    protocol: str
+
+
+class Until(NamedTuple):
+    """How long a pin is wanted: while its port is published in host mode, by this service where the number is any."""
+
+    service: str
+    target: int
+
+    def holds(self, wish: Wish, hosted: Iterable[Hosted]) -> bool:
+        """Whether it is wanted still."""
+        any_number = Hosted(self.service, 0, self.target, wish.protocol)
+        return any(one == any_number or (one.number, one.protocol) == (wish.target, wish.protocol) for one in hosted)
 
 
 class Way(NamedTuple):
@@ -116,9 +142,8 @@ def read_pins(folder: str) -> set[Wish]:
     place = os.path.join(folder, PINS)
     found = set()
     for name in _entries(place):
-        try:
-            wish = Wish.of(name.replace("-", ":", 1).replace("-", "/", 1), pinned=True)
-        except ValueError:
+        wish = _wish_of(name)
+        if wish is None:
             continue
         path = os.path.join(place, name)
         with open(path) as file:
@@ -128,6 +153,34 @@ def read_pins(folder: str) -> set[Wish]:
         else:
             os.unlink(path)
     return found
+
+
+def read_untils(folder: str) -> dict[Wish, Until]:
+    """Read how long pins are wanted; those that stay until they are taken away are not in it."""
+    place = os.path.join(folder, PINS)
+    found = {}
+    for name in _entries(place):
+        told = load_json(os.path.join(place, name))
+        wish = _wish_of(name)
+        if wish is not None and isinstance(told, dict):
+            found[wish] = Until(str(told.get("service")), int(told.get("target") or 0))
+    return found
+
+
+def drop_pins(folder: str, untils: Mapping[Wish, Until], hosted: Iterable[Hosted]) -> None:
+    """Take away the pins that are wanted no more now that these ports are published."""
+    now = read_untils(folder)
+    for wish, until in untils.items():
+        if now.get(wish) == until and not until.holds(wish, hosted):
+            os.unlink(os.path.join(folder, PINS, pin_file(wish)))
+
+
+def _wish_of(name: str) -> Wish | None:
+    """The wish that a pin's file is named after."""
+    try:
+        return Wish.of(name.replace("-", ":", 1).replace("-", "/", 1), pinned=True)
+    except ValueError:
+        return None
 
 
 def _entries(folder: str) -> Iterable[str]:

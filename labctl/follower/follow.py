@@ -7,7 +7,20 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
-from .files import CANDIDATES, FIXED, PORTS, STATE, State, Way, Wish, load_json, read_pins, save_json
+from .files import (
+    CANDIDATES,
+    FIXED,
+    PORTS,
+    STATE,
+    State,
+    Way,
+    Wish,
+    drop_pins,
+    load_json,
+    read_pins,
+    read_untils,
+    save_json,
+)
 from .managers import ManagersError, Seen
 from .plan import MOST_WAYS, is_free, plan
 
@@ -79,11 +92,13 @@ class Follower:
         """Look at the swarm and the pins, and do what they say."""
         self._again = [moment for moment in self._again if moment > now]
         state = self.state._replace(error="", source="")
+        untils = read_untils(self._folder)  # before the look: of a later one's service it may not know
         try:
             seen = self._swarm.look([*state.managers, *self._candidates()])
             state = state._replace(
                 published=seen.published, nodes=seen.nodes, managers=seen.managers, source=seen.source
             )
+            drop_pins(self._folder, untils, seen.hosted)
         except ManagersError as problem:
             state = state._replace(error=str(problem))
         self._finish(state._replace(looks=state.looks + 1))

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, BinaryIO, NamedTuple
 
-from .files import Wish
+from .files import Hosted, Wish
 
 __all__ = ["API_PORT", "PROBE", "Managers", "ManagersError", "Seen", "read_swarm"]
 
@@ -36,14 +36,17 @@ class Seen(NamedTuple):
     nodes: tuple[str, ...]
     managers: tuple[str, ...]
     source: str = ""
+    hosted: tuple[Hosted, ...] = ()  # what is published in host mode
 
 
 def read_swarm(services: Any, nodes: Any) -> Seen:
     """Read GET /services and GET /nodes."""
     published = set()
+    hosted: list[Hosted] = []
     for service in services:
         if PROBE in (service["Spec"].get("Labels") or {}):
             continue
+        hosted += _hosted(service)
         for port in service.get("Endpoint", {}).get("Ports") or ():
             number, protocol = int(port.get("PublishedPort") or 0), str(port.get("Protocol", "tcp"))
             if number and port.get("PublishMode", "ingress") == "ingress" and protocol in ("tcp", "udp"):
@@ -58,7 +61,21 @@ def read_swarm(services: Any, nodes: Any) -> Seen:
         if address and node["Status"].get("State") == "ready":
             serving.append((bool(status), address))
     ready = [address for _, address in sorted(serving)]  # workers first: managers have enough to do
-    return Seen(tuple(sorted(published)), tuple(ready[:MOST_NODES]), tuple(sorted(managers)))
+    return Seen(tuple(sorted(published)), tuple(ready[:MOST_NODES]), tuple(sorted(managers)), hosted=tuple(hosted))
+
+
+def _hosted(service: Any) -> list[Hosted]:
+    """As the service is to be: what it has just now may be short of that for a moment."""
+    return [
+        Hosted(
+            str(service.get("ID", "")),
+            int(port.get("PublishedPort") or 0),
+            int(port.get("TargetPort") or 0),
+            str(port.get("Protocol", "tcp")),
+        )
+        for port in (service["Spec"].get("EndpointSpec") or {}).get("Ports") or ()
+        if port.get("PublishMode") == "host"
+    ]
 
 
 class Managers:

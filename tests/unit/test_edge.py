@@ -10,12 +10,23 @@ from typing import Any
 
 import pytest
 
-from labctl.edge import Edge, Published, edges, ensure_edge, ensure_proxy, published, reach, refuse_taken, remove_edge
+from labctl.edge import (
+    Edge,
+    Published,
+    edges,
+    ensure_edge,
+    ensure_proxy,
+    open_hosted,
+    published,
+    reach,
+    refuse_taken,
+    remove_edge,
+)
 from labctl.edge.proxy import shares_network
 from labctl.engine.client import tar_of
 from labctl.engine.fake import Answer, Asked, FakeEngine
 from labctl.errors import EngineRefused, LabError, NotFoundError, UsageError
-from labctl.events import Event, Warned
+from labctl.events import Event, Noted, Warned
 from labctl.follower.files import FIXED, PORTS, State, Way
 from labctl.pki import Authority
 from labctl.spec import PortSpec
@@ -175,6 +186,45 @@ def test_a_pin_is_added_to_the_proxy_that_stands(standing: Proxied) -> None:
 
     assert (edge.host_port, edge.pinned) == (9001, True)
     assert json.loads(standing.files["nodes.json"]) == ["10.0.0.11", "10.0.0.12"], "managers first"
+
+
+HOSTED = Published("h_w", 8202, "tcp", "host", 82, ("worker1",), "s1")
+
+
+def test_what_is_opened_for_a_service_in_host_mode_is_told_to_go_with_it(standing: Proxied) -> None:
+    (edge,) = open_hosted(standing, "blue", NODES, [HOSTED])
+
+    assert (edge.host_port, edge.pinned) == (8202, True)
+    assert json.loads(standing.files["pins/8202-8202-tcp"]) == {"service": "s1", "target": 82}
+
+
+def test_a_pin_that_was_asked_for_stays_one_when_the_service_is_opened(standing: Proxied) -> None:
+    ensure_edge(standing, "blue", NODES, PortSpec(target=8202, host=8202))
+    standing.files["8202-8202-tcp"] = standing.files["pins/8202-8202-tcp"]  # where the fake engine reads it
+
+    open_hosted(standing, "blue", NODES, [HOSTED])
+
+    assert standing.files["pins/8202-8202-tcp"] == b"1"
+
+
+def test_where_the_engine_publishes_the_ports_it_is_told_what_closes_an_opened_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine = Proxied(WAYS[:1], mode="published")
+    engine.files[FIXED] = json.dumps(WAYS[:1]).encode()
+    way = Way(8202, 8202, "tcp", 8202, True)
+    monkeypatch.setattr(
+        "labctl.edge.pins.ensure_proxy",
+        lambda _engine, _lab, _nodes, ports, _emit: engine.ways.extend(way for _ in ports if way not in engine.ways),
+    )
+    heard: list[Event] = []
+
+    for _ in range(2):
+        assert [edge.host_port for edge in open_hosted(engine, "blue", NODES, [HOSTED], heard.append)] == [8202]
+
+    assert [event.text for event in heard if isinstance(event, Noted)] == [
+        "on this engine the way stays when the service goes: `labctl port rm -l blue 8202/tcp` closes it"
+    ]
 
 
 def test_a_port_that_moved_is_warned_of_once(standing: Proxied) -> None:

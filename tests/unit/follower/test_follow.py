@@ -8,7 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from labctl.follower.files import CANDIDATES, FIXED, PINS, STATE, State, Way, Wish, pin_file, read_pins, save_json
+from labctl.follower.files import (
+    CANDIDATES,
+    FIXED,
+    PINS,
+    STATE,
+    Hosted,
+    State,
+    Until,
+    Way,
+    Wish,
+    pin_file,
+    read_pins,
+    save_json,
+)
 from labctl.follower.follow import AFTER_CHANGE, NOBODY, QUIET, Follower
 from labctl.follower.managers import ManagersError, Seen
 
@@ -115,6 +128,47 @@ def test_pins_are_open_whatever_is_published_until_they_are_taken_away(tmp_path:
     assert proxy.carries == []
     assert not pin.exists()
     assert read_pins(str(tmp_path)) == set()
+
+
+@pytest.mark.parametrize("number", [8202, 0], ids=["its number", "any number"])
+def test_what_was_opened_for_a_service_closes_when_it_publishes_the_port_no_more(tmp_path: Path, number: int) -> None:
+    pin = tmp_path / PINS / pin_file(Wish(8202, 8202, "tcp"))
+    pin.parent.mkdir()
+    save_json(str(pin), Until("s1", 82)._asdict())
+    (pin.parent / pin_file(Wish(9000, 80, "tcp"))).write_text("1")
+    stays = Way(9000, 80, "tcp", 9000, True)
+    own = Hosted("s1", number, 82, "tcp")
+    swarm, proxy = Swarm(SEEN._replace(published=(), hosted=(own,))), Proxy()
+    follows = follower(tmp_path, swarm, proxy)
+
+    follows.step(0.0)
+    assert proxy.carries == [stays, Way(8202, 8202, "tcp", 8202, True)]
+
+    swarm.says = "nobody answers"
+    follows.step(1.0)
+    assert len(proxy.carries) == 2, "nobody says that it is gone"
+
+    swarm.says = SEEN._replace(published=(), hosted=(own._replace(service="s2", number=0), own._replace(number=8203)))
+    follows.step(2.0)
+    assert proxy.carries == [stays]
+    assert not pin.exists()
+
+
+def test_a_pin_that_came_after_the_look_is_judged_by_the_next_one(tmp_path: Path) -> None:
+    pin = tmp_path / PINS / pin_file(Wish(8202, 8202, "tcp"))
+    pin.parent.mkdir()
+
+    class Slow(Swarm):
+        def look(self, candidates: Iterable[str]) -> Seen:
+            save_json(str(pin), Until("s1", 82)._asdict())
+            return super().look(candidates)
+
+    follows = follower(tmp_path, Slow(SEEN), Proxy())
+
+    follows.step(0.0)
+    assert pin.exists()
+    follows.step(1.0)
+    assert not pin.exists()
 
 
 def test_a_port_that_is_taken_at_the_last_moment_gets_another(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from labctl.follower import managers
-from labctl.follower.files import Wish
+from labctl.follower.files import Hosted, Wish
 from labctl.follower.managers import Managers, ManagersError, Seen, read_swarm
 from labctl.pki import Authority
 
@@ -48,6 +48,17 @@ def test_what_is_published_on_every_node_is_read() -> None:
     assert seen.published == (Wish(8080, 8080, "tcp"), Wish(30001, 30001, "udp"))
     assert seen.nodes == ("10.0.0.12", "10.0.0.11"), "workers first, and no dead ones"
     assert seen.managers == ("10.0.0.11",)
+
+
+def test_what_is_published_on_the_nodes_of_its_tasks_is_read_as_it_shall_be() -> None:
+    ports = [
+        {"Protocol": "tcp", "TargetPort": 82, "PublishedPort": 8202, "PublishMode": "host"},
+        {"Protocol": "udp", "TargetPort": 53, "PublishMode": "host"},
+        {"Protocol": "tcp", "TargetPort": 80, "PublishedPort": 8080, "PublishMode": "ingress"},
+    ]
+    web = {"ID": "s1", "Spec": {"Name": "web", "EndpointSpec": {"Ports": ports}}}
+
+    assert read_swarm([web, *SERVICES], []).hosted == (Hosted("s1", 8202, 82, "tcp"), Hosted("s1", 0, 53, "udp"))
 
 
 def test_a_manager_is_known_by_the_address_that_it_has_for_the_others() -> None:
