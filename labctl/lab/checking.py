@@ -28,7 +28,12 @@ def refuse_anothers(context: Context, name: str) -> None:
 
 def checked_plan(context: Context, spec: LabSpec) -> Plan:
     """Return what `up` would change, for `--dry-run`. Raises what `up` would before it makes anything."""
-    return looked_over(context, spec)[1]
+    plan = looked_over(context, spec)[1]
+    if spec.backend == "vagrant":
+        from labctl.lab.machines import refuse_unmakable
+
+        refuse_unmakable(spec)
+    return plan
 
 
 def looked_over(

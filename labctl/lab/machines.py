@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from labctl.backend.vagrant import Box, VagrantBackend
+from labctl.backend.vagrant import Box, VagrantBackend, refuse_other_provider
 from labctl.backend.vagrant.labfile import VmLab
 from labctl.backend.vagrant.pool import in_pool
 from labctl.engine import Engine
@@ -17,7 +17,7 @@ from labctl.errors import HostError, UsageError
 from labctl.events import Emit, Warned
 from labctl.host import free_subnet
 from labctl.host.kvm import kvm_boots
-from labctl.host.providers import choose_provider
+from labctl.host.providers import Provider, choose_provider
 from labctl.images.base import base_problem
 from labctl.images.box import Box as BuiltBox
 from labctl.images.box import ensure_box, find_box
@@ -28,7 +28,7 @@ from labctl.state import labs_of_machines
 if TYPE_CHECKING:
     from labctl.spec import LabSpec
 
-__all__ = ["claimed", "machine_maker"]
+__all__ = ["claimed", "machine_maker", "refuse_unmakable"]
 
 # VirtualBox 6.1.28 and later give host-only addresses in here alone, unless /etc/vbox/networks.conf says more.
 VIRTUALBOX_RANGES = ("192.168.56.0/21",)
@@ -47,11 +47,10 @@ def machine_maker(engine: Engine, spec: LabSpec, emit: Emit, note: Callable[[str
 
     Raises HostError when the provider or the box cannot be had, UsageError when the lab's machines are of another box.
     """
-    known = VmLab.load(spec.name)
-    provider = choose_provider(spec.provider or (known.provider if known else None))
+    known, provider, standing = _asked_for(spec)
     if provider.notice:
         emit(Warned(provider.notice))
-    box = _standing_box(spec, known) or _chosen_box(engine, spec, provider.name, emit, note)
+    box = standing or _chosen_box(engine, spec, provider.name, emit, note)
     management = known.management if known is not None else ""
     if provider.name == "libvirt" and not management:
         management = free_subnet(engine, taken=claimed())
@@ -72,6 +71,21 @@ def machine_maker(engine: Engine, spec: LabSpec, emit: Emit, note: Callable[[str
         emit=emit,
         note=note,
     )
+
+
+def refuse_unmakable(spec: LabSpec) -> None:
+    """Raise what `machine_maker` would before it builds anything, and what is refused of a lab that stands."""
+    known, provider, standing = _asked_for(spec)
+    refuse_other_provider(known, provider.name)
+    if standing is None and spec.box is None:
+        _refuse_other_processor()
+
+
+def _asked_for(spec: LabSpec) -> tuple[VmLab | None, Provider, Box | None]:
+    """The lab as it is written down, the provider for it, and the box that its machines are copies of."""
+    known = VmLab.load(spec.name)
+    provider = choose_provider(spec.provider or (known.provider if known else None))
+    return known, provider, _standing_box(spec, known)
 
 
 def claimed() -> list[str]:
@@ -95,11 +109,7 @@ def _standing_box(spec: LabSpec, known: VmLab | None) -> Box | None:
 def _chosen_box(engine: Engine, spec: LabSpec, provider: str, emit: Emit, note: Callable[[str], None]) -> Box:
     if spec.box is not None:
         return Box(spec.box, is_prepared=False)
-    if platform.machine().lower() not in AMD64:
-        raise HostError(
-            f"labctl's box is for amd64, and this machine is {platform.machine()}",
-            hint="`labctl up --backend vagrant --box NAME` takes one that is made for it; containers need none.",
-        )
+    _refuse_other_processor()
     if find_box(provider) is None and (problem := base_problem(engine)):
         stock = STOCK[provider]
         emit(
@@ -109,6 +119,14 @@ def _chosen_box(engine: Engine, spec: LabSpec, provider: str, emit: Emit, note: 
         )
         return Box(stock, is_prepared=False)
     return _box(ensure_box(engine, provider, emit, note))
+
+
+def _refuse_other_processor() -> None:
+    if platform.machine().lower() not in AMD64:
+        raise HostError(
+            f"labctl's box is for amd64, and this machine is {platform.machine()}",
+            hint="`labctl up --backend vagrant --box NAME` takes one that is made for it; containers need none.",
+        )
 
 
 def _a_kernel(provider: str) -> Path | None:

@@ -17,7 +17,17 @@ from labctl.backend.vagrant.boot import Boot, wait_answering
 from labctl.backend.vagrant.firstboot import Provision, engine_url, fit, give, shown_key, tell_hosts
 from labctl.backend.vagrant.hostend import lay, lift
 from labctl.backend.vagrant.hyperv import turn_off
-from labctl.backend.vagrant.labfile import USER, Box, Machine, VmLab, console_of, folder_of, spec_json, spec_of
+from labctl.backend.vagrant.labfile import (
+    USER,
+    Box,
+    Machine,
+    VmLab,
+    console_of,
+    folder_of,
+    refuse_other_provider,
+    spec_json,
+    spec_of,
+)
 from labctl.backend.vagrant.login import FIRST_LOGIN, first_login, login
 from labctl.backend.vagrant.pin import pin
 from labctl.backend.vagrant.reach import SSH_PORT, answering
@@ -116,11 +126,7 @@ class VagrantBackend:
     def create_base(self, spec: LabSpec, subnet: str) -> None:
         """Make the lab's Vagrant folder, and note the spec. Raises LabError when another provider has its machines."""
         known = VmLab.load(spec.name)
-        if known is not None and self._provider and known.provider != self._provider and known.nodes:
-            raise LabError(
-                f"lab {spec.name} was made with {known.provider}, not with {self._provider}",
-                hint=f"Leave --provider out, or remove it first: `labctl down -l {spec.name}`.",
-            )
+        refuse_other_provider(known, self._provider)
         lab_dir(spec.name)
         folder = folder_of(spec.name)
         (folder / "consoles").mkdir(parents=True, exist_ok=True)

@@ -194,6 +194,15 @@ class VmLab:
             ) from problem
 
 
+def refuse_other_provider(lab: VmLab | None, provider: str) -> None:
+    """Raise LabError when the lab's machines are another provider's."""
+    if lab is not None and lab.nodes and provider and lab.provider != provider:
+        raise LabError(
+            f"lab {lab.lab} was made with {lab.provider}, not with {provider}",
+            hint=f"Leave --provider out, or remove it first: `labctl down -l {lab.lab}`.",
+        )
+
+
 def folder_of(lab: str) -> Path:
     """Where a lab's Vagrant files are, or would be."""
     return machines_path(lab)

@@ -252,6 +252,18 @@ def test_a_plan_says_what_up_itself_would_refuse(
     assert outcome.err == "labctl: memory: too little\n  -> Fewer nodes fit.\n"
 
 
+def test_a_plan_of_machines_says_that_there_is_no_vagrant(
+    labctl: Labctl, empty_engine: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host, "preflight_virtual", lambda *_, **__: None)
+    monkeypatch.setattr("labctl.host.providers.find_program", lambda _: None)
+
+    outcome = labctl("up", "--backend", "vagrant", "--provider", "virtualbox", "--dry-run")
+
+    assert (outcome.code, outcome.out) == (3, "")
+    assert outcome.err.startswith("labctl: Vagrant is not installed\n")
+
+
 def test_two_names_for_one_lab_are_a_question(labctl: Labctl, able_host: None) -> None:
     outcome = labctl("-l", "one", "up", "--name", "other", "--dry-run")
 

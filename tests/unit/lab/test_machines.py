@@ -9,12 +9,12 @@ import pytest
 from labctl.backend.vagrant import Box, VmLab
 from labctl.backend.vagrant.labfile import folder_of
 from labctl.engine.fake import FakeEngine
-from labctl.errors import HostError, UsageError
+from labctl.errors import HostError, LabError, UsageError
 from labctl.events import Event, Warned
 from labctl.host.providers import Provider
 from labctl.images.box import Box as BuiltBox
 from labctl.lab import machines
-from labctl.lab.machines import machine_maker
+from labctl.lab.machines import machine_maker, refuse_unmakable
 from labctl.spec import LabSpec, NodeSpec
 from labctl.state import lab_dir
 
@@ -138,3 +138,21 @@ def test_hyperv_switch_is_the_one_that_is_named(host: Host, monkeypatch: pytest.
 
     known = VmLab.load("demo")
     assert known is not None and known.switch == "Lab"
+
+
+def test_a_plan_is_refused_for_what_the_machines_would_be_and_nothing_is_built(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse_unmakable(OWN)
+    stands("debian/bookworm64")
+    refuse_unmakable(OWN)
+
+    with pytest.raises(UsageError, match="are copies of the box debian/bookworm64, not of generic/debian12"):
+        refuse_unmakable(LabSpec(name="demo", backend="vagrant", box="generic/debian12"))
+    with pytest.raises(LabError, match="was made with libvirt, not with virtualbox"):
+        refuse_unmakable(LabSpec(name="demo", backend="vagrant", provider="virtualbox"))
+    monkeypatch.setattr("platform.machine", lambda: "arm64")
+    with pytest.raises(HostError, match="labctl's box is for amd64"):
+        refuse_unmakable(LabSpec(name="another", backend="vagrant"))
+    refuse_unmakable(OWN)  # its machines stand
+    assert host.built == []
