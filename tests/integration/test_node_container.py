@@ -297,6 +297,25 @@ def test_shutdown_now_stops_a_node_until_it_is_started(shared_lab: Lab) -> None:
     assert shared_lab.refresh().node("w2").run("true").ok
 
 
+@pytest.mark.parametrize("command", ["sudo reboot", "sudo shutdown -r now"])
+def test_a_reboot_ends_all_that_runs_and_begins_again(shared_lab: Lab, command: str) -> None:
+    worker = shared_lab.node("w2")
+    worker.expect("nohup sleep 1000 > /dev/null 2>&1 &")
+    before, mounts = worker.expect("pgrep -x dockerd").stdout, worker.expect("wc -l < /proc/self/mountinfo").stdout
+
+    worker.run(command, limit=10)
+
+    def is_back() -> None:
+        if not worker.run("docker version", limit=5).ok or worker.run("pgrep -x dockerd").stdout == before:
+            raise Pending("its engine is not back")
+
+    wait_until("the node coming back", is_back, limit=HANGING, pause=0.5)
+    assert not worker.run("pgrep -fx 'sleep 1000'").ok
+    assert int(worker.expect("wc -l < /proc/self/mountinfo").stdout) < int(mounts) + 10, "they would double each time"
+    shared_lab.start([worker])
+    assert shared_lab.refresh().node("w2").expect("docker info -f '{{.Swarm.LocalNodeState}}'").stdout == "active\n"
+
+
 def test_an_engine_that_is_killed_comes_back(shared_lab: Lab) -> None:
     worker = shared_lab.node("w1")
     before = worker.expect("pgrep -x dockerd").stdout
