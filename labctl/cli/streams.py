@@ -70,7 +70,7 @@ def typed(text: str) -> str:
 def write_bytes(content: bytes, stream: TextIO) -> None:
     """Write what a node wrote to sys.stdout or sys.stderr, byte by byte. Raises OutputFailed."""
     below = as_it_is(stream)
-    with _told():
+    with stream.told() if isinstance(stream, _Output) else contextlib.nullcontext():
         below.flush()
         if hasattr(below, "buffer"):
             below.buffer.write(content)
@@ -132,17 +132,17 @@ class _Output(io.TextIOBase):
     def write(self, text: str, /) -> int:
         """Write text without its control characters. Raises OutputFailed."""
         shown = plain(text)
-        with self._told():
+        with self.told():
             self.below.write(spelled(shown) if BYTES.search(shown) and self.isatty() else shown)
         return len(text)
 
     def flush(self) -> None:
         """Let it be seen. Raises OutputFailed."""
-        with self._told():
+        with self.told():
             self.below.flush()
 
     @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
+    def told(self) -> Iterator[None]:
         """Make what keeps an output from being written known as that; a pipe without a reader stays what it is."""
         try:
             yield
