@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -82,7 +83,9 @@ def ls(app: App, output: str) -> None:
     """
     from labctl.edge import edges
 
-    found = edges(app.context.engine, app.lab(others=True).name)
+    lab = app.lab(others=True)
+    found = edges(app.context.engine, lab.name)
+    _warn_of_proxy(app, lab, found)
     if output == "json":
         print_json([_edge(each) for each in found])
         return
@@ -102,15 +105,13 @@ def ports(app: App, output: str) -> None:
     labctl ports
     labctl ports -o json
     """
-    from labctl.edge import edges, proxy_trouble, published
-    from labctl.events import Warned
+    from labctl.edge import edges, published
 
     lab = app.lab()
     ways = edges(app.context.engine, lab.name)
     open_ways = [way for way in ways if way.state == "running"]
-    if ways and not open_ways:
-        app.emit(Warned(proxy_trouble(lab.name, ways[0].state)))
     found = published(lab.manager().engine)
+    _warn_of_proxy(app, lab, ways, published=any(each.mode == "ingress" for each in found))
     listed = [
         {
             "service": each.service,
@@ -132,6 +133,22 @@ def ports(app: App, output: str) -> None:
         for each, url in zip(found, urls, strict=True)
     ]
     table(["SERVICE", "PORT", "MODE", "ON THIS HOST"], rows)
+
+
+def _warn_of_proxy(app: App, lab: Lab, ways: Sequence[Edge], *, published: bool = False) -> None:
+    """Say what is wrong with the lab's proxy; `published`: something is, and without a way no proxy may be there."""
+    from labctl.edge import proxy_state, proxy_trouble, proxy_warnings
+    from labctl.events import Warned
+
+    engine, runs = app.context.engine, any(node.is_running for node in lab.nodes)
+    if ways and ways[0].state != "running":
+        app.emit(Warned(proxy_trouble(lab.name, ways[0].state)))
+        return
+    state = proxy_state(engine, lab.name) if ways or published else None
+    if state is None and published:
+        app.emit(Warned(proxy_trouble(lab.name, "gone")))
+    for warning in proxy_warnings(lab.name, state, len(lab.nodes)) if state is not None and runs else ():
+        app.emit(Warned(warning))
 
 
 @click.command("open")

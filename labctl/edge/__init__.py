@@ -9,9 +9,10 @@ from __future__ import annotations
 from labctl.edge.pins import ensure_edge, ensure_edges, open_hosted, reach, refuse_taken, remove_edge
 from labctl.edge.proxy import ensure_proxy, refresh
 from labctl.edge.published import Published, published
-from labctl.edge.ways import Edge, edges, proxy_state, proxy_trouble
+from labctl.edge.ways import KIND, Edge, edges, proxy_state, proxy_trouble, proxy_warnings
 
 __all__ = [
+    "KIND",
     "Edge",
     "Published",
     "edges",
@@ -21,6 +22,7 @@ __all__ = [
     "open_hosted",
     "proxy_state",
     "proxy_trouble",
+    "proxy_warnings",
     "published",
     "reach",
     "refresh",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,17 @@ from labctl.errors import EngineRefused
 from labctl.follower.files import FOLDER, STATE, State, Way
 from labctl.spec import labels
 
-__all__ = ["KIND", "Edge", "edge_of", "edges", "own_file", "proxy_name", "proxy_state", "proxy_trouble"]
+__all__ = [
+    "KIND",
+    "Edge",
+    "edge_of",
+    "edges",
+    "own_file",
+    "proxy_name",
+    "proxy_state",
+    "proxy_trouble",
+    "proxy_warnings",
+]
 
 KIND = "edge"
 
@@ -74,6 +85,22 @@ def proxy_trouble(lab: str, state: str = "") -> str:
     """What is told of a proxy that does not run, by its container's state, or that runs and says nothing."""
     is_so = f"is {state}" if state else "says nothing"
     return f"the proxy of published ports {is_so}: `labctl up -l {lab}` brings it back"
+
+
+def proxy_warnings(lab: str, state: State, nodes: int) -> tuple[str, ...]:
+    """What is wrong with a proxy that runs, by what it last said, in a lab of so many nodes of which one runs."""
+    from labctl.follower.follow import longest_silence  # with it comes ssl, which few commands need
+
+    name, silent = proxy_name(lab), time.time() - state.updated
+    if state.updated and silent > longest_silence(nodes):
+        hangs = f"has said nothing for {silent:.0f} s, and what it opens may be out of date"
+        return (f"the proxy of published ports {hangs}: `docker restart {name}` starts it over", *state.warnings)
+    if state.error:
+        why = state.error.partition("; ")[0]
+        anew = f"if it stays so while a manager answers, `docker rm -f {name}` and `labctl up -l {lab}` make it anew"
+        told = f"the proxy of published ports hears no manager ({why}), and opens what it knew before: {anew}"
+        return (told, *state.warnings)
+    return state.warnings
 
 
 def own_file(engine: Engine, lab: str, name: str) -> Any:

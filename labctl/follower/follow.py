@@ -21,16 +21,21 @@ from .files import (
     read_untils,
     save_json,
 )
-from .managers import ManagersError, Seen
+from .managers import ANSWER_LIMIT, CONNECT_LIMIT, ManagersError, Seen
 from .plan import MOST_WAYS, is_free, plan
 
-__all__ = ["Follower", "Proxy", "Swarm"]
+__all__ = ["Follower", "Proxy", "Swarm", "longest_silence"]
 
 QUIET = 30.0  # seconds between two looks while nothing happens
 NOBODY = 3.0  # while no manager answers
 # A service's ports may be given a moment after the service is made, so a change is looked at again.
 AFTER_CHANGE = (0.05, 0.4, 1.5)
 TRIES = 5
+
+
+def longest_silence(candidates: int) -> float:
+    """For how many seconds a follower that is well may write nothing: a nap, a look at each candidate, and nginx."""
+    return 2 * QUIET + candidates * (CONNECT_LIMIT + ANSWER_LIMIT)
 
 
 class Swarm(Protocol):

@@ -103,7 +103,9 @@ def status_of(context: Context, record: LabRecord) -> LabStatus:
     extras = context.engine.containers(labels.of_lab(record.name))
     if record.spec is not None and record.spec.registry and record.nodes:
         problems += _registry_trouble(extras)
-    ports, warnings = _ports_of(context.engine, record.name, extras)
+    ports, warnings = _ports_of(context.engine, record, extras)
+    if swarm.publishes and not any(_is_proxy(one) for one in extras):
+        warnings = (edge.proxy_trouble(record.name, "gone"),)
     return LabStatus(
         name=record.name,
         backend=record.spec.backend if record.spec else "dind",
@@ -153,7 +155,7 @@ def _status_of_others(context: Context, record: LabRecord, running: list[Node]) 
         mesh=_mesh_of(running),
         registry=_registry_of(extras),
         mirror=_mirror_of(extras),
-        ports=_ports_of(context.engine, record.name, extras)[0],
+        ports=_ports_of(context.engine, record, extras)[0],
         problems=tuple(f"{one}; the lab belongs to {record.owner}" for one in ill),
         owner=record.owner.login,
         yours=False,
@@ -169,6 +171,7 @@ class _Swarm:
     strays: dict[str, str] = field(default_factory=dict)
     seen: Mapping[str, Membership] = field(default_factory=dict)
     asked: tuple[str, ...] = ()  # whose engines were asked for what stands in `seen`
+    publishes: bool = False  # a service has a port that the lab's proxy opens
     is_lost: bool = False  # its majority is, for good: `up` is refused until the cure
 
 
@@ -202,7 +205,8 @@ def _swarm_of(record: LabRecord, running: list[Node]) -> _Swarm:
     leader = next((member.hostname for member in known if member.leader), "no leader")
     ready = sum(member.state == "ready" for member in known)
     told = f"{ready} of {counted(len(known), 'node')} ready, {leader} leads"
-    return _Swarm(told, members, len(services), tuple(unkept), strays, seen, asked, bool(lost))
+    publishes = any(port.mode == "ingress" for service in services for port in service.ports)
+    return _Swarm(told, members, len(services), tuple(unkept), strays, seen, asked, publishes, bool(lost))
 
 
 def _majority_problem(
@@ -339,9 +343,14 @@ def _mirror_of(extras: list[Json]) -> str:
     return "stand-ins for Docker Hub's images (`labctl image ls`)" if "registry" in kinds else "none"
 
 
-def _ports_of(engine: Engine, lab: str, extras: list[Json]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _is_proxy(container: Json) -> bool:
+    return bool(container["Labels"].get(labels.KIND) == edge.KIND)
+
+
+def _ports_of(engine: Engine, record: LabRecord, extras: list[Json]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Where this host reaches published ports, and what is wrong with the proxy that leads there."""
-    proxies = [one for one in extras if one["Labels"].get(labels.KIND) == "edge"]
+    lab = record.name
+    proxies = [one for one in extras if _is_proxy(one)]
     if not proxies:
         return (), ()
     if proxies[0]["State"] != "running":
@@ -352,5 +361,8 @@ def _ports_of(engine: Engine, lab: str, extras: list[Json]) -> tuple[tuple[str, 
         return (), (f"the proxy of published ports: {problem.message}",)
     if state is None:
         return (), (edge.proxy_trouble(lab),)
+    # Where no node runs, each of them is a problem of its own.
+    runs = any(node.is_running for node in record.nodes)
+    warnings = edge.proxy_warnings(lab, state, len(record.nodes)) if runs else state.warnings
     ways = sorted(state.ways, key=lambda way: (way.target, way.protocol, way.host))
-    return tuple(f"127.0.0.1:{way.host} -> {way.target}/{way.protocol}" for way in ways), state.warnings
+    return tuple(f"127.0.0.1:{way.host} -> {way.target}/{way.protocol}" for way in ways), warnings

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -409,6 +410,36 @@ def test_a_proxy_that_fails_is_a_warning(manager: FakeNode, worker: FakeNode, st
 
     assert found.is_good
     assert found.warnings == (f"the proxy of published ports {told}: `labctl up -l demo` brings it back",)
+
+
+def test_a_proxy_that_was_removed_is_a_warning_where_a_port_is_published(manager: FakeNode, worker: FakeNode) -> None:
+    assert look(manager, worker).warnings == ()
+    ports = {"Ports": [{"PublishedPort": 8080, "TargetPort": 80, "Protocol": "tcp", "PublishMode": "ingress"}]}
+    manager.api["GET /services"] = [raw_service("web", Endpoint=ports)]
+
+    found = look(manager, worker)
+
+    assert found.is_good
+    assert found.warnings == ("the proxy of published ports is gone: `labctl up -l demo` brings it back",)
+
+
+def test_a_follower_that_hangs_or_hears_no_manager_is_a_warning(manager: FakeNode, worker: FakeNode) -> None:
+    extras, now = [extra("registry"), extra("edge")], time.time()
+
+    (silent,) = look(manager, worker, extras=extras, proxy=State(updated=now - 100)).warnings
+    (deaf,) = look(manager, worker, extras=extras, proxy=State(updated=now, error="10.0.0.1: refused; x")).warnings
+
+    assert silent.startswith("the proxy of published ports has said nothing for 100 s")
+    assert silent.endswith("`docker restart demo-edge` starts it over")
+    assert "hears no manager (10.0.0.1: refused), and opens what it knew before" in deaf
+    assert "`docker rm -f demo-edge` and `labctl up -l demo` make it anew" in deaf
+    assert look(manager, worker, extras=extras, proxy=State(updated=now - 50)).warnings == ()
+
+
+def test_where_no_node_runs_nothing_is_told_of_what_the_proxy_hears() -> None:
+    down = fake_node("manager1", state="exited")
+
+    assert look(down, extras=[extra("edge")], proxy=State(updated=1.0, error="refused")).warnings == ()
 
 
 def test_a_registry_that_is_down_is_told_as_it_is(manager: FakeNode) -> None:
