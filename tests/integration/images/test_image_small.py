@@ -1,4 +1,4 @@
-"""alpine and busybox: a shell and the tools that lessons type."""
+"""alpine and busybox: a shell and the tools that lessons type. hello-world: a few words."""
 
 from __future__ import annotations
 
@@ -94,3 +94,10 @@ def test_service_of_ping_stays_up_where_nobody_knows_the_name(image: Build, stag
 def test_ping_of_a_wrong_command_ends(image: Build, stage: Stage) -> None:
     assert stage.once(image("alpine"), "ping").returncode == 1
     assert stage.once(image("alpine"), "ping", "--nonsense", "127.0.0.1").returncode == 1
+
+
+def test_hello_world_says_hello_and_ends(image: Build, stage: Stage) -> None:
+    said = stage.once(image("hello-world"))
+    assert said.returncode == 0
+    assert "Hello from Docker!" in said.stdout
+    assert "stand-in" in said.stdout
