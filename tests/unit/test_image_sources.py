@@ -92,7 +92,8 @@ def test_catalogue_reads_and_no_name_is_served_twice() -> None:
         "nginx", "nginx:alpine", "redis:alpine", "redis:3.0.6", "redis:3.0.7", "postgres:9.4", "postgres:9.6",
         "postgres:15-alpine", "registry:2", "registry:2.6", "alpine", "busybox", "friendlyhello", "username/repo:tag",
         "bretfisher/examplevotingapp_vote", "bretfisher/examplevotingapp_result", "bretfisher/examplevotingapp_worker",
-        "dockersamples/visualizer", "dockersamples/visualizer:stable", "bretfisher/visualizer", "hello-world", "labctl/probe:1", "labctl/vote:1",
+        "dockersamples/visualizer", "dockersamples/visualizer:stable", "bretfisher/visualizer", "hello-world",
+        "labctl/probe:1", "labctl/vote:1",
         "labctl/vote:2", "labctl/result:1", "labctl/worker:1",
     ],
 )  # fmt: skip
