@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
 import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
     from labctl.swarm.stackfile import StackFile
 
 __all__ = ["stack"]
+
+DEPLOY_WAIT = 180.0  # seconds that another command may take to make a stack of the same name
 
 
 @click.group("stack", cls=DockerGroup)
@@ -102,7 +106,7 @@ def deploy_(app: App, file: Path | None, name: str | None, files: tuple[Path, ..
     manager = lab.manager()
     view = SwarmView(manager.engine)
     steps = Steps(app.emit, total=1 if flags["detach"] else 2)
-    with steps.step("Deploying"):
+    with steps.step("Deploying"), _held(app, lab, name, steps):
         deployed = _deploy(manager, files, name, files=described, flags=flags, steps=steps)
     _warn_of_caveats(app, lab, view, name)
     if not flags["detach"]:
@@ -129,6 +133,28 @@ def _meant(file: Path | None, name: str | None, files: tuple[Path, ...]) -> tupl
             hint="For example: labctl stack deploy docker-stack.yml web, or labctl stack deploy -c a.yml -c b.yml web",
         )
     return (file,), name
+
+
+@contextlib.contextmanager
+def _held(app: App, lab: Lab, name: str, steps: Steps) -> Iterator[None]:
+    """Hold the stack's name while it is made: of two who make one stack at once, Docker's CLI refuses one half way."""
+    from labctl.errors import LabError
+    from labctl.locking import Busy
+    from labctl.state import lock
+
+    place = f"{lab.name}-stack-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+
+    def waiting(holder: str) -> None:
+        steps.note(f"waiting for another deploy of {name}" + (f": {holder}" if holder else ""))
+
+    try:
+        with lock(place, wait=DEPLOY_WAIT, engine=app.context.engine.identity(), waiting=waiting):
+            yield
+    except Busy as busy:
+        raise LabError(
+            f"another labctl command has been deploying {name} for {DEPLOY_WAIT:g} s: {busy.holder}",
+            hint="Wait for it, or end it, and try again.",
+        ) from None
 
 
 def _deploy(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from labctl.concurrent import each
 from labctl.lab.lab import Lab
@@ -77,10 +77,14 @@ def map_of(
     """Put the tasks under their nodes, by service, state and slot. Machines that are in no swarm come last. Pure."""
     known = {service.id: service for service in services}
     hosts = {member.id: member.hostname for member in members}
+    down = {member.id for member in members if member.state == "down"}
     placed: dict[str, list[Placed]] = {}
     shown = [task for task in tasks if task.service_id in known and _matters(task, known[task.service_id])]
     for task in sorted(shown, key=lambda task: (known[task.service_id].name, task.state != "running", task.slot)):
-        placed.setdefault(task.node_id, []).append(_placed(task, known[task.service_id], hosts))
+        found = _placed(task, known[task.service_id], hosts)
+        # The last word of a node that is down stays "running"; its task was made anew elsewhere, and shall not run.
+        lost = task.node_id in down and task.state == "running" and task.desired != "running"
+        placed.setdefault(task.node_id, []).append(replace(found, state="unknown") if lost else found)
     # The swarm takes seconds to miss a node that is suspended.
     suspended = {node.name for node in machines if node.state == "paused"}
     columns = [_column(member, member.hostname in suspended, tuple(placed.get(member.id, ()))) for member in members]

@@ -22,6 +22,7 @@ from labctl.waiting import stretched
 from labctl.words import counted
 
 __all__ = [
+    "GIVEN_UP",
     "MAX_REPLICAS",
     "MISSING_IMAGE",
     "NO_NODE",
@@ -45,6 +46,7 @@ SETTLED_AFTER_FAILURE = 5.0
 # wait is over. A container that ends with an error is waited for: what it needs may still be on its way up.
 START_FAILURES = 3
 MISSING_IMAGE = "No such image"
+GIVEN_UP = "will not be started again"  # its policy allows no more attempts
 NO_SOURCE = "bind source path does not exist"
 MISSING_IMAGE_FAILURES = 2
 # What the scheduler says of a placement that no node meets: only a person can change that. Seconds, since a node that
@@ -160,7 +162,7 @@ def judge(
     stuck = [found for found, slot in zip(present.values(), looked_at, strict=True) if slot and slot.state != "up"]
     given_up = service.update_state.startswith("rollback") and not _is_back(service, old_update)
     failures = _start_failures([tasks] if given_up else stuck, old_tasks)
-    failed = _update_failure(service, old_update, failures, tasks) or _told_often(failures) or _lost(slots)
+    failed = _update_failure(service, old_update, failures, tasks) or _told_often(failures, service) or _lost(slots)
     hopeless = failed or _unmet(service, tasks, chain.from_iterable(present.values()), age, sizes)
     reason = hopeless or _reason(slots, wanted, service) or _update_reason(service, tasks)
     if not (done := not reason and good == wanted and (wanted > 0 or not service.is_global)) and not reason:
@@ -243,7 +245,7 @@ def _is_server(service: Service) -> bool:
 
 def _lost(slots: Sequence[_Slot]) -> str:
     lost = [slot for slot in slots if slot.state == "lost"]
-    return f"{len(lost)} failed and will not be started again: {lost[0].reason}" if lost else ""
+    return f"{len(lost)} failed and {GIVEN_UP}: {lost[0].reason}" if lost else ""
 
 
 def _unmet(
@@ -292,6 +294,10 @@ def _update_failure(service: Service, old_update: str, failures: Counter[str], t
     return ""
 
 
+def _rolls_back(service: Service) -> bool:
+    return (service.raw["Spec"].get("UpdateConfig") or {}).get("FailureAction") == "rollback"
+
+
 def _is_back(service: Service, old_update: str) -> bool:
     """Whether the service was rolled back before: what it came back to is then what it shall be."""
     began = (service.raw.get("UpdateStatus") or {}).get("StartedAt", "")
@@ -309,8 +315,10 @@ def _start_failures(slots: Iterable[Sequence[Task]], old_tasks: Collection[str])
     )
 
 
-def _told_often(failures: Counter[str]) -> str:
-    """The error that came often enough to believe that it stays; empty for none."""
+def _told_often(failures: Counter[str], service: Service) -> str:
+    """The error that came often enough to believe that it stays; empty for none, and while a rollback will mend it."""
+    if service.update_state == "updating" and _rolls_back(service):
+        return ""
     for error, count in failures.most_common():
         enough = MISSING_IMAGE_FAILURES if error.startswith(MISSING_IMAGE) else START_FAILURES
         if count >= enough:

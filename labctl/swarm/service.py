@@ -12,7 +12,7 @@ from labctl.events import Emit, TaskConverged, quiet
 from labctl.node import Node
 from labctl.swarm.elsewhere import is_elsewhere
 from labctl.swarm.health import Health
-from labctl.swarm.progress import NO_NODE, UNMET_FOR, Progress, judge
+from labctl.swarm.progress import GIVEN_UP, NO_NODE, UNMET_FOR, Progress, judge
 from labctl.swarm.state import Service, SwarmNode, SwarmView, Task
 from labctl.swarm.ways import way_out
 from labctl.waiting import Clock, Pending, SystemClock, stretched, wait_until
@@ -159,6 +159,8 @@ class _Watch:
 
     def _may_run_elsewhere(self, one: Progress) -> bool:
         """Whether a node has what others lack; each reason is looked into once."""
+        if GIVEN_UP in one.reason:  # what was missing may be there now, and nobody tries
+            return False
         if one.reason not in self._elsewhere:
             self._elsewhere[one.reason] = is_elsewhere(one.reason, self.nodes)
         return self._elsewhere[one.reason]

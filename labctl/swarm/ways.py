@@ -11,6 +11,7 @@ from labctl.node import Node
 from labctl.swarm.amounts import Amounts
 from labctl.swarm.elsewhere import missing_image
 from labctl.swarm.progress import (
+    GIVEN_UP,
     MAX_REPLICAS,
     MISSING_IMAGE,
     NO_NODE,
@@ -67,13 +68,20 @@ def way_out(
         elif service is not None and (way := _way_of(one.reason, service, services, members)):
             told.setdefault(f"{service.name} {way}", way)
     if images:
-        told[MISSING_IMAGE] = _images(list(dict.fromkeys(images)), nodes)
+        rolled_back = any("rolled back" in one.reason for one in unfinished)
+        told[MISSING_IMAGE] = _images(list(dict.fromkeys(images)), nodes, again=rolled_back)
     if not told and unfinished:
         name = unfinished[0].service
         if EXITED in unfinished[0].reason:
             return f"`labctl docker -- service logs --tail 20 {name}` shows what it said before it ended."
         return f"`labctl docker -- service ps --no-trunc {name}` tells more."
-    return NEXT_LINE.join(told.values()) or None
+    return NEXT_LINE.join([*told.values(), *_forced(unfinished)]) or None
+
+
+def _forced(unfinished: Sequence[Progress]) -> list[str]:
+    """How services start again whose attempts are used up: what is mended alone starts nothing."""
+    names = [one.service for one in unfinished if GIVEN_UP in one.reason]
+    return [f"Then `labctl docker -- service update --force {name}` starts it again." for name in names[:1]]
 
 
 def _way_of(reason: str, service: Service, services: Mapping[str, Service], members: Sequence[SwarmNode]) -> str | None:
@@ -128,19 +136,20 @@ def _spread(service: Service) -> str:
     )
 
 
-def _images(names: Sequence[str], nodes: Sequence[Node]) -> str:
+def _images(names: Sequence[str], nodes: Sequence[Node], *, again: bool) -> str:
     """Where the images were looked for, and how to bring them: told for the first one."""
     whys = {_registry(name): "" for name in names}
     for registry in whys:
         whys[registry] = _why(registry, next(name for name in names if _registry(name) == registry), nodes)
     name, *others = names
     more = f" The same goes for {', '.join(others)}." if others else ""
+    then = "deploy again then" if again else "the swarm's next attempt takes it"
     return NEXT_LINE.join(
         (
             *whys.values(),
             "`labctl image ls` shows what the lab's mirror serves.",
             f"To bring {name}: let this host's engine have it (docker pull, docker load or docker build), then",
-            f"`labctl image load {name}` copies it to the nodes, and the swarm's next attempt takes it;",
+            f"`labctl image load {name}` copies it to the nodes: {then};",
             f"`labctl image push {name}` keeps it in the lab's registry: name it in the file as that prints.{more}",
         )
     )
