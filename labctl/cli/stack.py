@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = ["stack"]
 
-DEPLOY_WAIT = 180.0  # seconds that another command may take to make a stack of the same name
+DEPLOY_WAIT = 180.0  # seconds that another command may take to carry a stack to the lab
 
 
 @click.group("stack", cls=DockerGroup)
@@ -106,7 +105,7 @@ def deploy_(app: App, file: Path | None, name: str | None, files: tuple[Path, ..
     manager = lab.manager()
     view = SwarmView(manager.engine)
     steps = Steps(app.emit, total=1 if flags["detach"] else 2)
-    with steps.step("Deploying"), _held(app, lab, name, steps):
+    with steps.step("Deploying"), _held(app, lab, steps.note):
         deployed = _deploy(manager, files, name, files=described, flags=flags, steps=steps)
     _warn_of_caveats(app, lab, view, name)
     if not flags["detach"]:
@@ -136,23 +135,21 @@ def _meant(file: Path | None, name: str | None, files: tuple[Path, ...]) -> tupl
 
 
 @contextlib.contextmanager
-def _held(app: App, lab: Lab, name: str, steps: Steps) -> Iterator[None]:
-    """Hold the stack's name while it is made: of two who make one stack at once, Docker's CLI refuses one half way."""
+def _held(app: App, lab: Lab, note: Callable[[str], None]) -> Iterator[None]:
+    """Hold the lab against others who carry stack files to it: Docker refuses one of two half way."""
     from labctl.errors import LabError
     from labctl.locking import Busy
     from labctl.state import lock
 
-    place = f"{lab.name}-stack-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
-
     def waiting(holder: str) -> None:
-        steps.note(f"waiting for another deploy of {name}" + (f": {holder}" if holder else ""))
+        note(f"waiting for another deploy to {lab.name}" + (f": {holder}" if holder else ""))
 
     try:
-        with lock(place, wait=DEPLOY_WAIT, engine=app.context.engine.identity(), waiting=waiting):
+        with lock(f"_stacks-{lab.name}", wait=DEPLOY_WAIT, engine=app.context.engine.identity(), waiting=waiting):
             yield
     except Busy as busy:
         raise LabError(
-            f"another labctl command has been deploying {name} for {DEPLOY_WAIT:g} s: {busy.holder}",
+            f"another labctl command has been deploying to {lab.name} for {DEPLOY_WAIT:g} s: {busy.holder}",
             hint="Wait for it, or end it, and try again.",
         ) from None
 
@@ -343,7 +340,10 @@ def config(app: App, file: Path | None, files: tuple[Path, ...]) -> None:
     if not paths:
         raise UsageError("config takes a stack file", hint="For example: labctl stack config docker-stack.yml")
     described = _read(paths)
-    click.echo(merged(app.lab().manager(), described), nl=False)
+    lab = app.lab()
+    with _held(app, lab, lambda _: None):
+        made = merged(lab.manager(), described)
+    click.echo(made, nl=False)
 
 
 @stack.command("ps", cls=DockerCommand)

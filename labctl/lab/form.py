@@ -146,6 +146,7 @@ class Forming:
     _manager_joins: threading.Lock = field(default_factory=threading.Lock)
     _formed: threading.Event = field(default_factory=threading.Event)
     _failed: threading.Event = field(default_factory=threading.Event)
+    _cause: BaseException | None = None  # what failed first
     _tokens: cluster.Tokens | None = None
     _new: frozenset[str] = frozenset()  # made now: in no swarm yet
     _boots: list[Future[Node]] = field(default_factory=list)
@@ -166,7 +167,7 @@ class Forming:
 
     def booted(self) -> list[Node]:
         """Wait until every engine answers; returns the nodes that were made or started."""
-        return gather(self._boots)
+        return self._gathered(self._boots)
 
     def join_all(self) -> None:
         """Let every node into the swarm as soon as it is up; nodes that stood before are looked at too."""
@@ -181,7 +182,7 @@ class Forming:
 
     def joined(self) -> list[Node]:
         """Wait until every node is in the swarm and return them all."""
-        return gather(self._members)
+        return self._gathered(self._members)
 
     def close(self) -> None:
         """Let nothing go on behind the caller's back."""
@@ -200,10 +201,21 @@ class Forming:
         if self._failed.is_set():
             raise Abandoned(f"{who} was given up: a node failed")
 
+    def _gathered(self, futures: Sequence[Future[Node]]) -> list[Node]:
+        """Wait for all. Nodes that were given up are not told: the one that failed is, whatever it was at."""
+        try:
+            return gather(futures)
+        except Abandoned:
+            if self._cause is not None:
+                raise self._cause from None
+            raise
+
     def _guard(self, job: Callable[[], Node]) -> Node:
         try:
             return job()
-        except BaseException:
+        except BaseException as problem:
+            if self._cause is None and not isinstance(problem, Abandoned):
+                self._cause = problem
             self._failed.set()
             self._formed.set()
             raise

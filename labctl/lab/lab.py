@@ -15,6 +15,7 @@ from labctl.events import Noted, Steps
 from labctl.lab.context import Context
 from labctl.lab.ending import as_ended
 from labctl.lab.members import leave_swarm, strike_off
+from labctl.lab.plan import refuse_half_made
 from labctl.lab.standing import gone_managers, gone_nodes, refuse_without_keys
 from labctl.lab.waking import WAKE_STEPS, in_state, wake
 from labctl.node import Node
@@ -201,6 +202,7 @@ class Lab:
             refuse_without_keys(lab.name, lab.nodes)
             steps = Steps(self.context.emit, total=WAKE_STEPS)
             chosen = as_ended(self.backend, lab.as_now(nodes) or lab.nodes, steps.note)
+            refuse_half_made(chosen)
             wake(lab, chosen, steps, self.backend.start)
         return [node for node in chosen if not node.is_running]
 

@@ -13,7 +13,7 @@ from labctl.node import Node
 if TYPE_CHECKING:
     from labctl.spec import LabSpec, NodeSpec
 
-__all__ = ["Plan", "lost_swarm", "plan_of"]
+__all__ = ["HALF_MADE", "Plan", "lost_swarm", "plan_of", "refuse_half_made"]
 
 # A container in this state was made by an `up` that ended before it could start it.
 HALF_MADE = "created"
@@ -80,6 +80,14 @@ def plan_of(spec: LabSpec, record: LabRecord | None) -> Plan:
         keep=tuple(node for name, node in whole.items() if node.is_running and name in names),
         extra=tuple(node for name, node in whole.items() if node.is_running and name not in names),
     )
+
+
+def refuse_half_made(nodes: Sequence[Node]) -> None:
+    """Raise LabError for nodes that have no keys and no settings yet: started, they would run and never answer."""
+    if half := [node.name for node in nodes if node.state == HALF_MADE]:
+        raise LabError(
+            f"{', '.join(half)}: half made, by an `up` that was killed", hint="`labctl up` makes the lab whole."
+        )
 
 
 def _refuse_other_kind(spec: LabSpec, record: LabRecord) -> None:

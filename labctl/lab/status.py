@@ -13,7 +13,7 @@ from labctl.engine import Engine
 from labctl.engine.client import Json
 from labctl.errors import LabctlError, NotFoundError, QuorumLost
 from labctl.lab.context import Context
-from labctl.lab.plan import lost_swarm
+from labctl.lab.plan import HALF_MADE, lost_swarm
 from labctl.lab.standing import gone_managers, gone_nodes, has_lost_network
 from labctl.mesh.status import STATUS_FILE, MeshStatus, Mode
 from labctl.node import ENVIRONMENT_FILE, Node
@@ -255,6 +255,8 @@ def _lost(record: LabRecord, gone: Sequence[NodeSpec], swarm: _Swarm) -> list[st
 
 
 def _mend_of(node: Node) -> str:
+    if node.state == HALF_MADE:
+        return f"{node.name} is half made, by an `up` that was killed: `labctl up` makes it anew"
     verb = "resume" if node.state == "paused" else "start"
     return f"{node.name} is {node.state}: `labctl {verb} {node.name}`"
 

@@ -25,6 +25,14 @@ OTHERS = (
 )
 
 
+# Each folder lists the files that were put elsewhere on the node, ended by NUL.
+OUTSIDE = ".labctl-outside"
+SWEEP = (
+    f"for d in /tmp/labctl-stack-*/; do [ -f $d{OUTSIDE} ] && xargs -0 -r rm -f < $d{OUTSIDE}; done; "
+    "rm -rf /tmp/labctl-stack-*"
+)
+
+
 def environment_of(files: Sequence[StackFile]) -> dict[str, str]:
     """The variables that the files take from the user's environment."""
     return {name: value for file in files for name, value in file.environment.items()}
@@ -32,7 +40,11 @@ def environment_of(files: Sequence[StackFile]) -> dict[str, str]:
 
 @contextlib.contextmanager
 def carried(manager: Node, files: Sequence[StackFile]) -> Iterator[list[str]]:
-    """The stack files and what they name, on the manager for as long as the block lasts; yields their paths there."""
+    """The stack files and what they name, on the manager for as long as the block lasts; yields their paths there.
+
+    The caller sees to it that nobody else's files are carried at this moment: what a killed command left, with secrets
+    in clear, is removed first.
+    """
     place = f"/tmp/labctl-stack-{secrets.token_hex(4)}"
     first = files[0]
     top = _top(files)
@@ -42,17 +54,21 @@ def carried(manager: Node, files: Sequence[StackFile]) -> Iterator[list[str]]:
     content = {
         name: (for_older_cli(file.text)[0].encode(), 0o600) for name, file in zip(names, files, strict=True)
     }  # fmt: skip
-    outside: list[str] = []
+    manager.transport.run(SWEEP)
+    outside: dict[str, bytes] = {}
     for reference in (reference for file in files for reference in file.references):
-        if Path(reference.said).is_absolute():
-            if reference.said not in outside and _placed(manager, reference.said, reference.path.read_bytes()):
-                outside.append(reference.said)
-        else:
-            content[posixpath.normpath(posixpath.join(inside, reference.said))] = (reference.path.read_bytes(), 0o600)
+        data = reference.path.read_bytes()
+        if not Path(reference.said).is_absolute():
+            content[posixpath.normpath(posixpath.join(inside, reference.said))] = (data, 0o600)
+        elif reference.said not in outside and not _is_there(manager, reference.said, data):
+            outside[reference.said] = data
+    content[OUTSIDE] = ("".join(f"{path}\0" for path in outside).encode(), 0o600)
     try:
         manager.transport.run(["mkdir", "-m", "700", place])
         for _ in manager.transport.stream(["tar", "-x", "-C", place], stdin=[tar_of(content)]):
             pass
+        for path, data in outside.items():
+            manager.put(data, path, mode=0o600)
         yield [f"{place}/{name}" for name in names]
     finally:
         manager.transport.run(["rm", "-rf", place, *outside])
@@ -67,15 +83,14 @@ def _top(files: Sequence[StackFile]) -> Path:
     return Path(os.path.commonpath([file.top for file in files]))
 
 
-def _placed(manager: Node, path: str, content: bytes) -> bool:
-    """Put a file that is named by an absolute path at just that path; False when the node has it already."""
+def _is_there(manager: Node, path: str, content: bytes) -> bool:
+    """Whether the node has a file that is named by an absolute path. Raises UsageError where it is another one."""
     try:
         there = manager.get(path)
     except NotFoundError:
-        manager.put(content, path, mode=0o600)
-        return True
+        return False
     if there != content:
         raise UsageError(
             f"{path} is another file on {manager.name} than here", hint="Name it by a path relative to the stack file."
         )
-    return False
+    return True

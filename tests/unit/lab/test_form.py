@@ -309,6 +309,20 @@ def test_what_waits_beside_the_nodes_hears_that_they_are_given_up(heard: list[Ev
             form.refuse_given_up("the registry")
 
 
+def test_the_node_that_failed_is_told_not_those_that_were_given_up_for_it(heard: list[Event]) -> None:
+    """The one that stood fails in the swarm's step, while those that boot are waited for in the step before."""
+    host = Host(LabSpec(name="demo", workers=1))
+    stood = host.stand("manager1")
+    host.backend.engines["manager1"].script["GET /info"] = EngineUnreachable("its engine closed the connection")
+    host.backend.engines["worker1"].script["GET /_ping"] = EngineUnreachable("it boots")
+
+    with forming(host, heard, stood) as form:
+        form.boot([plan for plan in host.plans if plan.spec.name == "worker1"], [])
+        form.join_all()
+        with pytest.raises(EngineUnreachable, match="its engine closed the connection"):
+            form.booted()
+
+
 def test_a_worker_of_a_dead_swarm_leaves_it_and_joins_the_new_one(heard: list[Event]) -> None:
     host = Host(LabSpec(name="demo", workers=1))
     stood = host.stand("manager1", "worker1")

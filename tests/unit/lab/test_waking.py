@@ -124,3 +124,16 @@ def test_start_begins_only_what_is_down(lab: Lab, monkeypatch: pytest.MonkeyPatc
     assert states(lab) == ["running", "running"]
     lab.start()
     assert begun == ["worker1"]
+
+
+def test_a_node_that_is_half_made_is_not_started(lab: Lab) -> None:
+    """It has neither keys nor settings: once started it looks like any other, and never answers."""
+    backend = lab.backend
+    assert isinstance(backend, FakeBackend)
+    backend._set(lab.node("worker1"), "created")
+
+    with pytest.raises(LabError, match="worker1: half made, by an `up` that was killed") as caught:
+        lab.start()
+
+    assert "`labctl up`" in (caught.value.hint or "")
+    assert states(lab) == ["running", "created"]

@@ -14,6 +14,7 @@ from labctl.errors import EngineRefused, NotFoundError, NotYetError, UsageError,
 from labctl.events import Event, Noted, Warned
 from labctl.swarm import SwarmView
 from labctl.swarm import stack as stacks
+from labctl.swarm.carrying import OUTSIDE, SWEEP
 from labctl.swarm.refusal import told_apart
 from labctl.swarm.stackfile import StackFile, place_of, read_stack_file, read_stack_files
 from labctl.swarm.state import Service, Task
@@ -35,6 +36,7 @@ def manager(deploy: Result | str = "Creating service web_a\n", config: Result | 
     )
     place = "/tmp/labctl-stack-ab"
     node.shell.answers = {
+        SWEEP: "",
         f"mkdir -m 700 {place}": "",
         f"tar -x -C {place}": "",
         f"rm -rf {place}": "",
@@ -54,7 +56,9 @@ def stack_file(folder: Path, text: str = "services: {a: {image: x}}\n", **files:
 
 def carried(node: FakeNode) -> dict[str, bytes]:
     with tarfile.open(fileobj=io.BytesIO(node.shell.streamed[0])) as archive:
-        return {entry.name: entry.mode.to_bytes(2, "big") for entry in archive if entry.isfile()}
+        return {
+            entry.name: entry.mode.to_bytes(2, "big") for entry in archive if entry.isfile() and entry.name != OUTSIDE
+        }
 
 
 def test_the_file_and_what_it_names_are_carried_for_root_alone(tmp_path: Path) -> None:
@@ -355,6 +359,28 @@ def test_another_file_at_that_path_is_left_alone(tmp_path: Path) -> None:
         stacks.deploy(node, file, "web")
 
     assert node.shell.files[str(secret)] == b"the node's own"
+
+
+def test_nothing_is_put_there_where_a_later_file_is_refused(tmp_path: Path) -> None:
+    """The first one's content would stay on the node, and be taken for somebody's at the next deploy."""
+    first, second = tmp_path / "a.txt", tmp_path / "b.txt"
+    text = f"services: {{a: {{image: x}}}}\nsecrets: {{a: {{file: {first}}}, b: {{file: {second}}}}}\n"
+    file = stack_file(tmp_path, text, **{"a.txt": "x", "b.txt": "y"})
+    node = manager()
+    node.shell.files[str(second)] = b"the node's own"
+
+    with pytest.raises(UsageError, match="is another file"):
+        stacks.deploy(node, file, "web")
+
+    assert str(first) not in node.shell.files
+
+
+def test_what_a_killed_deploy_left_goes_before_the_next_looks_at_the_node(tmp_path: Path) -> None:
+    node = manager()
+
+    stacks.deploy(node, stack_file(tmp_path), "web")
+
+    assert node.shell.commands[0] == SWEEP
 
 
 # -- removal
