@@ -23,7 +23,7 @@ B = TypeVar("B")
 MOST_AT_ONCE = max(8, 4 * (os.cpu_count() or 2))
 # Seconds. Python heeds a Ctrl-C that comes just before a wait begins only when that wait ends.
 HEED = 0.2
-LAST_WORDS = 5.0  # seconds that ending what runs may take, once somebody has pressed Ctrl-C and waits; usually a tenth
+LAST_WORDS = 10.0  # seconds that ending what runs may take, once somebody has pressed Ctrl-C and waits; usually a tenth
 
 
 class Stop:
