@@ -14,12 +14,10 @@ import contextlib
 import re
 import time
 from collections.abc import Sequence
-from ipaddress import ip_interface
 
 from labctl.concurrent import each
-from labctl.engine.client import Json
 from labctl.errors import LabctlError
-from labctl.lab.gossip import WHERE
+from labctl.lab.gossip import WHERE, overlays_of
 from labctl.node import Node
 
 __all__ = ["announce_again", "peer_record"]
@@ -37,8 +35,7 @@ def announce_again(nodes: Sequence[Node]) -> list[str]:
 
     def announce(node: Node) -> bool:
         with contextlib.suppress(LabctlError):
-            overlays = [network["Id"] for network in node.engine.networks() if _is_overlay(network)]
-            return sum(_announce(node, network) for network in overlays) > 0
+            return sum(_announce(node, network) for network in overlays_of(node)) > 0
         return False
 
     return [node.name for node, did in zip(nodes, each(nodes, announce), strict=True) if did]
@@ -48,10 +45,6 @@ def peer_record(address: str, mac: str, host: str) -> str:
     """An entry's value in base64: libnetwork's PeerRecord (drivers/overlay/overlay.proto), three short strings."""
     fields = [(number, text.encode()) for number, text in ((1, address), (2, mac), (3, host))]
     return base64.b64encode(b"".join(bytes([number << 3 | 2, len(text)]) + text for number, text in fields)).decode()
-
-
-def _is_overlay(network: Json) -> bool:
-    return network.get("Driver") == "overlay" and network.get("Scope") == "swarm"
 
 
 def _announce(node: Node, network: str) -> bool:
@@ -76,7 +69,7 @@ def _missing(node: Node, network: str) -> dict[str, str]:
         return {}
     announced = set(KEY.findall(said.stdout))
     return {
-        key: peer_record(str(ip_interface(one["IPv4Address"])), one["MacAddress"], node.address)
+        key: peer_record(one["IPv4Address"], one["MacAddress"], node.address)
         for key, one in wanted.items()
         if key not in announced
     }

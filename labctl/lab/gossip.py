@@ -26,7 +26,7 @@ from labctl.swarm.caveats import ingress_network
 from labctl.waiting import Pending, wait_until
 from labctl.words import counted
 
-__all__ = ["exchange", "meet", "shows_old_circle"]
+__all__ = ["exchange", "meet", "overlays_of", "shows_old_circle"]
 
 LIMIT = 8.0
 WHERE = f"http://127.0.0.1:{DIAGNOSTIC_PORT}"
@@ -77,11 +77,16 @@ def exchange(nodes: Sequence[Node]) -> None:
 
     def enter_again(node: Node) -> None:
         with contextlib.suppress(LabctlError):
-            for network in node.engine.networks():
-                if network.get("Driver") == "overlay" and network.get("Scope") == "swarm":
-                    _enter_again(node, network["Id"])
+            for network in overlays_of(node):
+                _enter_again(node, network)
 
     each(nodes, enter_again)
+
+
+def overlays_of(node: Node) -> list[str]:
+    """The ids of the swarm's overlay networks that the node's engine knows."""
+    found = node.engine.networks()
+    return [str(one["Id"]) for one in found if one.get("Driver") == "overlay" and one.get("Scope") == "swarm"]
 
 
 def _enter_again(node: Node, network: str) -> None:
