@@ -81,6 +81,16 @@ def labs_of(context: Context) -> Iterator[Callable[..., Lab]]:
             print(f"lab {name} was gone already: {problem.message}")
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show why a test was run again: a rerun that nobody can explain is a bug that stays."""
+    for report in terminalreporter.stats.get("rerun", []):
+        terminalreporter.section(f"run again: {report.nodeid}")
+        terminalreporter.line(report.longreprtext)
+        for title, text in report.sections:
+            terminalreporter.line(f"--- {title}")
+            terminalreporter.line(text)
+
+
 # Many labs at once make each other slow: a lab goes with the test, the module or the run that needed it.
 own_lab = pytest.fixture(labs_of, name="own_lab")
 make_lab = pytest.fixture(labs_of, scope="module", name="make_lab")
