@@ -10,6 +10,9 @@ REPORTS := reports
 NODES ?= 4
 test: NODES = 30
 PYTEST := $(BIN)/python -m pytest --durations=5 --durations-min=5
+# Tests on labs wait most of the time, so files of tests run side by side, each with labs of its own.
+WORKERS ?= 2
+SIDE_BY_SIDE := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # Where a boot takes minutes, five without a word are no reason to show where the tests are.
 LONG := -o faulthandler_timeout=1800
 COVER := --cov=labctl --cov-append --cov-report=
@@ -60,13 +63,13 @@ test: engine setup shells  ## all tests, on real labs; minutes per suite at the 
 	$(MAKE) --no-print-directory coverage; echo; echo "Minutes per suite"; cat $(REPORTS)/minutes; exit $$failed
 
 test-unit: setup
-	$(PYTEST) tests/unit $(COVER) --junit-xml=$(REPORTS)/unit.xml
+	$(PYTEST) tests/unit $(SIDE_BY_SIDE) $(COVER) --junit-xml=$(REPORTS)/unit.xml
 
 test-contract: setup
 	$(PYTEST) tests/contract -m 'not vm' $(COVER) --junit-xml=$(REPORTS)/contract.xml
 
 test-integration: setup
-	$(PYTEST) tests/integration --reruns 1 -rR $(COVER) --junit-xml=$(REPORTS)/integration.xml
+	$(PYTEST) tests/integration $(SIDE_BY_SIDE) --reruns 1 -rR $(COVER) --junit-xml=$(REPORTS)/integration.xml
 
 machines: engine setup  ## Vagrant and libvirt, with emulation where KVM runs nothing
 	$(BIN)/labctl doctor --backend vagrant --nodes 2 --fix --yes

@@ -6,7 +6,10 @@ import re
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-__all__ = ["counted", "in_ranges", "some"]
+__all__ = ["EXTRA_VAGRANT", "counted", "in_ranges", "some"]
+
+# Installs what labctl needs for virtual machines and SSH; "labctl" on PyPI is another program.
+EXTRA_VAGRANT = "pip install 'swarm-labctl[vagrant]'"
 
 NUMBER = re.compile(r"(?<=[:>/ ])\d+(?=[ /]|$)")  # a port of "127.0.0.1:8000 -> 80/tcp"
 

@@ -25,6 +25,7 @@ from labctl.engine.client import tar_of
 from labctl.errors import CommandFailed, HostError, LabctlError, LabError, SeveralErrors
 from labctl.images.progress import Note, heard, no_note
 from labctl.provision.play_log import PlayLog, Recap
+from labctl.words import EXTRA_VAGRANT
 
 if TYPE_CHECKING:
     from labctl.node import Node
@@ -94,7 +95,7 @@ def provision(
     if os.name == "nt" or program is None:
         raise HostError(
             "Ansible is not installed here",
-            hint="`pip install 'labctl[vagrant]'` installs it; `labctl provision --inside` does without.",
+            hint=f"`{EXTRA_VAGRANT}` installs it; `labctl provision --inside` does without.",
         )
     with tempfile.TemporaryDirectory(prefix="labctl-") as place:
         folder = Path(place)

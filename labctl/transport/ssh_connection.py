@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from labctl.engine.errors import keys_hint
 from labctl.errors import HostError, LabError, NodeDown
 from labctl.transport.known_hosts import HostKey, KnownHosts, entry_name
+from labctl.words import EXTRA_VAGRANT
 
 if TYPE_CHECKING:
     import paramiko
@@ -281,9 +282,7 @@ def _need_paramiko() -> None:
     try:
         import paramiko  # noqa: F401
     except ImportError as missing:
-        raise HostError(
-            f"SSH needs a package that is not installed: {missing.name}", hint="pip install 'labctl[vagrant]'"
-        ) from missing
+        raise HostError(f"SSH needs a package that is not installed: {missing.name}", hint=EXTRA_VAGRANT) from missing
     # What goes wrong is raised here and told once; paramiko would print a traceback of its own beside it.
     logger = logging.getLogger("paramiko")
     if not logger.handlers:

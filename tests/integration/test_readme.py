@@ -72,7 +72,7 @@ def test_the_wheel_runs_a_lab_outside_the_clone(tmp_path: Path, lab_name: str) -
     """Built, installed in an environment of its own, far from the clone: what is not Python travels along."""
     python = sys.executable
     subprocess.run([python, "-m", "build", "--wheel", "--outdir", tmp_path, ROOT], check=True, capture_output=True)
-    wheel = next(tmp_path.glob("labctl-*.whl"))
+    wheel = next(tmp_path.glob("swarm_labctl-*.whl"))
     subprocess.run([python, "-m", "venv", tmp_path / "venv"], check=True)
     pip = [tmp_path / "venv" / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*map(str, pip), str(wheel)], check=True, timeout=600)

@@ -43,7 +43,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("program")
     pip: list[str | Path] = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
     subprocess.run([*pip, "wheel", "--no-deps", "--wheel-dir", folder, ROOT], check=True, timeout=300)
-    wheel = next(folder.glob("labctl-*.whl"))
+    wheel = next(folder.glob("swarm_labctl-*.whl"))
     found = [*pip, "install", "--target", folder / "site", "--only-binary", ":all:", "--python-version", PYTHON, wheel]
     subprocess.run(found, check=True, timeout=600)
     return folder / "site"

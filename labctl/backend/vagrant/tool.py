@@ -13,12 +13,13 @@ from typing import IO, Any
 
 from labctl.errors import HostError, LabError
 from labctl.state import at_home
+from labctl.words import EXTRA_VAGRANT
 
 __all__ = ["Tool", "insecure_key", "pattern_of", "remove_box", "vagrant_home"]
 
 # ==> worker1: Booting VM...      and the continuation lines     worker1: SSH auth method: private key
 SAYS = re.compile(r"^(?:==>|   ) (?P<machine>[^:\s]+): (?P<text>.*)$")
-INSTALL = "`pip install 'labctl[vagrant]'` brings what drives Vagrant."
+INSTALL = f"`{EXTRA_VAGRANT}` brings what drives Vagrant."
 # What Vagrant puts around an error: what several machines did at once, and where in its code it was.
 FRAME = re.compile(
     r"error occurred|errors that occurred|Please report this as a bug|error executing the action|^/\S+\.rb:\d+|"

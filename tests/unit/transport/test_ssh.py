@@ -439,7 +439,7 @@ def test_without_the_packages_the_mend_is_told(serve: Serve, reach: Reach, monke
     for attempt in (lambda: ssh.run("true"), ssh.pin):
         with pytest.raises(HostError, match="SSH needs a package that is not installed: paramiko") as caught:
             attempt()
-    assert caught.value.hint == "pip install 'labctl[vagrant]'"
+    assert caught.value.hint == "pip install 'swarm-labctl[vagrant]'"
 
 
 def test_nothing_of_paramiko_is_printed(serve: Serve, reach: Reach, capfd: pytest.CaptureFixture[str]) -> None:
