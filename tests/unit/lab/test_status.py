@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from typing import Any
 
@@ -429,7 +430,7 @@ def test_a_follower_that_hangs_or_hears_no_manager_is_a_warning(manager: FakeNod
     (silent,) = look(manager, worker, extras=extras, proxy=State(updated=now - 100)).warnings
     (deaf,) = look(manager, worker, extras=extras, proxy=State(updated=now, error="10.0.0.1: refused; x")).warnings
 
-    assert silent.startswith("the proxy of published ports has said nothing for 100 s")
+    assert re.match(r"the proxy of published ports has said nothing for 1\d\d s", silent)
     assert silent.endswith("`docker restart demo-edge` starts it over")
     assert "hears no manager (10.0.0.1: refused), and opens what it knew before" in deaf
     assert "`docker rm -f demo-edge` and `labctl up -l demo` make it anew" in deaf
