@@ -16,7 +16,7 @@ from labctl.lab.context import Context
 from labctl.lab.ending import as_ended
 from labctl.lab.members import leave_swarm, strike_off
 from labctl.lab.plan import refuse_half_made
-from labctl.lab.standing import gone_managers, gone_nodes, refuse_without_keys
+from labctl.lab.standing import gone_members, gone_nodes, refuse_without_keys
 from labctl.lab.waking import WAKE_STEPS, in_state, wake
 from labctl.node import Node
 from labctl.owner import refuse_others
@@ -154,7 +154,7 @@ class Lab:
             self.nodes,
             limit=limit,
             noted=lambda text: self.context.emit(Noted(text)),
-            gone=gone_managers(self.record),
+            gone=gone_members(self.record),
         )
 
     def swarm(self, *, limit: float | None = None) -> SwarmView:

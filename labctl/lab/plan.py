@@ -1,4 +1,4 @@
-"""What `up` would change: the difference between a spec and the lab that stands. Pure."""
+"""What `up` would change: the difference between a spec and the lab that stands."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from labctl.backend import LabRecord
 from labctl.errors import LabError, UsageError
 from labctl.node import Node
+from labctl.swarm.voters import has_manager_among
 
 if TYPE_CHECKING:
     from labctl.spec import LabSpec, NodeSpec
@@ -132,6 +133,8 @@ def lost_swarm(spec: LabSpec, nodes: Sequence[Node]) -> LabError | None:
         return None
     if not any(node.role == "manager" and node.name not in whole for node in spec.all_nodes()):
         return None
+    if has_manager_among(list(whole.values())):
+        return None  # one that was promoted
     return LabError(
         f"lab {spec.name} has lost its managers, and with them the swarm; "
         f"{', '.join(sorted(whole))} cannot join another by themselves",

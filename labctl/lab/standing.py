@@ -12,10 +12,10 @@ from labctl.errors import LabError, UsageError
 from labctl.node import Node
 
 if TYPE_CHECKING:
-    from labctl.spec import NodeSpec
+    from labctl.spec import NodeSpec, Role
 
 __all__ = [
-    "gone_managers",
+    "gone_members",
     "gone_nodes",
     "has_lost_network",
     "refuse_too_many_cpus",
@@ -55,14 +55,9 @@ def gone_nodes(record: LabRecord) -> list[NodeSpec]:
     return [] if record.spec is None else [node for node in record.spec.all_nodes() if node.name not in there]
 
 
-def gone_managers(record: LabRecord) -> list[str]:
-    """The names of those of them that were managers of the lab's swarm."""
-    spec = record.spec
-    return (
-        []
-        if spec is None
-        else [one.name for one in gone_nodes(record) if one.role == "manager" and spec.joins(one.name)]
-    )
+def gone_members(record: LabRecord) -> dict[str, Role]:
+    """Those of them that belong in the lab's swarm, with what they were made as: the swarm may have promoted one."""
+    return {node.name: node.role for node in gone_nodes(record) if record.spec is None or record.spec.joins(node.name)}
 
 
 def has_lost_network(record: LabRecord, nodes: Sequence[Node]) -> bool:

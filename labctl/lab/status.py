@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from labctl.engine.client import Json
 from labctl.errors import LabctlError, NotFoundError, QuorumLost
 from labctl.lab.context import Context
 from labctl.lab.plan import HALF_MADE, lost_swarm
-from labctl.lab.standing import gone_managers, gone_nodes, has_lost_network
+from labctl.lab.standing import gone_members, gone_nodes, has_lost_network
 from labctl.mesh.status import STATUS_FILE, MeshStatus, Mode
 from labctl.node import ENVIRONMENT_FILE, Node
 from labctl.spec import labels
@@ -186,7 +186,7 @@ def _swarm_of(record: LabRecord, running: list[Node]) -> _Swarm:
     try:
         if not formed and not _any_member(running):
             return _Swarm("none was asked for", services=0)
-        gone = gone_managers(record)
+        gone = gone_members(record)
         view = SwarmView(cluster.working_manager(record.nodes, limit=cluster.DECISION_LIMIT, gone=gone).engine)
         inside = [node for node in running if record.spec is None or record.spec.joins(node.name)]
         seen = memberships(inside)  # before the list: what joins in between is no stray
@@ -210,7 +210,7 @@ def _swarm_of(record: LabRecord, running: list[Node]) -> _Swarm:
 
 
 def _majority_problem(
-    record: LabRecord, seen: Mapping[str, Membership], known: Sequence[SwarmNode], gone: Sequence[str]
+    record: LabRecord, seen: Mapping[str, Membership], known: Sequence[SwarmNode], gone: Collection[str]
 ) -> list[str]:
     """That most managers have left, which the one that is left finds out only after some seconds."""
     try:

@@ -23,13 +23,13 @@ from labctl.lab.form import Forming, settled, wait_for_end_here
 from labctl.lab.members import label_nodes, leave_if_joined, members_of, remove_ghosts, taking_tasks
 from labctl.lab.mending import Ladder
 from labctl.lab.plan import Plan
-from labctl.lab.standing import gone_managers
+from labctl.lab.standing import gone_members
 from labctl.lab.strays import leave_again, standing_of
 from labctl.lab.unlocking import unlock
 from labctl.lab.verify import PROBE_IMAGE, verify
 from labctl.mesh.ipvs import ipvs_available
 from labctl.node import Node
-from labctl.spec import LabSpec, NodeSpec
+from labctl.spec import LabSpec, NodeSpec, Role
 from labctl.spec.addresses import free_addresses, prefix_for
 from labctl.spec.names import short
 from labctl.state import drop_lab_dir, lab_path, labs_of_machines
@@ -83,7 +83,7 @@ class _Up:
         self.steps = Steps(context.emit, total=6 + bool(spec.registry) + bool(spec.ports))
         self.formed = spec.swarm == "formed"
         self.forming: Forming | None = None
-        self.gone: list[str] = []  # managers whose machines somebody has removed
+        self.gone: dict[str, Role] = {}  # members whose machines somebody has removed
 
     @cached_property
     def uplink(self) -> int:
@@ -96,7 +96,7 @@ class _Up:
         with steps.step("Checking this machine"):
             record, plan = looked_over(self.context, self.spec, steps.note)
             self._warn(plan, record.spec if record else None)
-            self.gone = gone_managers(record) if record else []
+            self.gone = gone_members(record) if record else {}
         with steps.step("Images"):
             backend = self._backend_and_images(plan)
             self._check_engine_options(backend, plan)
@@ -252,10 +252,10 @@ class _Up:
 
     def _standing_manager(self, nodes: Sequence[Node], plan: Plan) -> Node | None:
         try:
-            return cluster.working_manager(nodes, gone=self.gone) if nodes else None
+            return cluster.working_manager([*nodes, *plan.start], gone=self.gone) if nodes else None
         except LabctlError as problem:
             # None of those that run can change the swarm; one of those that are starting may.
-            if isinstance(problem, QuorumLost) and problem.for_good and not any(one.is_manager for one in plan.start):
+            if isinstance(problem, QuorumLost) and problem.for_good:
                 raise
             return None
 

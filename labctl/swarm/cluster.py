@@ -9,15 +9,20 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from labctl.errors import EngineRefused, LabctlError, LabError, QuorumLost, SwarmLocked
 from labctl.events import CommandShown, Emit, NodeJoined, quiet
 from labctl.node import Node
 from labctl.swarm.asking import Asking
+from labctl.swarm.membership import Membership, membership
 from labctl.swarm.state import SwarmNode, SwarmView
+from labctl.swarm.voters import is_no_manager, voters_of
 from labctl.waiting import Pending, stretched, wait_until
 from labctl.words import counted
+
+if TYPE_CHECKING:
+    from labctl.spec import Role
 
 __all__ = [
     "DECISION_LIMIT",
@@ -39,7 +44,6 @@ READY_LIMIT = 120.0
 DECISION_LIMIT = 3.0  # seconds that managers without a majority are given to say so
 ELECTION_LIMIT = 20.0  # seconds that managers with a majority may take to choose a leader, when they have lost theirs
 NEXT_AFTER = 0.5  # seconds after which a manager that is silent is no reason not to ask the next
-IN_NO_SWARM = 'Use "docker swarm init" or "docker swarm join"'  # an engine's words; one that is a worker has others
 RPC = re.compile(r"rpc error: code = \w+ desc = ")
 
 
@@ -53,35 +57,6 @@ class Tokens:
     def of(self, role: str) -> str:
         """The token for a role."""
         return self.manager if role == "manager" else self.worker
-
-
-@dataclass(frozen=True)
-class Membership:
-    """What a node's own engine says: `state` is inactive, pending, active, locked or error."""
-
-    state: str
-    node_id: str
-    is_manager: bool
-    cluster_id: str
-    error: str
-    size: int = 0  # how many nodes its swarm has; only a manager's engine knows
-
-    @classmethod
-    def of(cls, swarm: Mapping[str, Any]) -> Membership:
-        """Read what GET /info says under "Swarm"."""
-        return cls(
-            state=swarm.get("LocalNodeState", "inactive"),
-            node_id=swarm.get("NodeID", ""),
-            is_manager=bool(swarm.get("ControlAvailable")),
-            cluster_id=(swarm.get("Cluster") or {}).get("ID", ""),
-            error=swarm.get("Error", ""),
-            size=swarm.get("Nodes", 0),
-        )
-
-
-def membership(node: Node) -> Membership:
-    """Ask the node's engine whether it is in a swarm (GET /info)."""
-    return Membership.of(node.engine.info()["Swarm"])
 
 
 def init(manager: Node, emit: Emit = quiet) -> None:
@@ -141,12 +116,13 @@ def working_manager(
     *,
     limit: float | None = None,
     noted: Callable[[str], None] | None = None,
-    gone: Sequence[str] = (),
+    gone: Mapping[str, Role] | None = None,
 ) -> Node:
     """Return a manager that can change the swarm; the nodes made as managers are asked first.
 
     A swarm that can have a leader is given ELECTION_LIMIT seconds to choose one, and `noted` hears that this takes
-    a while; with `limit` nobody is waited for longer than that. `gone` are managers that have no machine any more.
+    a while; with `limit` nobody is waited for longer than that. `gone` are nodes that have no machine any more, with
+    what they were made as; where it is told, `nodes` are all machines of the lab.
     Raises QuorumLost when managers answer and none can, SwarmLocked for locked ones, LabError when none answers at all.
     """
     longest = stretched(limit or ELECTION_LIMIT)
@@ -165,17 +141,18 @@ def working_manager(
         return found
     if locked := _locked(asking.problems(soon)):
         raise SwarmLocked(locked)
-    if lost := _majority_that_left(nodes, asking.problems(soon), gone):
-        raise lost
+    voters = voters_of(nodes, asking.problems(soon), gone)
+    if voters.majority_left:
+        away = [*(node.name for node in voters.away), *voters.gone]
+        raise lost_for_good(voters.left, away, of=len(voters.left) + len(away))
     # Managers choose a leader when most of them are there to vote.
-    may_elect = 2 * sum(node.is_manager for node in running) > sum(node.is_manager for node in nodes)
-    if may_elect and longest > soon:
+    if voters.may_elect and longest > soon:
         soon = longest
         if noted is not None and not asking.is_over:
             noted(f"no manager answers yet: they may be choosing a leader, and have {ELECTION_LIMIT:g} s for it")
         if found := asking.wait(began + longest - time.monotonic()):
             return found
-    raise _no_manager(nodes, asking.problems(soon), may_elect=may_elect)
+    raise _no_manager(nodes, asking.problems(soon), may_elect=voters.may_elect)
 
 
 def lost_for_good(left: Sequence[Node], gone: Sequence[str], *, of: int) -> QuorumLost:
@@ -190,25 +167,6 @@ def lost_for_good(left: Sequence[Node], gone: Sequence[str], *, of: int) -> Quor
         "services; then `labctl up` lets the others join again.",
         for_good=True,
     )
-
-
-def _majority_that_left(
-    nodes: Sequence[Node], problems: Sequence[tuple[Node, LabctlError]], gone: Sequence[str]
-) -> QuorumLost | None:
-    """The error for managers of which half or more have left; None where one that is down or silent may come back."""
-    down = [node for node in nodes if node.is_manager and not node.is_running]
-    silent = [node for node, problem in problems if node.is_manager and not isinstance(problem, EngineRefused)]
-    refused = [(node, problem) for node, problem in problems if isinstance(problem, EngineRefused)]
-    left = [node for node, problem in refused if problem.status in (500, 503) and not _is_no_manager(problem)]
-    away = [node.name for node, problem in refused if node.is_manager and IN_NO_SWARM in problem.message]
-    away += gone
-    if down or silent or not left or len(away) < len(left):
-        return None
-    return lost_for_good(left, away, of=len(left) + len(away))
-
-
-def _is_no_manager(problem: LabctlError) -> bool:
-    return "not a swarm manager" in problem.message or "not part of a swarm" in problem.message
 
 
 def _locked(problems: Sequence[tuple[Node, LabctlError]]) -> list[str]:
@@ -228,7 +186,7 @@ def _no_manager(nodes: Sequence[Node], problems: Sequence[tuple[Node, LabctlErro
             if node.is_manager:
                 reasons.append(problem.message)
                 mends.append(problem.hint)
-        elif _is_no_manager(problem):
+        elif is_no_manager(problem):
             if node.is_manager:
                 reasons.append(f"{node.name} is not a manager of a swarm")
         else:

@@ -7,7 +7,7 @@ from functools import partial
 
 from labctl.concurrent import within
 from labctl.node import Node
-from labctl.swarm.cluster import Membership, membership
+from labctl.swarm.membership import Membership, membership
 from labctl.waiting import stretched
 
 __all__ = ["is_orphaned", "memberships", "state_problems", "trouble_of"]
@@ -15,14 +15,14 @@ __all__ = ["is_orphaned", "memberships", "state_problems", "trouble_of"]
 ASKED_FOR = 5.0  # seconds; an engine that hangs shall not hold up what is told of the others
 
 
-def memberships(nodes: Sequence[Node]) -> dict[str, Membership]:
+def memberships(nodes: Sequence[Node], *, limit: float = ASKED_FOR) -> dict[str, Membership]:
     """What each node's engine says, by name; one that does not answer within some seconds is left out."""
     found: dict[str, Membership] = {}
 
     def ask(node: Node) -> None:
         found[node.name] = membership(node)
 
-    within(stretched(ASKED_FOR), *(partial(ask, node) for node in nodes))
+    within(stretched(limit), *(partial(ask, node) for node in nodes))
     return {node.name: found[node.name] for node in nodes if node.name in found}
 
 

@@ -355,7 +355,7 @@ def test_a_manager_whose_machine_is_gone_is_demoted_before_it_is_struck_off(hear
 
 
 def test_a_list_that_nobody_can_change_is_left_with_force(heard: list[Event]) -> None:
-    manager = fake_node("manager1", api={"GET /swarm": NO_LEADER})
+    manager = fake_node("manager1", api={"GET /swarm": NO_LEADER, "GET /info": raw_info("active", manager=True)})
 
     with pytest.raises(QuorumLost):
         strike_off("worker1", [manager])

@@ -10,7 +10,7 @@ from labctl.lab import plan_of
 from labctl.node import Node
 from labctl.spec import LabSpec
 
-from ..nodes import fake_node
+from ..nodes import fake_node, raw_info
 
 
 def lab(*nodes: Node, spec: LabSpec | None = None, subnet: str = "10.0.0.0/24") -> LabRecord:
@@ -89,7 +89,7 @@ def test_a_node_that_the_spec_does_not_name_stays() -> None:
 
 def test_a_lab_that_lost_its_only_manager_cannot_be_mended() -> None:
     with pytest.raises(LabError, match="lab demo has lost its managers, and with them the swarm; worker1") as caught:
-        plan_of(SPEC, lab(fake_node("worker1")))
+        plan_of(SPEC, lab(fake_node("worker1", api={"GET /info": raw_info("active")})))
 
     assert caught.value.exit_code == 3
     assert "labctl down -l demo" in (caught.value.hint or "")
@@ -97,7 +97,16 @@ def test_a_lab_that_lost_its_only_manager_cannot_be_mended() -> None:
 
 def test_a_manager_that_was_only_half_made_is_a_lost_one() -> None:
     with pytest.raises(LabError, match="has lost its managers"):
-        plan_of(SPEC, lab(fake_node("manager1", state="created"), fake_node("worker1")))
+        plan_of(
+            SPEC,
+            lab(fake_node("manager1", state="created"), fake_node("worker1", api={"GET /info": raw_info("active")})),
+        )
+
+
+def test_a_worker_that_was_promoted_keeps_the_swarm_and_the_manager_is_made_anew() -> None:
+    promoted = fake_node("worker1", api={"GET /info": raw_info("active", manager=True)})
+
+    assert names(plan_of(SPEC, lab(promoted)).create) == ["manager1"]
 
 
 def test_a_manager_that_is_down_is_not_lost() -> None:

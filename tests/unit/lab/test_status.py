@@ -306,7 +306,8 @@ def test_one_of_two_managers_that_was_removed_is_told_with_the_cure_alone(manage
 
 def test_a_majority_that_left_is_told_with_the_cure_before_what_the_last_one_waits_for(manager: FakeNode) -> None:
     none = 'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node'
-    left = fake_node("manager2", api={"GET /swarm": EngineRefused(none, status=503)})
+    inactive = raw_info("inactive")
+    left = fake_node("manager2", api={"GET /swarm": EngineRefused(none, status=503), "GET /info": inactive})
     manager.api |= {
         "GET /swarm": EngineRefused("The swarm does not have a leader", status=500),
         "GET /info": raw_info("pending", manager=True),
@@ -315,6 +316,17 @@ def test_a_majority_that_left_is_told_with_the_cure_before_what_the_last_one_wai
     (problem,) = look(manager, left, spec=LabSpec(name="demo", managers=2, workers=0)).problems
 
     assert "`labctl ssh manager1 docker swarm init --force-new-cluster" in problem
+
+
+def test_a_promoted_worker_whose_machine_was_removed_is_counted_as_the_manager_that_it_was(manager: FakeNode) -> None:
+    manager.api["GET /swarm"] = EngineRefused("The swarm does not have a leader", status=500)
+    voters = [{"NodeID": "n1", "Addr": "10.0.0.11:2377"}, {"NodeID": "n2", "Addr": "10.0.0.12:2377"}]
+    manager.api["GET /info"] = {"Swarm": {**raw_info("active", manager=True)["Swarm"], "RemoteManagers": voters}}
+
+    (problem,) = look(manager).problems
+
+    assert "worker1 cannot come back into it" in problem
+    assert "`labctl ssh manager1 docker swarm init --force-new-cluster --advertise-addr 10.0.0.11`" in problem
 
 
 def test_bare_engines_need_no_swarm() -> None:
