@@ -49,6 +49,7 @@ __all__ = [
     "SwarmLocked",
     "UsageError",
     "WaitTimeout",
+    "raise_all",
 ]
 
 
@@ -203,3 +204,10 @@ class SeveralErrors(LabctlError):
         self.exit_code = max(error.exit_code for error in errors)
         seen = dict.fromkeys(error.message for error in errors)
         super().__init__("\n".join(seen), hint=next((e.hint for e in errors if e.hint), None))
+
+
+def raise_all(errors: Iterable[LabctlError]) -> None:
+    """Raise what went wrong where others went well: the one error, SeveralErrors for more, nothing for none."""
+    found = list(errors)
+    if found:
+        raise found[0] if len(found) == 1 else SeveralErrors(found)

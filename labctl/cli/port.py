@@ -10,7 +10,7 @@ import click
 
 from labctl.cli.common import App, lab_command, output_option, print_json, table
 from labctl.cli.completers import complete_ports, complete_services
-from labctl.errors import LabctlError, LabError, NotFoundError, NotYetError, UsageError
+from labctl.errors import LabctlError, LabError, NotFoundError, NotYetError, UsageError, raise_all
 
 if TYPE_CHECKING:
     from labctl.edge import Edge, Published
@@ -66,10 +66,15 @@ def rm(app: App, ports: tuple[str, ...]) -> None:
     from labctl.edge import remove_edge
 
     read = [(_port(text), ":" in text) for text in ports]
+    missing: list[NotFoundError] = []
     with app.lab().held() as lab:
         for wanted, exact in read:
-            for gone in remove_edge(app.context.engine, lab.name, wanted, exact=exact):
-                click.echo(f"{gone.url} is gone", err=True)
+            try:
+                for gone in remove_edge(app.context.engine, lab.name, wanted, exact=exact):
+                    click.echo(f"{gone.url} is gone", err=True)
+            except NotFoundError as problem:  # it keeps no other from being taken away
+                missing.append(problem)
+    raise_all(missing)
 
 
 @port.command("ls")

@@ -26,7 +26,7 @@ from labctl.cli.stack_rows import (
     task_fields,
     task_row,
 )
-from labctl.errors import NotFoundError, UsageError
+from labctl.errors import NotFoundError, UsageError, raise_all
 from labctl.words import counted
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = ["stack"]
 
+STACKS_AT_ONCE = 4  # that are removed
 DEPLOY_WAIT = 180.0  # seconds that another command may take to carry a stack to the lab
 
 
@@ -237,29 +238,74 @@ def _open_ports(app: App, lab: Lab, view: SwarmView, name: str) -> list[str]:
 @stack.command("rm")
 @click.argument("names", nargs=-1, required=True, shell_complete=complete_stacks)
 @click.option("--limit", type=click.FloatRange(min=0), default=90.0, show_default=True, help="How long to wait, in s.")
+@output_option
 @lab_command
-def rm(app: App, names: tuple[str, ...], limit: float) -> None:
-    """Remove stacks and wait until their tasks and networks are gone. Their volumes stay.
+def rm(app: App, names: tuple[str, ...], limit: float, output: str) -> None:
+    """Remove stacks, all at once, and wait until their tasks and networks are gone. Their volumes stay.
+
+    Says on which nodes, that do not answer, containers may go on until these are back. A name that there is not keeps
+    no other stack from being removed; the exit code is then 2.
 
     \b
     labctl stack rm voting
+    labctl stack rm voting web
     """
     from labctl.events import Steps
     from labctl.swarm import SwarmView
-    from labctl.swarm.stack import remove, require
+    from labctl.swarm.stack import require
 
     lab = app.lab()
     manager = lab.manager()
-    names = tuple(dict.fromkeys(names))
     view = SwarmView(manager.engine)
-    for name in names:
-        require(view, name)  # a slip in the last name shall not cost the first
-    steps = Steps(app.emit, total=len(names))
-    for name in names:
-        with steps.step(f"Removing {name}"):
-            remove(manager, name, nodes=lab.nodes, limit=limit, emit=steps.emit, noted=steps.note)
-            steps.note("tasks and networks are gone")
-    _close_ports(app, lab)
+    missing: dict[str, NotFoundError] = {}
+    for name in dict.fromkeys(names):
+        try:
+            require(view, name)
+        except NotFoundError as problem:
+            missing[name] = problem
+    there = [name for name in dict.fromkeys(names) if name not in missing]
+    silent = _remove(lab, manager, there, limit, Steps(app.emit, total=1)) if there else {}
+    for name, nodes in silent.items():
+        _warn_of_silence(app, name, nodes)
+    if there:
+        _close_ports(app, lab)
+    if output == "json":
+        rows = [{"stack": name, "removed": True, "silent_nodes": list(silent[name])} for name in there]
+        print_json([*rows, *({"stack": name, "removed": False, "silent_nodes": []} for name in missing)])
+    raise_all(missing.values())
+
+
+def _remove(lab: Lab, manager: Node, names: Sequence[str], limit: float, steps: Steps) -> dict[str, tuple[str, ...]]:
+    """Remove stacks that are there, and return by name the nodes that said nothing of what is left."""
+    from labctl.concurrent import each
+    from labctl.swarm.stack import remove
+
+    def take(name: str) -> tuple[str, ...]:
+        def noted(text: str) -> None:
+            steps.note(f"{name}: {text}" if len(names) > 1 else text)
+
+        return remove(manager, name, nodes=lab.nodes, limit=limit, emit=steps.emit, noted=noted)
+
+    with steps.step(f"Removing {', '.join(names)}"):
+        silent = dict(zip(names, each(names, take, at_once=STACKS_AT_ONCE), strict=True))
+        unknown = dict.fromkeys(node for nodes in silent.values() for node in nodes)
+        but = f", but for {', '.join(unknown)}" if unknown else ""
+        steps.note(f"tasks and networks are gone{but}")
+    return silent
+
+
+def _warn_of_silence(app: App, name: str, nodes: Sequence[str]) -> None:
+    """Say where a stack's containers may still run: the swarm has given up nodes that say nothing."""
+    from labctl.events import Warned
+
+    if nodes:
+        does, is_back = ("does", "it is") if len(nodes) == 1 else ("do", "they are")
+        app.emit(
+            Warned(
+                f"{', '.join(nodes)} {does} not answer: containers of {name} may go on there until {is_back} back; "
+                "`labctl status` tells what brings a node back"
+            )
+        )
 
 
 def _close_ports(app: App, lab: Lab) -> None:

@@ -9,17 +9,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from labctl.concurrent import each
+from labctl.concurrent import within
 from labctl.engine.client import Json
-from labctl.errors import (
-    EngineRefused,
-    EngineUnreachable,
-    LabctlError,
-    NodeDown,
-    NotFoundError,
-    UsageError,
-    WaitTimeout,
-)
+from labctl.errors import EngineRefused, LabctlError, NotFoundError, UsageError, WaitTimeout
 from labctl.events import Emit, Noted, Warned, quiet
 from labctl.node import Node
 from labctl.swarm.carrying import carried, environment_of, with_own_paths
@@ -51,6 +43,7 @@ __all__ = [
 NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?")
 DEPLOY_LIMIT = 120.0  # seconds; the CLI asks the registry for each image's digest
 REMOVE_LIMIT = 90.0
+ANSWER_LIMIT = 5.0  # seconds that a node may take to tell what it has of a stack
 GOING_LIMIT = 20.0  # seconds that a stack which was removed may hold up one of its name
 NOT_FOUND = re.compile(r"network (\S+) not found")
 
@@ -264,25 +257,30 @@ def remove(
     limit: float = REMOVE_LIMIT,
     emit: Emit = quiet,
     noted: Callable[[str], None] | None = None,
-) -> None:
+) -> tuple[str, ...]:
     """Remove a stack and wait until its tasks and networks are gone too, also from `nodes`; its volumes stay.
 
+    Returns the nodes that said nothing, and on which the stack's containers may go on until they are back.
     `docker stack rm` returns while tasks still stop, and gives up on networks that they hold (moby#29293): a deploy
     right after it would then fail. Raises NotFoundError for a stack that is not there, WaitTimeout at the limit.
     """
     view = SwarmView(manager.engine)
     require(view, name)
+    had = {task.node_id for task in tasks_of(view, name) if not task.is_over}
+    ids = {member.hostname: member.id for member in view.nodes()}
+    concerned = [node for node in nodes if ids.get(node.name) in had]
     result = manager.run(["docker", "stack", "rm", name], limit=DEPLOY_LIMIT)
     for line in (result.stdout + result.stderr).splitlines():
         if line.startswith("Removing"):
             emit(Noted(line))
     running = [node for node in nodes if node.is_running]
 
-    def look() -> None:
+    def look() -> list[str]:
         _gone(view, name)
-        _gone_from(running, name)
+        return _gone_from(running, name)
 
-    wait_until(f"stack {name} going", look, limit=limit, pause=0.2, noted=noted)
+    silent = wait_until(f"stack {name} going", look, limit=limit, pause=0.2, noted=noted)
+    return tuple(node.name for node in concerned if node.state == "paused" or node.name in silent)
 
 
 def _gone(view: SwarmView, name: str) -> None:
@@ -304,16 +302,18 @@ def _gone(view: SwarmView, name: str) -> None:
         raise Pending("; ".join(left))
 
 
-def _gone_from(nodes: Sequence[Node], name: str) -> None:
-    """A task that is over leaves its container, and its node's part of a network, for a moment longer."""
+def _gone_from(nodes: Sequence[Node], name: str) -> list[str]:
+    """A task that is over leaves its container, and its node's part of a network, for a moment longer.
 
-    def left_on(node: Node) -> int:
-        try:
-            mark = [f"{NAMESPACE}={name}"]
-            return len(node.engine.containers(mark)) + len(node.engine.networks(mark))
-        except (EngineUnreachable, NodeDown):
-            return 0  # it went down meanwhile, and cleans up when it comes back
+    Returns the names of the nodes that do not answer; each cleans up when it is back.
+    """
+    left: dict[str, int] = {}
 
-    left = {node.name: count for node, count in zip(nodes, each(nodes, left_on), strict=True) if count}
-    if left:
-        raise Pending(f"still cleaning up: {', '.join(left)}")
+    def ask(node: Node) -> None:
+        mark = [f"{NAMESPACE}={name}"]
+        left[node.name] = len(node.engine.containers(mark)) + len(node.engine.networks(mark))
+
+    within(stretched(ANSWER_LIMIT), *(partial(ask, node) for node in nodes))
+    if still := [node.name for node in nodes if left.get(node.name)]:
+        raise Pending(f"still cleaning up: {', '.join(still)}")
+    return [node.name for node in nodes if node.name not in left]

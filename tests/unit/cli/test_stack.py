@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,10 +14,12 @@ import pytest
 from labctl.cli import stack as cli
 from labctl.cli.stack_rows import print_rows, task_fields
 from labctl.edge.ways import Edge
-from labctl.errors import UsageError
+from labctl.errors import NotFoundError, UsageError
 from labctl.swarm.progress import Progress
 from labctl.swarm.refusal import FileRefused
 from labctl.swarm.state import Task
+
+from .conftest import Labctl
 
 A, B, NONE = Path("a.yml"), Path("b.yml"), ()
 
@@ -162,4 +165,59 @@ def test_a_port_that_another_program_has_is_told(monkeypatch: pytest.MonkeyPatch
     assert [one.text for one in heard] == [
         "port 22000 of 127.0.0.1 is taken by another program or lab: "
         "the stack's port 22000 is at 127.0.0.1:59211 instead"
+    ]
+
+
+# -- removal of several
+
+
+@pytest.fixture
+def removed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A lab with the stacks `web` (a part of it on a silent worker1) and `db`; what is removed is listed."""
+    from labctl.cli.common import App
+    from labctl.swarm import stack as stacks
+
+    done: list[str] = []
+
+    def require(_view: object, name: str) -> None:
+        if name not in ("web", "db"):
+            raise NotFoundError("stack", name, ["web", "db"])
+
+    def remove(_manager: object, name: str, **_more: Any) -> tuple[str, ...]:
+        done.append(name)
+        return ("worker1",) if name == "web" else ()
+
+    lab = SimpleNamespace(name="lab", nodes=(), manager=lambda: SimpleNamespace(engine=None))
+    monkeypatch.setattr(App, "lab", lambda _self: lab)
+    monkeypatch.setattr(stacks, "require", require)
+    monkeypatch.setattr(stacks, "remove", remove)
+    monkeypatch.setattr(cli, "_close_ports", lambda _app, _lab: None)
+    return done
+
+
+def test_a_name_that_is_not_there_keeps_no_other_stack_and_is_told(labctl: Labctl, removed: list[str]) -> None:
+    said = labctl("stack", "rm", "wbe", "web", "nothing", "db", "web")
+
+    assert sorted(removed) == ["db", "web"]
+    assert said.code == 2
+    assert "no stack named 'wbe': did you mean web?" in said.err
+    assert "no stack named 'nothing'" in said.err
+
+
+def test_a_removal_says_where_containers_may_go_on(labctl: Labctl, removed: list[str]) -> None:
+    said = labctl("stack", "rm", "web", "db")
+
+    assert said.code == 0
+    assert "worker1 does not answer: containers of web may go on there until it is back" in said.err
+    assert "containers of db" not in said.err
+
+
+def test_a_removal_as_json_tells_of_each_stack(labctl: Labctl, removed: list[str]) -> None:
+    said = labctl("stack", "rm", "web", "db", "wbe", "-o", "json")
+
+    assert said.code == 2
+    assert json.loads(said.out) == [
+        {"stack": "web", "removed": True, "silent_nodes": ["worker1"]},
+        {"stack": "db", "removed": True, "silent_nodes": []},
+        {"stack": "wbe", "removed": False, "silent_nodes": []},
     ]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from labctl.engine.fake import Answer, Asked
-from labctl.errors import EngineRefused, NotFoundError, NotYetError, UsageError, WaitTimeout
+from labctl.errors import EngineRefused, EngineUnreachable, NotFoundError, NotYetError, UsageError, WaitTimeout
 from labctl.events import Event, Noted, Warned
 from labctl.swarm import SwarmView
 from labctl.swarm import stack as stacks
@@ -410,7 +410,7 @@ def test_a_removal_waits_for_tasks_and_networks(heard: list[Event]) -> None:
     network = {"Id": "n1", "Name": "web_default"}
     service = swarm_with(node).api["GET /services"]
     node.api["GET /services"] = then(service, service, [])
-    node.api["GET /tasks"] = then([raw_task("t1")], [])
+    node.api["GET /tasks"] = then([raw_task("t1")], [raw_task("t1")], [])
     node.api["GET /networks"] = then([network], [])
     node.api["DELETE /networks/n1"] = lambda asked: deleted.append(asked)
     notes: list[str] = []
@@ -440,6 +440,24 @@ def test_tasks_on_a_node_that_is_down_are_not_waited_for() -> None:
     node.api["GET /tasks"] = [raw_task("t1", node="id-worker2")]
 
     stacks.remove(node, "web", limit=1)
+
+
+def test_nodes_that_say_nothing_are_named_where_they_had_tasks_of_the_stack() -> None:
+    node = swarm_with(fake_node())
+    node.api["GET /services"] = then(node.api["GET /services"], [])
+    members = [raw_node(name, state="down") for name in ("worker1", "worker2", "worker3", "worker4")]
+    node.api["GET /nodes"] = members
+    tasks = [raw_task(name, node=f"id-{name}") for name in ("worker1", "worker2", "worker3")]
+    node.api["GET /tasks"] = tasks
+    silent = EngineUnreachable("no answer")
+    nodes = [
+        fake_node("worker1", api={"GET /containers/json": silent}),
+        fake_node("worker2", state="paused"),
+        fake_node("worker3", state="exited"),
+        fake_node("worker4", api={"GET /containers/json": silent}),
+    ]
+
+    assert stacks.remove(node, "web", nodes=nodes, limit=1) == ("worker1", "worker2"), "no container runs on the others"
 
 
 def test_a_network_that_stays_in_use_is_told_at_the_limit() -> None:
