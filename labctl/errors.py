@@ -18,6 +18,8 @@
     ├── WaitTimeout             a wait reached its limit; tells what was last seen        (exit 3)
     └── SeveralErrors           more than one thing failed at once; the first is shown first
 
+    OutputFailed                an OSError of the system, not in the tree: stdout takes no more
+
 The exit code is a property of the class, and `labctl.cli.main` is the only place that turns an
 error into words and an exit code.
 """
@@ -43,6 +45,7 @@ __all__ = [
     "NodeDown",
     "NotFoundError",
     "NotYetError",
+    "OutputFailed",
     "QuorumLost",
     "SeveralErrors",
     "SpecError",
@@ -51,6 +54,10 @@ __all__ = [
     "WaitTimeout",
     "raise_all",
 ]
+
+
+class OutputFailed(OSError):
+    """stdout or stderr takes no more; every other OSError is about something else."""
 
 
 class LabctlError(Exception):

@@ -22,8 +22,8 @@ from labctl.cli.commands import COMMANDS, SECTIONS
 from labctl.cli.common import PROGRESS, App, complete_labs, is_ambient
 from labctl.cli.hints import named_lab, with_lab
 from labctl.cli.signals import Ended, watch_signals
-from labctl.cli.streams import OutputFailed, safe_streams, typed
-from labctl.errors import LabctlError
+from labctl.cli.streams import safe_streams, typed
+from labctl.errors import LabctlError, OutputFailed
 
 __all__ = ["cli", "main"]
 

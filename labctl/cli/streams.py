@@ -21,7 +21,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO, cast
 
-__all__ = ["OutputFailed", "as_it_is", "plain", "readable", "safe_streams", "spelled", "typed", "write_bytes"]
+from labctl.errors import OutputFailed
+
+__all__ = ["as_it_is", "plain", "readable", "safe_streams", "spelled", "typed", "write_bytes"]
 
 FALLBACK = "labctl-readable"
 # C0 without tab and newline, DEL, C1, and what turns the direction of text around.
@@ -35,10 +37,6 @@ READABLE = {
     "‘": "'", "’": "'", "█": "#", "▓": "#", "▒": ":", "░": ".", "▌": "|", "❱": ">", "❯": ">",
 }  # fmt: skip
 LEVEL, UPRIGHT = "─━┄┅┈┉╌╍═╴╶╸╺╼╾", "│┃┆┇┊┋╎╏║╵╷╹╻╽╿▏"
-
-
-class OutputFailed(OSError):
-    """stdout or stderr takes no more; every other OSError is about something else."""
 
 
 def plain(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import select
 import signal
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 
 from labctl.concurrent import LAST_WORDS, within
-from labctl.errors import LabctlError
+from labctl.errors import LabctlError, OutputFailed
 from labctl.transport.running import STDERR, Running
 
 __all__ = ["Noted", "at_terminal", "pipe", "sit"]
@@ -60,7 +61,8 @@ def sit(running: Running) -> int:
 def pipe(running: Running, end: Callable[[], None]) -> int:
     """Carry our input there while its output comes back: either may have to wait for the other.
 
-    `end` ends the command on the node: on Ctrl-C, or when nobody reads our output any more.
+    `end` ends the command on the node: on Ctrl-C, or when nobody reads our output any more. Raises OutputFailed when
+    our stdout takes no more (a full disk).
     """
     if sys.stdin.isatty():
         running.end_input()
@@ -69,8 +71,12 @@ def pipe(running: Running, end: Callable[[], None]) -> int:
     with _one_interrupt():
         try:
             for kind, data in running.output():
-                _write_all((sys.stderr if kind == STDERR else sys.stdout).fileno(), data)
-        except (KeyboardInterrupt, BrokenPipeError):
+                if kind == STDERR:
+                    with contextlib.suppress(OutputFailed):  # what comes on stdout is what the command is for
+                        _write_all(sys.stderr.fileno(), data)
+                else:
+                    _write_all(sys.stdout.fileno(), data)
+        except (KeyboardInterrupt, BrokenPipeError, OutputFailed):
             # Our end of the output goes first: an engine that cannot get rid of it tells of no command's end any more.
             running.close()
             within(LAST_WORDS, end)
@@ -149,8 +155,14 @@ def _fit(running: Running) -> None:
 
 
 def _write_all(descriptor: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(descriptor, data) :]
+    """Write to our stdout or stderr. Raises OutputFailed; a pipe without a reader stays what it is."""
+    try:
+        while data:
+            data = data[os.write(descriptor, data) :]
+    except BrokenPipeError:
+        raise
+    except OSError as problem:
+        raise OutputFailed(problem.errno or errno.EIO, problem.strerror or str(problem)) from problem
 
 
 @contextlib.contextmanager
