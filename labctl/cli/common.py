@@ -31,11 +31,13 @@ __all__ = [
     "is_ambient",
     "lab_command",
     "output_option",
+    "owes_json",
     "print_json",
     "table",
 ]
 
 PROGRESS = ("auto", "plain", "json", "none")
+OWES_JSON = "labctl.owes_json"
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -141,15 +143,27 @@ def is_ambient(parameter: str) -> bool:
 
 
 def output_option(function: F) -> F:
-    """Give a listing `-o/--output table|json`."""
+    """Give a command `-o/--output table|json`. One that fails before it has printed JSON prints its error as JSON."""
     return click.option(
         "-o",
         "--output",
         type=click.Choice(["table", "json"]),
         default="table",
         show_default=True,
+        callback=_note_output,
         help="A table for people, or JSON.",
     )(function)
+
+
+def _note_output(context: click.Context, _param: click.Parameter, value: str) -> str:
+    if value == "json":
+        context.find_root().meta[OWES_JSON] = True
+    return value
+
+
+def owes_json(context: click.Context | None) -> bool:
+    """Whether the command was asked for JSON and has printed none: whoever reads it waits for some."""
+    return context is not None and bool(context.find_root().meta.get(OWES_JSON))
 
 
 def file_or_stdin(file: Path) -> Path:
@@ -159,6 +173,9 @@ def file_or_stdin(file: Path) -> Path:
 
 def print_json(value: object) -> None:
     """Print a value as JSON on stdout."""
+    context = click.get_current_context(silent=True)
+    if context is not None:
+        context.find_root().meta[OWES_JSON] = False
     click.echo(json.dumps(value, indent=2, default=str))
 
 

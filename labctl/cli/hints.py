@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import click
 
 from labctl.cli.commands import SECTIONS
 
-__all__ = ["lesson_with_lab", "named_lab", "note_lab", "with_lab"]
+__all__ = ["lesson_with_lab", "named_lab", "note_lab", "with_lab", "with_lab_within"]
 
 META = "labctl.lab"
 # What is not about one lab: it takes no -l, or goes by other names.
@@ -49,3 +50,15 @@ def with_lab(text: str, lab: str | None, *, commands: re.Pattern[str] = COMMAND)
         return f"{found['before']}labctl {which}{rest}"
 
     return commands.sub(named, text)
+
+
+def with_lab_within(value: Any, lab: str | None) -> Any:
+    """Return what is going to be JSON with the lab in the commands of each text in it, as `with_lab` has it.
+
+    It is for what labctl itself says: what nodes wrote stays as it is.
+    """
+    if isinstance(value, str):
+        return with_lab(value, lab)
+    if isinstance(value, dict):
+        return {key: with_lab_within(one, lab) for key, one in value.items()}
+    return [with_lab_within(one, lab) for one in value] if isinstance(value, (list, tuple)) else value

@@ -93,7 +93,7 @@ def up(app: App, file: Path | None, also_file: Path | None, output: str, **flags
         return
     record = grow(app.context, spec.name, spec_of, UpOptions(retain=flags["retain"], verify=not flags["no_verify"]))
     if output == "json":
-        print_json(status_of(app.context, record).to_dict())
+        print_json(_as_json(status_of(app.context, record)))
     elif app.progress in ("auto", "plain"):
         _say_what_next(record)
 
@@ -195,10 +195,16 @@ def status(app: App, node: str | None, output: str) -> int:
         return 0
     found = status_of(app.context, app.lab(others=True).record)
     if output == "json":
-        print_json(found.to_dict())
+        print_json(_as_json(found))
     else:
         _print_status(found)
     return 0 if found.is_good else 3
+
+
+def _as_json(found: LabStatus) -> dict[str, object]:
+    lab = named_lab(click.get_current_context())
+    told = {key: [with_lab(one, lab) for one in getattr(found, key)] for key in ("problems", "warnings")}
+    return {**found.to_dict(), **told}
 
 
 def _print_status(found: LabStatus) -> None:

@@ -19,7 +19,7 @@ from click.shell_completion import CompletionItem
 
 from labctl import __version__
 from labctl.cli.commands import COMMANDS, SECTIONS
-from labctl.cli.common import PROGRESS, App, complete_labs, is_ambient
+from labctl.cli.common import PROGRESS, App, complete_labs, is_ambient, owes_json, print_json
 from labctl.cli.hints import named_lab, with_lab
 from labctl.cli.signals import Ended, watch_signals
 from labctl.cli.streams import safe_streams, typed
@@ -149,7 +149,7 @@ def _run(arguments: list[str], contexts: list[click.Context]) -> int:
             contexts.append(context)
             result = cli.invoke(context)
     except LabctlError as error:
-        return _tell(error, named_lab(context))
+        return _tell(error, named_lab(context), as_json=owes_json(context))
     except click.exceptions.Exit as exit_:
         return exit_.exit_code
     except click.exceptions.NoArgsIsHelpError as error:
@@ -160,13 +160,13 @@ def _run(arguments: list[str], contexts: list[click.Context]) -> int:
     except (KeyboardInterrupt, EOFError, click.Abort) as end:
         return _tell_end(end)
     except OSError as problem:
-        return _tell_system(problem)
+        return _tell_system(problem, named_lab(context))
     except Exception as bug:  # noqa: BLE001  the boundary: whatever is left is a bug, and is told as one
-        return _tell_bug(bug)
+        return _tell_bug(bug, named_lab(context))
     return result if isinstance(result, int) else 0
 
 
-def _tell_system(problem: OSError) -> int:
+def _tell_system(problem: OSError, lab: str | None) -> int:
     """Tell apart an output that takes no more, a disk that is full, and what is a bug of ours."""
     if isinstance(problem, (BrokenPipeError, OutputFailed)):
         # Nothing shall try to write the rest when Python ends.
@@ -177,7 +177,7 @@ def _tell_system(problem: OSError) -> int:
             click.echo(f"labctl: the output cannot be written: {problem.strerror}", err=True)
         return 3
     if problem.errno not in FULL:
-        return _tell_own_folder(problem) or _tell_bug(problem)
+        return _tell_own_folder(problem) or _tell_bug(problem, lab)
     click.echo(f"labctl: {_full_disk(problem)}: {problem.strerror}", err=True)
     click.echo("  -> Free some space on that disk, and run the command again.", err=True)
     return 3
@@ -224,10 +224,17 @@ def _tell_usage(error: click.ClickException) -> int:
     return 2
 
 
-def _tell(error: LabctlError, lab: str | None) -> int:
-    click.echo(f"labctl: {typed(with_lab(error.message, lab))}", err=True)
-    if error.hint:
-        click.echo(f"  -> {typed(with_lab(error.hint, lab))}", err=True)
+def _tell(error: LabctlError, lab: str | None, *, as_json: bool) -> int:
+    """Tell an error on stderr, and on stdout as JSON too where that was asked for and is still owed."""
+    message, hint = (typed(with_lab(text, lab)) for text in (error.message, error.hint or ""))
+    click.echo(f"labctl: {message}", err=True)
+    if hint:
+        click.echo(f"  -> {hint}", err=True)
+    if as_json:
+        try:
+            print_json({"error": message, "hint": hint, "exit_code": error.exit_code})
+        except OSError as problem:
+            return _tell_system(problem, lab) or error.exit_code
     return error.exit_code
 
 
@@ -238,14 +245,14 @@ def _tell_end(end: BaseException) -> int:
     return by.exit_code if isinstance(by, Ended) else 130
 
 
-def _tell_bug(bug: Exception) -> int:
+def _tell_bug(bug: Exception, lab: str | None) -> int:
     import traceback
 
     if os.environ.get("LABCTL_DEBUG"):
         traceback.print_exception(bug)
     place = _keep_trace("".join(traceback.format_exception(bug)))
     click.echo(f"labctl: this is a bug in labctl: {type(bug).__name__}: {bug}", err=True)
-    click.echo(f"  -> {place}`labctl export logs` collects what a report needs.", err=True)
+    click.echo(f"  -> {place}{with_lab('`labctl export logs`', lab)} collects what a report needs.", err=True)
     return 3
 
 

@@ -114,13 +114,17 @@ def _trouble(problem: LabctlError, style: str = "") -> Text:
     """What is shown in place of the map of a lab that does not answer."""
     from rich.text import Text
 
-    return Text(with_lab(problem.message, named_lab(click.get_current_context(silent=True))), style=style)
+    return Text(_said(problem), style=style)
+
+
+def _said(problem: LabctlError) -> str:
+    return with_lab(problem.message, named_lab(click.get_current_context(silent=True)))
 
 
 def _watch_json(app: App, interval: float) -> None:
     before = ""
     for seen in _looks(app, interval):
-        line = json.dumps({"error": seen.message} if isinstance(seen, LabctlError) else seen.to_dict())
+        line = json.dumps({"error": _said(seen)} if isinstance(seen, LabctlError) else seen.to_dict())
         if line != before:
             click.echo(line)
             before = line

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from labctl import events
-from labctl.cli.hints import with_lab
+from labctl.cli.hints import with_lab, with_lab_within
 from labctl.events import Emit, Event
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def renderer(progress: str, *, verbose: bool, lab: str | None = None) -> Emit:
     if progress == "none":
         return _warnings_only(PlainRenderer(sys.stderr, lab=lab))
     if progress == "json":
-        return _json_line
+        return partial(_json_line, lab=lab)
     if progress == "auto" and sys.stderr.isatty():
         return TerminalRenderer(verbose=verbose, lab=lab)
     return PlainRenderer(sys.stderr, verbose=verbose, lab=lab)
@@ -50,8 +51,10 @@ def _warnings_only(draw: Emit) -> Emit:
     return emit
 
 
-def _json_line(event: Event) -> None:
-    sys.stderr.write(json.dumps(events.to_dict(event)) + "\n")
+def _json_line(event: Event, *, lab: str | None) -> None:
+    # What was run on a node stays as it was.
+    said = events.to_dict(event)
+    sys.stderr.write(json.dumps(said if isinstance(event, events.CommandShown) else with_lab_within(said, lab)) + "\n")
     sys.stderr.flush()
 
 

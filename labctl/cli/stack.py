@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 
 __all__ = ["stack"]
 
-STACKS_AT_ONCE = 4  # that are removed
 DEPLOY_WAIT = 180.0  # seconds that another command may take to carry a stack to the lab
 
 
@@ -250,74 +249,13 @@ def rm(app: App, names: tuple[str, ...], limit: float, output: str) -> None:
     labctl stack rm voting
     labctl stack rm voting web
     """
-    from labctl.events import Steps
-    from labctl.swarm import SwarmView
-    from labctl.swarm.stack import require
+    from labctl.cli.stack_removal import remove_stacks
 
-    lab = app.lab()
-    manager = lab.manager()
-    view = SwarmView(manager.engine)
-    missing: dict[str, NotFoundError] = {}
-    for name in dict.fromkeys(names):
-        try:
-            require(view, name)
-        except NotFoundError as problem:
-            missing[name] = problem
-    there = [name for name in dict.fromkeys(names) if name not in missing]
-    silent = _remove(lab, manager, there, limit, Steps(app.emit, total=1)) if there else {}
-    for name, nodes in silent.items():
-        _warn_of_silence(app, name, nodes)
-    if there:
-        _close_ports(app, lab)
+    removed, missing = remove_stacks(app, names, limit)
     if output == "json":
-        rows = [{"stack": name, "removed": True, "silent_nodes": list(silent[name])} for name in there]
-        print_json([*rows, *({"stack": name, "removed": False, "silent_nodes": []} for name in missing)])
-    raise_all(missing.values())
-
-
-def _remove(lab: Lab, manager: Node, names: Sequence[str], limit: float, steps: Steps) -> dict[str, tuple[str, ...]]:
-    """Remove stacks that are there, and return by name the nodes that said nothing of what is left."""
-    from labctl.concurrent import each
-    from labctl.swarm.stack import remove
-
-    def take(name: str) -> tuple[str, ...]:
-        def noted(text: str) -> None:
-            steps.note(f"{name}: {text}" if len(names) > 1 else text)
-
-        return remove(manager, name, nodes=lab.nodes, limit=limit, emit=steps.emit, noted=noted)
-
-    with steps.step(f"Removing {', '.join(names)}"):
-        silent = dict(zip(names, each(names, take, at_once=STACKS_AT_ONCE), strict=True))
-        unknown = dict.fromkeys(node for nodes in silent.values() for node in nodes)
-        but = f", but for {', '.join(unknown)}" if unknown else ""
-        steps.note(f"tasks and networks are gone{but}")
-    return silent
-
-
-def _warn_of_silence(app: App, name: str, nodes: Sequence[str]) -> None:
-    """Say where a stack's containers may still run: the swarm has given up nodes that say nothing."""
-    from labctl.events import Warned
-
-    if nodes:
-        does, is_back = ("does", "it is") if len(nodes) == 1 else ("do", "they are")
-        app.emit(
-            Warned(
-                f"{', '.join(nodes)} {does} not answer: containers of {name} may go on there until {is_back} back; "
-                "`labctl status` tells what brings a node back"
-            )
-        )
-
-
-def _close_ports(app: App, lab: Lab) -> None:
-    """Where the lab's proxy cannot follow by itself, let it close what the stacks published."""
-    from labctl import edge
-    from labctl.errors import LabctlError
-    from labctl.events import Warned
-
-    try:
-        edge.refresh(app.context.engine, lab.name, lab.nodes, app.emit)
-    except LabctlError as problem:
-        app.emit(Warned(f"the proxy of published ports: {problem.message}"))
+        rows = [{"stack": name, "removed": True, "silent_nodes": list(nodes)} for name, nodes in removed.items()]
+        print_json([*rows, *({"stack": one.name, "removed": False, "silent_nodes": []} for one in missing)])
+    raise_all(missing)
 
 
 @stack.command("ls", cls=DockerCommand)

@@ -143,8 +143,7 @@ def working_manager(
         raise SwarmLocked(locked)
     voters = voters_of(nodes, asking.problems(soon), gone)
     if voters.majority_left:
-        away = [*(node.name for node in voters.away), *voters.gone]
-        raise lost_for_good(voters.left, away, of=len(voters.left) + len(away))
+        raise lost_for_good(voters.left, voters.lost, of=len(voters.left) + len(voters.lost))
     # Managers choose a leader when most of them are there to vote.
     if voters.may_elect and longest > soon:
         soon = longest

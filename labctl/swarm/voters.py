@@ -39,6 +39,11 @@ class Voters:
     is_sure: bool = True
 
     @property
+    def lost(self) -> list[str]:
+        """The names of those that cannot come back."""
+        return [*(node.name for node in self.away), *self.gone]
+
+    @property
     def may_elect(self) -> bool:
         """Whether those whose machines run are a majority, and may be choosing a leader."""
         return 2 * sum(node.is_running for node in self.here) > len(self.here) + len(self.gone)
@@ -48,7 +53,7 @@ class Voters:
         """Whether half of them or more have left for good: none of the others is down or silent, and may come back."""
         if not self.left or not self.is_sure or self.silent or any(not node.is_running for node in self.here):
             return False
-        return len(self.away) + len(self.gone) >= len(self.left)
+        return len(self.lost) >= len(self.left)
 
 
 def voters_of(

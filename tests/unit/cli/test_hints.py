@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 from pathlib import Path
 
@@ -10,8 +11,8 @@ import pytest
 
 import labctl
 from labctl.cli.hints import LINE, with_lab
-from labctl.cli.render import PlainRenderer
-from labctl.events import StepFinished, Warned
+from labctl.cli.render import PlainRenderer, renderer
+from labctl.events import CommandShown, StepFinished, Warned
 
 # Of these the option is one that was typed, on whichever verb.
 KEPT = ("Leave --box out", "leave --driver out", "Leave --provider out")
@@ -57,6 +58,17 @@ def test_events_name_the_lab_too() -> None:
 
     assert "`labctl -l demo start w1`" in said.getvalue()
     assert "`labctl -l demo map`" in said.getvalue()
+
+
+def test_json_names_the_lab_too(capsys: pytest.CaptureFixture[str]) -> None:
+    emit = renderer("json", verbose=False, lab="demo")
+
+    emit(Warned("w1 is down: `labctl start w1`"))
+    emit(CommandShown("w1", "echo '`labctl start w1`'"))
+
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert "`labctl -l demo start w1`" in lines[0]["text"]
+    assert lines[1]["command"] == "echo '`labctl start w1`'", "what was run stays as it was"
 
 
 @pytest.mark.parametrize("folder", ["lab", "host", "backend", "registry", "provision", "images", "swarm"])

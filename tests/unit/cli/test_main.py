@@ -206,6 +206,15 @@ def test_a_bug_is_told_as_one_and_its_details_are_kept(labctl: Labctl, boom: Rai
     assert "Traceback" in (state / "last-bug.txt").read_text()
 
 
+def test_a_bug_names_the_lab_that_a_report_is_about(
+    labctl: Labctl, boom: Raise, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boom(ZeroDivisionError("division by zero"))
+    monkeypatch.setattr("labctl.cli.main.named_lab", lambda _context: "demo")
+
+    assert "`labctl -l demo export logs` collects" in labctl("boom").err
+
+
 def test_a_bug_is_told_even_where_its_details_cannot_be_kept(labctl: Labctl, boom: Raise, state: Path) -> None:
     state.write_text("a file where the folder should be")
     boom(ZeroDivisionError())

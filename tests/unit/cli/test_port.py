@@ -25,7 +25,8 @@ def test_a_port_that_nothing_leads_to_keeps_no_other_open_and_is_told(
             raise NotFoundError("way to a port", str(port.target), None)
         return [Edge("lab-edge", 8080, "tcp", 8080)]
 
-    lab = SimpleNamespace(name="lab", held=lambda: contextlib.nullcontext(lab))
+    lab = SimpleNamespace(name="lab")
+    lab.held = lambda: contextlib.nullcontext(lab)
     monkeypatch.setattr(App, "lab", lambda _self: lab)
     monkeypatch.setattr(App, "context", SimpleNamespace(engine=None))
     monkeypatch.setattr(edge, "remove_edge", remove)

@@ -12,6 +12,7 @@ import click
 import pytest
 
 from labctl.cli import stack as cli
+from labctl.cli import stack_removal
 from labctl.cli.stack_rows import print_rows, task_fields
 from labctl.edge.ways import Edge
 from labctl.errors import NotFoundError, UsageError
@@ -191,7 +192,7 @@ def removed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(App, "lab", lambda _self: lab)
     monkeypatch.setattr(stacks, "require", require)
     monkeypatch.setattr(stacks, "remove", remove)
-    monkeypatch.setattr(cli, "_close_ports", lambda _app, _lab: None)
+    monkeypatch.setattr(stack_removal, "_close_ports", lambda _app, _lab: None)
     return done
 
 
@@ -221,3 +222,17 @@ def test_a_removal_as_json_tells_of_each_stack(labctl: Labctl, removed: list[str
         {"stack": "db", "removed": True, "silent_nodes": []},
         {"stack": "wbe", "removed": False, "silent_nodes": []},
     ]
+
+
+def test_a_command_that_fails_before_it_printed_json_prints_its_error_as_json(
+    labctl: Labctl, removed: list[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "web.yml"
+    file.write_text("services: [\n")
+
+    said = labctl("-l", "demo", "stack", "deploy", str(file), "web", "-o", "json")
+
+    told = json.loads(said.out)
+    assert said.code == told["exit_code"] == 2
+    assert f"labctl: {told['error']}" in said.err
+    assert labctl("stack", "deploy", str(file), "web").out == ""

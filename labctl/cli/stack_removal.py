@@ -1,0 +1,85 @@
+"""What `labctl stack rm` does: several stacks at once, and a word on nodes that do not answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from labctl import edge
+from labctl.concurrent import each
+from labctl.errors import LabctlError, NotFoundError
+from labctl.events import Steps, Warned
+from labctl.swarm import SwarmView
+from labctl.swarm import stack as stacks
+
+if TYPE_CHECKING:
+    from labctl.cli.common import App
+    from labctl.lab import Lab
+    from labctl.node import Node
+
+__all__ = ["remove_stacks"]
+
+AT_ONCE = 4
+
+
+def remove_stacks(
+    app: App, names: Sequence[str], limit: float
+) -> tuple[dict[str, tuple[str, ...]], list[NotFoundError]]:
+    """Remove those of the stacks that are there, and close their ports.
+
+    Returns by name the nodes that did not answer, and the errors for names that there are not.
+    """
+    lab = app.lab()
+    manager = lab.manager()
+    view = SwarmView(manager.engine)
+    missing: dict[str, NotFoundError] = {}
+    for name in dict.fromkeys(names):
+        try:
+            stacks.require(view, name)
+        except NotFoundError as problem:
+            missing[name] = problem
+    there = [name for name in dict.fromkeys(names) if name not in missing]
+    if not there:
+        return {}, list(missing.values())
+    silent = _remove(lab, manager, there, limit, Steps(app.emit, total=1))
+    for name, nodes in silent.items():
+        _warn_of_silence(app, name, nodes)
+    _close_ports(app, lab)
+    return silent, list(missing.values())
+
+
+def _remove(lab: Lab, manager: Node, names: Sequence[str], limit: float, steps: Steps) -> dict[str, tuple[str, ...]]:
+    """Remove stacks that are there, and return by name the nodes that said nothing of what is left."""
+
+    def take(name: str) -> tuple[str, ...]:
+        def noted(text: str) -> None:
+            steps.note(f"{name}: {text}" if len(names) > 1 else text)
+
+        return stacks.remove(manager, name, nodes=lab.nodes, limit=limit, emit=steps.emit, noted=noted)
+
+    with steps.step(f"Removing {', '.join(names)}"):
+        silent = dict(zip(names, each(names, take, at_once=AT_ONCE), strict=True))
+        unknown = dict.fromkeys(node for nodes in silent.values() for node in nodes)
+        but = f", but for {', '.join(unknown)}" if unknown else ""
+        steps.note(f"tasks and networks are gone{but}")
+    return silent
+
+
+def _warn_of_silence(app: App, name: str, nodes: Sequence[str]) -> None:
+    """Say where a stack's containers may still run: the swarm has given up nodes that say nothing."""
+    if nodes:
+        does, is_back = ("does", "it is") if len(nodes) == 1 else ("do", "they are")
+        app.emit(
+            Warned(
+                f"{', '.join(nodes)} {does} not answer: containers of {name} may go on there until {is_back} back; "
+                "`labctl status` tells what brings a node back"
+            )
+        )
+
+
+def _close_ports(app: App, lab: Lab) -> None:
+    """Where the lab's proxy cannot follow by itself, let it close what the stacks published."""
+    try:
+        edge.refresh(app.context.engine, lab.name, lab.nodes, app.emit)
+    except LabctlError as problem:
+        app.emit(Warned(f"the proxy of published ports: {problem.message}"))
