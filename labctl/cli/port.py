@@ -125,7 +125,9 @@ def ports(app: App, output: str) -> None:
             "mode": each.mode,
             "target": each.target,
             "nodes": list(each.nodes),
-            "urls": [way.url for way in open_ways if (way.target, way.protocol) == (each.port, each.protocol)],
+            "urls": [
+                way.url_of(each.target) for way in open_ways if (way.target, way.protocol) == (each.port, each.protocol)
+            ],
         }
         for each in found
     ]
@@ -163,6 +165,8 @@ def _warn_of_proxy(app: App, lab: Lab, ways: Sequence[Edge], *, published: bool 
 def open_(app: App, service: str, print_only: bool) -> None:
     """Open a service's published port in the browser; SERVICE may leave out its stack's name.
 
+    Of one that speaks no HTTP by its number (databases, mail, ...) it is only printed where it is.
+
     Where nothing on this host leads to the port yet, that is waited for some seconds; for a port in host mode a way
     is made first. It closes when the service goes, or publishes the port no more; `labctl port add` makes one that
     stays.
@@ -184,7 +188,8 @@ def open_(app: App, service: str, print_only: bool) -> None:
     if not print_only and sys.stdout.isatty():
         import webbrowser
 
-        webbrowser.open(next((url for url in urls if url.startswith("http")), urls[0]))
+        if page := next((url for url in urls if url.startswith("http")), None):
+            webbrowser.open(page)
 
 
 def _ways(app: App, lab: Lab, found: list[Published]) -> list[str]:
@@ -192,16 +197,17 @@ def _ways(app: App, lab: Lab, found: list[Published]) -> list[str]:
     from labctl.edge import open_hosted, reach, refuse_taken
 
     engine = app.context.engine
+    inside = {(each.port, each.protocol): each.target for each in found}
     ingress = [(each.port, each.protocol) for each in found if each.mode == "ingress"]
-    urls = [way.url for way in reach(engine, lab.name, lab.nodes, ingress, app.emit)]
+    ways = reach(engine, lab.name, lab.nodes, ingress, app.emit)
     if hosted := [each for each in found if each.mode != "ingress"]:
         with lab.held() as now:
             for each in hosted:
                 refuse_taken(engine, now.name, _port(f"{each.port}/{each.protocol}"))
-            urls += [way.url for way in open_hosted(engine, now.name, now.nodes, hosted, app.emit)]
-    if not urls:
+            ways += open_hosted(engine, now.name, now.nodes, hosted, app.emit)
+    if not ways:
         raise LabError("nothing on this host leads to the service", hint=f"`labctl status -l {lab.name}` tells why.")
-    return urls
+    return [way.url_of(inside.get((way.target, way.protocol), 0)) for way in ways]
 
 
 def _refuse_two_at_one(ports: list[PortSpec]) -> None:

@@ -225,13 +225,13 @@ def _open_ports(app: App, lab: Lab, view: SwarmView, name: str) -> list[str]:
     from labctl.events import Warned
     from labctl.swarm.stack import published_ports
 
-    ports = [(port.published, port.protocol) for port in published_ports(view, name)]
-    ways = edge.reach(app.context.engine, lab.name, lab.nodes, ports, app.emit)
+    inside = {(port.published, port.protocol): port.target for port in published_ports(view, name)}
+    ways = edge.reach(app.context.engine, lab.name, lab.nodes, list(inside), app.emit)
     # A way that somebody pinned was told of when it was.
     for way in (way for way in ways if way.moved and not way.pinned):
         told = f"port {way.asked} of 127.0.0.1 is taken by another program or lab"
         app.emit(Warned(f"{told}: the stack's port {way.target} is at 127.0.0.1:{way.host_port} instead"))
-    return [way.url for way in ways]
+    return [way.url_of(inside.get((way.target, way.protocol), 0)) for way in ways]
 
 
 @stack.command("rm")

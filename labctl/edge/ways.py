@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from labctl.edge.schemes import address_at
 from labctl.engine import Engine
 from labctl.errors import EngineRefused
 from labctl.follower.files import FOLDER, STATE, State, Way
@@ -48,8 +49,12 @@ class Edge:
 
     @property
     def url(self) -> str:
-        """What a browser is told; for UDP there is none."""
-        return f"http://127.0.0.1:{self.host_port}" if self.protocol == "tcp" else f"127.0.0.1:{self.host_port}/udp"
+        """Where it is, as a URL where a browser may make something of it."""
+        return self.url_of(0)
+
+    def url_of(self, inside: int) -> str:
+        """`url`, where the port's number in the container is known, too."""
+        return address_at(self.host_port, self.protocol, self.target, inside)
 
 
 def proxy_name(lab: str) -> str:

@@ -121,12 +121,10 @@ def working_manager(
     """Return a manager that can change the swarm; the nodes made as managers are asked first.
 
     A swarm that can have a leader is given ELECTION_LIMIT seconds to choose one, and `noted` hears that this takes
-    a while; with `limit` nobody is waited for longer than that. `gone` are nodes that have no machine any more, with
-    what they were made as; where it is told, `nodes` are all machines of the lab.
+    a while; with `limit` nobody is waited for longer than that. `gone` is as in `voters_of`.
     Raises QuorumLost when managers answer and none can, SwarmLocked for locked ones, LabError when none answers at all.
     """
-    longest = stretched(limit or ELECTION_LIMIT)
-    soon = min(stretched(DECISION_LIMIT), longest)
+    soon = min(stretched(DECISION_LIMIT), longest := stretched(limit or ELECTION_LIMIT))
     began = time.monotonic()
     asking = Asking()
     running = [node for node in nodes if node.is_running]

@@ -100,6 +100,25 @@ def test_edges_are_what_the_proxy_says() -> None:
     assert [edge.url for edge in found] == ["127.0.0.1:41234/udp", "http://127.0.0.1:9000", "http://127.0.0.1:8080"]
 
 
+@pytest.mark.parametrize(
+    ("way", "inside", "told"),
+    [
+        (Edge("e", 8080, "tcp", 8080), 80, "http://127.0.0.1:8080"),
+        (Edge("e", 5432, "tcp", 5432), 0, "127.0.0.1:5432"),
+        (Edge("e", 15432, "tcp", 15432), 5432, "127.0.0.1:15432"),
+        (Edge("e", 5432, "tcp", 49153), 0, "127.0.0.1:49153"),
+        (Edge("e", 5432, "tcp", 5432), 80, "http://127.0.0.1:5432"),
+        (Edge("e", 8443, "tcp", 8443), 443, "https://127.0.0.1:8443"),
+        (Edge("e", 5432, "tcp", 5432), 443, "https://127.0.0.1:5432"),
+        (Edge("e", 8080, "udp", 8080), 80, "127.0.0.1:8080/udp"),
+    ],
+)
+def test_a_browser_is_told_of_what_may_speak_http(way: Edge, inside: int, told: str) -> None:
+    assert way.url_of(inside) == told
+    if not inside:
+        assert way.url == told
+
+
 def test_without_a_proxy_or_before_it_spoke_there_is_no_edge() -> None:
     assert edges(FakeEngine({"GET /containers/json": []}), "blue") == []
     silent = Proxied()
