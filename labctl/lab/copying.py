@@ -35,6 +35,9 @@ def check_user(name: str) -> None:
 
 def place(lab: Lab, text: str) -> Place:
     """The place that `[[user@]machine:]path` means. Raises NotFoundError for an unknown node."""
+    if text == "-":
+        hint = "`labctl ssh NODE cat PATH` prints a node's file; `./-` is one of that name."
+        raise UsageError("`-` is no file for scp", hint=hint)
     user, machine, path = split_place(text)
     if not machine:
         return LocalPlace(path)

@@ -7,7 +7,7 @@ import os
 import posixpath
 import re
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from labctl.engine.client import tar_of
@@ -25,12 +25,16 @@ OTHERS = (
 )
 
 
-# Each folder lists the files that were put elsewhere on the node, ended by NUL.
-OUTSIDE = ".labctl-outside"
-SWEEP = (
-    f"for d in /tmp/labctl-stack-*/; do [ -f $d{OUTSIDE} ] && xargs -0 -r rm -f < $d{OUTSIDE}; done; "
-    "rm -rf /tmp/labctl-stack-*"
+# Each folder lists the files that were put elsewhere on the node, and the folders that were made for them, the deepest
+# first, ended by NUL.
+OUTSIDE, MADE = ".labctl-outside", ".labctl-made"
+CLEAN = (
+    f"[ -f $d{OUTSIDE} ] && xargs -0 -r rm -f < $d{OUTSIDE}; "
+    f"[ -f $d{MADE} ] && xargs -0 -r rmdir --ignore-fail-on-non-empty < $d{MADE} 2>/dev/null; rm -rf $d"
 )
+SWEEP = f"for d in /tmp/labctl-stack-*/; do {CLEAN}; done"
+# Which folders on the way to these are not there.
+MISSING = 'for d; do while [ ! -d "$d" ]; do printf "%s\\n" "$d"; d=$(dirname -- "$d"); done; done'
 
 
 def environment_of(files: Sequence[StackFile]) -> dict[str, str]:
@@ -62,7 +66,8 @@ def carried(manager: Node, files: Sequence[StackFile]) -> Iterator[list[str]]:
             content[posixpath.normpath(posixpath.join(inside, reference.said))] = (data, 0o600)
         elif reference.said not in outside and not _is_there(manager, reference.said, data):
             outside[reference.said] = data
-    content[OUTSIDE] = ("".join(f"{path}\0" for path in outside).encode(), 0o600)
+    content[OUTSIDE] = _listed(outside)
+    content[MADE] = _listed(_missing_folders(manager, outside))
     try:
         manager.transport.run(["mkdir", "-m", "700", place])
         for _ in manager.transport.stream(["tar", "-x", "-C", place], stdin=[tar_of(content)]):
@@ -71,7 +76,20 @@ def carried(manager: Node, files: Sequence[StackFile]) -> Iterator[list[str]]:
             manager.put(data, path, mode=0o600)
         yield [f"{place}/{name}" for name in names]
     finally:
-        manager.transport.run(["rm", "-rf", place, *outside])
+        manager.transport.run(f"d={place}/; {CLEAN}")
+
+
+def _listed(paths: Iterable[str]) -> tuple[bytes, int]:
+    return "".join(f"{path}\0" for path in paths).encode(), 0o600
+
+
+def _missing_folders(manager: Node, files: Iterable[str]) -> list[str]:
+    """The folders that are made when these files are put on the node, the deepest first."""
+    folders = sorted({posixpath.dirname(path) for path in files})
+    if not folders:
+        return []
+    said = manager.transport.run(["/bin/sh", "-c", MISSING, "sh", *folders]).stdout
+    return sorted(set(said.splitlines()), key=lambda path: (-path.count("/"), path))
 
 
 def with_own_paths(text: str, files: Sequence[StackFile]) -> str:

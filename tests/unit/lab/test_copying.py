@@ -49,6 +49,15 @@ def lab(node: FakeNode) -> Lab:
     return Lab(Context(FakeEngine()), FakeBackend(), LabRecord("lab", lambda: None, None, None, (node,)))
 
 
+def test_a_dash_is_no_file_and_the_way_to_stdout_is_told(lab: Lab) -> None:
+    with pytest.raises(UsageError, match="`-` is no file") as caught:
+        place(lab, "-")
+
+    assert "`labctl ssh NODE cat PATH`" in str(caught.value.hint)
+    assert str(place(lab, "./-")) == "./-"
+    assert str(place(lab, "w1:-")) == "worker1:-"
+
+
 def test_places_on_nodes_begin_at_home(lab: Lab) -> None:
     assert str(place(lab, "w1:~")) == "worker1:."
     assert str(place(lab, "w1:")) == "worker1:."

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import shlex
+import subprocess
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from labctl.errors import EngineRefused, EngineUnreachable, NotFoundError, NotYe
 from labctl.events import Event, Noted, Warned
 from labctl.swarm import SwarmView
 from labctl.swarm import stack as stacks
-from labctl.swarm.carrying import OUTSIDE, SWEEP
+from labctl.swarm.carrying import CLEAN, MADE, MISSING, OUTSIDE, SWEEP
 from labctl.swarm.refusal import told_apart
 from labctl.swarm.stackfile import StackFile, place_of, read_stack_file, read_stack_files
 from labctl.swarm.state import Service, Task
@@ -30,6 +32,11 @@ def known_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("secrets.token_hex", lambda _bytes: "ab")
 
 
+def clean(place: str) -> str:
+    """What takes carried files away."""
+    return f"d={place}/; {CLEAN}"
+
+
 def manager(deploy: Result | str = "Creating service web_a\n", config: Result | str = "") -> FakeNode:
     node = fake_node(
         api={"GET /services": [], "GET /networks": [], "GET /secrets": [], "GET /configs": [], "GET /tasks": []}
@@ -39,7 +46,7 @@ def manager(deploy: Result | str = "Creating service web_a\n", config: Result | 
         SWEEP: "",
         f"mkdir -m 700 {place}": "",
         f"tar -x -C {place}": "",
-        f"rm -rf {place}": "",
+        clean(place): "",
         f"docker stack deploy -c {place}/stack.yml web": deploy,
         f"docker stack config -c {place}/stack.yml": config,
         "docker --version": "Docker version 26.1.5+dfsg1, build a72d7cd\n",
@@ -57,7 +64,9 @@ def stack_file(folder: Path, text: str = "services: {a: {image: x}}\n", **files:
 def carried(node: FakeNode) -> dict[str, bytes]:
     with tarfile.open(fileobj=io.BytesIO(node.shell.streamed[0])) as archive:
         return {
-            entry.name: entry.mode.to_bytes(2, "big") for entry in archive if entry.isfile() and entry.name != OUTSIDE
+            entry.name: entry.mode.to_bytes(2, "big")
+            for entry in archive
+            if entry.isfile() and entry.name not in (OUTSIDE, MADE)
         }
 
 
@@ -69,7 +78,7 @@ def test_the_file_and_what_it_names_are_carried_for_root_alone(tmp_path: Path) -
 
     assert deployed.services == ("web_a",)
     assert carried(node) == dict.fromkeys(("stack.yml", "pw.txt"), (0o600).to_bytes(2, "big"))
-    assert node.shell.commands[-1] == "rm -rf /tmp/labctl-stack-ab"
+    assert node.shell.commands[-1] == clean("/tmp/labctl-stack-ab")
 
 
 def test_what_the_cli_says_is_told_without_its_advice_on_its_flags(tmp_path: Path, heard: list[Event]) -> None:
@@ -97,7 +106,7 @@ def test_a_file_that_the_cli_does_not_take_is_a_mistake_in_the_file(tmp_path: Pa
         stacks.deploy(node, stack_file(tmp_path, "services:\n  a:\n    foo: 1\n"), "web")
 
     assert caught.value.hint == "The docker command of manager1 (26.1.5) said so."
-    assert node.shell.commands[-1] == "rm -rf /tmp/labctl-stack-ab", "it is taken away also after a failure"
+    assert node.shell.commands[-1] == clean("/tmp/labctl-stack-ab"), "it is taken away also after a failure"
 
 
 def test_what_the_swarm_refuses_is_no_mistake_in_the_file(tmp_path: Path) -> None:
@@ -339,12 +348,39 @@ def test_a_secret_named_by_an_absolute_path_is_put_there_and_taken_away(tmp_path
         tmp_path, f"services: {{a: {{image: x}}}}\nsecrets: {{pw: {{file: {secret}}}}}\n", **{"pw.txt": "x"}
     )
     node = manager()
-    node.shell.answers[f"rm -rf /tmp/labctl-stack-ab {secret}"] = ""
+    asked = shlex.join(["/bin/sh", "-c", MISSING, "sh", str(tmp_path)])
+    node.shell.answers[asked] = f"{tmp_path}\n{tmp_path.parent}\n"
 
     stacks.deploy(node, file, "web")
 
     assert node.shell.files == {str(secret): b"x"}
-    assert node.shell.commands[-1].endswith(str(secret))
+    assert node.shell.commands[-1] == clean("/tmp/labctl-stack-ab")
+    with tarfile.open(fileobj=io.BytesIO(node.shell.streamed[0])) as archive:
+        lists = {name: archive.extractfile(name) for name in (OUTSIDE, MADE)}
+        said = {name: file.read().decode() for name, file in lists.items() if file is not None}
+    assert said == {OUTSIDE: f"{secret}\0", MADE: f"{tmp_path}\0{tmp_path.parent}\0"}, "the deepest folder goes first"
+
+
+def test_folders_that_were_made_for_such_files_go_with_them(tmp_path: Path) -> None:
+    """By the shell that runs on the node; what somebody put into one of them meanwhile stays."""
+    place, stays = tmp_path / "place", tmp_path / "stays"
+    deep, kept = tmp_path / "a" / "b" / "c", stays / "d"
+    wanted = [str(deep), str(kept)]
+    stays.mkdir()
+    found = subprocess.run(["/bin/sh", "-c", MISSING, "sh", *wanted], capture_output=True, text=True, check=True).stdout
+    assert set(found.split()) == {str(tmp_path / "a"), str(tmp_path / "a" / "b"), str(deep), str(kept)}
+    for folder in (place, deep, kept):
+        folder.mkdir(parents=True)
+    (deep / "pw").write_text("x")
+    (kept / "mine").write_text("x")
+    (place / OUTSIDE).write_text(f"{deep}/pw\0")
+    (place / MADE).write_text("".join(f"{one}\0" for one in sorted(found.split(), key=len, reverse=True)))
+
+    subprocess.run(["/bin/sh", "-c", clean(str(place))], check=False)
+
+    assert not (tmp_path / "a").exists()
+    assert not place.exists()
+    assert (kept / "mine").exists()
 
 
 def test_another_file_at_that_path_is_left_alone(tmp_path: Path) -> None:
