@@ -41,6 +41,11 @@ class Owner:
         """The login name, "" where nothing tells it."""
         return self.name or (_login() if self.is_you else "")
 
+    @property
+    def may_be_you(self) -> bool:
+        """Whether it is you, or nothing tells whose it is."""
+        return self.is_you or not self.name
+
     def __str__(self) -> str:
         if self.is_you:
             return "you"

@@ -16,7 +16,7 @@ from labctl.lab.context import Context
 from labctl.lab.ending import as_ended
 from labctl.lab.members import leave_swarm, strike_off
 from labctl.lab.plan import refuse_half_made
-from labctl.lab.standing import gone_members, gone_nodes, refuse_without_keys
+from labctl.lab.standing import gone_members, gone_nodes, refuse_without_keys, refused_as_empty
 from labctl.lab.waking import WAKE_STEPS, in_state, wake
 from labctl.node import Node
 from labctl.owner import refuse_others
@@ -44,10 +44,12 @@ def find_lab(context: Context, name: str | None = None) -> Lab:
     lab = _find(context, name or "lab")
     if lab is not None and (name is not None or lab.record.owner.is_you):
         return lab
-    known = lab_names(context)
+    labs = [found for one in lab_names(context) if (found := _find(context, one)) is not None]
+    yours = [found for found in labs if found.record.owner.is_you]
+    # What others have is not what was meant; `labctl labs` lists it.
+    known = [found.name for found in labs if found.record.owner.may_be_you]
     if name is None:
-        labs = [found for one in known if (found := _find(context, one)) is not None]
-        labs = [found for found in labs if found.record.owner.is_you] or labs
+        labs = yours or labs
         known = [found.name for found in labs]
         if "lab" in known or len(known) == 1:
             return labs[known.index("lab") if "lab" in known else 0]
@@ -150,6 +152,8 @@ class Lab:
 
         Without a `limit` in seconds, managers that may be choosing a leader are waited for, and that is told.
         """
+        if empty := refused_as_empty(self.record):
+            raise empty
         return cluster.working_manager(
             self.nodes,
             limit=limit,

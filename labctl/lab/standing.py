@@ -21,6 +21,7 @@ __all__ = [
     "refuse_too_many_cpus",
     "refuse_unsound",
     "refuse_without_keys",
+    "refused_as_empty",
 ]
 
 # What `up` would make anew where it is missing, and what the nodes that stand would then not know.
@@ -58,6 +59,17 @@ def gone_nodes(record: LabRecord) -> list[NodeSpec]:
 def gone_members(record: LabRecord) -> dict[str, Role]:
     """Those of them that belong in the lab's swarm, with what they were made as: the swarm may have promoted one."""
     return {node.name: node.role for node in gone_nodes(record) if record.spec is None or record.spec.joins(node.name)}
+
+
+def refused_as_empty(record: LabRecord) -> LabError | None:
+    """The error for a lab without a node: its `up` was killed before it made one, or somebody removed them."""
+    if record.nodes:
+        return None
+    lab = record.name
+    return LabError(
+        f"lab {lab} has no node: the `up` that began it was killed, or its machines were removed",
+        hint=f"`labctl up -l {lab}` makes them, `labctl down -l {lab}` removes what is left.",
+    )
 
 
 def has_lost_network(record: LabRecord, nodes: Sequence[Node]) -> bool:

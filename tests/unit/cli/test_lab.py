@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import pytest
@@ -16,6 +17,7 @@ from labctl.cli.flags import option_pair, spec_from
 from labctl.engine.fake import FakeEngine
 from labctl.errors import HostError, SpecError, UsageError
 from labctl.lab import Context
+from labctl.owner import YOU, Owner
 from labctl.spec import LabSpec, labels
 
 from ..nodes import fake_node
@@ -340,14 +342,23 @@ def test_a_lab_that_is_not_there_need_not_be_removed(labctl: Labctl, empty_engin
 def test_a_name_that_is_nearly_a_labs_is_no_error_for_down_and_is_told(
     labctl: Labctl, empty_engine: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    labs = {"demo": YOU, "workshop": YOU, "workshop2": Owner("alice", is_you=False)}
+
+    def find(_context: object, name: str) -> Any:
+        record = LabRecord(name, lambda: None, None, None, (), labs[name]) if name in labs else None
+        return None if record is None else SimpleNamespace(name=name, record=record)
+
     for place in ("labctl.lab.lab_names", "labctl.lab.lab.lab_names"):
-        monkeypatch.setattr(place, lambda _: ["demo", "workshop"])
+        monkeypatch.setattr(place, lambda _: list(labs))
+    monkeypatch.setattr("labctl.lab.lab._find", find)
+    monkeypatch.setattr("labctl.cli.lab._records", lambda _app: [find(None, name).record for name in labs])
 
     near, far = labctl("down", "-l", "workshp"), labctl("down", "-l", "xyz")
 
     assert (near.code, far.code) == (0, 0)
-    assert near.err.splitlines()[1] == "  -> Did you mean workshop? There is: demo, workshop."
+    assert near.err.splitlines()[1] == "  -> Did you mean workshop? There is: demo, workshop.", "no others'"
     assert far.err.splitlines() == ["There is no lab xyz: nothing to remove."]
+    assert "alice" not in labctl("status", "-l", "workshop3").err
 
 
 @pytest.mark.parametrize("name", ["..", "../..", "/etc", "a/b", "."])

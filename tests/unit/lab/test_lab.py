@@ -286,6 +286,23 @@ def test_where_no_name_is_said_your_own_lab_comes_before_those_of_others() -> No
     assert find_lab(Context(engine_with(theirs))).record.owner == THEIRS
 
 
+@pytest.mark.usefixtures("state")
+def test_the_nearest_name_is_never_that_of_somebody_elses_lab() -> None:
+    theirs = container("workshop", "manager1", **{labels.OWNER: "alice@0123456789abcdef"})
+    mine = container("demo", "manager1", **{labels.OWNER: own_mark()})
+
+    with pytest.raises(NotFoundError, match=r"no lab named 'workshp': there is: demo$"):
+        find_lab(Context(engine_with(theirs, mine)), "workshp")
+
+
+def test_a_lab_without_a_node_names_what_helps() -> None:
+    with pytest.raises(LabError, match="lab demo has no node") as caught:
+        lab_of().manager()
+
+    assert "`labctl up -l demo`" in str(caught.value.hint)
+    assert "`labctl down -l demo`" in str(caught.value.hint)
+
+
 def test_a_lab_whose_keys_are_not_here_is_neither_started_nor_made_smaller(tmp_path: Path) -> None:
     def elsewhere(name: str) -> Node:
         return replace(fake_node(name, state="exited"), endpoint=Endpoint("tcp://127.0.0.1:1", tmp_path / "none"))
