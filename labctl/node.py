@@ -29,7 +29,8 @@ ENVIRONMENT_FILE = "/etc/labctl/environment"
 class Node:
     """One node of a lab. `state` is running, exited, paused or created, as it was when it was looked up.
 
-    `endpoint` is where this host reaches its engine; `address` is what the other nodes call it by.
+    `endpoint` is where this host reaches its engine; `address` is what the other nodes call it by. `moved_to` is the
+    address that somebody has given its machine instead, "" where it has none in the lab's network, None as it shall be.
     `show` hears each command as a person would type it, for `-v`.
     """
 
@@ -42,6 +43,7 @@ class Node:
     transport: Transport
     machine: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
+    moved_to: str | None = None
     show: Emit = quiet
     open_engine: Callable[[Endpoint, str], Engine] = field(
         default=lambda endpoint, where: Engine(endpoint, where=where), repr=False

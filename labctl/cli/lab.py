@@ -126,8 +126,6 @@ def down(app: App, everything: bool, others: bool, yes: bool) -> None:
     labctl down -l workshop
     labctl down --all
     """
-    from labctl.lab import lab_names
-
     names = _to_remove(app, others=others, yes=yes) if everything else [app.lab_name]
     for name in names:
         one = App(name, app.verbose, app.progress)
@@ -141,9 +139,8 @@ def down(app: App, everything: bool, others: bool, yes: bool) -> None:
             forget_gone(app.context, name or "lab")
             click.echo(f"There is no lab {name or 'lab'}: nothing to remove.", err=True)
             if missing.nearest:
-                click.echo(
-                    f"  -> Did you mean {missing.nearest}? There is: {some(lab_names(app.context), 12)}.", err=True
-                )
+                yours = [record.name for record in _records(app) if record.owner.may_be_you]
+                click.echo(f"  -> Did you mean {missing.nearest}? There is: {some(yours, 12)}.", err=True)
             continue
         removed = lab.down(others=others)
         click.echo(f"Lab {lab.name} is gone: {counted(len(removed), 'thing')} removed.", err=True)
@@ -242,6 +239,7 @@ def verify_(app: App) -> None:
     labctl verify
     """
     from labctl.events import Steps
+    from labctl.lab.addresses import refuse_moved
     from labctl.lab.members import members_of, taking_tasks
     from labctl.lab.strays import refuse_strays
     from labctl.lab.verify import verify
@@ -251,6 +249,7 @@ def verify_(app: App) -> None:
     steps = Steps(app.emit, total=1)
     # Held: what is tried while somebody changes the lab tells nothing, and of two probes one would take the other away.
     with app.lab().held() as lab, steps.step("Verifying"):
+        refuse_moved(lab.record, lab.nodes)
         manager = lab.manager()
         if not lab.spec.registry:
             raise UsageError(

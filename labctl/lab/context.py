@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast, get_args
 
 from labctl.backend import Backend, DindBackend
 from labctl.engine import Engine, host_endpoint
-from labctl.errors import EngineUnreachable, HostError, UsageError
+from labctl.errors import EngineUnreachable, HostError, LabctlError, UsageError
 from labctl.events import Emit, Noted, quiet
 from labctl.node import Node
 from labctl.owner import mend_id
@@ -68,6 +68,14 @@ class Context:
 
         with lab_lock(lab, engine=engine, waiting=waiting):
             yield
+
+    def is_held(self, lab: str) -> bool:
+        """Whether a command changes or tries the lab just now."""
+        try:
+            with lab_lock(lab, wait=0, engine=self.engine.identity()):
+                return False
+        except LabctlError:
+            return True
 
     def things(self, backend: Backend, lab: str) -> frozenset[str]:
         """The names of what there is of a lab, what stands beside its nodes included."""

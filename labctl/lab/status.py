@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 from labctl import edge
 from labctl.backend import LabRecord
 from labctl.concurrent import each
-from labctl.engine import Engine
-from labctl.engine.client import Json
-from labctl.errors import LabctlError, NotFoundError, QuorumLost
+from labctl.errors import LabctlError, QuorumLost
+from labctl.follower.managers import PROBE
+from labctl.lab.addresses import moved_problems
 from labctl.lab.context import Context
+from labctl.lab.parts import is_proxy, mesh_of, mirror_of, ports_of, registry_of, registry_trouble
 from labctl.lab.plan import HALF_MADE, lost_swarm
-from labctl.lab.standing import gone_members, gone_nodes, has_lost_network
-from labctl.mesh.status import STATUS_FILE, MeshStatus, Mode
-from labctl.node import ENVIRONMENT_FILE, Node
+from labctl.lab.standing import gone_members, gone_nodes, has_lost_network, refused_as_empty
+from labctl.node import Node
 from labctl.spec import labels
 from labctl.swarm import caveats, cluster
 from labctl.swarm.belonging import strays_of
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from labctl.spec import NodeSpec
 
 __all__ = ["LabStatus", "NodeStatus", "status_of"]
+
+
+GATEWAY = "docker_gwbridge"
 
 
 @dataclass(frozen=True)
@@ -98,23 +101,27 @@ def status_of(context: Context, record: LabRecord) -> LabStatus:
     joins = record.spec.joins if record.spec else (lambda _: True)
     nodes = tuple(_node_status(node, members.get(node.name), joins(node.name)) for node in record.nodes)
     nodes += tuple(_gone_status(node, members.get(node.name)) for node in gone)
-    bad = [node for node in nodes if node.state == "running" and not node.is_good and members]
-    problems += _node_problems(swarm, bad, [node for node in running if not joins(node.name)])
+    moved = moved_problems(record)
+    problems += moved.values()
+    bad = [one for one in nodes if one.state == "running" and not one.is_good and members and one.name not in moved]
+    problems += _node_problems(swarm, bad, [node for node in running if not joins(node.name)], moved)
     extras = context.engine.containers(labels.of_lab(record.name))
     if record.spec is not None and record.spec.registry and record.nodes:
-        problems += _registry_trouble(extras)
-    ports, warnings = _ports_of(context.engine, record, extras)
-    if swarm.publishes and not any(_is_proxy(one) for one in extras):
+        problems += registry_trouble(extras)
+    ports, warnings = ports_of(context.engine, record, extras)
+    if swarm.publishes and not any(is_proxy(one) for one in extras):
         warnings = (edge.proxy_trouble(record.name, "gone"),)
+    if swarm.probes and not context.is_held(record.name):  # nobody tries the lab just now
+        warnings = (*warnings, _probes_left(swarm.probes))
     return LabStatus(
         name=record.name,
         backend=record.spec.backend if record.spec else "dind",
         subnet=record.subnet or "",
         swarm=swarm.told,
         nodes=nodes,
-        mesh=_mesh_of(running),
-        registry=_registry_of(extras),
-        mirror=_mirror_of(extras),
+        mesh=mesh_of(running),
+        registry=registry_of(extras),
+        mirror=mirror_of(extras),
         services=swarm.services,
         ports=ports,
         privileged_tasks=record.spec is not None and record.spec.privileged_tasks,
@@ -124,18 +131,19 @@ def status_of(context: Context, record: LabRecord) -> LabStatus:
     )
 
 
-def _node_problems(swarm: _Swarm, bad: Sequence[NodeStatus], apart: Sequence[Node]) -> list[str]:
-    """What is wrong with the nodes that the swarm misses, and which engines are silent. `apart`: none was asked yet.
+def _node_problems(swarm: _Swarm, bad: Sequence[NodeStatus], apart: Sequence[Node], told: Collection[str]) -> list[str]:
+    """What is wrong with the nodes that the swarm misses, and which engines are silent.
 
+    `apart` were not asked yet, of those in `told` the reason is told already.
     Nobody can join a swarm that has lost its majority: of those it misses, the cure tells all there is to do.
     """
     names = {one.name for one in bad}
     said = {name: swarm.seen[name] for name in names & swarm.seen.keys()}
     own = state_problems({**said, **memberships([node for node in apart if node.name in names])})
-    silent = {name: _silence_of(name) for name in swarm.asked if name not in swarm.seen}
+    silent = {name: _silence_of(name) for name in swarm.asked if name not in swarm.seen and name not in told}
     missed = [node for node in bad if node.name not in silent and not swarm.is_lost]
-    told = [swarm.strays.get(node.name) or own.get(node.name) or _trouble_of(node) for node in missed]
-    return [*told, *silent.values()]
+    said_of = [swarm.strays.get(node.name) or own.get(node.name) or _trouble_of(node) for node in missed]
+    return [*said_of, *silent.values()]
 
 
 def _status_of_others(context: Context, record: LabRecord, running: list[Node]) -> LabStatus:
@@ -152,10 +160,10 @@ def _status_of_others(context: Context, record: LabRecord, running: list[Node]) 
         subnet=record.subnet or "",
         swarm=f"not known here: the lab belongs to {record.owner}, who has its keys",
         nodes=nodes,
-        mesh=_mesh_of(running),
-        registry=_registry_of(extras),
-        mirror=_mirror_of(extras),
-        ports=_ports_of(context.engine, record, extras)[0],
+        mesh=mesh_of(running),
+        registry=registry_of(extras),
+        mirror=mirror_of(extras),
+        ports=ports_of(context.engine, record, extras)[0],
         problems=tuple(f"{one}; the lab belongs to {record.owner}" for one in ill),
         owner=record.owner.login,
         yours=False,
@@ -173,6 +181,12 @@ class _Swarm:
     asked: tuple[str, ...] = ()  # whose engines were asked for what stands in `seen`
     publishes: bool = False  # a service has a port that the lab's proxy opens
     is_lost: bool = False  # its majority is, for good: `up` is refused until the cure
+    probes: tuple[str, ...] = ()  # what labctl tries a lab with, by the services' names; no services of the user's
+
+
+def _probes_left(names: Sequence[str]) -> str:
+    """What to do with the probe of a try that was killed."""
+    return f"the probe of a `verify` that was killed is still there ({', '.join(names)}): `labctl verify` removes it"
 
 
 def _silence_of(name: str) -> str:
@@ -191,7 +205,9 @@ def _swarm_of(record: LabRecord, running: list[Node]) -> _Swarm:
         inside = [node for node in running if record.spec is None or record.spec.joins(node.name)]
         seen = memberships(inside)  # before the list: what joins in between is no stray
         asked = tuple(node.name for node in inside)
-        known, services = view.nodes(), view.services()
+        known, found = view.nodes(), view.services()
+        services = [one for one in found if PROBE not in one.labels]
+        probes = tuple(one.name for one in found if PROBE in one.labels)
         strays = strays_of(inside, seen, {member.id for member in known})
         lost = _majority_problem(record, seen, known, gone)
         unkept = [*lost, *caveats.problems_of(view, services, running)]
@@ -206,7 +222,7 @@ def _swarm_of(record: LabRecord, running: list[Node]) -> _Swarm:
     ready = sum(member.state == "ready" for member in known)
     told = f"{ready} of {counted(len(known), 'node')} ready, {leader} leads"
     publishes = any(port.mode == "ingress" for service in services for port in service.ports)
-    return _Swarm(told, members, len(services), tuple(unkept), strays, seen, asked, publishes, bool(lost))
+    return _Swarm(told, members, len(services), tuple(unkept), strays, seen, asked, publishes, bool(lost), probes)
 
 
 def _majority_problem(
@@ -231,6 +247,12 @@ def _no_manager_problems(record: LabRecord, running: list[Node], problem: Labctl
     own += tuple(_silence_of(node.name) for node in inside if node.name not in seen)
     if own:
         return own
+    if (
+        is_orphaned(inside, seen)
+        and not any(one.state != "inactive" for one in seen.values())
+        and _never_in_one(inside)
+    ):
+        return (f"the swarm of lab {record.name} was never made, by an `up` that was killed: `labctl up` makes it",)
     if all(node.is_running for node in record.nodes) and is_orphaned(inside, seen):
         left = ", ".join(node.name for node in inside if node.is_manager)
         rest = ", ".join(name for name, one in seen.items() if one.state != "inactive")
@@ -239,11 +261,21 @@ def _no_manager_problems(record: LabRecord, running: list[Node], problem: Labctl
     return (f"{problem.message}: {problem.hint}" if problem.hint else problem.message,)
 
 
+def _never_in_one(nodes: Sequence[Node]) -> bool:
+    """Whether none of these engines has ever been in a swarm: each keeps the network that it makes for the first."""
+    try:
+        return not any(each(nodes, lambda node: node.engine.network(GATEWAY)))
+    except LabctlError:
+        return False
+
+
 def _lost(record: LabRecord, gone: Sequence[NodeSpec], swarm: _Swarm) -> list[str]:
     """What was removed behind labctl's back, what does not run, and what is wrong with the swarm.
 
     `up` is advised for what it would do: without the lab's network, or a manager's machine, it changes nothing.
     """
+    if empty := refused_as_empty(record):
+        return [f"{empty.message}: {empty.hint}"]
     down = [_mend_of(node) for node in record.nodes if not node.is_running]
     if has_lost_network(record, record.nodes):
         mend = f"`labctl down -l {record.name}` and `labctl up -l {record.name}` make the lab anew"
@@ -271,7 +303,7 @@ def _node_status(node: Node, member: SwarmNode | None, joins: bool) -> NodeStatu
         name=node.name,
         role=member.role if member else node.role,
         state=node.state,
-        address=node.address,
+        address=node.address if node.moved_to is None else node.moved_to,
         url=node.endpoint.url,
         swarm=member.state if member else ("" if joins else "no swarm"),
         availability=member.availability if member else "",
@@ -294,77 +326,3 @@ def _trouble_of(node: NodeStatus) -> str:
 def _gone_status(node: NodeSpec, member: SwarmNode | None) -> NodeStatus:
     known = "" if member is None else member.state
     return NodeStatus(name=node.name, role=node.role, state="gone", address="", url="", swarm=known)
-
-
-def _mesh_of(running: list[Node]) -> str:
-    """Which mesh serves, as a node tells: the kernel's own, or ours in its place."""
-    if not running:
-        return "nothing runs"
-    try:
-        said = MeshStatus.from_json(running[0].get(STATUS_FILE).decode())
-    except NotFoundError:
-        return "not there yet" if _awaits_agent(running[0]) else "the kernel's own (ip_vs)"
-    except (LabctlError, ValueError) as problem:
-        return f"unknown: {problem}"
-    if said.mode == Mode.IPVS:
-        return "the kernel's own (ip_vs)"
-    trouble = f"; {said.error}" if said.error else ""
-    return f"labctl's own, in the place of ip_vs, which this kernel lacks{trouble}"
-
-
-def _awaits_agent(node: Node) -> bool:
-    """Whether the node was told to run the mesh agent, which has said nothing so far."""
-    try:
-        return "MESH=on" in node.get(ENVIRONMENT_FILE).decode().split()
-    except LabctlError:
-        return False
-
-
-def _registry_trouble(extras: list[Json]) -> list[str]:
-    """What is wrong with the registry of a lab that shall have one; with it the mirror is gone too."""
-    states = [str(one["State"]) for one in extras if one["Labels"].get(labels.KIND) == "registry"]
-    if "running" in states:
-        return []
-    what = f"the registry is {states[0]}" if states else "the registry is gone"
-    return [f"{what}, and no image can be pulled: `labctl up` brings it back"]
-
-
-def _registry_of(extras: list[Json]) -> str:
-    for one in extras:
-        marks = one["Labels"]
-        if marks.get(labels.KIND) == "registry":
-            port = marks.get(labels.PORT)
-            return f"registry:5000 inside, 127.0.0.1:{port} here" if one["State"] == "running" else str(one["State"])
-    return "none"
-
-
-def _mirror_of(extras: list[Json]) -> str:
-    kinds = {one["Labels"].get(labels.KIND) for one in extras if one["State"] == "running"}
-    if "hub" in kinds:
-        return "Docker Hub, through a cache"
-    return "stand-ins for Docker Hub's images (`labctl image ls`)" if "registry" in kinds else "none"
-
-
-def _is_proxy(container: Json) -> bool:
-    return bool(container["Labels"].get(labels.KIND) == edge.KIND)
-
-
-def _ports_of(engine: Engine, record: LabRecord, extras: list[Json]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Where this host reaches published ports, and what is wrong with the proxy that leads there."""
-    lab = record.name
-    proxies = [one for one in extras if _is_proxy(one)]
-    if not proxies:
-        return (), ()
-    if proxies[0]["State"] != "running":
-        return (), (edge.proxy_trouble(lab, str(proxies[0]["State"])),)
-    try:
-        state = edge.proxy_state(engine, lab)
-    except LabctlError as problem:
-        return (), (f"the proxy of published ports: {problem.message}",)
-    if state is None:
-        return (), (edge.proxy_trouble(lab),)
-    # Where no node runs, each of them is a problem of its own.
-    runs = any(node.is_running for node in record.nodes)
-    warnings = edge.proxy_warnings(lab, state, len(record.nodes)) if runs else state.warnings
-    ways = sorted(state.ways, key=lambda way: (way.target, way.protocol, way.host))
-    return tuple(f"127.0.0.1:{way.host} -> {way.target}/{way.protocol}" for way in ways), warnings

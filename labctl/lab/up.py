@@ -17,6 +17,7 @@ from labctl.concurrent import each, gather
 from labctl.engine import contexts
 from labctl.errors import EngineRefused, LabctlError, NotFoundError, QuorumLost
 from labctl.events import Noted, Steps, Warned
+from labctl.lab.addresses import refuse_moved
 from labctl.lab.checking import looked_over, refuse_anothers
 from labctl.lab.context import LAB_MTU, Context
 from labctl.lab.form import Forming, settled, wait_for_end_here
@@ -324,12 +325,13 @@ class _Up:
         if not self.options.verify:
             self.steps.note("left out, as asked")
         elif self.formed and self.spec.registry:
-            self.steps.note(self._tried(backend, plan, nodes))
+            self.steps.note(self._tried(record, backend, plan, nodes))
         else:
             self.steps.note(counted(len(nodes), "engine answers", "engines answer"))
 
-    def _tried(self, backend: Backend, plan: Plan, nodes: Sequence[Node]) -> str:
+    def _tried(self, record: LabRecord, backend: Backend, plan: Plan, nodes: Sequence[Node]) -> str:
         """Try the lab. One that stood is mended as `start` does it: its nodes may have missed what others did."""
+        refuse_moved(record, nodes)
         manager = cluster.working_manager(nodes)
         members = members_of(self.spec, manager, nodes)
         if plan.is_new:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from labctl.concurrent import each, gather
 from labctl.errors import Abandoned, LabctlError, LabError, SwarmLocked, WaitTimeout
 from labctl.events import NodeReady, Steps, Warned
+from labctl.lab.addresses import refuse_moved
 from labctl.lab.doing import Doing
 from labctl.lab.form import settled, wait_engine, wait_for_end_here
 from labctl.lab.mending import Ladder
@@ -92,6 +93,7 @@ def _tried(lab: Lab, serving: Sequence[Node], started: Sequence[Node], steps: St
     names = {node.name for node in started}
     ladder = Ladder(lab.backend, lambda: _patient_manager(lab, steps.note), serving, names, steps.note, steps.emit)
     if lab.spec.swarm == "formed" and lab.spec.registry:
+        refuse_moved(lab.record, serving)
         return ladder.climb()
     ladder.settle(serving)
     return ""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from labctl.backend.base import LabRecord, NodePlan, Place, Snapshot, in_order
 from labctl.backend.dind.config import container_name, network_name, node_container
 from labctl.backend.dind.daemon_check import refuse_unreadable
-from labctl.backend.dind.marked import lab_names, nodes_among, owner_mark, subnet_of
+from labctl.backend.dind.marked import lab_names, moved_to, nodes_among, owner_mark, subnet_of
 from labctl.backend.dind.names import refuse_second
 from labctl.backend.dind.ports import free_port, is_port_taken
 from labctl.backend.node_files import Authorities, node_files
@@ -321,7 +321,7 @@ class DindBackend:
     def _node(self, found: dict[str, Any]) -> Node:
         marks = found["Labels"]
         role: Role = "manager" if marks.get(labels.ROLE) == "manager" else "worker"
-        return self._as_node(
+        node = self._as_node(
             lab=marks[labels.LAB],
             name=marks[labels.NODE],
             role=role,
@@ -330,6 +330,7 @@ class DindBackend:
             port=int(marks[labels.PORT]),
             machine=found["Names"][0].lstrip("/"),
         )
+        return replace(node, moved_to=moved_to(found, network_name(node.lab), node.address))
 
     def _as_node(self, *, lab: str, name: str, role: Role, address: str, state: str, port: int, machine: str) -> Node:
         return Node(

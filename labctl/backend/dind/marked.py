@@ -11,7 +11,7 @@ from typing import Any
 from labctl.owner import is_anothers, owner_of
 from labctl.spec import labels
 
-__all__ = ["lab_names", "nodes_among", "owner_mark", "subnet_of"]
+__all__ = ["lab_names", "moved_to", "nodes_among", "owner_mark", "subnet_of"]
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")  # as the spec has it, without its imports
 LONGEST = 63
@@ -32,6 +32,18 @@ def owner_mark(networks: Sequence[Mapping[str, Any]], rest: Sequence[Mapping[str
 def nodes_among(found: Iterable[Mapping[str, Any]], lab: str, mark: str | None) -> list[dict[str, Any]]:
     """The containers that are nodes of the lab whose owner is `mark`: labelled whole, and by nobody else."""
     return [dict(one) for one in found if _is_node(one) and _is_of(one["Labels"].get(labels.OWNER), lab, mark)]
+
+
+def moved_to(found: Mapping[str, Any], network: str, address: str) -> str | None:
+    """The address that a running container has in the network in the place of this one, "" where it has none there.
+
+    None where it has this one, or where nobody can say.
+    """
+    networks = (found.get("NetworkSettings") or {}).get("Networks")
+    if found.get("State") not in ("running", "paused") or networks is None:
+        return None
+    has = str((networks.get(network) or {}).get("IPAddress") or "")
+    return None if has == address else has
 
 
 def subnet_of(network: Mapping[str, Any]) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -14,7 +15,9 @@ from labctl.engine.client import tar_of
 from labctl.engine.fake import FakeEngine
 from labctl.errors import EngineRefused, EngineUnreachable, LabError
 from labctl.follower.files import State, Way
+from labctl.follower.managers import PROBE
 from labctl.lab import Context, LabStatus, NodeStatus, status_of
+from labctl.lab.addresses import refuse_moved
 from labctl.lab.plan import plan_of
 from labctl.lab.status import _trouble_of
 from labctl.node import Node
@@ -263,6 +266,90 @@ def test_a_manager_that_left_its_swarm_is_told_with_what_is_lost(manager: FakeNo
 
     assert problem.startswith("manager1 has left its swarm; the swarm of worker1 has no manager any more")
     assert problem.endswith("`labctl up` makes a new one of all nodes")
+
+
+def test_a_swarm_that_was_never_made_is_told_as_that_and_not_as_left(manager: FakeNode, worker: FakeNode) -> None:
+    for node in (manager, worker):
+        node.api["GET /swarm"] = EngineRefused("This node is not a swarm manager", status=503)
+        node.api["GET /info"] = raw_info("inactive")
+        node.api["GET /networks/docker_gwbridge"] = EngineRefused("no such network", status=404)
+
+    told = "the swarm of lab demo was never made, by an `up` that was killed: `labctl up` makes it"
+    assert look(manager, worker).problems == (told,)
+    manager.api["GET /networks/docker_gwbridge"] = {"Name": "docker_gwbridge"}
+    assert look(manager, worker).problems == ("manager1 has left its swarm: `labctl up` makes a new one of all nodes",)
+
+
+def test_a_lab_of_which_no_node_was_made_is_told_with_what_helps() -> None:
+    found = look(extras=[])
+
+    assert found.problems == (
+        "lab demo has no node: the `up` that began it was killed, or its machines were removed: "
+        "`labctl up -l demo` makes them, `labctl down -l demo` removes what is left.",
+    )
+
+
+def test_the_probe_of_a_verify_that_was_killed_is_told_and_is_no_service_of_the_users(
+    manager: FakeNode, worker: FakeNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    probe = raw_service("labctl-probe-1")
+    probe["Spec"]["Labels"] = {PROBE: "1"}
+    manager.api["GET /services"] = [probe, raw_service("web")]
+    held = [False, True]
+    monkeypatch.setattr(Context, "is_held", lambda _self, _lab: held.pop(0))
+
+    left, tried_now = look(manager, worker), look(manager, worker)
+
+    (warning,) = left.warnings
+    assert "(labctl-probe-1): `labctl verify` removes it" in warning
+    assert left.is_good
+    assert left.services == 1
+    assert tried_now.warnings == ()
+
+
+@pytest.mark.usefixtures("state")
+def test_a_lab_is_held_while_a_command_changes_it() -> None:
+    context = Context(FakeEngine())
+
+    assert not context.is_held("demo")
+    with ThreadPoolExecutor(1) as aside, context.held("demo"):
+        assert aside.submit(context.is_held, "demo").result()
+
+
+def test_a_node_that_was_given_another_address_is_shown_with_it_and_with_the_way_back(
+    manager: FakeNode, worker: FakeNode
+) -> None:
+    worker.moved_to, worker.machine = "10.0.0.77", "demo-worker1"
+
+    found = look(manager, worker)
+
+    assert [node.address for node in found.nodes] == ["10.0.0.11", "10.0.0.77"]
+    (problem,) = found.problems
+    assert problem.startswith("worker1 has the address 10.0.0.77 now, and the others look for it at 10.0.0.12: ")
+    assert "`docker network disconnect labctl-demo demo-worker1`" in problem
+    back = "--ip 10.0.0.12 --alias worker1 --alias w1 labctl-demo demo-worker1"
+    assert f"`docker network connect {back}`" in problem
+
+
+def test_a_node_that_was_taken_off_the_network_is_told_as_that_and_not_as_silent(
+    manager: FakeNode, worker: FakeNode
+) -> None:
+    worker.moved_to = ""
+    worker.api["GET /info"] = EngineUnreachable("no answer")
+
+    (problem,) = look(manager, worker).problems
+
+    assert problem.startswith("worker1 was taken off the lab's network, where the others look for it at 10.0.0.12: ")
+    assert "disconnect" not in problem
+
+
+def test_what_is_not_where_it_belongs_is_not_tried(manager: FakeNode, worker: FakeNode) -> None:
+    record = LabRecord("demo", lambda: SPEC, "10.0.0.0/24", "labctl-demo", (manager, worker))
+    worker.moved_to = "10.0.0.77"
+
+    refuse_moved(record, [manager])
+    with pytest.raises(LabError, match=r"worker1 has the address 10\.0\.0\.77 now"):
+        refuse_moved(record, [manager, worker])
 
 
 def test_a_node_whose_engine_gave_the_swarm_up_is_told_with_its_reason(manager: FakeNode, worker: FakeNode) -> None:

@@ -324,3 +324,25 @@ def test_a_label_that_can_be_no_name_of_a_lab_is_left_out() -> None:
     found = backend.find("odd")
     assert found is not None
     assert found.subnet is None
+
+
+@pytest.mark.parametrize(
+    ("networks", "state", "moved_to"),
+    [
+        ({"labctl-demo": {"IPAddress": "10.0.0.11"}}, "running", None),
+        ({"labctl-demo": {"IPAddress": "10.0.0.77"}}, "running", "10.0.0.77"),
+        ({"labctl-demo": {"IPAddress": "10.0.0.77"}, "bridge": {"IPAddress": "10.0.0.11"}}, "paused", "10.0.0.77"),
+        ({"bridge": {"IPAddress": "172.17.0.2"}}, "running", ""),
+        ({"labctl-demo": {"IPAddress": ""}}, "exited", None),
+        (None, "running", None),
+    ],
+)
+def test_that_a_node_has_another_address_than_it_was_made_with_is_seen(
+    networks: dict[str, Any] | None, state: str, moved_to: str | None
+) -> None:
+    found = container("manager1", "10.0.0.11", State=state, NetworkSettings={"Networks": networks})
+
+    record = DindBackend(engine_with([found], [network()])).find("demo")
+
+    assert record is not None
+    assert (record.nodes[0].address, record.nodes[0].moved_to) == ("10.0.0.11", moved_to)
