@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from labctl.backend import LabRecord
 from labctl.errors import LabError, UsageError
 from labctl.node import Node
-from labctl.swarm.voters import has_manager_among
+from labctl.swarm.voters import may_have_manager
 
 if TYPE_CHECKING:
     from labctl.spec import LabSpec, NodeSpec
@@ -133,7 +133,7 @@ def lost_swarm(spec: LabSpec, nodes: Sequence[Node]) -> LabError | None:
         return None
     if not any(node.role == "manager" and node.name not in whole for node in spec.all_nodes()):
         return None
-    if has_manager_among(list(whole.values())):
+    if may_have_manager(list(whole.values())):
         return None  # one that was promoted
     return LabError(
         f"lab {spec.name} has lost its managers, and with them the swarm; "

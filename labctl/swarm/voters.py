@@ -17,7 +17,7 @@ from labctl.swarm.states import memberships
 if TYPE_CHECKING:
     from labctl.spec import Role
 
-__all__ = ["Voters", "has_manager_among", "is_no_manager", "voters_of"]
+__all__ = ["Voters", "is_no_manager", "may_have_manager", "voters_of"]
 
 IN_NO_SWARM = 'Use "docker swarm init" or "docker swarm join"'  # an engine's words; one that is a worker has others
 TOLD_WITHIN = 2.0  # seconds that an engine may take to tell its swarm's managers; usually a tenth
@@ -84,11 +84,17 @@ def voters_of(
     )
 
 
-def has_manager_among(nodes: Sequence[Node]) -> bool:
-    """Whether one of these nodes is a manager to its own engine, or to that of another one of them."""
-    seen = memberships([node for node in nodes if node.is_running])
+def may_have_manager(nodes: Sequence[Node]) -> bool:
+    """Whether one of these nodes is a manager to its own engine, or to that of another one of them, or may be one.
+
+    One that says nothing may be: a manager does not while the others choose a leader.
+    """
+    running = [node for node in nodes if node.is_running]
+    seen = memberships(running)
     known = {address for one in seen.values() for address in one.managers}
-    return any(one.is_manager for one in seen.values()) or any(node.address in known for node in nodes)
+    if len(seen) < len(running) or any(one.is_manager for one in seen.values()):
+        return True
+    return any(node.address in known for node in nodes)
 
 
 def is_no_manager(problem: LabctlError) -> bool:

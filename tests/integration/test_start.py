@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from collections.abc import Callable
 
 import pytest
@@ -140,3 +141,51 @@ def test_the_cure_for_a_lost_majority_leads_to_a_lab_that_serves_and_keeps_its_s
     assert said.code == 0, said.err
     assert "the engine starts over" not in said.err
     assert all(all_run(lab, "manager1", "manager2").values())
+
+
+def test_workers_that_were_promoted_are_counted_as_the_managers_that_they_are(make_lab: Callable[..., Lab]) -> None:
+    """Only real engines tell of their swarm's managers when there is no leader."""
+    lab = make_lab(workers=2)
+    lab.manager().expect("docker node promote worker1 worker2")
+
+    def promoted() -> None:
+        said = [node.reachability for node in lab.swarm().nodes()]
+        if said.count("reachable") < 3:
+            raise Pending(str(said))
+
+    wait_until("three managers", promoted, limit=60)
+    lab.context.engine.remove(f"{lab.name}-manager1")
+
+    said = labctl("up", "--name", lab.name, lab=lab.name, limit=400)
+    assert said.code == 0, said.err
+    assert {node.role for node in lab.refresh().swarm().nodes()} == {"manager"}
+
+    for name in ("worker1", "worker2"):
+        lab.context.engine.remove(f"{lab.name}-{name}")
+
+    def look() -> str:
+        told = labctl("status", lab=lab.name).out
+        if "worker1, worker2 cannot come back into it" not in told:
+            raise Pending(told)
+        return told
+
+    told = wait_until("the cure being named", look, limit=60, pause=2)
+    assert "docker swarm init --force-new-cluster" in told
+
+
+def test_a_node_that_was_given_another_address_comes_back_by_the_way_that_is_told(make_lab: Callable[..., Lab]) -> None:
+    lab = make_lab(workers=1)
+    network, machine = f"labctl-{lab.name}", f"{lab.name}-worker1"
+    lab.context.engine.post(f"/networks/{network}/disconnect", {"Container": machine})
+    other = lab.node("worker1").address.rpartition(".")[0] + ".77"
+    given = {"Container": machine, "EndpointConfig": {"IPAMConfig": {"IPv4Address": other}}}
+    lab.context.engine.post(f"/networks/{network}/connect", given)
+
+    for verb in ("status", "verify"):
+        said = labctl(verb, lab=lab.name)
+        assert said.code == 3
+        assert f"worker1 has the address {other} now" in said.out + said.err
+
+    for command in re.findall(r"`docker ([^`]+)`", said.err):
+        subprocess.run(["docker", *command.split()], check=True, capture_output=True)
+    assert labctl("verify", lab=lab.name, limit=200).code == 0

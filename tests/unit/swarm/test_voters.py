@@ -9,7 +9,7 @@ import pytest
 from labctl.engine.fake import Answer
 from labctl.errors import EngineRefused, LabctlError, QuorumLost
 from labctl.swarm import cluster
-from labctl.swarm.voters import Voters, has_manager_among, voters_of
+from labctl.swarm.voters import Voters, may_have_manager, voters_of
 
 from ..nodes import FakeNode, fake_node, raw_info
 
@@ -86,6 +86,13 @@ def test_without_a_look_at_what_is_gone_nothing_is_given_up() -> None:
 
 
 def test_a_promoted_worker_is_a_manager_though_those_that_were_made_so_are_gone() -> None:
-    assert has_manager_among([node("worker1", 12, 11, 12), node("worker2", 13, swarm=NO_MANAGER)])
-    assert has_manager_among([node("worker1", 12, state="exited"), node("worker2", 13, 11, 12, swarm=NO_MANAGER)])
-    assert not has_manager_among([node("worker2", 13, 11, swarm=NO_MANAGER)])
+    assert may_have_manager([node("worker1", 12, 11, 12), node("worker2", 13, swarm=NO_MANAGER)])
+    assert may_have_manager([node("worker1", 12, state="exited"), node("worker2", 13, 11, 12, swarm=NO_MANAGER)])
+    assert not may_have_manager([node("worker2", 13, 11, swarm=NO_MANAGER)])
+
+
+def test_one_that_says_nothing_may_be_a_manager_that_waits_for_a_leader() -> None:
+    silent = node("worker1", 12)
+    silent.api["GET /info"] = EngineRefused("later", status=503)
+
+    assert may_have_manager([silent, node("worker2", 13, swarm=NO_MANAGER)])
