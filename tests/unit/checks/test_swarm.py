@@ -16,7 +16,7 @@ from labctl.lab import Context, Lab
 from labctl.node import Node
 from labctl.transport import Result
 
-from ..nodes import FakeNode, fake_node, raw_node, raw_service, raw_task
+from ..nodes import FakeNode, fake_node, raw_info, raw_node, raw_service, raw_task
 
 LONG_AGO = "2026-01-01T00:00:00Z"
 NETWORKS = [{"Target": "n1"}]
@@ -131,6 +131,7 @@ def test_a_page_everywhere(manager: FakeNode) -> None:
 
 def test_a_swarm_without_quorum_is_no_answer(manager: FakeNode) -> None:
     manager.api["GET /swarm"] = EngineRefused("the swarm does not have a leader", status=503)
+    manager.api["GET /info"] = raw_info("active", manager=True)
 
     with pytest.raises(QuorumLost):
         swarm_of(manager).nodes()
