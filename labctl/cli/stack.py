@@ -86,7 +86,8 @@ def deploy_(app: App, file: Path | None, name: str | None, files: tuple[Path, ..
     """Deploy FILE as the stack NAME and wait until its services run. Run it again to change the stack.
 
     The manager's own `docker stack deploy` does it, with the files that FILE names carried along, and with your
-    shell's value of each ${VARIABLE} in it. Exits with 1 when a service does not come up, and says why.
+    shell's value of each ${VARIABLE} in it. Exits with 1 when a service does not come up, and says why. A task must
+    have run for 5 seconds, as Docker's own CLI has it, or have passed its health check.
 
     \b
     labctl stack deploy docker-stack.yml voting

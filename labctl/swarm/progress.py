@@ -1,6 +1,7 @@
 """How far a service is on its way to what it shall be. Pure: the API's answers in, a verdict out.
 
-replicated, global   every slot's task runs the present spec, and has run for a moment
+replicated, global   every slot's task runs the present spec, and has run for a moment; for as long as Docker's own
+                     CLI watches a change, where this is a wait for one (`proving`)
 one-shot             a restart condition other than `any`, and the task ended by itself with exit code 0: completed
 jobs                 so many tasks of the present iteration have ended well: completed
 
@@ -32,6 +33,7 @@ __all__ = [
     "UNMET",
     "UNMET_FOR",
     "Progress",
+    "has_check",
     "judge",
     "reserved",
     "runs_present_spec",
@@ -42,6 +44,7 @@ __all__ = [
 # or a container that dies every two seconds would look alive half of the time.
 SETTLED = 1.0
 SETTLED_AFTER_FAILURE = 5.0
+YOUNG = "running for a few seconds only"  # the task runs, and may be one that ends at once
 # Errors from before a container's first instruction do not go away by themselves; after so many of the same the
 # wait is over. A container that ends with an error is waited for: what it needs may still be on its way up.
 START_FAILURES = 3
@@ -115,11 +118,16 @@ class Progress:
 
 @dataclass(frozen=True)
 class _Slot:
-    """One slot: `state` is up, done, lost, or the task's own state where it is still on its way."""
+    """One slot: `state` is up, YOUNG, done, lost, or the task's own state where it is still on its way."""
 
     state: str
     reason: str = ""
     host: str = ""
+
+    @property
+    def runs(self) -> bool:
+        """Whether its task runs, and has for a moment."""
+        return self.state in ("up", YOUNG)
 
 
 def runs_present_spec(task: Task, service: Service) -> bool:
@@ -140,26 +148,28 @@ def judge(
     old_update: str = "",
     old_tasks: Collection[str] = (),
     sizes: Sequence[Amounts] = (),
+    proving: Callable[[Task], float] = lambda _task: 0.0,
 ) -> Progress:
     """Return how far the service is. `tasks` are all of its tasks, old ones too.
 
     `hosts` maps node ids to names, `age` tells for how many seconds a task has been in its state, `sizes` are what the
     nodes have. `old_update` is when the last update before this wait began: what came of that one is not news, nor how
-    the tasks failed whose ids are `old_tasks`.
+    the tasks failed whose ids are `old_tasks`. `proving` tells for how many seconds a task must have run before the
+    service is done; it counts as running before.
     """
     present: dict[object, list[Task]] = defaultdict(list)
     for task in sorted(tasks, key=lambda task: task.created, reverse=True):
         if task.desired != "remove" and runs_present_spec(task, service):
             present[_key(service, task)].append(task)
     last = _last_of_slots(service, tasks)
-    looked_at = [_slot_of(service, found, hosts, age, last) for found in present.values()]
+    looked_at = [_slot_of(service, found, hosts, age, last=last, proving=proving) for found in present.values()]
     slots = [slot for slot in looked_at if slot is not None]
     completed = sum(slot.state == "done" for slot in slots)
-    running = sum(slot.state == ("running" if service.is_job else "up") for slot in slots)
+    running = sum(slot.state == "running" if service.is_job else slot.runs for slot in slots)
     good = sum(slot.state in ("up", "done") for slot in slots)
     wanted = len(slots) if service.is_global else service.replicas
     # After a rollback the present spec is the old one: what failed is of the one that was left.
-    stuck = [found for found, slot in zip(present.values(), looked_at, strict=True) if slot and slot.state != "up"]
+    stuck = [found for found, slot in zip(present.values(), looked_at, strict=True) if slot and not slot.runs]
     given_up = service.update_state.startswith("rollback") and not _is_back(service, old_update)
     failures = _start_failures([tasks] if given_up else stuck, old_tasks)
     failed = _update_failure(service, old_update, failures, tasks) or _told_often(failures, service) or _lost(slots)
@@ -188,7 +198,9 @@ def _slot_of(
     tasks: Sequence[Task],
     hosts: Mapping[str, str],
     age: Callable[[Task], float],
+    *,
     last: Collection[str],
+    proving: Callable[[Task], float],
 ) -> _Slot | None:
     """Look at a slot's tasks, newest first; None for one that is no longer wanted."""
     if service.is_job and any(task.state == "complete" and not task.ended for task in tasks):
@@ -205,7 +217,7 @@ def _slot_of(
     if newest.state == "running" and not service.is_job:
         needed = SETTLED_AFTER_FAILURE if failed else SETTLED
         if age(newest) >= needed:
-            return _Slot("up")
+            return _Slot("up") if age(newest) >= proving(newest) else _Slot(YOUNG, "", host)
         return _Slot("just started", shortened(failed.ended or failed.reason) if failed else "", host)
     if newest.reason or newest.ended:
         return _Slot(newest.state, shortened(newest.ended or newest.reason), host)
@@ -224,7 +236,7 @@ def _ended(service: Service, newest: Task, *, is_last: bool) -> _Slot | None:
     condition = policy.get("Condition") or "any"
     reason = shortened(newest.ended or newest.reason)
     if newest.state == "complete" and (condition != "any" or service.is_job):
-        if newest.ended or (_is_server(service) and newest.ended is None) or service.ports:
+        if newest.ended or (has_check(service) and newest.ended is None) or service.ports:
             return _Slot("lost", reason or "it is a server, and it ended with exit code 0")
         return _Slot("done")
     if newest.state in ("shutdown", "remove", "orphaned"):
@@ -236,7 +248,7 @@ def _ended(service: Service, newest: Task, *, is_last: bool) -> _Slot | None:
     return _Slot(newest.state, reason or ENDED_WELL)
 
 
-def _is_server(service: Service) -> bool:
+def has_check(service: Service) -> bool:
     """Whether the service has a health check of its own, which no program needs that ends by itself."""
     check = service.raw["Spec"]["TaskTemplate"].get("ContainerSpec", {}).get("Healthcheck") or {}
     words = check.get("Test") or ["NONE"]

@@ -6,13 +6,14 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from labctl.errors import EngineRefused, EngineUnreachable, NotYetError, WaitTimeout
 from labctl.events import Emit, TaskConverged, quiet
 from labctl.node import Node
 from labctl.swarm.elsewhere import is_elsewhere
 from labctl.swarm.health import Health
-from labctl.swarm.progress import GIVEN_UP, NO_NODE, UNMET_FOR, Progress, judge
+from labctl.swarm.progress import GIVEN_UP, NO_NODE, UNMET_FOR, Progress, has_check, judge
 from labctl.swarm.state import Service, SwarmNode, SwarmView, Task
 from labctl.swarm.ways import way_out
 from labctl.waiting import Clock, Pending, SystemClock, stretched, wait_until
@@ -22,6 +23,9 @@ __all__ = ["CONVERGE_LIMIT", "Progress", "converge", "progress_of", "update_time
 CONVERGE_LIMIT = 120.0  # seconds; a first pull on a slow line takes that long
 PAUSE = 0.15
 LONGEST_PAUSE = 1.0
+# Seconds that a task must have run before a change is believed, as Docker's own CLI has it ("Waiting 5 seconds to
+# verify that tasks are stable"): a container that ends after two seconds is no success. A health check proves as much.
+PROVING = 5.0
 
 
 def converge(
@@ -36,7 +40,7 @@ def converge(
     nodes: Sequence[Node] = (),
     clock: Clock | None = None,
 ) -> list[Progress]:
-    """Wait until the named services are what they shall be, and return how each stands.
+    """Wait until the named services are what they shall be, and stay so for PROVING; return how each stands.
 
     Each change is emitted as TaskConverged; `noted` hears what is still missing, in words. `old_updates` (see
     `update_times`) are the updates that had begun before: how they ended is not this wait's affair, nor how the
@@ -45,7 +49,7 @@ def converge(
     Raises NotYetError with the scheduler's own reasons, at the limit, or as soon as waiting cannot help.
     """
     names = list(dict.fromkeys(services))
-    watch = _Watch(view, names, emit, noted, dict(old_updates or {}), nodes, clock or SystemClock(), old_tasks)
+    watch = _Watch(view, names, emit, noted, dict(old_updates or {}), nodes, clock or SystemClock(), old_tasks, PROVING)
     try:
         return wait_until(
             "the services",
@@ -91,6 +95,7 @@ class _Watch:
     nodes: Sequence[Node]
     clock: Clock
     old_tasks: Collection[str] = ()
+    proving: float = 0.0
     unfinished: list[Progress] = field(default_factory=list)
     _services: dict[str, Service] = field(default_factory=dict)
     _members: list[SwarmNode] = field(default_factory=list)
@@ -143,6 +148,7 @@ class _Watch:
         sizes = [member.size for member in self._members]
         for task in self.health.told(self.view.tasks(ids) if ids else (), hosts):
             tasks[task.service_id].append(task)
+        proven = self._proven(services, chain.from_iterable(tasks.values()), hosts)
         judged = [
             judge(
                 service,
@@ -152,10 +158,18 @@ class _Watch:
                 old_update=self._old_update(service),
                 old_tasks=self.old_tasks,
                 sizes=sizes,
+                proving=lambda task: 0.0 if task.id in proven else self.proving,
             )
             for service in services
         ]
         return [replace(one, hopeless=True) if self._is_without_node(one) else one for one in judged]
+
+    def _proven(self, services: Iterable[Service], tasks: Iterable[Task], hosts: Mapping[str, str]) -> set[str]:
+        """The ids of the tasks that run for a short time only, and whose health check has passed."""
+        young = [task for task in tasks if task.state == "running" and self._age(task) < self.proving]
+        checked = {service.id for service in services if has_check(service)}
+        passed = {task.id for task in young if task.service_id in checked}
+        return passed | self.health.proven([task for task in young if task.id not in passed], hosts)
 
     def _may_run_elsewhere(self, one: Progress) -> bool:
         """Whether a node has what others lack; each reason is looked into once."""

@@ -134,8 +134,12 @@ configs: {{site: {{file: conf/site}}}}
             "{image: 'IMAGE', entrypoint: /bin/false, deploy: {restart_policy: {condition: none}}}",
             "it_a: 0 of 1 task runs; 1 failed and will not be started again: task: non-zero exit (1)",
         ),
+        (
+            "{image: alpine, command: [sh, -c, 'sleep 2; exit 6'], deploy: {restart_policy: {condition: none}}}",
+            "it_a: 0 of 1 task runs; 1 failed and will not be started again: task: non-zero exit (6)",
+        ),
     ],
-    ids=["image", "placement", "memory", "port", "exit"],
+    ids=["image", "placement", "memory", "port", "exit", "exit after a moment"],
 )
 def test_why_a_stack_does_not_come_up(labctl: Labctl, stack: Callable[..., Path], service: str, told: str) -> None:
     text = f"services: {{a: {service.replace('IMAGE', PROBE_IMAGE)}}}"

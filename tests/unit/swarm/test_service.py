@@ -12,10 +12,10 @@ from labctl.engine.fake import Answer, Asked, FakeEngine
 from labctl.errors import EngineRefused, NotYetError
 from labctl.events import Event, TaskConverged
 from labctl.swarm import SwarmView
-from labctl.swarm.service import converge, progress_of, update_times
+from labctl.swarm.service import PROVING, converge, progress_of, update_times
 from labctl.waiting import FakeClock
 
-from ..nodes import raw_node, raw_service, raw_task
+from ..nodes import fake_node, raw_node, raw_service, raw_task
 
 LONG_AGO = "2026-01-01T00:00:00Z"
 
@@ -24,6 +24,12 @@ def raw(id_: str, state: str, *, slot: int, error: str = "") -> dict[str, Any]:
     return raw_task(id_, service="id-web", slot=slot, state=state, Err=error, Timestamp=LONG_AGO) | {
         "CreatedAt": LONG_AGO
     }
+
+
+def of_template(template: dict[str, Any], *, replicas: int = 2) -> dict[str, Any]:
+    found = raw_service("web", mode={"Replicated": {"Replicas": replicas}})
+    found["Spec"]["TaskTemplate"] = template
+    return found
 
 
 def view(*looks: list[dict[str, Any]], service: dict[str, Any] | None = None) -> SwarmView:
@@ -147,7 +153,55 @@ def test_a_task_that_has_just_started_is_given_a_moment() -> None:
     clock = FakeClock()
 
     assert converge(view(fresh), ["web"], clock=clock)[0].done
-    assert 1 <= clock.now() < 3, "it was first seen running a second before"
+    assert PROVING <= clock.now() < PROVING + 2, "it was first seen running that long before"
+
+
+def test_a_container_that_ends_after_two_seconds_is_no_success() -> None:
+    """It was seen running twice, a second apart: docker/cli watches for 5 s."""
+    clock = FakeClock()
+    policy = {"Condition": "on-failure", "MaxAttempts": 1}
+    template = {"ContainerSpec": {"Image": "web:1"}, "RestartPolicy": policy}
+    crashing = of_template(template, replicas=1)
+
+    def tasks(_asked: Asked) -> Answer:
+        begun = datetime.fromtimestamp(time.time() + 60, tz=UTC).isoformat()
+        running = [raw_task("t1", service="id-web", slot=1, Timestamp=begun) | {"Spec": template}]
+        ended = raw_task("t1", service="id-web", slot=1, state="failed", Err="task: non-zero exit (6)", Timestamp=begun)
+        return running if clock.now() < 2 else [ended | {"Spec": template, "DesiredState": "shutdown"}]
+
+    watched = view([], service=crashing)
+    assert isinstance(watched.engine, FakeEngine)
+    watched.engine.script["GET /tasks"] = tasks
+
+    with pytest.raises(NotYetError, match=r"will not be started again: task: non-zero exit \(6\)"):
+        converge(watched, ["web"], clock=clock)
+
+
+@pytest.mark.parametrize("by_image", [False, True])
+def test_a_health_check_that_passed_is_proof_enough(by_image: bool) -> None:
+    """Swarm calls a task with a health check `running` only when it has passed, be the check the image's own."""
+    now = datetime.fromtimestamp(time.time() + 60, tz=UTC).isoformat()
+    check = {} if by_image else {"Healthcheck": {"Test": ["CMD", "true"]}}
+    template = {"ContainerSpec": {"Image": "web:1", **check}}
+    fresh = [
+        raw_task(f"t{n}", service="id-web", slot=n, Timestamp=now, ContainerStatus={"ContainerID": "c1"})
+        | {"CreatedAt": now, "Spec": template}
+        for n in (1, 2)
+    ]
+    passed = {"State": {"Health": {"Status": "healthy"}}, "Config": {}}
+    worker = fake_node("worker1", api={"GET /containers/c1/json": passed})
+    clock = FakeClock()
+
+    converge(view(fresh, service=of_template(template)), ["web"], clock=clock, nodes=[worker])
+
+    assert 1 <= clock.now() < 3
+
+
+def test_a_look_waits_for_nothing() -> None:
+    begun = datetime.fromtimestamp(time.time() - 2, tz=UTC).isoformat()
+    young = [raw_task(f"t{n}", service="id-web", slot=n, Timestamp=begun) | {"CreatedAt": begun} for n in (1, 2)]
+
+    assert progress_of(view(young), ["web"])[0].done
 
 
 def test_one_look_tells_how_far_it_is() -> None:
