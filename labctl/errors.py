@@ -158,10 +158,12 @@ class CommandFailed(LabError):
 
 
 class NodeDown(LabError):
-    """The node is not running."""
+    """The node is not running; or its machine may well run (`silent`), and does not answer."""
 
-    def __init__(self, node: str, state: str) -> None:
+    def __init__(self, node: str, state: str, *, silent: bool = False) -> None:
         verb, does = ("resume", "lets it go on") if state == "paused" else ("start", "starts it again")
+        if silent:  # `start` leaves alone what runs
+            verb, does = "restart", "starts it over, with its containers"
         super().__init__(f"node {node} is {state}", hint=f"`labctl {verb} {node}` {does}.")
         self.node = node
 

@@ -76,7 +76,7 @@ class Login:
 
     def silent(self, reason: object) -> NodeDown:
         """The error for a node that does not answer."""
-        return NodeDown(self.node, f"not answering over SSH ({self.address}:{self.port}: {reason})")
+        return NodeDown(self.node, f"not answering over SSH ({self.address}:{self.port}: {reason})", silent=True)
 
 
 class SshConnection:

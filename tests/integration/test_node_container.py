@@ -329,6 +329,19 @@ def test_an_engine_that_is_killed_comes_back(shared_lab: Lab) -> None:
     wait_until("the engine coming back", is_back, limit=HANGING, pause=0.5)
 
 
+def test_a_ssh_server_that_is_killed_comes_back(shared_lab: Lab) -> None:
+    worker = shared_lab.node("w1")
+    before = worker.expect("pgrep -o -x sshd").stdout
+    worker.run("pkill -KILL -x sshd")
+
+    def is_back() -> None:
+        there = worker.run("pgrep -o -x sshd").stdout
+        if there in ("", before) or not worker.run("ssh-keyscan -T 2 127.0.0.1").stdout:
+            raise Pending("no sshd")
+
+    wait_until("sshd coming back", is_back, limit=HANGING, pause=0.2)
+
+
 def test_limits_of_memory_and_cpu_reach_the_container(context: Context, own_lab: object) -> None:
     assert callable(own_lab)
     nodes = [{"name": "manager", "role": "manager", "memory": "700m", "cpus": 0.5}]

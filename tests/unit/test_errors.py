@@ -114,6 +114,10 @@ def test_a_node_that_is_suspended_comes_with_the_command_that_lets_it_go_on() ->
     assert NodeDown("worker1", "paused").hint == "`labctl resume worker1` lets it go on."
 
 
+def test_a_node_that_runs_and_is_silent_is_not_sent_to_start_which_leaves_it_alone() -> None:
+    assert "`labctl restart worker1`" in (NodeDown("worker1", "not answering over SSH", silent=True).hint or "")
+
+
 def test_a_timeout_tells_what_was_last_seen() -> None:
     assert WaitTimeout("the leader", 2.5, "no leader").message == (
         "gave up on the leader after 2.5 s; last seen: no leader"

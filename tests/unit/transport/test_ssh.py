@@ -342,9 +342,10 @@ def test_a_node_that_takes_connections_and_says_nothing_is_down(serve: Serve, re
 
     with (
         no_hang(),
-        pytest.raises(NodeDown, match=r"w1 is not answering over SSH \(127.0.0.1:\d+: it takes connections"),
+        pytest.raises(NodeDown, match=r"w1 is not answering over SSH \(127.0.0.1:\d+: it takes connections") as caught,
     ):
         ssh.run("true")
+    assert "labctl restart w1" in (caught.value.hint or "")
 
 
 def test_all_who_wait_for_a_silent_node_learn_of_it_at_once(serve: Serve, reach: Reach) -> None:
@@ -369,7 +370,7 @@ def test_a_node_that_refuses_connections_is_down(serve: Serve, reach: Reach) -> 
 
     with pytest.raises(NodeDown, match=r"not answering over SSH \(127.0.0.1:\d+: Connection refused\)") as caught:
         reach(server, known=False).run("true")
-    assert "labctl start w1" in (caught.value.hint or "")
+    assert "labctl restart w1" in (caught.value.hint or "")
 
 
 def test_with_patience_a_server_that_is_still_starting_is_waited_for(reach: Reach, serve: Serve) -> None:
