@@ -32,7 +32,8 @@ __all__ = ["Ladder", "ill_of"]
 # Seconds that mesh and overlay may fail after a step: engines exchange what they know every 30 s by themselves.
 SETTLING_LIMIT = 40.0
 RESTARTS = 2  # rounds of starting engines over: what is ill behind another one shows only after that one is well
-LOOK_ANEW = "pkill -TERM -f 'python3 -S -m [m]esh'"  # the node's first program starts the agent again
+# The node's first program starts the agent again; one that hangs, or is stopped, heeds no milder signal.
+LOOK_ANEW = "pkill -KILL -f 'python3 -S -m [m]esh'"
 
 
 @dataclass

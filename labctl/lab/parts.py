@@ -1,4 +1,4 @@
-"""What stands beside a lab's nodes, and the mesh on them, as `labctl status` tells of it."""
+"""What stands beside a lab's nodes, as `labctl status` tells of it."""
 
 from __future__ import annotations
 
@@ -6,36 +6,10 @@ from labctl import edge
 from labctl.backend import LabRecord
 from labctl.engine import Engine
 from labctl.engine.client import Json
-from labctl.errors import LabctlError, NotFoundError
-from labctl.mesh.status import STATUS_FILE, MeshStatus, Mode
-from labctl.node import ENVIRONMENT_FILE, Node
+from labctl.errors import LabctlError
 from labctl.spec import labels
 
-__all__ = ["is_proxy", "mesh_of", "mirror_of", "ports_of", "registry_of", "registry_trouble"]
-
-
-def mesh_of(running: list[Node]) -> str:
-    """Which mesh serves, as a node tells: the kernel's own, or ours in its place."""
-    if not running:
-        return "nothing runs"
-    try:
-        said = MeshStatus.from_json(running[0].get(STATUS_FILE).decode())
-    except NotFoundError:
-        return "not there yet" if _awaits_agent(running[0]) else "the kernel's own (ip_vs)"
-    except (LabctlError, ValueError) as problem:
-        return f"unknown: {problem}"
-    if said.mode == Mode.IPVS:
-        return "the kernel's own (ip_vs)"
-    trouble = f"; {said.error}" if said.error else ""
-    return f"labctl's own, in the place of ip_vs, which this kernel lacks{trouble}"
-
-
-def _awaits_agent(node: Node) -> bool:
-    """Whether the node was told to run the mesh agent, which has said nothing so far."""
-    try:
-        return "MESH=on" in node.get(ENVIRONMENT_FILE).decode().split()
-    except LabctlError:
-        return False
+__all__ = ["is_proxy", "mirror_of", "ports_of", "registry_of", "registry_trouble"]
 
 
 def registry_trouble(extras: list[Json]) -> list[str]:

@@ -13,7 +13,8 @@ from labctl.errors import LabctlError, QuorumLost
 from labctl.follower.managers import PROBE
 from labctl.lab.addresses import moved_problems
 from labctl.lab.context import Context
-from labctl.lab.parts import is_proxy, mesh_of, mirror_of, ports_of, registry_of, registry_trouble
+from labctl.lab.meshes import mesh_of, mesh_problems
+from labctl.lab.parts import is_proxy, mirror_of, ports_of, registry_of, registry_trouble
 from labctl.lab.plan import HALF_MADE, lost_swarm
 from labctl.lab.standing import gone_members, gone_nodes, has_lost_network, refused_as_empty
 from labctl.node import Node
@@ -105,6 +106,8 @@ def status_of(context: Context, record: LabRecord) -> LabStatus:
     problems += moved.values()
     bad = [one for one in nodes if one.state == "running" and not one.is_good and members and one.name not in moved]
     problems += _node_problems(swarm, bad, [node for node in running if not joins(node.name)], moved)
+    mesh = mesh_of(running)
+    problems += mesh_problems(mesh, running, silent=set(swarm.asked) - swarm.seen.keys())
     extras = context.engine.containers(labels.of_lab(record.name))
     if record.spec is not None and record.spec.registry and record.nodes:
         problems += registry_trouble(extras)
@@ -119,7 +122,7 @@ def status_of(context: Context, record: LabRecord) -> LabStatus:
         subnet=record.subnet or "",
         swarm=swarm.told,
         nodes=nodes,
-        mesh=mesh_of(running),
+        mesh=mesh,
         registry=registry_of(extras),
         mirror=mirror_of(extras),
         services=swarm.services,

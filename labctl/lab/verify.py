@@ -218,7 +218,8 @@ def _through_the_mesh(node: Node, probes: Sequence[_Probe], port: int, limit: fl
         raise NotServing(
             f"the routing mesh of {node.name} does not work: port {port}: {said}",
             [(node.name, other) for other in missed] if heard and missed else [(node.name, node.name)],
-            hint="`labctl doctor` tells what the kernel lacks; `labctl export logs` collects what happened.",
+            hint=f"`labctl restart {node.name}` starts the node over, with its containers; `labctl doctor` tells what "
+            "the kernel lacks.",
         )
 
 

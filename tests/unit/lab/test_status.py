@@ -488,6 +488,36 @@ def test_a_mesh_that_left_no_sense_is_unknown(manager: FakeNode) -> None:
     assert look(manager).mesh.startswith("unknown")
 
 
+def test_every_nodes_agent_is_looked_at_and_named_with_the_cure(manager: FakeNode) -> None:
+    now = time.time()
+    workers = [
+        fake_node(f"worker{n}", api={"GET /info": raw_info("active", node_id=f"id-worker{n}")}) for n in (1, 2, 3)
+    ]
+    for node, updated, error in (
+        (manager, now, None), (workers[0], now - 50, None), (workers[1], now, "nft failed"), (workers[2], 0.0, None)
+    ):  # fmt: skip
+        said = {"mode": "nat", "updated": updated, "error": error}
+        node.put(json.dumps(said).encode(), "/run/labctl/mesh.json")
+    workers[0].shell.answers["date +%s"] = f"{now:.0f}\n"
+    manager.api["GET /nodes"] = [raw_node(f"{one.name}", leader=one is manager) for one in (manager, *workers)]
+
+    found = look(manager, *workers, spec=LabSpec(name="demo", workers=3))
+
+    assert found.problems == (
+        "the mesh agent of worker1 has been silent for 50 s, and published ports may not answer there: "
+        "`labctl restart worker1` starts the node over, with its containers",
+        "the mesh of worker2: nft failed; if that stays: `labctl restart worker2`",
+    )
+
+
+def test_a_machine_whose_clock_is_wrong_has_an_agent_that_speaks(manager: FakeNode) -> None:
+    then = time.time() - 600
+    manager.put(json.dumps({"mode": "nat", "updated": then}).encode(), "/run/labctl/mesh.json")
+    manager.shell.answers["date +%s"] = f"{then + 3:.0f}\n"
+
+    assert not any("mesh" in one for one in look(manager).problems)
+
+
 def test_where_nothing_runs_no_mesh_does() -> None:
     assert look(fake_node("manager1", state="exited")).mesh == "nothing runs"
 
