@@ -132,7 +132,11 @@ class HostError(LabctlError):
 
 
 class EngineUnreachable(HostError):
-    """No Docker engine answers."""
+    """No Docker engine answers. `silent`: it takes connections, and says nothing, as one does that hangs."""
+
+    def __init__(self, message: str, *, hint: str | None = None, silent: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.silent = silent
 
 
 class EngineRefused(HostError):

@@ -33,6 +33,7 @@ OTHER_CA = "its certificate is not of this lab's CA"
 OTHER_KEY = "it does not take this lab's key"
 # OpenSSL's reasons, as far as they tell of a lab; https://docs.openssl.org/master/man1/openssl-verification-options/
 NOT_OF_CA = (7, 18, 19, 20, 21)
+SILENT = "it takes connections and says nothing"
 TLS_REASONS = {
     "UNEXPECTED_EOF_WHILE_READING": "it closed the connection",
     "TLSV1_ALERT_UNKNOWN_CA": OTHER_KEY,
@@ -90,7 +91,9 @@ def translated(where: str) -> Iterator[None]:
         OSError,
     ) as problem:
         reason = _short(problem)
-        raise EngineUnreachable(f"{where} does not answer: {reason}", hint=_hint(where, reason)) from problem
+        raise EngineUnreachable(
+            f"{where} does not answer: {reason}", hint=_hint(where, reason), silent=reason == SILENT
+        ) from problem
 
 
 def _hint_of_refusal(where: str, said: str) -> str | None:
@@ -125,6 +128,8 @@ def _short(problem: BaseException) -> str:
         inner = following
     if isinstance(inner, ssl.SSLError):
         return _tls_words(inner)
+    if isinstance(inner, TimeoutError) and "operation timed out" in str(inner):  # of TLS: a handshake, or an answer
+        return SILENT
     text = getattr(inner, "strerror", None) or str(inner) or type(inner).__name__
     return str(text)
 

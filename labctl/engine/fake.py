@@ -136,7 +136,8 @@ def _as_http(answer: Answer) -> tuple[int, bytes]:
 
     match answer:
         case EngineUnreachable():
-            raise requests.ConnectionError(answer.message)
+            hung = TimeoutError("The handshake operation timed out")
+            raise requests.ConnectionError(hung if answer.silent else answer.message)
         case EngineRefused():
             return answer.status or 500, json.dumps({"message": answer.message}).encode()
         case None:

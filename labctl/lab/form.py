@@ -21,7 +21,7 @@ from labctl.lab.unlocking import unlock
 from labctl.node import Node
 from labctl.swarm import cluster
 from labctl.swarm.states import trouble_of
-from labctl.waiting import Clock, Pending, stretched, wait_until
+from labctl.waiting import Clock, Pending, SystemClock, stretched, wait_until
 
 if TYPE_CHECKING:
     from labctl.spec import LabSpec
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["BOOT_LIMIT", "START_OVER", "Forming", "settled", "start_over", "wait_engine", "wait_for_end_here"]
 
 BOOT_LIMIT = 120.0  # seconds from a node's start to its engine's first answer, on a busy host
+# Seconds that the engine of a node that ran already may take connections and say nothing: then it hangs.
+SILENT_LIMIT = 10.0
 END_LIMIT = 3600.0  # seconds; the machines' own limits, which are shorter, give up first
 BOOTING_AT_ONCE = 16  # more only queue in the engine; `python -m bench grow` measures it
 START_OVER = (
@@ -44,22 +46,25 @@ def wait_engine(
     *,
     given_up: threading.Event | None = None,
     kept: bool = False,
+    ran: bool = False,
     limit: float = BOOT_LIMIT,
     clock: Clock | None = None,
 ) -> str:
     """Wait until the node's engine answers and return its version. The API is asked, never exec.
 
-    `kept` says that the node stays whatever comes: no hint then speaks of keeping it.
+    `kept` says that the node stays whatever comes: no hint then speaks of keeping it. `ran`: it does not boot now.
 
-    Raises LabError with the node's last words when it died, or did not come up within `limit` seconds;
+    Raises LabError with the node's last words when it died, or did not come up within `limit` seconds, or hangs;
     Abandoned once `given_up` is set.
     """
     first = f"`labctl restart {node.name}` starts it over" if kept else "`labctl up --retain` keeps it"
     hint = f"{first}, and `labctl logs {node.name}` shows all it said."
     asked = 0
+    clock = clock or SystemClock()
+    spoke = clock.now()
 
     def probe() -> str:
-        nonlocal asked
+        nonlocal asked, spoke
         asked += 1
         if given_up is not None and given_up.is_set():
             raise Abandoned(f"{node.name} was given up")
@@ -70,6 +75,9 @@ def wait_engine(
             if asked % 10 == 0 and not backend.look(node).is_running:
                 said = f"{node.name} ended while it booted; its last words: {_last_words(node, backend)}"
                 raise LabError(said, hint=hint) from problem
+            spoke = spoke if problem.silent else clock.now()
+            if ran and clock.now() - spoke >= stretched(SILENT_LIMIT):
+                raise LabError(f"{problem.message}, so it hangs", hint=hint) from problem
             raise Pending(problem.message) from None
 
     try:

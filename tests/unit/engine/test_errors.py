@@ -91,6 +91,15 @@ def test_an_engine_that_is_silent_for_longer_than_the_limit_does_not_answer(serv
     over.set()
 
 
+@pytest.mark.parametrize("doing", ["handshake", "read"])
+def test_an_engine_that_hangs_is_told_without_openssls_words(doing: str) -> None:
+    with pytest.raises(EngineUnreachable) as caught, translated("the engine of w1"):
+        raise TimeoutError(f"_ssl.c:989: The {doing} operation timed out")
+
+    assert caught.value.message == "the engine of w1 does not answer: it takes connections and says nothing"
+    assert caught.value.silent
+
+
 def test_an_engine_that_hangs_up_does_not_answer(serve: Serve) -> None:
     def hang_up(handler: Handler) -> None:
         handler.close_connection = True

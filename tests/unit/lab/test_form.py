@@ -270,6 +270,27 @@ def test_a_node_that_died_is_not_waited_for_to_the_limit() -> None:
     assert clock.now() < 10
 
 
+@pytest.mark.parametrize(("ran", "after"), [(True, 10), (False, 60)])
+def test_an_engine_that_takes_connections_and_says_nothing_hangs_unless_it_boots(ran: bool, after: int) -> None:
+    backend, clock = Talking(), FakeClock()
+    node = silent_node(backend, "running")
+    backend.engines["manager1"].script["GET /_ping"] = EngineUnreachable("says nothing", silent=True)
+
+    with pytest.raises(LabError) as caught:
+        wait_engine(node, backend, kept=True, ran=ran, limit=60, clock=clock)
+
+    assert after <= clock.now() < after + 1
+    assert "labctl restart manager1" in (caught.value.hint or "")
+
+
+def test_an_engine_that_refuses_connections_meanwhile_is_starting() -> None:
+    looks: list[Answer] = [EngineUnreachable("", silent=n % 40 > 0) for n in range(100)]
+    node = silent_node(backend := FakeBackend(), "running")
+    backend.engines["manager1"].script["GET /_ping"] = lambda _: looks.pop() if looks else VERSION
+
+    assert wait_engine(node, backend, ran=True, clock=FakeClock()) == "26.1.5"
+
+
 def test_a_node_that_was_given_up_is_waited_for_no_longer() -> None:
     """So Ctrl-C ends a command although an engine hangs."""
     backend, clock, given_up = Talking(), FakeClock(), threading.Event()
