@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.segment import Segment
 
-from labctl.cli.streams import as_it_is, plain, spelled
+from labctl.cli.streams import drawn_on, plain, spelled
 
 if TYPE_CHECKING:
     from rich.console import ConsoleOptions, RenderableType
@@ -19,11 +19,15 @@ __all__ = ["console"]
 
 def console(*, stderr: bool = False) -> Console:
     """A console on stdout, or on stderr. rich's own control sequences go out, and none that stands in a text."""
-    return _Console(file=as_it_is(sys.stderr if stderr else sys.stdout), highlight=False)
+    return _Console(file=drawn_on(sys.stderr if stderr else sys.stdout), highlight=False)
 
 
 class _Console(Console):
-    """Spells out the control characters of every text that is drawn."""
+    """Spells out the control characters of every text that is drawn; leaves an output that fails to `main`."""
+
+    def on_broken_pipe(self) -> None:
+        """Let the reader's end be told as of every command's output: rich itself would exit with 1."""
+        raise
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Render as rich does; what is text holds no control characters and no raw bytes afterwards."""

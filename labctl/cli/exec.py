@@ -12,7 +12,7 @@ from labctl.cli.common import App, lab_command, output_option, print_json
 from labctl.cli.completers import complete_filters
 from labctl.cli.dashes import CommandBehindDashes, behind_dashes
 from labctl.cli.hints import named_lab, with_lab
-from labctl.cli.streams import as_it_is, readable, write_bytes
+from labctl.cli.streams import drawn_on, readable, write_bytes
 from labctl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class _Talk:
             lines = (readable(block, out) if is_terminal else block).removesuffix("\n").replace("\n", f"\n{name} | ")
             said = f"{name} | {lines}\n"
             if is_terminal:
-                click.echo(said, nl=False, file=as_it_is(out), color=True)
+                click.echo(said, nl=False, file=drawn_on(out), color=True)
             else:  # whatever this machine's own encoding is
                 write_bytes(said.encode(errors="surrogateescape"), out)
 

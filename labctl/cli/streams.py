@@ -23,7 +23,7 @@ from typing import Any, TextIO, cast
 
 from labctl.errors import OutputFailed
 
-__all__ = ["as_it_is", "plain", "readable", "safe_streams", "spelled", "typed", "write_bytes"]
+__all__ = ["as_it_is", "drawn_on", "plain", "readable", "safe_streams", "spelled", "typed", "write_bytes"]
 
 FALLBACK = "labctl-readable"
 # C0 without tab and newline, DEL, C1, and what turns the direction of text around.
@@ -82,6 +82,11 @@ def as_it_is(stream: TextIO) -> TextIO:
     return stream.below if isinstance(stream, _Output) else stream
 
 
+def drawn_on(stream: TextIO) -> TextIO:
+    """The stream for control sequences of our own: nothing is changed on the way, and what fails is told as ever."""
+    return cast(TextIO, _Drawn(stream.below, is_aside=stream.is_aside)) if isinstance(stream, _Output) else stream
+
+
 @contextlib.contextmanager
 def safe_streams() -> Iterator[None]:
     """Let sys.stdin, sys.stdout and sys.stderr be safe to ask and to write to in the block."""
@@ -106,7 +111,7 @@ class _Output(io.TextIOBase):
 
     def __init__(self, below: TextIO, *, is_aside: bool = False) -> None:
         self.below = below
-        self._is_aside = is_aside
+        self.is_aside = is_aside
 
     @classmethod
     def over(cls, below: TextIO, *, is_aside: bool = False) -> TextIO:
@@ -145,7 +150,7 @@ class _Output(io.TextIOBase):
         try:
             yield
         except OSError as problem:
-            if self._is_aside:
+            if self.is_aside:
                 self.below = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  it is written to until the end
             elif isinstance(problem, BrokenPipeError):
                 raise
@@ -166,6 +171,21 @@ class _Output(io.TextIOBase):
 
     def close(self) -> None:
         """The stream below is not ours to close; neither is it at the end of this object."""
+
+
+class _Drawn(_Output):
+    """The same for one who draws, and has spelled out what others wrote; its characters are those of the stream."""
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]  # as above
+        """What the stream below can write."""
+        return self.below.encoding
+
+    def write(self, text: str, /) -> int:
+        """Write text as it is. Raises OutputFailed."""
+        with self.told():
+            self.below.write(text)
+        return len(text)
 
 
 def _opened(stream: TextIO | None, number: int, mode: str) -> TextIO:

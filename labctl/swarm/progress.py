@@ -170,9 +170,10 @@ def judge(
     wanted = len(slots) if service.is_global else service.replicas
     # After a rollback the present spec is the old one: what failed is of the one that was left.
     stuck = [found for found, slot in zip(present.values(), looked_at, strict=True) if slot and not slot.runs]
+    news = [task for task in tasks if task.id not in old_tasks]
     given_up = service.update_state.startswith("rollback") and not _is_back(service, old_update)
     failures = _start_failures([tasks] if given_up else stuck, old_tasks)
-    failed = _update_failure(service, old_update, failures, tasks) or _told_often(failures, service) or _lost(slots)
+    failed = _update_failure(service, old_update, failures, news) or _told_often(failures, service) or _lost(slots)
     hopeless = failed or _unmet(service, tasks, chain.from_iterable(present.values()), age, sizes)
     reason = hopeless or _reason(slots, wanted, service) or _update_reason(service, tasks)
     if not (done := not reason and good == wanted and (wanted > 0 or not service.is_global)) and not reason:
@@ -298,12 +299,24 @@ def _update_failure(service: Service, old_update: str, failures: Counter[str], t
     """
     named = [task.ended or task.reason for task in tasks if task.id in service.update_message]
     errors = [error for error, _ in failures.most_common(1)]
-    why = "".join(f": {shortened(error)}" for error in named or errors if error)
     if service.update_state in ("paused", "rollback_paused"):
-        return f"{service.update_state.replace('_', ' ')}: {shortened(service.update_message)}{why}"
+        return f"{service.update_state.replace('_', ' ')}: {shortened(service.update_message)}{_why(named or errors)}"
     if service.update_state == "rollback_completed" and not _is_back(service, old_update):
+        # The swarm's last message names no task any more.
+        why = _why(named or errors or _ends(service, tasks))
         return f"rolled back: {shortened(service.update_message)}{why}"
     return ""
+
+
+def _why(errors: Sequence[str]) -> str:
+    return "".join(f": {shortened(error)}" for error in errors[:1] if error)
+
+
+def _ends(service: Service, tasks: Iterable[Task]) -> list[str]:
+    """How tasks ended that were of another spec than the service has now; the first one ended its update."""
+    left = [task for task in tasks if task.state in ("failed", "complete") and not runs_present_spec(task, service)]
+    left.sort(key=lambda task: (task.state != "failed" and not task.ended, task.created))
+    return [task.ended or task.reason or ENDED_WELL for task in left]
 
 
 def _rolls_back(service: Service) -> bool:

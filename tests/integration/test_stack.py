@@ -216,6 +216,27 @@ def test_an_update_that_fails_is_told_with_its_reason(
     assert labctl("stack", "deploy", str(stack(good)), "it")[0] == 0, "the good file mends it"
 
 
+@pytest.mark.parametrize(
+    ("added", "told"),
+    [
+        ('    entrypoint: ["sh", "-c", "sleep 1; exit 3"]\n', "task: non-zero exit (3)"),
+        ('    healthcheck: {test: ["CMD-SHELL", "exit 4"], interval: 1s, retries: 1}\n', "`exit 4` exited 4"),
+    ],
+    ids=["exit", "health check"],
+)
+def test_an_update_that_was_rolled_back_is_told_with_its_cause(
+    labctl: Labctl, stack: Callable[..., Path], added: str, told: str
+) -> None:
+    good = WEB.replace("ACTION", "rollback")
+    assert labctl("stack", "deploy", str(stack(good)), "it")[0] == 0
+
+    code, _, err = labctl("stack", "deploy", str(stack(good.rstrip() + "\n" + added)), "it")
+
+    assert code == 1
+    (said,) = [line for line in err.splitlines() if line.startswith("labctl: ")]
+    assert "rolled back: " in said and told in said
+
+
 def test_a_removal_leaves_nothing_and_a_deploy_right_after_it_works(
     labctl: Labctl, stack: Callable[..., Path], shared_lab: Lab
 ) -> None:

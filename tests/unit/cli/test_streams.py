@@ -14,7 +14,7 @@ import pytest
 from labctl.cli.console import console
 from labctl.cli.main import run
 from labctl.cli.render import PlainRenderer, TerminalRenderer
-from labctl.cli.streams import as_it_is, plain, safe_streams
+from labctl.cli.streams import OutputFailed, as_it_is, plain, safe_streams
 from labctl.errors import LabError
 from labctl.events import Noted, StepFinished, StepStarted, Warned
 
@@ -225,6 +225,40 @@ def test_rich_draws_its_own_control_sequences_and_none_of_a_text(capsys: pytest.
     said = capsys.readouterr()
     assert "\x1b[2J" not in said.out + said.err
     assert said.out.count("\\x1b[2J") == 3
+
+
+class Failing(io.StringIO):
+    """An output that takes no more."""
+
+    def __init__(self, problem: OSError) -> None:
+        super().__init__()
+        self.problem = problem
+
+    def flush(self) -> None:
+        raise self.problem
+
+
+@pytest.mark.parametrize(
+    ("problem", "told"),
+    [(OSError(errno.ENOSPC, "full"), OutputFailed), (BrokenPipeError(errno.EPIPE, "closed"), BrokenPipeError)],
+)
+def test_what_rich_draws_on_an_output_that_fails_is_told_as_of_every_other(
+    problem: OSError, told: type[OSError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdout", Failing(problem))
+
+    with pytest.raises(told), safe_streams():
+        console().print("one")
+
+
+def test_progress_that_cannot_be_drawn_is_dropped_and_the_work_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", Failing(OSError(errno.ENOSPC, "full")))
+
+    with safe_streams():
+        draw = TerminalRenderer()
+        for event in (StepStarted("one", 1, 1), StepFinished("one", 1, 1, 0.1, True, "")):
+            draw(event)
+        draw._console.file.below.close()  # type: ignore[attr-defined]  # it leads nowhere now, and pytest counts files
 
 
 def test_what_a_node_said_goes_out_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:

@@ -189,6 +189,35 @@ def test_an_update_that_was_rolled_back_has_failed() -> None:
     assert judged(back, task(1), task(2), old_update="2").done, "that was before this wait"
 
 
+ROLLED_BACK = {"State": "rollback_completed", "Message": "rollback completed", "StartedAt": "2"}
+UNHEALTHY = "Docker stopped it as unhealthy, and it ended with exit code 0: health check `ping` exited 1"
+
+
+@pytest.mark.parametrize(
+    ("state", "error", "ended", "told"),
+    [
+        ("failed", "task: non-zero exit (3)", None, "task: non-zero exit (3)"),
+        ("complete", "", UNHEALTHY, UNHEALTHY),
+        ("complete", "", None, "it ended with exit code 0"),
+    ],
+)
+def test_an_update_that_was_rolled_back_is_told_with_how_its_tasks_ended(
+    state: str, error: str, ended: str | None, told: str
+) -> None:
+    """Only while it is rolled back does the swarm's message name the task."""
+    other = {"ContainerSpec": {"Image": "web:3"}, "ForceUpdate": 0}
+    old = replace(task(2, "failed", error="task: non-zero exit (9)", template=other, second=1), id="old")
+    failed = replace(task(1, state, error=error, template=other, second=3), ended=ended)
+    again = task(1, "shutdown", template=other, second=4)
+
+    found = judge(
+        service(UpdateStatus=ROLLED_BACK), [old, failed, again, task(1, second=5), task(2, second=5)],
+        hosts=HOSTS, age=lambda _task: 60.0, old_update="1", old_tasks={"old"},
+    )  # fmt: skip
+
+    assert str(found) == f"web: 2 of 2 tasks run; rolled back: rollback completed: {told}"
+
+
 # -- errors that stay
 
 
