@@ -187,7 +187,7 @@ def _read(paths: Sequence[Path]) -> list[StackFile]:
 
 
 def _with_own_cli(refused: FileRefused, paths: Sequence[Path], name: str) -> FileRefused:
-    """The error, with the way that works when this machine's own CLI takes the files that the node's refuses."""
+    """The error, with the way that works when this machine's own CLI parses the files that the node's refuses."""
     given = [word for path in paths for word in ("-c", str(path))]
     program = shutil.which("docker")
     if program is None or Path("-") in paths:
@@ -200,7 +200,7 @@ def _with_own_cli(refused: FileRefused, paths: Sequence[Path], name: str) -> Fil
         return refused
     if tried.returncode == 0:
         command = shlex.join(["stack", "deploy", *given, name])
-        refused.hint = f"{refused.hint} This machine's own takes the file: `labctl docker -- {command}`."
+        refused.hint = f"{refused.hint} This machine's own accepts its syntax: `labctl docker -- {command}`."
     return refused
 
 
