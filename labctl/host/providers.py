@@ -30,10 +30,8 @@ IS_ELEVATED = (
     ".IsInRole([Security.Principal.WindowsBuiltInRole]::Administrator)"
 )
 LIMIT = 20.0  # seconds that a tool may take to say its version; PowerShell is slow to wake
-DOCTOR = (
-    "`labctl doctor --backend vagrant` tells how to get one. Containers need none: leave out --driver, "
-    "or --backend vagrant."
-)
+CONTAINERS = "Containers need none: leave out --driver (-d), or --backend vagrant."
+DOCTOR = f"`labctl doctor --backend vagrant` tells how to get one. {CONTAINERS}"
 
 Ask = Callable[[Sequence[str]], str | None]
 
@@ -75,7 +73,8 @@ def choose_provider(wanted: str | None = None, ask: Ask | None = None) -> Provid
     if wanted is not None:
         provider = next(one for one in found if one.name == wanted)
         if provider.problem:
-            raise HostError(f"{wanted} cannot run machines here: {provider.problem}", hint=provider.fix or DOCTOR)
+            hint = f"{CONTAINERS} To have it: {provider.fix}" if provider.fix else DOCTOR
+            raise HostError(f"{wanted} cannot run machines here: {provider.problem}", hint=hint)
         return provider
     usable = next((one for one in found if one.usable), None)
     if usable is None:

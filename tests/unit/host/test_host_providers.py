@@ -98,6 +98,16 @@ def test_a_virtualbox_that_cannot_do_says_so(virtualbox: str, vagrant: str, prob
     assert found.problem == problem
 
 
+def test_whoever_lacks_the_provider_that_was_named_is_told_that_containers_need_none() -> None:
+    with pytest.raises(HostError, match="virtualbox cannot run machines here: it is not installed") as caught:
+        choose_provider("virtualbox", says(VAGRANT))
+
+    assert str(caught.value.hint) == (
+        "Containers need none: leave out --driver (-d), or --backend vagrant. "
+        "To have it: https://www.virtualbox.org/wiki/Downloads"
+    )
+
+
 def test_no_vagrant_and_no_provider_are_told() -> None:
     with pytest.raises(HostError, match="Vagrant is not installed"):
         choose_provider(None, says({}))
