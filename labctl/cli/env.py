@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import click
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["config", "env"]
 
 COMPOSE = "COMPOSE_CONVERT_WINDOWS_PATHS"
+# Python's requests, and with it the docker package, lets these win over the CA that a client was given.
+CA_BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 
 @click.command("env")
@@ -36,7 +39,8 @@ COMPOSE = "COMPOSE_CONVERT_WINDOWS_PATHS"
 def env(app: App, node: str | None, unset: bool, shell: str | None, no_proxy: bool) -> None:
     """What a shell must set to talk to a node's engine.
 
-    NODE is the first manager where it is not said. labctl itself goes on working in such a shell.
+    NODE is the first manager where it is not said. labctl itself goes on working in such a shell. Where
+    REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE is set, Python's docker package does not trust the node: unset both for it.
 
     \b
     eval "$(labctl env)" && docker node ls
@@ -57,7 +61,8 @@ def env(app: App, node: str | None, unset: bool, shell: str | None, no_proxy: bo
         values[COMPOSE] = "true"
     if no_proxy:
         values[_no_proxy_name()] = _without_proxy(chosen)
-    click.echo(syntax.setting(values, command), nl=False)
+    remark = _other_authority(os.environ) if chosen.endpoint.tls else ""
+    click.echo(syntax.setting(values, command, remark), nl=False)
 
 
 @click.command("config")
@@ -90,6 +95,15 @@ def _typed(app: App, node: str | None, *, unset: bool, shell: str | None, no_pro
     words += ["--no-proxy"] if no_proxy else []
     words += [node] if node else []
     return shlex.join(words)
+
+
+def _other_authority(environ: Mapping[str, str]) -> str:
+    """Why Python's docker package would not trust the node, where something here tells it to trust another CA."""
+    found = [name for name in CA_BUNDLES if environ.get(name)]
+    if not found:
+        return ""
+    what = f"{' and '.join(found)} {'is set: unset it' if len(found) == 1 else 'are set: unset them'}"
+    return f"The docker package of Python does not trust the node while {what} for that"
 
 
 def _no_proxy_name() -> str:

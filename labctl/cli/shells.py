@@ -25,10 +25,14 @@ class Shell:
     escapes: tuple[tuple[str, str], ...] = ()  # what a value's characters become inside the quotes
     fails: str = "false"  # a line that ends badly, so that what follows by && is not run
 
-    def setting(self, values: Mapping[str, str], command: str) -> str:
-        """The lines that set the values, and the hint that says how to run them."""
+    def setting(self, values: Mapping[str, str], command: str, remark: str = "") -> str:
+        """The lines that set the values, a remark for who reads them, and the hint that says how to run them.
+
+        The remark is plain words: tcsh, which knows no comments here, takes it for the arguments of a command.
+        """
         lines = [self.set_line.format(name=name, value=self._escaped(value)) for name, value in values.items()]
-        return "".join(f"{line}\n" for line in [*lines, *self._hint(command)])
+        remarks = [f"{self.comment} {remark}"] if remark else []
+        return "".join(f"{line}\n" for line in [*lines, *remarks, *self._hint(command)])
 
     def unsetting(self, names: tuple[str, ...], command: str) -> str:
         """The lines that unset the names, and the hint."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import string
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from labctl.cli import env
 from labctl.cli.shells import SHELLS, detect, line_that_fails, shell_named
 from labctl.errors import NotFoundError
 from tests.guard import HANGING
@@ -69,6 +71,62 @@ UNSET = {
 @pytest.mark.parametrize("name", SET)
 def test_each_shell_is_told_in_its_own_words(name: str) -> None:
     assert shell_named(name).setting(VALUES, COMMAND) == SET[name]
+
+
+REMARK = env._other_authority({"REQUESTS_CA_BUNDLE": "/a.pem", "CURL_CA_BUNDLE": "/b.pem"})
+
+
+@pytest.mark.parametrize("name", SET)
+def test_each_shell_is_told_in_a_comment_what_keeps_python_from_the_node(name: str) -> None:
+    shell = shell_named(name)
+    *values, first, second = SET[name].splitlines(keepends=True)
+
+    assert shell.setting(VALUES, COMMAND, REMARK) == "".join([*values, f"{shell.comment} {REMARK}\n", first, second])
+    assert set(REMARK) <= {*string.ascii_letters, *" _:"}  # nothing that a shell reads as its own
+
+
+@pytest.mark.parametrize(
+    ("shell", "script"),
+    [
+        ("bash", 'eval "$(cat said)"'),
+        ("bash", "eval $(cat said)"),
+        ("dash", 'eval "$(cat said)"'),
+        ("zsh", 'eval "$(cat said)"'),
+        ("fish", "eval (cat said)"),
+        ("fish", "cat said | source"),
+        ("tcsh", "eval `cat said`"),
+    ],
+)
+def test_a_shell_that_is_told_so_sets_the_values_all_the_same(shell: str, script: str, tmp_path: Path) -> None:
+    program = shutil.which(shell)
+    if program is None:
+        pytest.skip(f"{shell} is not installed")
+    (tmp_path / "said").write_text(shell_named(shell).setting(VALUES, "true", REMARK))
+
+    done = subprocess.run(
+        [program, "-c", f"{script} && echo $DOCKER_HOST $DOCKER_MACHINE_NAME"],
+        cwd=tmp_path,
+        env={**os.environ, "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=HANGING,
+        check=False,
+    )
+
+    assert (done.stdout, done.stderr) == ("tcp://127.0.0.1:2376 myvm1\n", "")
+
+
+@pytest.mark.parametrize(
+    ("environ", "told"),
+    [
+        ({}, ""),
+        ({"REQUESTS_CA_BUNDLE": "", "CURL_CA_BUNDLE": "/b.pem"}, "while CURL_CA_BUNDLE is set"),
+        ({"REQUESTS_CA_BUNDLE": "/a.pem", "CURL_CA_BUNDLE": "/b.pem"}, "while REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE are"),
+    ],
+)
+def test_only_an_authority_that_is_named_keeps_python_from_the_node(environ: dict[str, str], told: str) -> None:
+    assert told in env._other_authority(environ)
+    assert bool(env._other_authority(environ)) is bool(told)
 
 
 @pytest.mark.parametrize("name", UNSET)
