@@ -62,7 +62,7 @@ def service_rows(view: SwarmView, name: str, nodes: Sequence[Node]) -> list[dict
             "id": service.id,
             "name": service.name,
             "mode": service.mode,
-            "running": progress[service.name].running,
+            "running": progress[service.name].serving,
             "wanted": progress[service.name].wanted,
             "completed": progress[service.name].completed,
             "tasks": progress[service.name].count,

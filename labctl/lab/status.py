@@ -97,16 +97,14 @@ def status_of(context: Context, record: LabRecord) -> LabStatus:
     if not record.owner.is_you:
         return _status_of_others(context, record, running)
     swarm = _swarm_of(record, running)
-    problems = _lost(record, gone, swarm)
-    members = swarm.members
+    problems, members = _lost(record, gone, swarm), swarm.members
     joins = record.spec.joins if record.spec else (lambda _: True)
     nodes = tuple(_node_status(node, members.get(node.name), joins(node.name)) for node in record.nodes)
     nodes += tuple(_gone_status(node, members.get(node.name)) for node in gone)
     moved = moved_problems(record)
-    problems += moved.values()
     bad = [one for one in nodes if one.state == "running" and not one.is_good and members and one.name not in moved]
-    problems += _node_problems(swarm, bad, [node for node in running if not joins(node.name)], moved)
-    mesh = mesh_of(running)
+    apart, mesh = [node for node in running if not joins(node.name)], mesh_of(running)
+    problems += [*moved.values(), *_node_problems(swarm, bad, apart, moved)]
     problems += mesh_problems(mesh, running, silent=set(swarm.asked) - swarm.seen.keys())
     extras = context.engine.containers(labels.of_lab(record.name))
     if record.spec is not None and record.spec.registry and record.nodes:

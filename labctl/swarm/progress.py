@@ -19,6 +19,7 @@ from itertools import chain
 
 from labctl.swarm.amounts import Amounts
 from labctl.swarm.state import Service, Task
+from labctl.swarm.versions import last_of_slots, of_present_spec, on_old, runs_present_spec
 from labctl.waiting import stretched
 from labctl.words import counted
 
@@ -62,9 +63,6 @@ NO_RESOURCES = "insufficient resources"
 MAX_REPLICAS = "max replicas per node limit"
 # As hopeless as these, by the scheduler's other filters.
 LASTING = (UNMET, PORT_TAKEN, "unsupported platform", "missing plugin", MAX_REPLICAS)
-# Parts of a task's spec that may differ from the service's while the task stays: the scheduler keeps tasks whose node
-# meets a new placement, and the runtime is only written out in one of the two.
-NOT_COMPARED = ("Placement", "Runtime")
 IN_PROGRESS = {"updating": "update in progress", "rollback_started": "rollback in progress"}
 ENDED_WELL = "it ended with exit code 0"
 LONGEST_REASON = 200
@@ -80,10 +78,11 @@ NOISE = (
 
 @dataclass(frozen=True)
 class Progress:
-    """A service has `running` of `wanted` tasks, as Docker counts them; `reason` says why not all.
+    """A service has `running` of `wanted` tasks of its present spec; `reason` says why not all.
 
-    `completed` tasks ended well and will not run again: those of jobs and of one-shot services. `trouble` tells that
-    the reason is an error and no ordinary delay, `hopeless` that waiting will not help.
+    `old` more slots are served by a task of the spec before. `completed` tasks ended well and will not run again:
+    those of jobs and of one-shot services. `trouble` tells that the reason is an error and no ordinary delay,
+    `hopeless` that waiting will not help.
     """
 
     service: str
@@ -96,24 +95,31 @@ class Progress:
     is_job: bool = False
     completed: int = 0
     is_global: bool = False
+    old: int = 0
 
     def __str__(self) -> str:
         if self.is_job:
             count = f"{self.completed} of {counted(self.wanted, 'task ended well', 'tasks ended well')}"
         else:
             more = f", {self.completed} completed" if self.completed else ""
-            count = f"{self.running} of {counted(self.wanted, 'task runs', 'tasks run')}{more}"
+            count = f"{self.running} of {counted(self.wanted, 'task runs', 'tasks run')}"
+            count += f" the new version, {self.old} the old one{more}" if self.old else more
         return f"{self.service}: {count}; {self.reason}" if self.reason else f"{self.service}: {count}"
 
     @property
     def count(self) -> str:
-        """The count as `docker service ls` shows it: 2/2, or 0/1 (1/1 completed).
+        """The count as `docker service ls` shows it: 2/2, or 0/1 (1/1 completed); of whatever version they are.
 
         Of a global job Docker wants only what has not completed: 0/0 (3/3 completed).
         """
         done = f" ({self.completed}/{self.wanted} completed)" if self.is_job or self.completed else ""
         wanted = self.wanted - self.completed if self.is_job and self.is_global else self.wanted
-        return f"{self.running}/{wanted}{done}"
+        return f"{self.serving}/{wanted}{done}"
+
+    @property
+    def serving(self) -> int:
+        """How many slots have a task that runs, the new version or still the old one."""
+        return self.running + self.old
 
 
 @dataclass(frozen=True)
@@ -130,15 +136,6 @@ class _Slot:
         return self.state in ("up", YOUNG)
 
 
-def runs_present_spec(task: Task, service: Service) -> bool:
-    """Whether the task was made from the service's present spec, not from one before an update."""
-    if service.is_job:
-        return task.iteration == service.iteration
-    wanted = service.raw["Spec"]["TaskTemplate"]
-    given = task.raw["Spec"]
-    return all(given.get(key) == wanted.get(key) for key in {*given, *wanted} - set(NOT_COMPARED))
-
-
 def judge(
     service: Service,
     tasks: Sequence[Task],
@@ -152,28 +149,21 @@ def judge(
 ) -> Progress:
     """Return how far the service is. `tasks` are all of its tasks, old ones too.
 
-    `hosts` maps node ids to names, `age` tells for how many seconds a task has been in its state, `sizes` are what the
-    nodes have. `old_update` is when the last update before this wait began: what came of that one is not news, nor how
-    the tasks failed whose ids are `old_tasks`. `proving` tells for how many seconds a task must have run before the
-    service is done; it counts as running before.
+    `hosts` maps node ids to names, `age` tells how many seconds a task has been in its state, `sizes` are what nodes
+    have. A service is done when its tasks have run for `proving` seconds. What came of the update that began at
+    `old_update` is not news, nor how the tasks failed whose ids are `old_tasks`.
     """
-    present: dict[object, list[Task]] = defaultdict(list)
-    for task in sorted(tasks, key=lambda task: task.created, reverse=True):
-        if task.desired != "remove" and runs_present_spec(task, service):
-            present[_key(service, task)].append(task)
-    last = _last_of_slots(service, tasks)
+    present = of_present_spec(service, tasks)
+    last = last_of_slots(service, tasks)
     looked_at = [_slot_of(service, found, hosts, age, last=last, proving=proving) for found in present.values()]
-    slots = [slot for slot in looked_at if slot is not None]
+    planned = {key: slot for key, slot in zip(present, looked_at, strict=True) if slot is not None}
+    slots, old = list(planned.values()), on_old(service, tasks)
     completed = sum(slot.state == "done" for slot in slots)
     running = sum(slot.state == "running" if service.is_job else slot.runs for slot in slots)
     good = sum(slot.state in ("up", "done") for slot in slots)
-    wanted = len(slots) if service.is_global else service.replicas
-    # After a rollback the present spec is the old one: what failed is of the one that was left.
+    wanted = len(old | set(planned)) if service.is_global else service.replicas
     stuck = [found for found, slot in zip(present.values(), looked_at, strict=True) if slot and not slot.runs]
-    news = [task for task in tasks if task.id not in old_tasks]
-    given_up = service.update_state.startswith("rollback") and not _is_back(service, old_update)
-    failures = _start_failures([tasks] if given_up else stuck, old_tasks)
-    failed = _update_failure(service, old_update, failures, news) or _told_often(failures, service) or _lost(slots)
+    failed = _failure(service, tasks, stuck, old_update, old_tasks) or _lost(slots)
     hopeless = failed or _unmet(service, tasks, chain.from_iterable(present.values()), age, sizes)
     reason = hopeless or _reason(slots, wanted, service) or _update_reason(service, tasks)
     if not (done := not reason and good == wanted and (wanted > 0 or not service.is_global)) and not reason:
@@ -181,17 +171,19 @@ def judge(
     return Progress(
         service.name, running, wanted, done, reason, trouble=bool(hopeless or any(slot.reason for slot in slots)),
         hopeless=bool(hopeless), is_job=service.is_job, completed=completed, is_global=service.is_global,
+        old=len(old - {key for key, slot in planned.items() if slot.runs}),
     )  # fmt: skip
 
 
-def _key(service: Service, task: Task) -> object:
-    """What tells a service's slots apart."""
-    return task.node_id if service.is_global else task.slot
-
-
-def _last_of_slots(service: Service, tasks: Iterable[Task]) -> set[str]:
-    """The ids of each slot's newest task, whatever spec it is of."""
-    return set({_key(service, task): task.id for task in sorted(tasks, key=lambda task: task.created)}.values())
+def _failure(
+    service: Service, tasks: Sequence[Task], stuck: Sequence[list[Task]], old_update: str, old_tasks: Collection[str]
+) -> str:
+    """What failed for good: the update, or the start of tasks, told so often that nothing else will come of it."""
+    # After a rollback the present spec is the old one: what failed is of the one that was left.
+    given_up = service.update_state.startswith("rollback") and not _is_back(service, old_update)
+    failures = _start_failures([tasks] if given_up else stuck, old_tasks)
+    news = [task for task in tasks if task.id not in old_tasks]
+    return _update_failure(service, old_update, failures, news) or _told_often(failures, service)
 
 
 def _slot_of(

@@ -119,6 +119,8 @@ class _Watch:
         for one in found:
             # Ordinary delays change several times a second: they are for `noted`.
             count = one.count if one.is_job or one.completed else ""
+            if one.old and one.trouble:
+                count = f"{one.running}/{one.wanted} ({one.old} of the old version)"
             news = TaskConverged(one.service, one.running, one.wanted, one.reason if one.trouble else "", count)
             if self._told.get(one.service) != news:
                 self._told[one.service] = news

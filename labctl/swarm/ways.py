@@ -33,6 +33,14 @@ MOUNT = (
     "What a service mounts by a path has to be on each node that runs it, and labctl copies no folders to nodes: name"
     f"{NEXT_LINE}an absolute path that is on the nodes (`labctl exec -- mkdir -p /srv/data` makes it), or a volume."
 )
+PLACEMENT = (
+    "No node is what its placement asks for: mend that, or `labctl docker -- node update "
+    "--label-add KEY=VALUE NODE`; one that is drained runs nothing (`--availability active`)."
+)
+ELSEWHERE = (
+    "Other nodes are not what its placement asks for: `labctl docker -- node update --label-add KEY=VALUE NODE`, "
+    "or `--availability active` for one that is drained."
+)
 EXITED = "non-zero exit"  # the engine's word for a program that failed by itself
 UNREACHABLE = re.compile(r"dial tcp|no such host|i/o timeout|connection refused|TLS handshake|deadline exceeded|EOF")
 FROM_ENGINE = re.compile(r"^Error response from daemon: ")
@@ -53,20 +61,17 @@ def way_out(
     for one in unfinished:
         service = services.get(one.service)
         image = missing_image(one.reason)
-        if UNMET in one.reason or one.reason == NO_NODE:
-            told.setdefault(
-                UNMET,
-                "No node is what its placement asks for: mend that, or `labctl docker -- node update "
-                "--label-add KEY=VALUE NODE`; one that is drained runs nothing (`--availability active`).",
-            )
+        way = service and _way_of(one, service, services, members)
+        if service is not None and way:
+            told.setdefault(f"{service.name} {way}", way)
+        elif UNMET in one.reason or one.reason == NO_NODE:
+            told.setdefault(UNMET, PLACEMENT)
         elif NO_SOURCE in one.reason:
             told.setdefault(NO_SOURCE, MOUNT)
         elif wants_devices(one.reason):
             told.setdefault(PRIVILEGED_HINT, PRIVILEGED_HINT)
         elif image is not None:
             images.append(image.partition("@")[0])
-        elif service is not None and (way := _way_of(one.reason, service, services, members)):
-            told.setdefault(f"{service.name} {way}", way)
     if images:
         rolled_back = any("rolled back" in one.reason for one in unfinished)
         told[MISSING_IMAGE] = _images(list(dict.fromkeys(images)), nodes, again=rolled_back)
@@ -84,18 +89,48 @@ def _forced(unfinished: Sequence[Progress]) -> list[str]:
     return [f"Then `labctl docker -- service update --force {name}` starts it again." for name in names[:1]]
 
 
-def _way_of(reason: str, service: Service, services: Mapping[str, Service], members: Sequence[SwarmNode]) -> str | None:
-    """The way out for what the scheduler cannot place, by the service's own wishes."""
-    if PORT_TAKEN in reason:
-        return _port(service, services)
-    if NO_RESOURCES in reason:
-        return _resources(service, members)
-    return _spread(service) if MAX_REPLICAS in reason else None
+def _way_of(
+    one: Progress, service: Service, services: Mapping[str, Service], members: Sequence[SwarmNode]
+) -> str | None:
+    """The way out for what the scheduler cannot place, by the service's own wishes.
+
+    Of several reasons, each of them some nodes', the placement is the one that somebody wanted so: it is told where
+    there is no other, or with another one that more nodes would mend too.
+    """
+    more = f"{NEXT_LINE}{ELSEWHERE}" if UNMET in one.reason else ""
+    if PORT_TAKEN in one.reason:
+        return _in_turn(service) if one.old and _starts_first(service) else f"{_port(service, services)}{more}"
+    if NO_RESOURCES in one.reason:
+        return f"{_resources(service, members)}{more}"
+    return f"{_spread(service)}{more}" if MAX_REPLICAS in one.reason else None
+
+
+def _starts_first(service: Service) -> bool:
+    """Whether the update that goes on, or the way back from it, starts a new task beside the old one."""
+    kind = "RollbackConfig" if service.update_state.startswith("rollback") else "UpdateConfig"
+    return (service.raw["Spec"].get(kind) or {}).get("Order") == "start-first"
+
+
+def _in_turn(service: Service) -> str:
+    """The new task waits for the port of the old one, which waits for the new task."""
+    back = service.update_state.startswith("rollback")
+    where = "rollback_config" if back else "update_config"
+    flag = "rollback-order" if back else "update-order"
+    return (
+        f"{service.name}: with `order: start-first` its old tasks keep the host port {_host_ports(service)} until new "
+        f"ones run: set `deploy: {where}: order: stop-first` and deploy again"
+        f"{NEXT_LINE}(or `labctl docker -- service update --{flag} stop-first {service.name}`)."
+    )
+
+
+def _host_ports(service: Service) -> str:
+    wanted = {(port.published, port.protocol) for port in service.ports if port.mode == "host"}
+    return ", ".join(f"{number}/{protocol}" for number, protocol in sorted(wanted))
 
 
 def _port(service: Service, services: Mapping[str, Service]) -> str:
     wanted = {(port.published, port.protocol) for port in service.ports if port.mode == "host"}
-    ports = ", ".join(f"{number}/{protocol}" for number, protocol in sorted(wanted))
+    ports = _host_ports(service)
     others = sorted(
         name
         for name, other in services.items()

@@ -142,6 +142,38 @@ def test_tasks_of_an_older_spec_do_not_count() -> None:
     assert (found.running, found.reason) == (1, "1 not updated yet: update in progress")
 
 
+def test_what_the_old_version_still_serves_is_counted_as_docker_does_and_told_apart() -> None:
+    """An update with `order: start-first` of a service with a port in host mode: each waits for the other."""
+    old = {"ContainerSpec": {"Image": "web:1"}, "ForceUpdate": 0}
+    taken = "no suitable node (host-mode port already in use on 2 nodes)"
+    updating = service(UpdateStatus={"State": "updating", "Message": "update in progress"})
+    both = [task(slot, template=old) for slot in (1, 2)]
+
+    found = judged(updating, *both, *(task(slot, "pending", node="", error=taken, second=2) for slot in (1, 2)))
+
+    assert (found.running, found.old, found.serving, found.count, found.done) == (0, 2, 2, "2/2", False)
+    assert str(found) == f"web: 0 of 2 tasks run the new version, 2 the old one; 2 pending: {taken}"
+    half = judged(updating, *both, task(1, second=2), task(2, "starting", second=2))
+    assert (half.running, half.old, half.count) == (1, 1, "2/2")
+
+
+def test_a_task_of_the_old_version_that_is_asked_to_stop_serves_no_more() -> None:
+    old = {"ContainerSpec": {"Image": "web:1"}, "ForceUpdate": 0}
+
+    found = judged(service(), task(1, second=2), task(2, template=old, desired="shutdown"), task(2, "ready", second=2))
+
+    assert (found.running, found.old, found.count) == (1, 0, "1/2")
+
+
+def test_a_node_on_which_a_global_service_still_runs_its_old_version_is_one_of_those_wanted() -> None:
+    old = {"ContainerSpec": {"Image": "web:1"}, "ForceUpdate": 0}
+    updating = service({"Global": {}}, UpdateStatus={"State": "updating", "Message": "update in progress"})
+
+    found = judged(updating, task(0, second=2), task(0, node="n2", template=old))
+
+    assert (found.count, found.done, found.reason) == ("2/2", False, "1 not updated yet: update in progress")
+
+
 def test_an_update_that_has_not_ended_is_not_done_though_all_run() -> None:
     updating = service(UpdateStatus={"State": "updating", "Message": "update in progress"})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -141,6 +142,56 @@ def test_a_host_port_is_told_with_the_service_that_has_it() -> None:
 
     assert "web: other has host port 80/tcp on the nodes already" in hint(reason, host_port("web"), host_port("other"))
     assert "run no more replicas than nodes" in hint(reason, host_port("web"))
+
+
+def starting_first(update: str = "updating") -> Service:
+    service = host_port("web")
+    orders = {"UpdateConfig": {"Order": "start-first"}, "RollbackConfig": {"Order": "start-first"}}
+    service.raw["Spec"] |= {key: order for key, order in orders.items() if (key[0] == "R") is (update != "updating")}
+    return replace(service, update_state=update)
+
+
+BOTH = "2 pending: no suitable node (scheduling constraints not satisfied on 1 node; host-mode port already in use on 2"
+
+
+@pytest.mark.parametrize(
+    ("update", "where", "flag"),
+    [("updating", "update_config", "--update-order"), ("rollback_started", "rollback_config", "--rollback-order")],
+)
+@pytest.mark.parametrize("reason", [BOTH, "2 pending: no suitable node (host-mode port already in use on 2 nodes)"])
+def test_new_tasks_that_wait_for_the_port_of_the_old_are_told_to_stop_these_first(
+    reason: str, update: str, where: str, flag: str
+) -> None:
+    found = way_out([replace(progress(reason), old=2)], {"web": starting_first(update)}, [member()])
+
+    assert str(found).startswith(
+        "web: with `order: start-first` its old tasks keep the host port 80/tcp until new ones"
+    )
+    assert f"`deploy: {where}: order: stop-first`" in str(found)
+    assert f"`labctl docker -- service update {flag} stop-first web`" in str(found)
+    assert "label" not in str(found)
+
+
+def test_a_first_deploy_has_no_old_tasks_that_could_stop_first() -> None:
+    assert "run no more replicas than nodes" in hint(BOTH, starting_first())
+
+
+@pytest.mark.parametrize(
+    ("reason", "service", "told"),
+    [
+        ("host-mode port already in use on 1 node", host_port("web"), "run no more replicas than nodes"),
+        ("insufficient resources on 1 node", reserving(NanoCPUs=7 * 10**9), "web reserves 7 CPUs for each task"),
+        ("max replicas per node limit exceed on 1 node", host_port("web"), "web: a node may run"),
+    ],
+)
+def test_a_placement_that_only_some_nodes_meet_does_not_hide_what_is_wrong_with_those(
+    reason: str, service: Service, told: str
+) -> None:
+    found = hint(f"1 pending: no suitable node (scheduling constraints not satisfied on 1 node; {reason})", service)
+
+    assert told in found.splitlines()[0]
+    assert found.splitlines()[-1].startswith("     Other nodes are not what its placement asks for")
+    assert "No node" not in found
 
 
 def test_a_folder_that_no_node_has_is_told_with_the_paths_that_work() -> None:
