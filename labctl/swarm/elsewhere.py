@@ -7,17 +7,22 @@ was made on one.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
-from labctl.concurrent import each
-from labctl.errors import LabctlError
+from labctl.concurrent import each, within
+from labctl.errors import EngineRefused, LabctlError
 from labctl.node import Node
 from labctl.swarm.progress import MISSING_IMAGE, NO_SOURCE
+from labctl.waiting import stretched
 
-__all__ = ["is_elsewhere", "missing_image"]
+__all__ = ["absent_images", "is_elsewhere", "missing_image"]
 
 IMAGE = re.compile(rf"{MISSING_IMAGE}: (?P<name>[^\s,;]+)")
 SOURCE = re.compile(rf"{NO_SOURCE}: (?P<path>/[^\s,;]+)")
+
+ASKED_FOR = 5.0  # seconds; a mirror that has no image says so at once
+NO_LOGIN = (401, 403)  # a task may bring the login that our question lacks
 
 
 def missing_image(reason: str) -> str | None:
@@ -34,6 +39,27 @@ def is_elsewhere(reason: str, nodes: Sequence[Node]) -> bool:
     if source:
         return _any(nodes, lambda node: node.transport.run(["test", "-e", source["path"]]).ok)
     return False
+
+
+def absent_images(names: Iterable[str], nodes: Sequence[Node]) -> set[str]:
+    """Which of the images no node has, and none can pull: the engine of one asks their registries, and pulls nothing.
+
+    An image of which nobody can tell is not among them.
+    """
+    asked = next((node for node in nodes if node.is_running), None)
+    absent: set[str] = set()
+    if asked is None:
+        return absent
+
+    def ask(name: str) -> None:
+        try:
+            asked.engine.get_json(f"/distribution/{name}/json")
+        except EngineRefused as refused:
+            if refused.status not in NO_LOGIN and not is_elsewhere(f"{MISSING_IMAGE}: {name}", nodes):
+                absent.add(name)
+
+    within(stretched(ASKED_FOR), *(partial(ask, name) for name in dict.fromkeys(names)))
+    return set(absent)
 
 
 def _any(nodes: Sequence[Node], has: Callable[[Node], bool]) -> bool:

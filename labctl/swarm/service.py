@@ -11,9 +11,9 @@ from itertools import chain
 from labctl.errors import EngineRefused, EngineUnreachable, NotYetError, WaitTimeout
 from labctl.events import Emit, TaskConverged, quiet
 from labctl.node import Node
-from labctl.swarm.elsewhere import is_elsewhere
+from labctl.swarm.elsewhere import absent_images, is_elsewhere, missing_image
 from labctl.swarm.health import Health
-from labctl.swarm.progress import GIVEN_UP, NO_NODE, UNMET_FOR, Progress, has_check, judge
+from labctl.swarm.progress import GIVEN_UP, MISSING_IMAGE, NO_NODE, UNMET_FOR, Progress, has_check, judge
 from labctl.swarm.state import Service, SwarmNode, SwarmView, Task
 from labctl.swarm.ways import way_out
 from labctl.waiting import Clock, Pending, SystemClock, stretched, wait_until
@@ -128,6 +128,7 @@ class _Watch:
         self.unfinished = [one for one in found if not one.done]
         hopeless = [one for one in self.unfinished if one.hopeless and not self._may_run_elsewhere(one)]
         if hopeless:
+            hopeless = self._with_other_images(hopeless)
             raise NotYetError("\n".join(str(one) for one in hopeless), hint=self.way_out(hopeless))
         missing = sorted(set(self.names) - {one.service for one in found})
         if missing:
@@ -139,6 +140,22 @@ class _Watch:
         if self.unfinished:
             raise Pending("\n".join(str(one) for one in self.unfinished))
         return found
+
+    def _with_other_images(self, hopeless: Sequence[Progress]) -> list[Progress]:
+        """Where the wait ends for an image, the others' images that nobody has either: told at once, not in turn.
+
+        An engine pulls few images at a time, so the first may be given up before the last was asked for.
+        """
+        if not any(missing_image(one.reason) for one in hopeless):
+            return list(hopeless)
+        rest = [one for one in self.unfinished if one not in hopeless and not one.running]
+        known = [one for one in rest if missing_image(one.reason) and not self._may_run_elsewhere(one)]
+        images = {one.service: self._services[one.service].image for one in rest if not one.trouble}
+        absent = absent_images(images.values(), self.nodes)
+        found = [
+            replace(o, reason=f"{MISSING_IMAGE}: {images[o.service]}") for o in rest if images.get(o.service) in absent
+        ]
+        return sorted([*hopeless, *known, *found], key=lambda one: one.service)
 
     def progress(self) -> list[Progress]:
         self._services = {service.name: service for service in self.view.services()}

@@ -6,7 +6,7 @@ import pytest
 
 from labctl.engine.fake import Answer
 from labctl.errors import EngineRefused, EngineUnreachable
-from labctl.swarm.elsewhere import is_elsewhere, missing_image
+from labctl.swarm.elsewhere import absent_images, is_elsewhere, missing_image
 from labctl.transport import Result
 
 from ..nodes import FakeNode, fake_node
@@ -24,6 +24,29 @@ def test_an_image_that_was_built_on_one_node_is_waited_for(second: Answer, found
     nodes = [having("manager1", EngineRefused("no such image", status=404)), having("worker1", second)]
 
     assert is_elsewhere(NO_IMAGE, nodes) is found
+
+
+NOBODY = EngineRefused("manifest unknown", status=404)
+
+
+@pytest.mark.parametrize(
+    ("registry", "local", "absent"),
+    [
+        (NOBODY, NOBODY, True),
+        (EngineRefused("dial tcp: no such host", status=500), NOBODY, True),
+        (NOBODY, {"Id": "sha256:1"}, False),
+        ({"Descriptor": {}}, NOBODY, False),
+        (EngineRefused("denied", status=403), NOBODY, False),
+        (EngineUnreachable("gone"), NOBODY, False),
+    ],
+    ids=["unknown", "out-of-reach", "on-a-node", "served", "wants-a-login", "no-answer"],
+)
+def test_an_image_is_absent_that_no_node_has_and_none_can_pull(registry: Answer, local: Answer, absent: bool) -> None:
+    first, second = having("manager1", NOBODY), having("worker1", local)
+    first.api["GET /distribution/atsea_app:latest/json"] = registry
+
+    assert absent_images(["atsea_app:latest"] * 2, [first, second]) == ({"atsea_app:latest"} if absent else set())
+    assert absent_images(["atsea_app:latest"], [fake_node("worker2", state="exited")]) == set()
 
 
 def test_an_engine_that_does_not_answer_has_nothing() -> None:

@@ -131,6 +131,43 @@ def test_an_image_that_is_not_there_does_not_take_until_the_limit() -> None:
     assert clock.now() < 1
 
 
+def test_all_images_that_nobody_has_are_told_when_the_first_ends_the_wait() -> None:
+    """An engine pulls few at a time: of others no attempt has failed yet, or one only."""
+    names = ("api", "db", "none", "served", "web")
+    states = {"api": ("rejected", 1), "db": ("preparing", 1), "none": ("rejected", 2), "web": ("running", 1)}
+    gone = EngineRefused("manifest unknown", status=404)
+    services: list[dict[str, Any]] = []
+    tasks: list[dict[str, Any]] = []
+    answers: dict[str, Answer] = {"GET /services": services, "GET /tasks": tasks, "GET /nodes": [raw_node("manager1")]}
+    for name in names:
+        service = raw_service(name, mode={"Replicated": {"Replicas": 1}})
+        service["Spec"]["TaskTemplate"]["ContainerSpec"]["Image"] = f"{name}:1"
+        services.append(service)
+        state, count = states.get(name, ("preparing", 1))
+        error = f"No such image: {name}:1" if state == "rejected" else ""
+        tasks += [
+            raw_task(f"{name}{number}", service=f"id-{name}", state=state, Err=error, Timestamp=LONG_AGO)
+            | {"CreatedAt": LONG_AGO, "Spec": service["Spec"]["TaskTemplate"]}
+            for number in range(count)
+        ]
+        answers[f"GET /images/{name}:1/json"] = gone
+        answers[f"GET /distribution/{name}:1/json"] = {"Descriptor": {}} if name == "served" else gone
+    node = fake_node("manager1", api=answers)
+    for name in names:
+        node.shell.answers[f"docker pull -q {name}:1"] = ""
+
+    with pytest.raises(NotYetError) as caught:
+        converge(SwarmView(node.engine), names, limit=90, clock=FakeClock(), nodes=[node])
+
+    assert caught.value.message.splitlines() == [
+        "api: 0 of 1 task runs; 1 rejected: No such image: api:1",
+        "db: 0 of 1 task runs; No such image: db:1",
+        "none: 0 of 1 task runs; 2 attempts failed: No such image: none:1",
+    ]
+    assert "To bring api:1" in str(caught.value.hint)
+    assert "The same goes for db:1, none:1." in str(caught.value.hint)
+
+
 def test_a_manager_that_refuses_for_a_moment_is_asked_again() -> None:
     refusals = [EngineRefused("the swarm has no leader", status=503)]
     running: Answer = [raw("t1", "running", slot=1), raw("t2", "running", slot=2)]
