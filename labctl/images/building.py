@@ -40,6 +40,12 @@ _DOWNLOAD_WORDS = (
 _STEP = re.compile(r"Step (\d+)/(\d+) : (.*)", re.DOTALL)
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _ITS_OWN = re.compile(r" --->|Removing intermediate container ")  # what the builder itself says
+_IMAGE_STEP = re.compile(r"FROM\s|COPY\s+(?:--\S+\s+)*--from=", re.IGNORECASE)
+_REGISTRY_HOST = re.compile(r'"https?://([^/"]+)/')
+_UNREACHABLE = re.compile(r"dial tcp|no such host|i/o timeout|connection refused|TLS handshake|deadline exceeded|EOF")
+_NO_IMAGE = re.compile(
+    r"manifest unknown|manifest for \S+ not found|pull access denied|not found: does not exist|denied:"
+)
 _LAYER = re.compile(r" ---> ([0-9a-f]{12})\s*$")
 
 
@@ -180,7 +186,25 @@ def _explained(recipe: Recipe, log: BuildLog, refused: EngineRefused) -> LabctlE
     lines = instruction_lines(recipe.dockerfile)
     place = f"{recipe.where}:{lines[log.step - 1]}" if log.step <= len(lines) else f"step {log.step}"
     tail = "".join(f"\n    {line}" for line in log.tail)
-    return kind(f"building {recipe.name} failed at {place}: {_one_line(log.instruction)}{tail}", hint=refused.message)
+    hint = _missing_image(refused.message) if recipe.own and _IMAGE_STEP.match(log.instruction) else refused.message
+    return kind(f"building {recipe.name} failed at {place}: {_one_line(log.instruction)}{tail}", hint=hint)
+
+
+def _missing_image(said: str) -> str:
+    """What to do about an image that a Dockerfile names and this host's engine could not get."""
+    said = said.removeprefix("the engine refused: ")
+    host = _REGISTRY_HOST.search(said)
+    where = "Docker Hub" if host is None or host[1].endswith("docker.io") else host[1]
+    if _UNREACHABLE.search(said):
+        what = f"{where} is out of reach of this host's engine ({said})."
+    elif _NO_IMAGE.search(said):
+        what = f"{where if host else 'The registry'} does not give this host's engine the image ({said})."
+    else:
+        return f"the engine refused: {said}"
+    return (
+        f"{what}\n     `labctl image ls` shows what labctl builds, and a Dockerfile can name here; "
+        "`docker load` brings another image to this host's engine."
+    )
 
 
 def _drop(engine: Engine, log: BuildLog) -> None:

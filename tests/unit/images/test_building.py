@@ -108,6 +108,49 @@ def test_a_users_own_dockerfile_that_fails_leaves_the_machine_blameless() -> Non
     assert isinstance(problem, NotYetError)
 
 
+NO_HUB = 'Get "https://registry-1.docker.io/v2/": dial tcp: lookup registry-1.docker.io: no such host'
+NO_OTHER = NO_HUB.replace("registry-1.docker.io", "ghcr.io")
+
+
+@pytest.mark.parametrize(
+    ("step", "said", "told"),
+    [
+        ("FROM python:3.4-alpine", NO_HUB, f"Docker Hub is out of reach of this host's engine ({NO_HUB})."),
+        ("FROM ghcr.io/a/b:1", NO_OTHER, f"ghcr.io is out of reach of this host's engine ({NO_OTHER})."),
+        ("COPY --from=tools:1 /a /a", f"invalid from flag value tools:1: {NO_HUB}", "Docker Hub is out of reach"),
+        (
+            "FROM a:1",
+            "manifest for a:1 not found: manifest unknown",
+            "The registry does not give this host's engine the",
+        ),
+        (
+            "FROM a",
+            "pull access denied for a, repository does not exist",
+            "The registry does not give this host's engine",
+        ),
+    ],
+)
+def test_an_image_that_a_users_dockerfile_names_and_nobody_has_is_told_with_what_there_is(
+    step: str, said: str, told: str
+) -> None:
+    problem, _, _ = attempt(answer([f"Step 1/3 : {step}"], said), own=True)
+
+    assert problem is not None
+    assert problem.message == f"building web failed at web/Dockerfile:2: {step}"
+    assert str(problem.hint).startswith(told)
+    assert "`labctl image ls` shows what labctl builds" in str(problem.hint)
+
+
+@pytest.mark.parametrize(("step", "own"), [("FROM a b c", True), ("COPY a /a", True), ("FROM a", False)])
+def test_other_refusals_of_a_build_are_told_as_they_are(step: str, own: bool) -> None:
+    said = "FROM requires either one or three arguments" if own else NO_HUB
+
+    problem, _, _ = attempt(answer([f"Step 1/3 : {step}"], said), own=own)
+
+    assert problem is not None
+    assert problem.hint == f"the engine refused: {said}"
+
+
 def test_a_download_that_fails_on_the_bridge_is_told_of_the_other_way() -> None:
     lines = [*STEPS, "E: Failed to fetch http://deb.debian.org/x  Could not resolve 'deb.debian.org'"]
     engine = BuildingEngine(answer(lines, "code: 100"))
