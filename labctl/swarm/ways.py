@@ -118,8 +118,9 @@ def _in_turn(service: Service) -> str:
     flag = "rollback-order" if back else "update-order"
     return (
         f"{service.name}: with `order: start-first` its old tasks keep the host port {_host_ports(service)} until new "
-        f"ones run: set `deploy: {where}: order: stop-first` and deploy again"
-        f"{NEXT_LINE}(or `labctl docker -- service update --{flag} stop-first {service.name}`)."
+        f"ones run: set `deploy: {where}: order: stop-first` and deploy again."
+        f"{NEXT_LINE}Tasks that still wait then are planned anew by `labctl docker -- service update --force "
+        f"--{flag} stop-first {service.name}`."
     )
 
 

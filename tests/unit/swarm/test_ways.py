@@ -168,7 +168,7 @@ def test_new_tasks_that_wait_for_the_port_of_the_old_are_told_to_stop_these_firs
         "web: with `order: start-first` its old tasks keep the host port 80/tcp until new ones"
     )
     assert f"`deploy: {where}: order: stop-first`" in str(found)
-    assert f"`labctl docker -- service update {flag} stop-first web`" in str(found)
+    assert f"`labctl docker -- service update --force {flag} stop-first web`" in str(found)
     assert "label" not in str(found)
 
 
