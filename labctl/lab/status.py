@@ -211,7 +211,9 @@ def _swarm_of(record: LabRecord, running: list[Node]) -> _Swarm:
         probes = tuple(one.name for one in found if PROBE in one.labels)
         strays = strays_of(inside, seen, {member.id for member in known})
         lost = _majority_problem(record, seen, known, gone)
+        inside = [node for node in inside if node.name not in strays and _is_member(node, seen, known)]
         unkept = [*lost, *caveats.problems_of(view, services, running)]
+        unkept += caveats.outside_ingress(view.engine, inside)
     except LabctlError as problem:
         is_lost = isinstance(problem, QuorumLost) and problem.for_good
         said = _no_manager_problems(record, running, problem)
@@ -224,6 +226,12 @@ def _swarm_of(record: LabRecord, running: list[Node]) -> _Swarm:
     told = f"{ready} of {counted(len(known), 'node')} ready, {leader} leads"
     publishes = any(port.mode == "ingress" for service in services for port in service.ports)
     return _Swarm(told, members, len(services), tuple(unkept), strays, seen, asked, publishes, bool(lost), probes)
+
+
+def _is_member(node: Node, seen: Mapping[str, Membership], known: Sequence[SwarmNode]) -> bool:
+    """Whether the node takes part: both its engine and the swarm say so."""
+    there = node.name in seen and seen[node.name].state == "active"
+    return there and any(member.hostname == node.name and member.state == "ready" for member in known)
 
 
 def _majority_problem(

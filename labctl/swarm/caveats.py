@@ -16,7 +16,15 @@ from labctl.mesh.model import NODE_PORTS
 from labctl.node import Node
 from labctl.swarm.state import Service, SwarmView
 
-__all__ = ["WAY_OUT", "encrypted_networks", "ingress_network", "lacks_esp", "problems_of", "stack_caveats"]
+__all__ = [
+    "WAY_OUT",
+    "encrypted_networks",
+    "ingress_network",
+    "lacks_esp",
+    "outside_ingress",
+    "problems_of",
+    "stack_caveats",
+]
 
 NAMESPACE = "com.docker.stack.namespace"
 TRY_LIMIT = 5.0  # seconds
@@ -43,6 +51,35 @@ def encrypted_networks(engine: Engine) -> list[Json]:
 def ingress_network(engine: Engine) -> Json | None:
     """The network that carries what services publish, whatever its name; None where somebody has removed it."""
     return next((one for one in engine.networks() if one.get("Ingress")), None)
+
+
+def outside_ingress(engine: Engine, nodes: Sequence[Node]) -> list[str]:
+    """Which of the nodes are not on the swarm's ingress network, and refuse what services publish; with the way out.
+
+    So after the network was made anew: a node without tasks enters it only when it gets one, as from `verify`, and one
+    whose tasks stopped too late may keep the old one until its engine starts over (seen on 26.1.5). `engine` is a
+    manager's; a node that does not answer is not told of.
+    """
+    network = ingress_network(engine)
+    if network is None:
+        return []
+    return [told for told in each(nodes, lambda node: _apart_from(network, node)) if told]
+
+
+def _apart_from(network: Json, node: Node) -> str:
+    """What is wrong with the node's end of the network; empty for nothing, or where the node does not say."""
+    try:
+        # A manager knows the network also where its own engine is not on it; what the engine's end is called tells.
+        here = node.engine.network(str(network["Id"])) or {}
+        if f"{network['Name']}-sbox" in (here.get("Containers") or {}):
+            return ""
+        others = [one for one in node.engine.networks() if one.get("Ingress") and one["Id"] != network["Id"]]
+    except LabctlError:
+        return ""
+    if others:
+        way = f"`labctl restart {node.name}` lets it enter {network['Name']}, and starts its containers over"
+        return f"{node.name} is still on an ingress network that was removed, and refuses published ports: {way}"
+    return f"{node.name} is not on the ingress network, and refuses published ports: `labctl verify` lets it enter"
 
 
 def lacks_esp(node: Node) -> bool:

@@ -98,6 +98,7 @@ def raw_service(name: str, *, mode: dict[str, Any] | None = None, **more: Any) -
 
 
 RAW_INGRESS: dict[str, Any] = {"Id": "id-ingress", "Name": "ingress", "Driver": "overlay", "Ingress": True}
+ON_INGRESS: dict[str, Any] = {**RAW_INGRESS, "Containers": {"ingress-sbox": {"Name": "ingress-endpoint"}}}
 
 
 def raw_info(

@@ -25,7 +25,7 @@ from labctl.spec import LabSpec, labels
 from labctl.swarm.caveats import ESP_TRY
 from labctl.transport import Result
 
-from ..nodes import RAW_INGRESS, FakeNode, fake_node, raw_info, raw_node, raw_service
+from ..nodes import ON_INGRESS, RAW_INGRESS, FakeNode, fake_node, raw_info, raw_node, raw_service
 
 SPEC = LabSpec(name="demo", workers=1)
 
@@ -59,6 +59,7 @@ def manager() -> FakeNode:
             "GET /nodes": [raw_node("manager1", leader=True), raw_node("worker1")],
             "GET /services": [raw_service("web")],
             "GET /networks": [RAW_INGRESS],
+            "GET /networks/id-ingress": ON_INGRESS,
             "GET /info": raw_info("active", manager=True, node_id="id-manager1", cluster="the-labs"),
         },
     )
@@ -66,7 +67,47 @@ def manager() -> FakeNode:
 
 @pytest.fixture
 def worker() -> FakeNode:
-    return fake_node("worker1", address="10.0.0.12", api={"GET /info": raw_info("active", node_id="id-worker1")})
+    return fake_node(
+        "worker1",
+        address="10.0.0.12",
+        api={"GET /info": raw_info("active", node_id="id-worker1"), "GET /networks/id-ingress": ON_INGRESS},
+    )
+
+
+NOT_HERE = EngineRefused("network id-ingress not found", status=404)
+OLD_ONE = {"Id": "id-old", "Name": "ingress", "Driver": "overlay", "Ingress": True}
+
+
+@pytest.mark.parametrize(
+    ("here", "networks", "told"),
+    [
+        (NOT_HERE, [], "worker1 is not on the ingress network, and refuses published ports: `labctl verify` lets it"),
+        # a manager's engine knows it from the swarm
+        ({**RAW_INGRESS, "Containers": None}, [RAW_INGRESS], "worker1 is not on the ingress network, and refuses"),
+        (
+            NOT_HERE,
+            [OLD_ONE],
+            "worker1 is still on an ingress network that was removed, and refuses published ports: `la",
+        ),
+    ],
+    ids=["worker", "manager", "old-one"],
+)
+def test_a_node_that_has_not_entered_an_ingress_network_made_anew_is_a_problem(
+    manager: FakeNode, worker: FakeNode, here: Any, networks: list[Any], told: str
+) -> None:
+    worker.api |= {"GET /networks/id-ingress": here, "GET /networks": networks}
+
+    (problem,) = look(manager, worker).problems
+
+    assert problem.startswith(told)
+
+
+def test_a_node_whose_engine_does_not_tell_of_its_networks_is_not_said_to_lack_one(
+    manager: FakeNode, worker: FakeNode
+) -> None:
+    worker.api["GET /networks/id-ingress"] = EngineUnreachable("silent")
+
+    assert look(manager, worker).is_good
 
 
 def test_a_lab_in_which_all_is_well_has_no_problems(manager: FakeNode, worker: FakeNode) -> None:
@@ -367,6 +408,7 @@ def test_a_manager_that_left_while_others_stay_is_told_as_that(manager: FakeNode
     gone["ManagerStatus"]["Reachability"] = "unreachable"
     manager.api["GET /nodes"] = [raw_node("manager1", leader=True), raw_node("manager3"), gone]
     third = fake_node("manager3", api={"GET /info": raw_info(manager=True, node_id="id-manager3", cluster="the-labs")})
+    third.api["GET /networks/id-ingress"] = ON_INGRESS
 
     told = "manager2 is not in the swarm any more: `labctl up` lets it join again"
     assert look(manager, left, third, spec=LabSpec(name="demo", managers=3, workers=0)).problems == (told,)
