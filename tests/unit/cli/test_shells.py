@@ -121,7 +121,10 @@ def test_a_shell_that_is_told_so_sets_the_values_all_the_same(shell: str, script
     [
         ({}, ""),
         ({"REQUESTS_CA_BUNDLE": "", "CURL_CA_BUNDLE": "/b.pem"}, "while CURL_CA_BUNDLE is set"),
-        ({"REQUESTS_CA_BUNDLE": "/a.pem", "CURL_CA_BUNDLE": "/b.pem"}, "while REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE are"),
+        (
+            {"REQUESTS_CA_BUNDLE": "/a.pem", "CURL_CA_BUNDLE": "/b.pem"},
+            "while REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE are",
+        ),
     ],
 )
 def test_only_an_authority_that_is_named_keeps_python_from_the_node(environ: dict[str, str], told: str) -> None:
