@@ -135,9 +135,7 @@ class Running:
     def begin(self) -> None:
         """Be ready to ask; where the run is held, only when a line has come. Ends it when none can come any more."""
         if self._hold:
-            import docker  # noqa: F401  its import takes most of the time that a first check would wait
-
-            import labctl.lab  # noqa: F401
+            import labctl.lab  # noqa: F401  its import takes most of the time that a first check would wait
 
             if not sys.stdin.readline():
                 pytest.exit("nobody wants to know any more", returncode=0)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import ssl
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from labctl.engine.errors import translated
 from labctl.errors import EngineRefused, EngineUnreachable
@@ -18,7 +19,7 @@ from labctl.waiting import Pending, wait_until
 if TYPE_CHECKING:
     from labctl.engine.client import Engine
 
-__all__ = ["STDERR", "STDOUT", "Attached", "ExecOutcome"]
+__all__ = ["STDERR", "STDOUT", "Attached", "ExecOutcome", "frames"]
 
 STDOUT, STDERR = 1, 2  # what a frame's first byte says (Engine API, "Attach to a container", stream format)
 FRAME = struct.Struct(">BxxxL")
@@ -56,34 +57,24 @@ class Attached:
         self._engine = engine
         self._tty = tty
         self._is_cut = False
-        with translated(engine.where):
-            created = engine.api.exec_create(
-                container,
-                command,
-                stdin=stdin,
-                tty=tty,
-                environment=dict(env or {}),
-                user=user,
-                detach_keys=DETACH_KEYS,
-            )
-            self._id: str = created["Id"]
-            self._response = self._start()
-        # docker's own exec_start reads the bare socket, and loses what came in one packet with the answer's
-        # headers: that waits in the reader's buffer. Seen for 2 in 100 commands on a busy machine.
-        self._reader: Any = self._response.raw._fp.fp
-        self._socket: Any = getattr(self._reader.raw, "_sock", self._reader.raw)
-        self._socket.settimeout(None)
-
-    def _start(self) -> Any:
-        api = self._engine.api
-        answer = api._post_json(
-            api._url("/exec/{0}/start", self._id),
-            headers={"Connection": "Upgrade", "Upgrade": "tcp"},
-            data={"Tty": self._tty, "Detach": False},
-            stream=True,
+        created = engine.post(
+            f"/containers/{container}/exec",
+            {
+                "Cmd": command,
+                "AttachStdin": stdin,
+                "AttachStdout": True,
+                "AttachStderr": True,
+                "Tty": tty,
+                "Env": [f"{name}={value}" for name, value in (env or {}).items()],
+                "User": user,
+                "DetachKeys": DETACH_KEYS,
+            },
         )
-        api._raise_for_status(answer)
-        return answer
+        self._id = str(created["Id"])
+        with translated(engine.where):
+            self._socket, self._reader = engine.wire.upgrade(
+                f"/exec/{self._id}/start", json.dumps({"Tty": tty, "Detach": False}).encode()
+            )
 
     def send(self, data: bytes) -> None:
         """Write to the command's input."""
@@ -99,7 +90,7 @@ class Attached:
     def output(self) -> Iterator[tuple[int, bytes]]:
         """Yield what the command writes, until its end: STDOUT or STDERR (a terminal knows only STDOUT), bytes."""
         with translated(self._engine.where):
-            yield from self._plain() if self._tty else self._frames()
+            yield from self._plain() if self._tty else frames(_pieces(self._reader), self._engine.where)
 
     def outcome(self) -> ExecOutcome:
         """Wait for the command's end and return what it wrote: of more than fits, the last part."""
@@ -111,30 +102,19 @@ class Attached:
         return ExecOutcome(code, said[STDOUT].content(), said[STDERR].content(), dropped)
 
     def _plain(self) -> Iterator[tuple[int, bytes]]:
-        while data := self._reader.read1(CHUNK):
+        for data in _pieces(self._reader):
             yield STDOUT, data
-
-    def _frames(self) -> Iterator[tuple[int, bytes]]:
-        while len(head := self._reader.read(FRAME.size)) == FRAME.size:
-            kind, left = FRAME.unpack(head)
-            while left > 0:
-                data = self._reader.read1(min(left, CHUNK))
-                if not data:
-                    raise EngineUnreachable(f"{self._engine.where} cut a command's output short")
-                left -= len(data)
-                yield kind, data
 
     def resize(self, lines: int, columns: int) -> None:
         """Tell the command's terminal its size; one that has ended needs none."""
-        with contextlib.suppress(EngineRefused), translated(self._engine.where):
-            self._engine.api.exec_resize(self._id, height=lines, width=columns)
+        with contextlib.suppress(EngineRefused):
+            self._engine.post(f"/exec/{self._id}/resize", h=lines, w=columns)
 
     def exit_code(self) -> int:
         """Wait for the command's end, after its output's, and return its exit code."""
 
         def look() -> int:
-            with translated(self._engine.where):
-                seen = self._engine.api.exec_inspect(self._id)
+            seen = self._engine.get_json(f"/exec/{self._id}/json")
             if seen["Running"] or seen["ExitCode"] is None:
                 raise Pending("it still runs")
             return int(seen["ExitCode"])
@@ -150,5 +130,32 @@ class Attached:
     def close(self) -> None:
         """Let go of the command; it is not ended by that."""
         with contextlib.suppress(OSError):
-            self._response.close()
+            self._reader.close()
             self._socket.close()
+
+
+def frames(pieces: Iterable[bytes], where: str) -> Iterator[tuple[int, bytes]]:
+    """Take a stream of frames apart: STDOUT or STDERR, and bytes, as they come. Raises EngineUnreachable.
+
+    A frame's bytes are passed on before all of them are there; the head tells how many come.
+    """
+    buffer, kind, left = b"", 0, 0
+    for piece in pieces:
+        buffer += piece
+        while buffer:
+            if left == 0:
+                if len(buffer) < FRAME.size:
+                    break
+                kind, left = FRAME.unpack(buffer[: FRAME.size])
+                buffer = buffer[FRAME.size :]
+                continue
+            data, buffer = buffer[:left], buffer[left:]
+            left -= len(data)
+            yield kind, data
+    if left:
+        raise EngineUnreachable(f"{where} cut a command's output short")
+
+
+def _pieces(reader: IO[bytes]) -> Iterator[bytes]:
+    while data := cast(Any, reader).read1(CHUNK):
+        yield data

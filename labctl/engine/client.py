@@ -9,24 +9,31 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import tarfile
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
-from typing import Any, cast
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
-from labctl.engine.attached import Attached, ExecOutcome
+from labctl.engine.asking import Json, as_filters
+from labctl.engine.attached import Attached, ExecOutcome, frames
 from labctl.engine.endpoint import Endpoint
 from labctl.engine.errors import keys_hint, translated
 from labctl.engine.imagecalls import ImageCalls
+from labctl.engine.sdk import client_class
+from labctl.engine.wire import Wire, WireTo
 from labctl.errors import EngineRefused, EngineUnreachable, HostError
 from labctl.kept import Kept
 from labctl.waiting import stretched
 
-__all__ = ["Engine", "ExecOutcome", "Json", "client_class", "tar_of"]
+if TYPE_CHECKING:
+    import ssl
 
-Json = dict[str, Any]
+__all__ = ["Engine", "ExecOutcome", "Json", "tar_of"]
+
 REQUEST_LIMIT = 60.0  # seconds that one answer may take
 # Seconds to the first answer of all, and to that to a ping: an engine that hangs takes connections and says nothing.
 FIRST_LIMIT = 10.0
@@ -44,9 +51,38 @@ class Engine(ImageCalls):
         self._connecting = threading.Lock()
         self._identity: str | None = None
 
+    @cached_property
+    def wire(self) -> WireTo:
+        """What most calls are asked by; a connection is made when something is asked."""
+        limit = stretched(self._limit)
+        tls = self._tls if self.endpoint.tls is not None else None
+        return Wire(self.endpoint.url, tls, limit=limit, first_limit=stretched(min(self._limit, FIRST_LIMIT)))
+
+    def _tls(self) -> ssl.SSLContext:
+        """Who the engine must be, and who we are. Raises HostError where the keys are missing."""
+        import ssl
+
+        certificate, key, authority = self._keys()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # which looks at the name, and wants a certificate
+        context.load_verify_locations(authority)
+        context.load_cert_chain(certificate, key)
+        return context
+
+    def _keys(self) -> tuple[Path, Path, Path]:
+        folder = self.endpoint.tls
+        assert folder is not None  # asked for it
+        certificate, key, authority = (folder / name for name in ("cert.pem", "key.pem", "ca.pem"))
+        missing = [path.name for path in (certificate, key, authority) if not path.exists()]
+        if missing:
+            raise HostError(f"keys are missing in {folder}: {', '.join(missing)}", hint=keys_hint())
+        return certificate, key, authority
+
     @property
     def api(self) -> Any:
-        """The docker.APIClient; made at first use. Any: docker's stubs leave out the request helpers used here."""
+        """The docker.APIClient, for what the wire does not do: to build, pull, push, import and load images.
+
+        It is made at first use. Any: docker's stubs leave out the request helpers used here.
+        """
         # Not a cached_property: before Python 3.12 those of all engines share one lock, and one that hangs while
         # it is asked for its version would hold up every other.
         with self._connecting:
@@ -58,15 +94,8 @@ class Engine(ImageCalls):
         from docker.tls import TLSConfig
 
         tls: Any = False
-        folder = self.endpoint.tls
-        if folder is not None:
-            certificate, key, authority = (folder / name for name in ("cert.pem", "key.pem", "ca.pem"))
-            missing = [path.name for path in (certificate, key, authority) if not path.exists()]
-            if missing:
-                raise HostError(
-                    f"keys are missing in {folder}: {', '.join(missing)}",
-                    hint=keys_hint(),
-                )
+        if self.endpoint.tls is not None:
+            certificate, key, authority = self._keys()
             tls = TLSConfig(client_cert=(str(certificate), str(key)), ca_cert=str(authority), verify=True)
         with translated(self.where):
             first = stretched(min(self._limit, FIRST_LIMIT))
@@ -77,11 +106,12 @@ class Engine(ImageCalls):
         return client
 
     def connect(self) -> None:
-        """Connect, unless that was done: the engine answers then."""
-        _ = self.api
+        """Connect: the engine answers then."""
+        self.ping()
 
     def close(self) -> None:
-        """Close the connection, if one was made."""
+        """Close the connections that were made."""
+        self.wire.close()
         if self._client is not None:
             self._client.close()
 
@@ -99,23 +129,19 @@ class Engine(ImageCalls):
 
     def version(self) -> Json:
         """GET /version."""
-        with translated(self.where):
-            return cast(Json, self.api.version())
+        return self.get_json("/version")
 
     def ping(self, *, limit: float = PING_LIMIT) -> str:
         """GET /_ping: return the engine's version. GET /version starts programs on each call, to ask for theirs.
 
-        `limit` is in seconds, of an engine that is connected.
+        `limit` is in seconds.
         """
-        with translated(self.where):
-            answer = self.api._get(f"{self.api.base_url}/_ping", timeout=stretched(limit))
-            self.api._raise_for_status(answer)
-            return str(answer.headers.get("Server", "")).removeprefix("Docker/").partition(" ")[0]
+        answer = self._ask("GET", "/_ping", limit=stretched(min(limit, self._limit)))
+        return answer.headers.get("server", "").removeprefix("Docker/").partition(" ")[0]
 
     def info(self) -> Json:
         """GET /info."""
-        with translated(self.where):
-            return cast(Json, self.api.info())
+        return self.get_json("/info")
 
     def identity(self) -> str:
         """The engine's own ID, asked once: the same from all who talk to it."""
@@ -127,54 +153,42 @@ class Engine(ImageCalls):
 
     def containers(self, labels: Iterable[str], *, everything: bool = True) -> list[Json]:
         """List the containers that bear all `labels` ("key" or "key=value"); stopped ones too."""
-        with translated(self.where):
-            return cast(list[Json], self.api.containers(all=everything, filters={"label": list(labels)}))
+        params = {"all": int(everything), "filters": as_filters({"label": list(labels)})}
+        return cast(list[Json], self._json("GET", "/containers/json", params=params))
 
     def container(self, name: str) -> Json | None:
         """Inspect a container; None when there is none of that name."""
-        try:
-            with translated(self.where):
-                return cast(Json, self.api.inspect_container(name))
-        except EngineRefused as refused:
-            if refused.status == 404:
-                return None
-            raise
+        return self._found(f"/containers/{name}/json")
 
     def create(self, name: str, config: Mapping[str, Any]) -> str:
         """Create a container from an API config (POST /containers/create) and return its id."""
-        with translated(self.where):
-            return cast(str, self.api.create_container_from_config(dict(config), name)["Id"])
+        return str(self.post("/containers/create", config, name=name)["Id"])
 
     def start(self, container: str) -> None:
         """Start a container; one that runs already is fine."""
-        with translated(self.where):
-            self.api.start(container)
+        self._ask("POST", f"/containers/{container}/start")
 
     def stop(self, container: str, *, grace: int = 10) -> None:
         """Stop a container: SIGTERM, and SIGKILL after `grace` seconds."""
-        with translated(self.where):
-            self.api.stop(container, timeout=grace)
+        limit = stretched(self._limit) + grace
+        self._ask("POST", f"/containers/{container}/stop", params={"t": grace}, limit=limit)
 
     def kill(self, container: str, signal: str = "SIGKILL") -> None:
         """Send a signal to the container's first process."""
-        with translated(self.where):
-            self.api.kill(container, signal)
+        self._ask("POST", f"/containers/{container}/kill", params={"signal": signal})
 
     def pause(self, container: str) -> None:
         """Freeze all that runs in a container."""
-        with translated(self.where):
-            self.api.pause(container)
+        self._ask("POST", f"/containers/{container}/pause")
 
     def unpause(self, container: str) -> None:
         """Let what runs in a frozen container go on."""
-        with translated(self.where):
-            self.api.unpause(container)
+        self._ask("POST", f"/containers/{container}/unpause")
 
     def remove(self, container: str) -> None:
         """Remove a container, running or not, with its anonymous volumes; one that is gone is fine."""
         try:
-            with translated(self.where):
-                self.api.remove_container(container, v=True, force=True)
+            self.delete(f"/containers/{container}", v=True, link=False, force=True)
         except EngineRefused as refused:
             # 409: another call is removing it at this moment, which is what was wanted.
             if refused.status not in (404, 409):
@@ -191,8 +205,7 @@ class Engine(ImageCalls):
 
     def wait_exit(self, container: str, *, limit: float) -> int:
         """Wait until the container exits and return its exit code. Raises EngineUnreachable at the limit."""
-        with translated(self.where):
-            return int(self.api.wait(container, timeout=limit)["StatusCode"])
+        return int(self._json("POST", f"/containers/{container}/wait", limit=limit)["StatusCode"])
 
     def logs(self, container: str, *, tail: int | str = "all") -> str:
         """Return what a container wrote, both streams together: of more than 16 MiB, the last part."""
@@ -203,8 +216,10 @@ class Engine(ImageCalls):
 
     def follow_logs(self, container: str, *, tail: int | str = "all", wait: bool = False) -> Iterator[bytes]:
         """Yield what a container wrote, both streams together; with `wait`, until it ends."""
-        with translated(self.where):
-            yield from self.api.logs(container, tail=tail, stream=True, follow=wait)
+        config = self.get_json(f"/containers/{container}/json")["Config"]
+        params = {"stdout": 1, "stderr": 1, "follow": int(wait), "tail": tail, "timestamps": 0}
+        pieces = self._streamed(f"/containers/{container}/logs", params)
+        yield from pieces if config.get("Tty") else (data for _, data in frames(pieces, self.where))
 
     def execute(
         self, container: str, command: list[str], *, env: Mapping[str, str] | None = None, user: str = ""
@@ -215,31 +230,23 @@ class Engine(ImageCalls):
 
     def put(self, container: str, folder: str, archive: bytes) -> None:
         """Unpack a tar archive in a folder of the container, running or not."""
-        with translated(self.where):
-            self.api.put_archive(container, folder, archive)
+        self._ask("PUT", f"/containers/{container}/archive", params={"path": folder}, body=archive)
 
     def get(self, container: str, path: str) -> Iterator[bytes]:
         """Read a file or folder of the container as a tar archive."""
-        with translated(self.where):
-            stream, _ = self.api.get_archive(container, path)
-            yield from stream
+        limit = stretched(self._limit)
+        yield from self._streamed(f"/containers/{container}/archive", {"path": path}, limit=limit)
 
     # -- networks and volumes
 
     def networks(self, labels: Iterable[str] = ()) -> list[Json]:
         """List the networks that bear all `labels`."""
-        with translated(self.where):
-            return cast(list[Json], self.api.networks(filters={"label": list(labels)} if labels else None))
+        params = {"filters": as_filters({"label": list(labels)})} if labels else None
+        return cast(list[Json], self._json("GET", "/networks", params=params))
 
     def network(self, name: str) -> Json | None:
         """Inspect a network; None when there is none."""
-        try:
-            with translated(self.where):
-                return cast(Json, self.api.inspect_network(name))
-        except EngineRefused as refused:
-            if refused.status == 404:
-                return None
-            raise
+        return self._found(f"/networks/{name}")
 
     def create_network(
         self,
@@ -255,126 +262,62 @@ class Engine(ImageCalls):
 
         A second one of the name is refused.
         """
-        from docker.types import IPAMConfig, IPAMPool
-
-        pool = IPAMPool(subnet=subnet, gateway=gateway, iprange=handed_out)
-        with translated(self.where):
-            made = self.api.create_network(
-                name,
-                driver="bridge",
-                check_duplicate=True,
-                ipam=IPAMConfig(pool_configs=[pool]),
-                labels=dict(labels),
-                options=dict(options),
-            )
-        return cast(str, made["Id"])
+        made = self.post(
+            "/networks/create",
+            {
+                "Name": name,
+                "Driver": "bridge",
+                "CheckDuplicate": True,
+                "IPAM": {
+                    "Driver": "default",
+                    "Config": [{"Subnet": subnet, "IPRange": handed_out, "Gateway": gateway}],
+                },
+                "Labels": dict(labels),
+                "Options": dict(options),
+            },
+        )
+        return str(made["Id"])
 
     def remove_network(self, name: str) -> None:
         """Remove a network; one that is gone is fine."""
-        try:
-            with translated(self.where):
-                self.api.remove_network(name)
-        except EngineRefused as refused:
-            if refused.status != 404:
-                raise
+        self._remove(f"/networks/{name}")
 
     def volumes(self, labels: Iterable[str]) -> list[Json]:
         """List the volumes that bear all `labels`."""
-        with translated(self.where):
-            return cast(list[Json], self.api.volumes(filters={"label": list(labels)})["Volumes"] or [])
+        found = self.get_json("/volumes", filters=as_filters({"label": list(labels)}))
+        return cast(list[Json], found["Volumes"] or [])
 
     def create_volume(self, name: str, labels: Mapping[str, str]) -> None:
         """Create a volume; one of that name that exists is fine."""
-        with translated(self.where):
-            self.api.create_volume(name, labels=dict(labels))
+        self.post("/volumes/create", {"Name": name, "Labels": dict(labels)})
 
     def remove_volume(self, name: str) -> None:
         """Remove a volume; one that is gone is fine."""
-        try:
-            with translated(self.where):
-                self.api.remove_volume(name, force=True)
-        except EngineRefused as refused:
-            if refused.status != 404:
-                raise
+        self._remove(f"/volumes/{name}")
 
     # -- swarm
 
     def swarm_objects(self, kind: str, filters: Mapping[str, Any] | None = None, **params: Any) -> list[Json]:
         """List the swarm's `nodes`, `services`, `tasks`, `secrets` or `configs`. Only a manager answers."""
-        import docker.utils
-
-        with translated(self.where):
-            if filters:
-                params["filters"] = docker.utils.convert_filters(dict(filters))
-            answer = self.api._get(self.api._url("/{0}", kind), params=params)
-            return cast(list[Json], self.api._result(answer, json=True) or [])
+        if filters:
+            params["filters"] = as_filters(filters)
+        return cast(list[Json], self._json("GET", f"/{kind}", params=params) or [])
 
     def swarm_object(self, kind: str, id_: str) -> Json | None:
         """Inspect one of the swarm's objects; None when there is none."""
-        try:
-            with translated(self.where):
-                answer = self.api._get(self.api._url("/{0}/{1}", kind, id_))
-                return cast(Json, self.api._result(answer, json=True))
-        except EngineRefused as refused:
-            if refused.status == 404:
-                return None
-            raise
-
-    def post(self, path: str, body: Mapping[str, Any] | None = None, **params: Any) -> Json:
-        """POST to an API path (for example "/swarm/init") and return the JSON answered, {} for none."""
-        with translated(self.where):
-            answer = self.api._post_json(self.api._url(path), data=dict(body or {}), params=params)
-            self.api._raise_for_status(answer)
-            decoded = answer.json() if answer.content.strip() else {}
-            return cast(Json, decoded if isinstance(decoded, dict) else {"": decoded})
-
-    def get_json(self, path: str, **params: Any) -> Json:
-        """GET an API path and return the JSON answered."""
-        with translated(self.where):
-            answer = self.api._get(self.api._url(path), params=params)
-            return cast(Json, self.api._result(answer, json=True))
-
-    def delete(self, path: str, **params: Any) -> None:
-        """DELETE an API path."""
-        with translated(self.where):
-            self.api._raise_for_status(self.api._delete(self.api._url(path), params=params))
+        return self._found(f"/{kind}/{id_}")
 
     def events(
         self, filters: Mapping[str, Any] | None = None, *, since: int | None = None, until: int | None = None
     ) -> Iterator[Json]:
         """Follow the engine's events until the connection ends, or those between two times (seconds since 1970)."""
-        with translated(self.where):
-            yield from self.api.events(since=since, until=until, filters=dict(filters or {}), decode=True)
-
-
-@cache
-def client_class() -> Any:
-    """The docker.APIClient that is used here. Made late: importing docker takes longer than most commands do."""
-    import docker
-
-    class Client(docker.APIClient):
-        """Takes nothing from the environment.
-
-        An engine is on this machine, so a proxy is not for it; and REQUESTS_CA_BUNDLE, which requests
-        prefers to a session's own CA, knows nothing of a lab's. Which API the engine speaks stands in the answer
-        to a ping, which is cheaper for an engine that boots than the whole of its version.
-        """
-
-        def _retrieve_server_version(self) -> str:
-            client: Any = self  # types-docker leaves the request helpers out
-            answer = client._get(f"{self.base_url}/_ping")
-            client._raise_for_status(answer)
-            return str(answer.headers.get("Api-Version") or client.version(api_version=False)["ApiVersion"])
-
-        @property
-        def trust_env(self) -> bool:
-            return False
-
-        @trust_env.setter
-        def trust_env(self, value: bool) -> None:
-            pass
-
-    return Client
+        params = {"since": since, "until": until, "filters": as_filters(filters or {}) if filters else None}
+        rest = b""
+        for piece in self._streamed("/events", params):
+            *lines, rest = (rest + piece).split(b"\n")
+            yield from (cast(Json, json.loads(line)) for line in lines if line.strip())
+        if rest.strip():
+            raise EngineUnreachable(f"{self.where} does not answer: an event was cut off in the middle")
 
 
 def tar_of(files: Mapping[str, tuple[bytes, int]]) -> bytes:

@@ -1,13 +1,16 @@
-"""From docker's and requests' errors to ours, in one place."""
+"""From the wire's, docker's and requests' errors to ours, in one place."""
 
 from __future__ import annotations
 
+import http.client
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from labctl.errors import EngineRefused, EngineUnreachable
+from labctl.engine.wire import Refused
+from labctl.errors import EngineRefused, EngineUnreachable, LabctlError
 
 if TYPE_CHECKING:
     import ssl
@@ -66,34 +69,50 @@ def wants_ingress(said: str) -> bool:
 
 @contextmanager
 def translated(where: str) -> Iterator[None]:
-    """Turn what docker and requests raise in the block into EngineRefused or EngineUnreachable.
+    """Turn what the wire, docker and requests raise in the block into EngineRefused or EngineUnreachable.
 
     `where` names the engine: "the engine", "the engine of worker1". An answer cut off in the middle of its
     JSON counts as none.
     """
-    import docker.errors
-    import requests.exceptions
-    import urllib3.exceptions
-
     try:
         yield
-    except docker.errors.ImageLoadError as problem:
-        raise EngineRefused(f"{where} could not load the image: {problem}") from problem
-    except docker.errors.APIError as problem:
-        said = RPC.sub("", str(problem.explanation or problem))
-        hint = _hint_of_refusal(where, said)
-        raise EngineRefused(f"{where} refused: {said.strip()}", status=problem.status_code or 0, hint=hint) from problem
-    except (
-        docker.errors.DockerException,
-        docker.errors.StreamParseError,
-        requests.exceptions.RequestException,
-        urllib3.exceptions.HTTPError,
-        OSError,
-    ) as problem:
-        reason = _short(problem)
-        raise EngineUnreachable(
-            f"{where} does not answer: {reason}", hint=_hint(where, reason), silent=reason == SILENT
-        ) from problem
+    except _known() as problem:
+        raise _told(where, problem) from problem
+
+
+def _known() -> tuple[type[Exception], ...]:
+    """What is raised on the way to an engine; the errors of requests are OSErrors."""
+    own: tuple[type[Exception], ...] = (Refused, OSError, http.client.HTTPException)
+    # These are imported by the SDK alone, so without it nothing of theirs was raised.
+    if "docker.errors" in sys.modules:
+        import docker.errors
+        import urllib3.exceptions
+
+        own += (docker.errors.DockerException, docker.errors.StreamParseError, urllib3.exceptions.HTTPError)
+    pipes = sys.modules.get("pywintypes")  # Windows'
+    return own if pipes is None else (*own, pipes.error)
+
+
+def _told(where: str, problem: Exception) -> LabctlError:
+    """What the problem is to users."""
+    if isinstance(problem, Refused):
+        return _refused(where, str(problem), problem.status)
+    if "docker.errors" in sys.modules:
+        import docker.errors
+
+        if isinstance(problem, docker.errors.ImageLoadError):
+            return EngineRefused(f"{where} could not load the image: {problem}")
+        if isinstance(problem, docker.errors.APIError):
+            return _refused(where, str(problem.explanation or problem), problem.status_code or 0)
+    reason = _short(problem)
+    return EngineUnreachable(
+        f"{where} does not answer: {reason}", hint=_hint(where, reason), silent=reason == SILENT
+    )
+
+
+def _refused(where: str, said: str, status: int) -> EngineRefused:
+    said = RPC.sub("", said)
+    return EngineRefused(f"{where} refused: {said.strip()}", status=status, hint=_hint_of_refusal(where, said))
 
 
 def _hint_of_refusal(where: str, said: str) -> str | None:

@@ -7,13 +7,18 @@ from __future__ import annotations
 
 import io
 import json
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
-from labctl.engine.client import Engine, client_class
+from labctl.engine.client import Engine
 from labctl.engine.endpoint import Endpoint
+from labctl.engine.sdk import client_class
+from labctl.engine.wire import Answer as HttpAnswer
+from labctl.engine.wire import Body, Refused, Stream, Upgraded, WireTo
 from labctl.errors import EngineRefused, EngineUnreachable
 
 __all__ = ["Answer", "Asked", "FakeEngine"]
@@ -61,6 +66,14 @@ class FakeEngine(Engine):
         client.mount(NOWHERE, _adapter(self))
         return client
 
+    @cached_property
+    def wire(self) -> WireTo:
+        """What speaks to the script."""
+        return _Script(self)
+
+    def connect(self) -> None:
+        """It is."""
+
     def identity(self) -> str:
         """None: nobody else talks to it."""
         return ""
@@ -74,6 +87,60 @@ class FakeEngine(Engine):
         while callable(answer):
             answer = answer(asked)
         return answer
+
+
+class _Script:
+    """The wire of most calls."""
+
+    def __init__(self, engine: FakeEngine) -> None:
+        self._engine = engine
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        body: Body = None,
+        headers: Mapping[str, str] | None = None,
+        limit: float | None = None,
+    ) -> HttpAnswer:
+        """Answer as scripted."""
+        given = {key: value for key, value in (params or {}).items() if value is not None}
+        query = dict(parse_qsl(urlencode(given, doseq=True)))
+        content: Any = body
+        if isinstance(body, bytes) and (headers or {}).get("Content-Type") == "application/json":
+            content = json.loads(body)
+        answer = self._engine.answer(Asked(method, path, query, content))
+        if isinstance(answer, EngineUnreachable):
+            raise ConnectionError(answer.message)
+        if isinstance(answer, EngineRefused):
+            raise Refused(answer.status or 500, answer.message)
+        if path == PING and isinstance(answer, Mapping):
+            return HttpAnswer(200, {key.lower(): str(value) for key, value in answer.items()}, b"OK")
+        status, said = _as_http(answer)
+        return HttpAnswer(status, {}, said)
+
+    def stream(
+        self, method: str, path: str, *, params: Mapping[str, Any] | None = None, limit: float | None = None
+    ) -> Stream:
+        """Answer as scripted, in one piece."""
+        return _Pieces([self.ask(method, path, params=params).content])
+
+    def upgrade(self, path: str, body: bytes) -> Upgraded:
+        """Answer as scripted: what is there is all that the command writes."""
+        answer = self.ask("POST", path, body=body, headers={"Content-Type": "application/json"})
+        ours, theirs = socket.socketpair()
+        theirs.close()
+        return Upgraded(ours, io.BufferedReader(io.BytesIO(answer.content)))
+
+    def close(self) -> None:
+        """There is no connection."""
+
+
+class _Pieces(list[bytes]):
+    def close(self) -> None:
+        """There is no connection."""
 
 
 class _Body(io.BytesIO):
@@ -90,9 +157,6 @@ class _Body(io.BytesIO):
     def raw(self) -> _Body:
         """The socket."""
         return self
-
-    def settimeout(self, seconds: float | None) -> None:
-        """It is all there already."""
 
 
 def _adapter(engine: FakeEngine) -> Any:
@@ -132,12 +196,9 @@ def _asked(request: Any) -> Asked:
 
 
 def _as_http(answer: Answer) -> tuple[int, bytes]:
-    import requests
-
     match answer:
         case EngineUnreachable():
-            hung = TimeoutError("The handshake operation timed out")
-            raise requests.ConnectionError(hung if answer.silent else answer.message)
+            raise TimeoutError("The handshake operation timed out") if answer.silent else ConnectionError(answer.message)
         case EngineRefused():
             return answer.status or 500, json.dumps({"message": answer.message}).encode()
         case None:

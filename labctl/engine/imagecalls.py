@@ -7,19 +7,17 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any, cast
 
+from labctl.engine.asking import Asking, Json, as_filters
 from labctl.engine.errors import translated
 from labctl.errors import EngineRefused
 
 __all__ = ["CONTEXT_DOCKERFILE", "ImageCalls"]
 
-Json = dict[str, Any]
 CONTEXT_DOCKERFILE = ".labctl.Dockerfile"
 
 
-class ImageCalls:
+class ImageCalls(Asking):
     """What an engine does with images; a part of `Engine`."""
-
-    where: str
 
     @property
     def api(self) -> Any:
@@ -28,18 +26,12 @@ class ImageCalls:
 
     def image(self, name: str) -> Json | None:
         """Inspect an image; None when there is none of that name."""
-        try:
-            with translated(self.where):
-                return cast(Json, self.api.inspect_image(name))
-        except EngineRefused as refused:
-            if refused.status == 404:
-                return None
-            raise
+        return self._found(f"/images/{name}/json")
 
     def images(self, labels: Iterable[str] = ()) -> list[Json]:
         """List the images that bear all `labels`."""
-        with translated(self.where):
-            return cast(list[Json], self.api.images(filters={"label": list(labels)} if labels else None))
+        params = {"filters": as_filters({"label": list(labels)})} if labels else None
+        return cast(list[Json], self._json("GET", "/images/json", params=params))
 
     def build_context(self, folder: Path, dockerfile: str) -> IO[bytes]:
         """Return a tar archive of a folder, less what its .dockerignore names, with `dockerfile` as CONTEXT_DOCKERFILE.
@@ -78,17 +70,11 @@ class ImageCalls:
     def tag(self, image: str, name: str) -> None:
         """Give an image another name."""
         repository, tag = _split_tag(name)
-        with translated(self.where):
-            self.api.tag(image, repository, tag=tag, force=True)
+        self._ask("POST", f"/images/{image}/tag", params={"repo": repository, "tag": tag, "force": 1})
 
     def remove_image(self, name: str) -> None:
         """Remove an image's name, and the image with its last one; one that is gone is fine."""
-        try:
-            with translated(self.where):
-                self.api.remove_image(name)
-        except EngineRefused as refused:
-            if refused.status != 404:
-                raise
+        self._remove(f"/images/{name}")
 
     def import_image(self, archive: IO[bytes], name: str, changes: Iterable[str] = ()) -> None:
         """Make an image of a root file system's tar archive."""
@@ -103,12 +89,7 @@ class ImageCalls:
 
     def save_images(self, names: Iterable[str]) -> Iterator[bytes]:
         """Return a tar archive of images (GET /images/get)."""
-        with translated(self.where):
-            answer = self.api._get(
-                self.api._url("/images/get"), params={"names": list(names)}, stream=True, timeout=None
-            )
-            self.api._raise_for_status(answer)
-            yield from answer.iter_content(1 << 20)
+        yield from self._streamed("/images/get", {"names": list(names)})
 
     def load_images(self, archive: IO[bytes]) -> Iterator[Json]:
         """Load a tar archive of images; yields the engine's lines."""

@@ -6,7 +6,6 @@ import queue
 import threading
 import time
 
-from labctl.engine.client import client_class
 from labctl.errors import EngineRefused, EngineUnreachable, LabctlError
 from labctl.node import Node
 
@@ -49,7 +48,6 @@ class Asking:
     """The nodes that were asked so far, and the wait for their answers."""
 
     def __init__(self) -> None:
-        client_class()  # its import shall not be taken for an engine's silence
         self.asked: list[Asked] = []
         self._answers: queue.SimpleQueue[Asked] = queue.SimpleQueue()
 

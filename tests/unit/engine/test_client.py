@@ -160,9 +160,7 @@ def test_a_network_gets_its_subnet_its_gateway_and_what_may_be_handed_out() -> N
 
     assert made == "n1"
     body = engine.asked[0].body
-    assert body["IPAM"]["Config"] == [
-        {"Subnet": "10.0.0.0/24", "Gateway": "10.0.0.1", "IPRange": "10.0.0.192/26", "AuxiliaryAddresses": None}
-    ]
+    assert body["IPAM"]["Config"] == [{"Subnet": "10.0.0.0/24", "Gateway": "10.0.0.1", "IPRange": "10.0.0.192/26"}]
     assert (body["Driver"], body["Labels"], body["Options"]) == ("bridge", {"a": "b"}, {"o": "1"})
 
 
