@@ -14,7 +14,7 @@ from labctl import images
 from labctl.errors import LabctlError
 from labctl.events import Emit, quiet
 from labctl.lab import Context, Lab, UpOptions, bring_up, find_lab, open_context
-from labctl.spec import LabSpec
+from labctl.spec import read_mapping
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -68,7 +68,7 @@ def labs_of(context: Context) -> Iterator[Callable[..., Lab]]:
     made: list[str] = []
 
     def make(emit: Emit = quiet, options: UpOptions | None = None, **wanted: object) -> Lab:
-        spec = LabSpec.model_validate({"name": f"t{secrets.token_hex(3)}", "workers": 1, **wanted})
+        spec = read_mapping({"name": f"t{secrets.token_hex(3)}", "workers": 1, **wanted})
         made.append(spec.name)
         bring_up(Context(context.engine, emit), spec, options)
         return find_lab(context, spec.name)

@@ -113,16 +113,16 @@ def _no_lab(app: App, nothing: NotFoundError) -> str:
 
 def _made(app: App, lab: Lab | None, found: Exercise) -> Lab:
     from labctl.lab.up import grow
-    from labctl.spec import LabSpec
+    from labctl.spec import LabSpec, read_mapping
 
     needs = found.front.lab
     name = lab.name if lab is not None else app.lab_name or "lab"
 
     def large_enough(record: LabRecord | None) -> LabSpec:
         spec = record.spec if record is not None else None
-        spec = spec or LabSpec(name=name, swarm=needs.swarm, managers=1, workers=0)
+        spec = spec or read_mapping({"name": name, "swarm": needs.swarm, "managers": 1, "workers": 0})
         size = {"managers": needs.managers, "workers": needs.workers + needs.spare}
-        return spec.model_copy(update={key: max(count, getattr(spec, key)) for key, count in size.items()})
+        return replace(spec, **{key: max(count, getattr(spec, key)) for key, count in size.items()})
 
     grow(app.context, name, large_enough)
     return app.lab()

@@ -50,9 +50,9 @@ def spec_and_reader(app: App, file: Path | None, flags: dict[str, Any]) -> tuple
 
 def merged(standing: LabSpec, given: Mapping[str, Any]) -> dict[str, Any]:
     """What a lab that stands shall be when these flags are given: what it was, and what they add or change."""
-    from labctl.spec import PortSpec
+    from labctl.spec import PortSpec, as_noted
 
-    whole = standing.model_dump(mode="json", exclude_defaults=True)
+    whole = as_noted(standing)
     if given.get("backend", standing.backend) != standing.backend:
         # That it is of another kind will be told; what only one kind has would be complained of first.
         whole = {key: value for key, value in whole.items() if key not in ("provider", "box", "privileged_tasks")}
@@ -68,14 +68,14 @@ def merged(standing: LabSpec, given: Mapping[str, Any]) -> dict[str, Any]:
             whole[key] = value
     if "ports" in given:
         # The same port said again, in its short form, is the same port.
-        ports = dict.fromkeys(str(PortSpec.model_validate(port)) for port in whole["ports"])
-        whole["ports"] = list(ports)
+        ports = (PortSpec(**one) if isinstance(one, dict) else PortSpec.parse(str(one)) for one in whole["ports"])
+        whole["ports"] = list(dict.fromkeys(map(str, ports)))
     return whole
 
 
 def _with_bare_nodes(standing: LabSpec, given: Mapping[str, Any]) -> Mapping[str, Any]:
     """What is counted is the swarm: engines that somebody made beside it stay as they are."""
-    from labctl.spec import read_mapping
+    from labctl.spec import as_noted, read_mapping
 
     bare = [node for node in standing.nodes if node.swarm == "bare"]
     if not bare:
@@ -83,7 +83,7 @@ def _with_bare_nodes(standing: LabSpec, given: Mapping[str, Any]) -> Mapping[str
     counts = {key: given[key] for key in ("managers", "workers") if key in given}
     nodes = [*read_mapping({"name": standing.name, **counts}).all_nodes(), *bare]
     others = {key: value for key, value in given.items() if key not in counts}
-    return {**others, "nodes": [node.model_dump(mode="json", exclude_defaults=True) for node in nodes]}
+    return {**others, "nodes": [as_noted(node) for node in nodes]}
 
 
 def _given(app: App, flags: dict[str, Any]) -> dict[str, Any]:

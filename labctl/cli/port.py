@@ -220,15 +220,12 @@ def _refuse_two_at_one(ports: list[PortSpec]) -> None:
 
 
 def _port(text: str) -> PortSpec:
-    from pydantic import ValidationError
-
     from labctl.spec import PortSpec
 
     try:
-        return PortSpec.model_validate(text)
-    except ValidationError as invalid:
-        said = invalid.errors()[0]["msg"].removeprefix("Value error, ")
-        raise UsageError(said, hint="`labctl port add 8080`, `18080:8080` or `53/udp`") from None
+        return PortSpec.parse(text)
+    except ValueError as invalid:
+        raise UsageError(str(invalid), hint="`labctl port add 8080`, `18080:8080` or `53/udp`") from None
 
 
 def _nothing_published(lab: Lab, service: str) -> LabctlError:

@@ -50,7 +50,7 @@ def open_hosted(
 
     On an engine that publishes the proxy's ports itself they stay until `remove_edge`.
     """
-    pins = {PortSpec.model_validate(f"{each.port}/{each.protocol}"): each for each in ports}
+    pins = {PortSpec.parse(f"{each.port}/{each.protocol}"): each for each in ports}
     known = [edge for edge in edges(engine, lab) if edge.pinned]
     ensure_proxy(engine, lab, nodes, (), emit)
     if own_file(engine, lab, FIXED) is not None:
@@ -169,7 +169,7 @@ def remove_edge(engine: Engine, lab: str, port: PortSpec, *, exact: bool = False
 
 def _unpin(engine: Engine, lab: str, gone: Sequence[Edge]) -> None:
     keys = {(edge.asked, edge.target, edge.protocol) for edge in gone}
-    wishes = [wish_of(PortSpec.model_validate(f"{asked}:{target}/{kind}")) for asked, target, kind in keys]
+    wishes = [wish_of(PortSpec.parse(f"{asked}:{target}/{kind}")) for asked, target, kind in keys]
     content = {f"{PINS}/{pin_file(wish)}": b"0" for wish in wishes}
     fixed = own_file(engine, lab, FIXED)
     if fixed is not None:  # the engine's own port stays, and leads nowhere, until the container is made anew

@@ -265,6 +265,6 @@ def _convert_old(engine: Engine, lab: str) -> list[PortSpec]:
         protocol = "udp" if name.endswith("-udp") else "tcp"
         asked, target = ["", "", *name.removesuffix("-udp").split("-")][-2:]
         if asked.isdigit() and target.isdigit() and asked != target:
-            pins.append(PortSpec.model_validate(f"{asked}:{target}/{protocol}"))
+            pins.append(PortSpec.parse(f"{asked}:{target}/{protocol}"))
     each([str(one["Names"][0]).lstrip("/") for one in old], engine.remove)
     return pins

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from importlib import metadata
 from typing import Any
 
@@ -69,7 +70,7 @@ def lab_collectors(engine: Engine, backend: Backend, record: LabRecord) -> list[
     quick = Engine(engine.endpoint, where=engine.where, limit=LIMIT)
     lab = record.name
     looks = [
-        Collector("lab/spec.json", lambda: record.spec.model_dump(mode="json") if record.spec else {}),
+        Collector("lab/spec.json", lambda: asdict(record.spec) if record.spec else {}),
         Collector("lab/containers.json", lambda: quick.containers(labels.of_lab(lab))),
         Collector("lab/networks.json", lambda: quick.networks(labels.of_lab(lab))),
         Collector("lab/volumes.json", lambda: quick.volumes(labels.of_lab(lab))),

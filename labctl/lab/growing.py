@@ -7,7 +7,7 @@ from typing import Any
 
 from labctl.backend import LabRecord
 from labctl.errors import LabError, NotFoundError, UsageError
-from labctl.spec import LabSpec, Role, read_mapping
+from labctl.spec import LabSpec, Role, as_noted, read_mapping
 
 __all__ = ["bare_node", "more_nodes"]
 
@@ -61,8 +61,8 @@ def _spec_of(record: LabRecord) -> LabSpec:
 
 
 def _extended(spec: LabSpec, added: Sequence[Mapping[str, Any]]) -> LabSpec:
-    given = spec.model_dump(mode="json", exclude_defaults=True, exclude={"managers", "workers", "nodes"})
-    there = [node.model_dump(mode="json", exclude_defaults=True) for node in spec.all_nodes()]
+    given = {key: value for key, value in as_noted(spec).items() if key not in ("managers", "workers", "nodes")}
+    there = [as_noted(node) for node in spec.all_nodes()]
     return read_mapping({**given, "nodes": [*there, *added]}, source="the new node")
 
 

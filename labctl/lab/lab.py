@@ -297,5 +297,5 @@ class Lab:
 
 def _with_nodes(spec: LabSpec, nodes: Sequence[NodeSpec]) -> LabSpec:
     """The spec with these nodes, and on each the labels that a filter gave it: filters may name one that is gone."""
-    labelled = [node.model_copy(update={"labels": spec.labels_of(node)}) for node in nodes]
-    return spec.model_copy(update={"nodes": tuple(labelled), "node_labels": {}, "managers": 1, "workers": 3})
+    labelled = [replace(node, labels=spec.labels_of(node)) for node in nodes]
+    return replace(spec, nodes=tuple(labelled), node_labels={}, managers=1, workers=3)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from labctl.spec.model import MAX_MANAGERS, Backend, LabSpec, NodeSpec, PortSpec, Role, Swarm
     from labctl.spec.names import expand, select
+    from labctl.spec.noted import as_noted, note_of, spec_noted
     from labctl.spec.reading import json_schema, read_file, read_mapping
 
 __all__ = [
@@ -16,11 +17,14 @@ __all__ = [
     "PortSpec",
     "Role",
     "Swarm",
+    "as_noted",
     "expand",
     "json_schema",
+    "note_of",
     "read_file",
     "read_mapping",
     "select",
+    "spec_noted",
 ]
 
 WHERE = {
@@ -29,11 +33,14 @@ WHERE = {
     "json_schema": "reading",
     "read_file": "reading",
     "read_mapping": "reading",
+    "as_noted": "noted",
+    "note_of": "noted",
+    "spec_noted": "noted",
 }
 
 
 def __getattr__(name: str) -> Any:
-    """The model brings pydantic with it, which takes longer than `ls` or `down` shall: it comes when it is used."""
+    """What a person wrote is read with pydantic, which takes longer to load than most commands: it comes when used."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{WHERE.get(name, 'model')}"), name)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from labctl.errors import SpecError
 from labctl.spec.document import BadYaml, Document, Where, load
-from labctl.spec.model import Contradictions, LabSpec, NodeSpec, PortSpec
+from labctl.spec.model import Contradictions, LabSpec
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -77,7 +77,9 @@ def read_file(
 
 def json_schema() -> dict[str, Any]:
     """The JSON Schema of lab.yaml."""
-    schema = LabSpec.model_json_schema(mode="validation")
+    from labctl.spec.checked import LabModel
+
+    schema = LabModel.model_json_schema(mode="validation")
     _allow_short_ports(schema)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -150,8 +152,10 @@ def _dotted(where: Where) -> str:
 def _tried(given: Mapping[str, Any]) -> tuple[LabSpec | None, list[Problem]]:
     from pydantic import ValidationError
 
+    from labctl.spec.checked import LabModel
+
     try:
-        return LabSpec.model_validate(given), []
+        return LabModel.model_validate(given).plain(), []
     except ValidationError as invalid:
         return None, [problem for error in invalid.errors(include_url=False) for problem in _problems_of(error)]
 
@@ -226,8 +230,10 @@ def _told(error: ErrorDetails, where: Where) -> str:
 
 
 def _nearest(key: str, top: str | int) -> str:
-    models: dict[str, type[BaseModel]] = {"nodes": NodeSpec, "ports": PortSpec}
-    model = models.get(str(top), LabSpec)
+    from labctl.spec.checked import LabModel, NodeModel, PortModel
+
+    models: dict[str, type[BaseModel]] = {"nodes": NodeModel, "ports": PortModel}
+    model = models.get(str(top), LabModel)
     near = difflib.get_close_matches(key, list(model.model_fields), n=1)
     return f"; did you mean {near[0]}?" if near else f"; there is {', '.join(model.model_fields)}"
 

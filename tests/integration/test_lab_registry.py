@@ -10,6 +10,7 @@ import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -156,7 +157,7 @@ def test_the_docker_cli_pushes_through_a_node_without_a_login(lab: Lab, word: st
 
 
 def test_a_node_that_comes_later_pushes_too(lab: Lab, context: Context, word: str) -> None:
-    bring_up(context, lab.spec.model_copy(update={"workers": 2}), UpOptions(verify=False))
+    bring_up(context, replace(lab.spec, workers=2), UpOptions(verify=False))
     later = find_lab(context, lab.name).node("w2")
     pull([later], "labctl/probe:1")
     try:

@@ -12,7 +12,7 @@ from functools import partial
 import pytest
 
 from labctl.lab import Context, Lab, UpOptions, bring_up, find_lab, open_context
-from labctl.spec import LabSpec
+from labctl.spec import read_mapping
 from labctl.waiting import Pending, wait_until
 from tests.guard import HANGING
 
@@ -37,7 +37,7 @@ def sh(command: str) -> str:
 def compose_lab() -> Iterator[Lab]:
     """A lab whose containers are called as a compose file of docker:dind has them, not yet a swarm."""
     context: Context = open_context()
-    spec = LabSpec.model_validate({"name": "tseed", "nodes": NODES, "swarm": "empty", "bare_names": True})
+    spec = read_mapping({"name": "tseed", "nodes": NODES, "swarm": "empty", "bare_names": True})
     bring_up(context, spec, UpOptions(verify=False))
     lab = find_lab(context, "tseed")
     yield lab

@@ -130,7 +130,7 @@ def test_without_a_proxy_or_before_it_spoke_there_is_no_edge() -> None:
 def test_a_pin_is_removed_by_either_of_its_ports(said: str, host_port: int) -> None:
     engine = Proxied()
 
-    gone = remove_edge(engine, "blue", PortSpec.model_validate(said))
+    gone = remove_edge(engine, "blue", PortSpec.parse(said))
 
     assert [edge.host_port for edge in gone] == [host_port]
     assert host_port not in [edge.host_port for edge in edges(engine, "blue")]
@@ -141,16 +141,16 @@ def test_a_pin_is_removed_by_either_of_its_ports(said: str, host_port: int) -> N
 def test_only_the_pin_that_was_named_is_removed() -> None:
     engine = Proxied((Way(8086, 8086, "tcp", 8086, True), Way(9001, 8086, "tcp", 9001, True)))
 
-    gone = remove_edge(engine, "blue", PortSpec.model_validate("9001:8086"), exact=True)
+    gone = remove_edge(engine, "blue", PortSpec.parse("9001:8086"), exact=True)
 
     assert [edge.host_port for edge in gone] == [9001]
     with pytest.raises(NotFoundError, match="9000:8086"):
-        remove_edge(engine, "blue", PortSpec.model_validate("9000:8086"), exact=True)
+        remove_edge(engine, "blue", PortSpec.parse("9000:8086"), exact=True)
 
 
 def test_what_a_service_keeps_open_is_no_pin() -> None:
     with pytest.raises(NotFoundError, match="no pinned way") as caught:
-        remove_edge(Proxied(), "blue", PortSpec.model_validate("8080"))
+        remove_edge(Proxied(), "blue", PortSpec.parse("8080"))
 
     assert "closes when the service goes" in (caught.value.hint or "")
 
@@ -165,16 +165,16 @@ def test_where_the_engine_publishes_the_ports_a_pin_that_goes_leads_nowhere() ->
         return None
 
     engine.script["PUT /containers/blue-edge/archive"] = obey
-    remove_edge(engine, "blue", PortSpec.model_validate("80"))
+    remove_edge(engine, "blue", PortSpec.parse("80"))
 
     assert [edge.target for edge in edges(engine, "blue")] == [53]
 
 
 def test_an_edge_is_not_led_elsewhere_behind_its_owners_back() -> None:
     with pytest.raises(UsageError, match=r"127\.0\.0\.1:9000 leads to the lab's port 80 already"):
-        refuse_taken(Proxied(), "blue", PortSpec.model_validate("9000:81"))
-    refuse_taken(Proxied(), "blue", PortSpec.model_validate("9000:80"))
-    refuse_taken(Proxied(), "blue", PortSpec.model_validate("9002:81"))
+        refuse_taken(Proxied(), "blue", PortSpec.parse("9000:81"))
+    refuse_taken(Proxied(), "blue", PortSpec.parse("9000:80"))
+    refuse_taken(Proxied(), "blue", PortSpec.parse("9002:81"))
 
 
 def test_without_a_running_node_it_says_what_to_do() -> None:

@@ -18,7 +18,7 @@ from labctl.backend.node_files import Authorities, node_files
 from labctl.concurrent import each, together
 from labctl.engine import Endpoint, Engine
 from labctl.engine.client import tar_of
-from labctl.errors import EngineRefused, LabError, SpecError, UsageError
+from labctl.errors import EngineRefused, LabError, UsageError
 from labctl.events import Emit, NodeRemoved, NodeStarted, quiet
 from labctl.node import Node
 from labctl.owner import is_anothers, is_mine, marks, owner_of
@@ -114,7 +114,9 @@ class DindBackend:
         An engine cannot change an object's labels, so a volume bears it that nothing mounts: the new one is
         made before the old one goes.
         """
-        text = spec.model_dump_json(exclude_defaults=True)
+        from labctl.spec import note_of
+
+        text = note_of(spec)
         old = self.engine.volumes(labels.of_lab(spec.name, "spec"))
         if any(found["Labels"].get(labels.SPEC) == text for found in old):
             return
@@ -371,14 +373,13 @@ def _is_spec(found: Mapping[str, Any]) -> bool:
 
 
 def _spec_of(volumes: Sequence[dict[str, Any]]) -> LabSpec | None:
-    from labctl.spec import read_mapping
+    from labctl.spec import spec_noted
 
     noted = [found for found in volumes if labels.SPEC in (found["Labels"] or {})]
     if not noted:
         return None
     newest = max(noted, key=lambda found: str(found.get("CreatedAt", "")))
     try:
-        said = json.loads(newest["Labels"][labels.SPEC])
-        return read_mapping(said, source="the lab's label") if isinstance(said, dict) else None
-    except (ValueError, SpecError):
+        return spec_noted(json.loads(newest["Labels"][labels.SPEC]), source="the lab's label")
+    except ValueError:
         return None

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labctl.backend.base import Snapshot
-from labctl.errors import LabctlError, LabError
+from labctl.errors import LabError
 from labctl.spec.addresses import gateway
 from labctl.state import lab_path, machines_path, write_private
 
@@ -215,14 +215,13 @@ def console_of(lab: str, node: str) -> Path:
 
 def spec_of(lab: VmLab) -> LabSpec | None:
     """The spec that the folder notes; None when this labctl cannot read it."""
-    from labctl.spec import read_mapping
+    from labctl.spec import spec_noted
 
-    try:
-        return read_mapping({**lab.spec, "provider": lab.provider}, source="the lab's folder")
-    except LabctlError:
-        return None
+    return spec_noted({**lab.spec, "provider": lab.provider}, source="the lab's folder")
 
 
 def spec_json(spec: LabSpec) -> dict[str, object]:
     """The spec as the folder notes it: without what is the default."""
-    return spec.model_dump(mode="json", exclude_defaults=True)
+    from labctl.spec import as_noted
+
+    return as_noted(spec)

@@ -18,7 +18,7 @@ from labctl.engine.fake import FakeEngine
 from labctl.errors import HostError, SpecError, UsageError
 from labctl.lab import Context
 from labctl.owner import YOU, Owner
-from labctl.spec import LabSpec, labels
+from labctl.spec import LabSpec, labels, note_of, read_mapping
 
 from ..nodes import fake_node
 from .conftest import Labctl
@@ -109,7 +109,7 @@ def test_a_file_that_is_named_is_read_instead(alone: Path) -> None:
 
 def test_a_standing_lab_is_brought_up_as_it_was_made() -> None:
     made = LabSpec(name="demo", workers=1, ports=())
-    marks = {labels.LAB: "demo", labels.SPEC: made.model_dump_json(exclude_defaults=True)}
+    marks = {labels.LAB: "demo", labels.SPEC: note_of(made)}
     standing = app([{"Name": "v", "Labels": marks}])
 
     assert spec_from(standing, None, NOTHING | {"name": "demo"}) == made
@@ -420,8 +420,8 @@ def test_what_to_do_next_can_be_done(
 
 def test_an_engine_that_somebody_made_beside_the_swarm_stays_as_it_is() -> None:
     nodes = [{"name": "manager1", "role": "manager"}, {"name": "worker1"}, {"name": "mine", "swarm": "bare"}]
-    made = LabSpec.model_validate({"name": "demo", "nodes": nodes})
-    marks = {labels.LAB: "demo", labels.SPEC: made.model_dump_json(exclude_defaults=True)}
+    made = read_mapping({"name": "demo", "nodes": nodes})
+    marks = {labels.LAB: "demo", labels.SPEC: note_of(made)}
     standing = app([{"Name": "v", "Labels": marks}])
 
     found = spec_from(standing, None, NOTHING | {"name": "demo", "nodes": 3})

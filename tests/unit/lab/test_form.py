@@ -16,7 +16,7 @@ from labctl.lab.form import START_OVER, Forming, wait_engine
 from labctl.lab.gossip import WHERE
 from labctl.lab.strays import Standing
 from labctl.node import Node
-from labctl.spec import LabSpec
+from labctl.spec import LabSpec, read_mapping
 from labctl.spec.addresses import free_addresses
 from labctl.transport import FakeTransport, Result
 from labctl.waiting import FakeClock
@@ -132,7 +132,7 @@ def test_without_joining_there_are_only_engines(heard: list[Event]) -> None:
 
 def test_a_node_that_is_bare_stays_out_of_the_swarm(heard: list[Event]) -> None:
     nodes = [{"name": "manager1", "role": "manager"}, {"name": "spare", "swarm": "bare"}]
-    host = Host(LabSpec.model_validate({"name": "demo", "nodes": nodes}))
+    host = Host(read_mapping({"name": "demo", "nodes": nodes}))
 
     with forming(host, heard) as form:
         form.boot(host.plans, [])

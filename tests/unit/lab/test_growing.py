@@ -7,7 +7,7 @@ import pytest
 from labctl.backend import LabRecord
 from labctl.errors import LabError, NotFoundError, SpecError, UsageError
 from labctl.lab.growing import bare_node, more_nodes
-from labctl.spec import LabSpec
+from labctl.spec import LabSpec, PortSpec
 
 from ..nodes import fake_node
 
@@ -34,7 +34,9 @@ def test_a_second_machine_comes_after_the_first() -> None:
 
 
 def test_a_machine_in_a_lab_with_a_swarm_stays_out_of_it() -> None:
-    spec = bare_node("lab", "extra", {})(record(LabSpec(workers=1, ports=(8080,)), "manager1", "worker1"))
+    spec = bare_node("lab", "extra", {})(
+        record(LabSpec(workers=1, ports=(PortSpec.parse("8080"),)), "manager1", "worker1")
+    )
 
     assert spec.swarm == "formed"
     assert {node.name: spec.joins(node.name) for node in spec.all_nodes()} == {

@@ -17,7 +17,7 @@ from labctl.lab import Context, Lab, find_lab, lab_names
 from labctl.lab.lab import _with_nodes
 from labctl.node import Node
 from labctl.owner import YOU, Owner, own_mark
-from labctl.spec import LabSpec, labels
+from labctl.spec import LabSpec, as_noted, labels, read_mapping, spec_noted
 
 from ..nodes import fake_node, raw_info, raw_node
 
@@ -133,10 +133,10 @@ def test_a_lab_without_a_registry_has_no_port_of_it() -> None:
 
 
 def test_nodes_that_stay_keep_the_labels_that_a_filter_gave_them() -> None:
-    spec = LabSpec.model_validate({"workers": 2, "node_labels": {"worker1": {"ssd": "true"}, "@all": {"zone": "a"}}})
+    spec = read_mapping({"workers": 2, "node_labels": {"worker1": {"ssd": "true"}, "@all": {"zone": "a"}}})
     left = _with_nodes(spec, [node for node in spec.all_nodes() if node.name != "worker1"])
 
-    assert LabSpec.model_validate_json(left.model_dump_json(exclude_defaults=True)) == left
+    assert spec_noted(as_noted(left), source="a label") == left
     assert [(node.name, left.labels_of(node)) for node in left.all_nodes()] == [
         ("manager1", {"zone": "a"}),
         ("worker2", {"zone": "a"}),

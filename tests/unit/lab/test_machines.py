@@ -15,7 +15,7 @@ from labctl.host.providers import Provider
 from labctl.images.box import Box as BuiltBox
 from labctl.lab import machines
 from labctl.lab.machines import machine_maker, refuse_unmakable
-from labctl.spec import LabSpec, NodeSpec
+from labctl.spec import LabSpec, NodeSpec, read_mapping
 from labctl.state import lab_dir
 
 pytestmark = pytest.mark.usefixtures("state")
@@ -84,7 +84,7 @@ def test_the_one_that_was_asked_for_is_neither_built_nor_booted_by_a_kernel(host
 )
 def test_a_stock_one_where_labctls_cannot_be_made(host: Host, provider: str, name: str) -> None:
     host.problem = "it takes root"
-    box = host.box(LabSpec.model_validate({"name": "demo", "backend": "vagrant", "provider": provider}))
+    box = host.box(read_mapping({"name": "demo", "backend": "vagrant", "provider": provider}))
 
     assert box == Box(name, is_prepared=False)
     told = [event.text for event in host.heard if isinstance(event, Warned)]

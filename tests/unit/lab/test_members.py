@@ -18,7 +18,7 @@ from labctl.lab.members import (
     strike_off,
     taking_tasks,
 )
-from labctl.spec import LabSpec
+from labctl.spec import LabSpec, read_mapping
 from labctl.swarm import SwarmNode
 from labctl.transport import Result
 
@@ -130,7 +130,7 @@ def test_a_node_that_takes_no_tasks_is_not_tried_and_that_is_told(heard: list[Ev
 
 def test_a_bare_node_is_a_member_once_somebody_joined_it() -> None:
     bare_ones = [{"name": name, "swarm": "bare"} for name in ("worker1", "worker2")]
-    spec = LabSpec.model_validate({"nodes": [{"name": "manager1", "role": "manager"}, *bare_ones]})
+    spec = read_mapping({"nodes": [{"name": "manager1", "role": "manager"}, *bare_ones]})
     manager = manager_of(raw_node("manager1"), raw_node("worker1"))
     joined, bare = worker("worker1"), worker("worker2", swarm="inactive")
 
@@ -138,7 +138,7 @@ def test_a_bare_node_is_a_member_once_somebody_joined_it() -> None:
 
 
 def test_labels_are_given_where_they_are_missing() -> None:
-    spec = LabSpec.model_validate({"workers": 1, "node_labels": {"@worker": {"ssd": "true", "zone": "a b"}}})
+    spec = read_mapping({"workers": 1, "node_labels": {"@worker": {"ssd": "true", "zone": "a b"}}})
     manager = fake_node("manager1")
     manager.shell.answers["docker node update --label-add ssd=true --label-add 'zone=a b' worker1"] = ""
 
@@ -148,7 +148,7 @@ def test_labels_are_given_where_they_are_missing() -> None:
 
 
 def test_labels_that_are_there_are_not_given_again() -> None:
-    spec = LabSpec.model_validate({"workers": 1, "node_labels": {"@worker": {"ssd": "true"}}})
+    spec = read_mapping({"workers": 1, "node_labels": {"@worker": {"ssd": "true"}}})
     manager = fake_node("manager1")
 
     label_nodes(manager, [member("manager1"), member("worker1", labels={"ssd": "true", "own": "x"})], spec)
@@ -157,7 +157,7 @@ def test_labels_that_are_there_are_not_given_again() -> None:
 
 
 def test_a_node_that_is_not_ready_gets_its_labels_another_time() -> None:
-    spec = LabSpec.model_validate({"workers": 1, "node_labels": {"@worker": {"ssd": "true"}}})
+    spec = read_mapping({"workers": 1, "node_labels": {"@worker": {"ssd": "true"}}})
     manager = fake_node("manager1")
 
     label_nodes(manager, [member("manager1"), member("worker1", state="down")], spec)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from labctl.backend import FakeBackend
@@ -215,5 +217,5 @@ def test_a_lab_of_other_nodes_than_then_is_not_put_back(lab: Lab, backend: Notin
 
 def lab_without_gone(lab: Lab, backend: FakeBackend) -> Lab:
     """The lab as it stands, and nothing else wanted of it."""
-    backend.remember(lab.spec.model_copy(update={"workers": 0}))
+    backend.remember(replace(lab.spec, workers=0))
     return lab.refresh()

@@ -21,7 +21,7 @@ from labctl.lab.growing import more_nodes
 from labctl.lab.standing import KEYS, refuse_too_many_cpus, refuse_unsound
 from labctl.lab.up import grow
 from labctl.owner import Owner
-from labctl.spec import LabSpec, NodeSpec, PortSpec
+from labctl.spec import LabSpec, NodeSpec, PortSpec, read_mapping
 from labctl.transport import FakeTransport, Result
 from tests.guard import HANGING
 
@@ -166,7 +166,7 @@ def test_an_image_that_cannot_be_pulled_is_named_and_a_new_lab_does_not_stay() -
     here = FakeHost()
 
     with pytest.raises(LabError, match="manager1, worker1 cannot pull nosuchimg:7: manifest unknown") as caught:
-        bring_up(here, BARE.model_copy(update={"images": ("nosuchimg:7",)}), NOT_TRIED)
+        bring_up(here, replace(BARE, images=("nosuchimg:7",)), NOT_TRIED)
 
     assert "labctl image ls" in (caught.value.hint or "")
     assert here.there.labs() == []
@@ -177,7 +177,7 @@ def test_an_image_that_a_standing_lab_cannot_pull_is_not_remembered() -> None:
     bring_up(here, BARE, NOT_TRIED)
 
     with pytest.raises(LabError, match="nosuchimg:7"):
-        bring_up(here, BARE.model_copy(update={"images": ("nosuchimg:7",)}), NOT_TRIED)
+        bring_up(here, replace(BARE, images=("nosuchimg:7",)), NOT_TRIED)
 
     assert here.remembered() == BARE
     assert here.names() == ["manager1", "worker1"]
@@ -188,7 +188,7 @@ def nobody_has(*_: object, **__: object) -> None:
 
 
 def with_image(**more: object) -> LabSpec:
-    return LabSpec.model_validate({"name": "demo", "workers": 1, "swarm": "empty", "images": ["nosuchimg:7"], **more})
+    return read_mapping({"name": "demo", "workers": 1, "swarm": "empty", "images": ["nosuchimg:7"], **more})
 
 
 def test_an_image_that_nobody_can_have_is_refused_before_anything_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -294,7 +294,7 @@ def test_a_failed_up_leaves_no_new_swarm_behind_on_nodes_that_stood() -> None:
     manager.script["POST /swarm/init"] = founded
 
     with pytest.raises(LabctlError, match="no way"):
-        bring_up(host, BARE.model_copy(update={"swarm": "formed"}), NOT_TRIED)
+        bring_up(host, replace(BARE, swarm="formed"), NOT_TRIED)
 
     assert "POST /swarm/leave" in [str(asked) for asked in manager.asked]
     assert host.names() == ["manager1", "worker1"]
@@ -309,7 +309,7 @@ def test_a_proxy_that_fails_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> Non
         raise LabError("demo-edge ended: no room")
 
     monkeypatch.setattr(edge, "ensure_edges", fail)
-    bring_up(here, BARE.model_copy(update={"ports": (PortSpec(target=80, host=80),)}), NOT_TRIED)
+    bring_up(here, replace(BARE, ports=(PortSpec(target=80, host=80),)), NOT_TRIED)
 
     assert [event.text for event in heard if isinstance(event, Warned)] == [
         "the proxy of published ports: demo-edge ended: no room"

@@ -14,10 +14,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from labctl.errors import SpecError
-from labctl.spec import LabSpec, json_schema, read_file, read_mapping
+from labctl.spec import json_schema, note_of, read_file, read_mapping
+from labctl.spec.checked import LabModel
 
 Write = Callable[[str | bytes], Path]
-KEYS = [*LabSpec.model_fields, "role", "labels", "cpus", "memory", "target", "host", "workres"]
+KEYS = [*LabModel.model_fields, "role", "labels", "cpus", "memory", "target", "host", "workres"]
 values = st.recursive(
     st.none()
     | st.booleans()
@@ -145,7 +146,7 @@ images: []
         ("nodes: [3]", "nodes.0: expected keys with values, found 3"),
         ("ports: 8080", "ports: expected a list, found 8080"),
         ("ports: [{target: 1, host: 2, hots: 2}]", "ports.0.hots: there is no such key; did you mean host?"),
-        ("zzz: 1", f"zzz: there is no such key; there is {', '.join(LabSpec.model_fields)}"),
+        ("zzz: 1", f"zzz: there is no such key; there is {', '.join(LabModel.model_fields)}"),
     ],
 )
 def test_a_problem_names_the_key_what_was_expected_and_what_was_found(write: Write, text: str, told: str) -> None:
@@ -264,7 +265,7 @@ def test_anything_that_looks_like_a_lab_is_one_that_can_be_noted_or_a_spec_error
     except SpecError as error:
         assert all(problem.startswith("the flags: ") and "\n" not in problem for problem in error.problems)
     else:
-        assert read_mapping(json.loads(spec.model_dump_json(exclude_defaults=True))) == spec
+        assert read_mapping(json.loads(note_of(spec))) == spec
 
 
 def test_the_schema_is_a_schema() -> None:

@@ -13,7 +13,7 @@ from labctl.engine.fake import Answer, FakeEngine
 from labctl.errors import EngineRefused, LabError
 from labctl.events import Event, NodeRemoved, NodeStarted
 from labctl.owner import own_mark
-from labctl.spec import LabSpec, labels
+from labctl.spec import LabSpec, labels, note_of
 
 pytestmark = pytest.mark.usefixtures("state")
 
@@ -136,7 +136,7 @@ def test_a_new_spec_is_noted_before_the_old_one_goes() -> None:
 
 
 def test_a_spec_that_is_noted_already_is_not_noted_again() -> None:
-    engine = engine_with(volumes=[noted(SPEC.model_dump_json(exclude_defaults=True))])
+    engine = engine_with(volumes=[noted(note_of(SPEC))])
 
     DindBackend(engine).remember(SPEC)
 

@@ -16,7 +16,7 @@ CONFINEMENT = {"SecurityOpt": ["seccomp=unconfined"]}
 
 def container(spec: LabSpec | None = None, **node: Any) -> dict[str, Any]:
     plan = NodePlan(
-        NodeSpec.model_validate({"name": "worker1", "role": "worker"} | node),
+        NodeSpec(**{"name": "worker1", "role": "worker"} | node),
         "10.0.0.12",
         {},
         aliases=("web",),

@@ -11,7 +11,7 @@ from labctl.engine.fake import FakeEngine
 from labctl.errors import EngineRefused, LabError
 from labctl.lab.context import Context
 from labctl.owner import own_mark
-from labctl.spec import LabSpec, labels
+from labctl.spec import labels, read_mapping
 
 pytestmark = pytest.mark.usefixtures("state")
 
@@ -95,7 +95,7 @@ def test_every_volume_that_a_lab_will_mount_is_asked_for(volume: str, backend: s
     context = Context(engine(volumes=({"Name": volume, "Labels": None},)))
 
     with pytest.raises(LabError, match=f"a volume named {volume} is there already"):
-        context.refuse_taken(LabSpec.model_validate({"name": "demo", "backend": backend}), ["manager1"])
+        context.refuse_taken(read_mapping({"name": "demo", "backend": backend}), ["manager1"])
 
 
 def test_of_two_networks_made_at_the_same_instant_ours_is_given_up() -> None:
