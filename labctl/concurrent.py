@@ -7,11 +7,12 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import wait as wait_for
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from labctl.errors import Abandoned, LabctlError, SeveralErrors
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 __all__ = ["LAST_WORDS", "MOST_AT_ONCE", "Stop", "each", "gather", "together", "within"]
 
@@ -103,6 +104,8 @@ def each(
         return []
     if len(todo) == 1:
         return [do(todo[0])]
+    from concurrent.futures import ThreadPoolExecutor  # late: a command that asks one node need not wait for it
+
     with ThreadPoolExecutor(max_workers=min(at_once, len(todo)), thread_name_prefix="labctl") as pool:
         try:
             return gather([pool.submit(do, item) for item in todo])
@@ -124,7 +127,9 @@ def gather(futures: Sequence[Future[B]]) -> list[B]:
 
     An error that only follows from another one (Abandoned) is not told beside it.
     """
-    while wait_for(futures, timeout=HEED).not_done:
+    from concurrent.futures import wait
+
+    while wait(futures, timeout=HEED).not_done:
         pass
     failed = [error for future in futures if (error := future.exception()) is not None]
     for error in failed:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import TypeVar
 
 from labctl.edge.proxy import ensure_proxy, put, refuse_ended, wish_of
-from labctl.edge.published import Published
+from labctl.edge.publishing import Published
 from labctl.edge.ways import Edge, edge_of, edges, own_file, proxy_name, proxy_state
 from labctl.engine import Engine
 from labctl.errors import LabctlError, NotFoundError, UsageError

@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any
 
 from labctl.concurrent import each
-from labctl.edge.published import published
+from labctl.edge.publishing import published
 from labctl.edge.ways import KIND, own_file, proxy_name, proxy_state
 from labctl.engine import Engine
 from labctl.engine.client import tar_of

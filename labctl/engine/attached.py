@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
-import ssl
 import struct
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -83,7 +82,7 @@ class Attached:
 
     def end_input(self) -> None:
         """Let the command read the end of its input; TLS and Windows' pipes have no way to say so."""
-        if not isinstance(self._socket, ssl.SSLSocket):
+        if not hasattr(self._socket, "unwrap"):  # ssl's has that
             with contextlib.suppress(OSError, AttributeError):
                 self._socket.shutdown(socket.SHUT_WR)
 

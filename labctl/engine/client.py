@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import tarfile
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -322,6 +321,8 @@ class Engine(ImageCalls):
 
 def tar_of(files: Mapping[str, tuple[bytes, int]]) -> bytes:
     """Make a tar archive of path -> (content, mode), owned by root; folders are made as they are needed."""
+    import tarfile
+
     buffer = io.BytesIO()
     folders: set[str] = set()
     with tarfile.open(fileobj=buffer, mode="w") as archive:

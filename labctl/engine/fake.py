@@ -198,7 +198,8 @@ def _asked(request: Any) -> Asked:
 def _as_http(answer: Answer) -> tuple[int, bytes]:
     match answer:
         case EngineUnreachable():
-            raise TimeoutError("The handshake operation timed out") if answer.silent else ConnectionError(answer.message)
+            silence = TimeoutError("The handshake operation timed out")
+            raise silence if answer.silent else ConnectionError(answer.message)
         case EngineRefused():
             return answer.status or 500, json.dumps({"message": answer.message}).encode()
         case None:

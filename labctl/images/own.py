@@ -17,7 +17,7 @@ from labctl.events import Emit, Noted, Warned, quiet
 from labctl.images.base import ensure_base
 from labctl.images.building import Recipe, build
 from labctl.images.catalogue import read_catalogue
-from labctl.images.ensure import build_images
+from labctl.images.ensuring import build_images
 from labctl.images.mode import MirrorMode, mirror_mode
 from labctl.images.names import parse
 from labctl.images.progress import Note, no_note

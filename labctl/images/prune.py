@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from labctl.engine import Engine
 from labctl.errors import EngineRefused
 from labctl.images.catalogue import Catalogue, read_catalogue
-from labctl.images.ensure import ensure_services
+from labctl.images.ensuring import ensure_services
 from labctl.images.lock import held
 from labctl.images.mode import MirrorMode
 from labctl.images.node import node_image

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast, get_args
 
-from labctl.backend import Backend, DindBackend
+from labctl.backend.base import Backend
 from labctl.engine import Engine, host_endpoint
 from labctl.errors import EngineUnreachable, HostError, LabctlError, UsageError
 from labctl.events import Emit, Noted, quiet
@@ -46,6 +46,8 @@ class Context:
             from labctl.backend.vagrant import VagrantBackend
 
             return VagrantBackend(emit=self.emit)
+        from labctl.backend.dind import DindBackend
+
         return DindBackend(self.engine, emit=self.emit, transport=self.transport)
 
     def holding(self, lab: str) -> Backend:
@@ -134,6 +136,7 @@ class Context:
         Abandoned when `stop` is set while an image is built.
         """
         from labctl import images
+        from labctl.backend.dind import DindBackend
         from labctl.host import grantable_capabilities, node_confinement
 
         if spec.backend == "vagrant":

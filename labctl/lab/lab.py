@@ -1,4 +1,7 @@
-"""A lab that stands: find it, ask its nodes, stop, start and remove it."""
+"""A lab that stands: find it, ask its nodes, stop, start and remove it.
+
+What changes a lab is imported where it is used: whoever only looks (`ssh`, completion) need not wait for it.
+"""
 
 from __future__ import annotations
 
@@ -7,25 +10,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from labctl.backend import Backend, LabRecord
+from labctl.backend.base import Backend, LabRecord
 from labctl.concurrent import each
-from labctl.engine import contexts
 from labctl.errors import LabError, NotFoundError, UsageError
 from labctl.events import Noted, Steps
 from labctl.lab.context import Context
-from labctl.lab.ending import as_ended
-from labctl.lab.members import leave_swarm, strike_off
-from labctl.lab.plan import refuse_half_made
 from labctl.lab.standing import gone_members, gone_nodes, refuse_without_keys, refused_as_empty
-from labctl.lab.waking import WAKE_STEPS, in_state, wake
 from labctl.node import Node
 from labctl.owner import refuse_others
 from labctl.spec import expand, labels, select
 from labctl.state import drop_lab_dir, labs_of_machines
-from labctl.swarm import SwarmView, cluster
 
 if TYPE_CHECKING:
     from labctl.spec import LabSpec, NodeSpec, Role
+    from labctl.swarm import SwarmView
 
 __all__ = ["Lab", "find_lab", "forget", "forget_gone", "lab_names"]
 
@@ -75,6 +73,8 @@ def forget_gone(context: Context, name: str) -> None:
 
 def forget(name: str) -> None:
     """Remove what a lab that is gone left on disk: keys, and its Docker context."""
+    from labctl.engine import contexts
+
     contexts.remove(name)
     drop_lab_dir(name)
 
@@ -152,6 +152,8 @@ class Lab:
 
         Without a `limit` in seconds, managers that may be choosing a leader are waited for, and that is told.
         """
+        from labctl.swarm import cluster
+
         if empty := refused_as_empty(self.record):
             raise empty
         return cluster.working_manager(
@@ -163,6 +165,8 @@ class Lab:
 
     def swarm(self, *, limit: float | None = None) -> SwarmView:
         """The swarm as such a manager sees it."""
+        from labctl.swarm import SwarmView
+
         return SwarmView(self.manager(limit=limit).engine)
 
     def registry_port(self) -> int | None:
@@ -202,6 +206,10 @@ class Lab:
 
         Those that are suspended go on where they were, and those that run are left alone.
         """
+        from labctl.lab.ending import as_ended
+        from labctl.lab.plan import refuse_half_made
+        from labctl.lab.waking import WAKE_STEPS, wake
+
         with self.held() as lab:
             refuse_without_keys(lab.name, lab.nodes)
             steps = Steps(self.context.emit, total=WAKE_STEPS)
@@ -215,6 +223,8 @@ class Lab:
 
         Returns those that ran. Raises LabError for one that is down.
         """
+        from labctl.lab.waking import in_state
+
         with self.held() as lab:
             chosen = in_state(lab.as_now(nodes) or lab.nodes, "running", also="paused")
             each(chosen, self.backend.suspend)
@@ -225,6 +235,8 @@ class Lab:
 
         Returns those that were suspended. Raises LabError for one that is down, which cannot go on.
         """
+        from labctl.lab.waking import WAKE_STEPS, in_state, wake
+
         with self.held() as lab:
             refuse_without_keys(lab.name, lab.nodes)
             suspended = [node for node in lab.nodes if node.state == "paused"]
@@ -265,6 +277,9 @@ class Lab:
 
     def _without(self, names: Sequence[str], *, force: bool) -> None:
         """Remove the nodes of these names. The lab is held, and has just been looked at."""
+        from labctl.engine import contexts
+        from labctl.lab.members import leave_swarm, strike_off
+
         refuse_without_keys(self.name, self.nodes)
         going = [node for node in self.nodes if node.name in names]
         stay = [node for node in self.nodes if node.name not in names]

@@ -234,12 +234,6 @@ def _is_member(node: Node, seen: Mapping[str, Membership], known: Sequence[Swarm
     return there and any(member.hostname == node.name and member.state == "ready" for member in known)
 
 
-def _is_member(node: Node, seen: Mapping[str, Membership], known: Sequence[SwarmNode]) -> bool:
-    """Whether the node takes part: both its engine and the swarm say so."""
-    there = node.name in seen and seen[node.name].state == "active"
-    return there and any(member.hostname == node.name and member.state == "ready" for member in known)
-
-
 def _majority_problem(
     record: LabRecord, seen: Mapping[str, Membership], known: Sequence[SwarmNode], gone: Collection[str]
 ) -> list[str]:

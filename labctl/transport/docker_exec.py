@@ -11,7 +11,6 @@ import io
 import os
 import posixpath
 import shlex
-import tarfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -75,6 +74,8 @@ class DockerExec:
         """Read a file of the container; raises NotFoundError when it is missing."""
         if path.startswith(MOUNTED_INSIDE):
             return self._cat(path)
+        import tarfile
+
         try:
             packed = whole(self._engine.get(self._container, path), f"{self._node}:{path}")
         except EngineRefused as refused:

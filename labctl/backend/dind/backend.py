@@ -1,20 +1,19 @@
-"""The dind backend: finds and makes the containers of a lab on this host's engine."""
+"""The dind backend: finds and makes the containers of a lab on this host's engine.
+
+What makes nodes is imported where it is used: to find a lab is a part of every command.
+"""
 
 from __future__ import annotations
 
-import json
 import secrets
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from labctl.backend.base import LabRecord, NodePlan, Place, Snapshot, in_order
 from labctl.backend.dind.config import container_name, network_name, node_container
-from labctl.backend.dind.daemon_check import refuse_unreadable
-from labctl.backend.dind.marked import lab_names, moved_to, nodes_among, owner_mark, subnet_of
-from labctl.backend.dind.names import refuse_second
-from labctl.backend.dind.ports import free_port, is_port_taken
-from labctl.backend.node_files import Authorities, node_files
+from labctl.backend.dind.marked import lab_names, moved_to, nodes_among, owner_mark, spec_of, subnet_of
 from labctl.concurrent import each, together
 from labctl.engine import Endpoint, Engine
 from labctl.engine.client import tar_of
@@ -22,13 +21,12 @@ from labctl.errors import EngineRefused, LabError, UsageError
 from labctl.events import Emit, NodeRemoved, NodeStarted, quiet
 from labctl.node import Node
 from labctl.owner import is_anothers, is_mine, marks, owner_of
-from labctl.pki import ssh_keys
 from labctl.spec import labels
-from labctl.spec.addresses import dynamic_range, gateway, registry_address
 from labctl.state import lab_path
 from labctl.transport import DockerExec, Transport, Way
 
 if TYPE_CHECKING:
+    from labctl.backend.node_files import Authorities
     from labctl.spec import LabSpec, Role
 
 __all__ = ["DindBackend"]
@@ -65,7 +63,8 @@ class DindBackend:
         self._mtu = mtu
         self._emit = emit
         self._way = transport
-        self._authorities = Authorities()
+        self._authorities: Authorities | None = None
+        self._making = threading.Lock()
 
     def labs(self) -> list[str]:
         """The names of the labs of which a container or a network is left."""
@@ -83,7 +82,7 @@ class DindBackend:
         network = networks[0] if networks else None
         return LabRecord(
             name=lab,
-            read_spec=lambda: _spec_of(volumes),
+            read_spec=lambda: spec_of(volumes),
             subnet=subnet_of(network) if network else None,
             network=network["Name"] if network else None,
             nodes=tuple(sorted(nodes, key=in_order)),
@@ -98,6 +97,9 @@ class DindBackend:
 
     def create_base(self, spec: LabSpec, subnet: str) -> None:
         """Make the lab's network, where there is none yet, and note the spec. Raises LabError for another's network."""
+        from labctl.backend.dind.names import refuse_second
+        from labctl.spec.addresses import dynamic_range, gateway
+
         name = network_name(spec.name)
         options = {"com.docker.network.driver.mtu": str(self._mtu)}
         if self.engine.network(name) is None:
@@ -127,6 +129,8 @@ class DindBackend:
 
     def place_beside(self, lab: str, subnet: str) -> Place:
         """The registry is on the nodes' own network."""
+        from labctl.spec.addresses import registry_address
+
         return Place(network=network_name(lab), address=registry_address(subnet), subnet=subnet)
 
     def expect(self, spec: LabSpec, plans: Sequence[NodePlan], starts: Sequence[Node] = ()) -> None:
@@ -137,6 +141,8 @@ class DindBackend:
 
     def create_node(self, spec: LabSpec, plan: NodePlan, emit: Emit = quiet) -> Node:
         """Make a node's container, give it its keys and its engine's configuration, and start it."""
+        from labctl.backend.dind.ports import free_port, is_port_taken
+
         name = container_name(spec, plan.spec.name)
         files = tar_of(self._files(spec, plan))
         for attempt in range(PORT_TRIES):
@@ -291,9 +297,12 @@ class DindBackend:
             ) from refused
 
     def _files(self, spec: LabSpec, plan: NodePlan) -> dict[str, tuple[bytes, int]]:
+        from labctl.backend.node_files import node_files
+        from labctl.pki import ssh_keys
+
         host = ssh_keys(spec.name).host
         return {
-            **node_files(self._authorities.of(spec.name), spec.name, plan, host.certificate),
+            **node_files(self._keys().of(spec.name), spec.name, plan, host.certificate),
             "etc/ssh/ssh_host_ed25519_key": (host.key, 0o600),
             "etc/ssh/ssh_host_ed25519_key.pub": (host.certificate, 0o644),
         }
@@ -303,11 +312,20 @@ class DindBackend:
 
         Raises UsageError with its words. It finds unknown keys and values of a wrong kind, not all that can be wrong.
         """
+        from labctl.backend.dind.daemon_check import refuse_unreadable
+
         refuse_unreadable(self.engine, self._image, lab, config)
 
     def prepare_keys(self, lab: str) -> None:
         """Make or read the lab's CA and SSH keys ahead of the nodes, once."""
-        self._authorities.prepare(lab)
+        self._keys().prepare(lab)
+
+    def _keys(self) -> Authorities:
+        from labctl.backend.node_files import Authorities
+
+        with self._making:
+            self._authorities = self._authorities or Authorities()
+            return self._authorities
 
     def _made(self, lab: str, plan: NodePlan, machine: str, port: int) -> Node:
         return self._as_node(
@@ -370,16 +388,3 @@ def _name_of(found: Mapping[str, Any]) -> str:
 
 def _is_spec(found: Mapping[str, Any]) -> bool:
     return (found["Labels"] or {}).get(labels.KIND) == "spec"
-
-
-def _spec_of(volumes: Sequence[dict[str, Any]]) -> LabSpec | None:
-    from labctl.spec import spec_noted
-
-    noted = [found for found in volumes if labels.SPEC in (found["Labels"] or {})]
-    if not noted:
-        return None
-    newest = max(noted, key=lambda found: str(found.get("CreatedAt", "")))
-    try:
-        return spec_noted(json.loads(newest["Labels"][labels.SPEC]), source="the lab's label")
-    except ValueError:
-        return None

@@ -4,14 +4,18 @@ on trust: what is not a node is not taken for one, and breaks nothing."""
 from __future__ import annotations
 
 import ipaddress
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from labctl.owner import is_anothers, owner_of
 from labctl.spec import labels
 
-__all__ = ["lab_names", "moved_to", "nodes_among", "owner_mark", "subnet_of"]
+if TYPE_CHECKING:
+    from labctl.spec import LabSpec
+
+__all__ = ["lab_names", "moved_to", "nodes_among", "owner_mark", "spec_of", "subnet_of"]
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")  # as the spec has it, without its imports
 LONGEST = 63
@@ -50,6 +54,20 @@ def subnet_of(network: Mapping[str, Any]) -> str | None:
     """The network's subnet; None where it has none."""
     config = (network.get("IPAM") or {}).get("Config") or []
     return str(config[0]["Subnet"]) if config and config[0].get("Subnet") else None
+
+
+def spec_of(volumes: Sequence[Mapping[str, Any]]) -> LabSpec | None:
+    """What the lab shall be, as the newest of its volumes notes it; None where none does."""
+    from labctl.spec import spec_noted
+
+    noted = [found for found in volumes if labels.SPEC in (found["Labels"] or {})]
+    if not noted:
+        return None
+    newest = max(noted, key=lambda found: str(found.get("CreatedAt", "")))
+    try:
+        return spec_noted(json.loads(newest["Labels"][labels.SPEC]), source="the lab's label")
+    except ValueError:
+        return None
 
 
 def _is_name(text: str) -> bool:

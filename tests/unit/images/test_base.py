@@ -14,7 +14,7 @@ from labctl.errors import EngineRefused
 from labctl.events import Event, Noted
 from labctl.images import base, debootstrap
 from labctl.images.base import base_problem, ensure_base
-from labctl.images.ensure import _is_current
+from labctl.images.ensuring import _is_current
 from labctl.images.mode import MirrorMode
 from labctl.images.recipes import sources_of
 
