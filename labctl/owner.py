@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import secrets
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -147,6 +146,8 @@ def _keep_copy(lab: str, id_: str) -> None:
 
 
 def _made_id() -> str:
+    import secrets
+
     path = state_dir() / FILE
     try:
         with held_file(locks_dir() / "_owner.lock", wait=MAKING_LIMIT):

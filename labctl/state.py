@@ -7,11 +7,8 @@ system has for a user's state (`~/.local/state/labctl` on Linux).
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
-import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -95,11 +92,15 @@ def labs_of_machines() -> list[str]:
 
 def drop_lab_dir(lab: str) -> None:
     """Remove a lab's folder; missing is fine. Raises UsageError for what cannot be a lab's name."""
+    import shutil
+
     shutil.rmtree(state_dir() / "labs" / _file_name(lab), ignore_errors=True)
 
 
 def write_private(path: Path, content: bytes) -> None:
     """Write a file that only its owner may read, whole or not at all. Raises HostError when it cannot be written."""
+    import tempfile
+
     try:
         descriptor, fresh = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
@@ -155,6 +156,8 @@ def lock(
             raise HostError(f"cannot hold {own}: {problem.strerror or problem}", hint=MAY) from problem
         folder = shared_folder() if engine else None
         if folder is not None:
+            import hashlib
+
             digest = hashlib.sha256(engine.encode()).hexdigest()[:16]
             path = folder / f"{digest}-{name}.lock"
             # A place that somebody has spoiled holds nobody up: owners are told apart by labels all the same.

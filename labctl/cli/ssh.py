@@ -54,12 +54,13 @@ def ssh(app: App, words: tuple[str, ...]) -> int:
 
 def _user_and_node(app: App, name: str | None) -> tuple[str, Node]:
     """Whom `[USER@]NODE` means. Raises NotFoundError for an unknown node, UsageError for a user that it has not."""
-    from labctl.lab.copying import check_user
     from labctl.node import LOGIN_USER
 
     user, _, rest = (name or "").rpartition("@")
     if not user:
         return LOGIN_USER, first_node(app.lab(), name)
+    from labctl.lab.copying import check_user  # with it comes all that copies files
+
     check_user(user)
     node = first_node(app.lab(), rest)
     if user not in ("root", LOGIN_USER) and not node.run(["id", "-u", "--", user]).ok:

@@ -7,7 +7,6 @@ that labctl goes on working in a shell that talks to a lab.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import sys
@@ -110,6 +109,8 @@ def _from_context() -> Endpoint | None:
     name = os.environ.get("DOCKER_CONTEXT") or _current_context()
     if not name or name == "default" or name.startswith(CONTEXT_PREFIX):
         return None
+    import hashlib
+
     digest = hashlib.sha256(name.encode()).hexdigest()
     meta = docker_config_dir() / "contexts" / "meta" / digest / "meta.json"
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import re
 import sys
 from collections.abc import Iterator
@@ -82,7 +81,7 @@ def translated(where: str) -> Iterator[None]:
 
 def _known() -> tuple[type[Exception], ...]:
     """What is raised on the way to an engine; the errors of requests are OSErrors."""
-    own: tuple[type[Exception], ...] = (Refused, OSError, http.client.HTTPException)
+    own: tuple[type[Exception], ...] = (Refused, OSError)
     # These are imported by the SDK alone, so without it nothing of theirs was raised.
     if "docker.errors" in sys.modules:
         import docker.errors

@@ -1,38 +1,37 @@
 """HTTP to an engine over its Unix socket, its pipe on Windows, or TCP with TLS: what most calls need, and no more.
 
 The Docker SDK takes a third of a second to load, which a command that only reads would spend on nothing else. So
-this is Python's own http.client with connections that are kept open; building, pushing and loading images stay the
-SDK's. Errors are raised as http.client, ssl and sockets raise them; `labctl.engine.errors.translated` puts them into
-words. An answer with a status of 400 or more raises Refused.
+there are connections here that are kept open; building, pushing and loading images stay the SDK's. Errors are raised
+as sockets and ssl raise them; `labctl.engine.errors.translated` puts them into words. An answer with a status of 400
+or more raises Refused.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import http.client
 import json
 import select
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol
+from collections.abc import Callable, Iterator, Mapping
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 from urllib.parse import quote, unquote, urlencode, urlsplit
+
+from labctl.engine.http1 import CUT, BadAnswer, Connection, Response
 
 if TYPE_CHECKING:
     import ssl
 
 __all__ = ["JSON", "Answer", "Body", "Refused", "Stream", "Upgraded", "Wire", "WireTo"]
 
-CHUNK = 1 << 16
 PING = "/_ping"
 JSON = {"Content-Type": "application/json"}
 # An engine may speak a newer API than was known when this was written; it then speaks this one too.
 NEWEST_API = (1, 51)
-GONE = (BrokenPipeError, ConnectionResetError)  # http.client's RemoteDisconnected is one of these
-Body = bytes | IO[bytes] | Iterable[bytes] | None
+Body = bytes | None
+Connect = Callable[[float], socket.socket]
 
 
 class Refused(Exception):
@@ -51,11 +50,11 @@ class Answer(NamedTuple):
     content: bytes
 
     def json(self) -> Any:
-        """The answer as JSON; None where it is empty. Raises http.client.HTTPException for what is none."""
+        """The answer as JSON; None where it is empty. Raises BadAnswer for what is none."""
         try:
             return json.loads(self.content) if self.content.strip() else None
         except ValueError as problem:
-            raise http.client.HTTPException(f"what it says is no JSON: {problem}") from problem
+            raise BadAnswer(f"what it says is no JSON: {problem}") from problem
 
 
 class Upgraded(NamedTuple):
@@ -116,7 +115,7 @@ class Wire:
         self._connect = _connector(url, tls)
         self._limit = limit
         self._first_limit = first_limit
-        self._idle: list[http.client.HTTPConnection] = []
+        self._idle: list[Connection] = []
         self._lock = threading.Lock()
         self._knowing = threading.Lock()
         self._prefix: str | None = None
@@ -141,20 +140,15 @@ class Wire:
     ) -> Stream:
         """See WireTo."""
         connection, response = self._sent(method, self._target(path, params), None, {}, self._limit)
-        assert connection.sock is not None  # it has just answered
         connection.sock.settimeout(limit)
         return _Stream(connection, response)
 
     def upgrade(self, path: str, body: bytes) -> Upgraded:
         """See WireTo."""
         headers = {"Connection": "Upgrade", "Upgrade": "tcp", **JSON}
-        connection, response = self._sent("POST", self._target(path, None), body, headers, self._limit, take=True)
-        found = connection.sock
-        # The answer closes what it was read from when it is forgotten.
-        reader, response.fp = response.fp, None  # type: ignore[assignment]  # so does its own close()
-        assert found is not None and reader is not None  # they were taken as they are
-        found.settimeout(None)
-        return Upgraded(found, reader)
+        connection, _ = self._sent("POST", self._target(path, None), body, headers, self._limit)
+        connection.sock.settimeout(None)
+        return Upgraded(connection.sock, connection.reader)
 
     def close(self) -> None:
         """See WireTo."""
@@ -190,100 +184,62 @@ class Wire:
         except BaseException:
             connection.close()
             raise
-        found = Answer(response.status, {key.lower(): value for key, value in response.getheaders()}, content)
         if response.will_close:
             connection.close()
         else:
             with self._lock:
                 self._idle.append(connection)
-        return found
+        return Answer(response.status, response.headers, content)
 
     def _sent(
-        self,
-        method: str,
-        target: str,
-        body: Body,
-        headers: Mapping[str, str],
-        limit: float,
-        *,
-        take: bool = False,
-    ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
+        self, method: str, target: str, body: Body, headers: Mapping[str, str], limit: float
+    ) -> tuple[Connection, Response]:
         """Send a request, read its answer's head. A question is asked again where a kept connection has just ended."""
         kept = self._kept(limit)
         if kept is not None:
-            with contextlib.suppress(*(GONE if method == "GET" else ())):
-                return self._sent_over(kept, method, target, body, headers, take=take)
-        return self._sent_over(self._connect(limit), method, target, body, headers, take=take)
+            with contextlib.suppress(*(CUT if method == "GET" else ())):
+                return self._sent_over(kept, method, target, body, headers)
+        return self._sent_over(Connection(self._connect(limit)), method, target, body, headers)
 
     @staticmethod
     def _sent_over(
-        connection: http.client.HTTPConnection,
-        method: str,
-        target: str,
-        body: Body,
-        headers: Mapping[str, str],
-        *,
-        take: bool,
-    ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
+        connection: Connection, method: str, target: str, body: Body, headers: Mapping[str, str]
+    ) -> tuple[Connection, Response]:
         try:
-            cut = _send(connection, method, target, body, headers)
-            # `getresponse` lets go of a connection that the engine will close, and with it of what is to be taken.
-            assert connection.sock is not None  # it was just written to
-            response = http.client.HTTPResponse(connection.sock, method=method) if take else connection.getresponse()
-            if take:
-                response.begin()
+            response = connection.ask(method, target, body, headers)
             if response.status >= 400:
                 raise Refused(response.status, _words(response.read()))
-            if cut is not None:
-                raise cut
         except BaseException:
             connection.close()
             raise
         return connection, response
 
-    def _kept(self, limit: float) -> http.client.HTTPConnection | None:
+    def _kept(self, limit: float) -> Connection | None:
         """One that is open and that the engine has not closed meanwhile."""
         while True:
             with self._lock:
                 kept = self._idle.pop() if self._idle else None
             if kept is None:
                 return None
-            if kept.sock is not None and not _has_ended(kept.sock):
+            if not _has_ended(kept.sock):
                 kept.sock.settimeout(limit)
                 return kept
             kept.close()
 
 
 class _Stream:
-    def __init__(self, connection: http.client.HTTPConnection, response: http.client.HTTPResponse) -> None:
+    def __init__(self, connection: Connection, response: Response) -> None:
         self._connection = connection
         self._response = response
 
     def __iter__(self) -> Iterator[bytes]:
         try:
-            while piece := self._response.read1(CHUNK):
-                yield piece
-            if self._response.length:  # read1 takes the end of the connection for that of the answer
-                raise http.client.IncompleteRead(b"", self._response.length)
+            yield from self._response.pieces()
         finally:
             self.close()
 
     def close(self) -> None:
-        self._response.close()
         self._connection.close()
-
-
-def _send(
-    connection: http.client.HTTPConnection, method: str, target: str, body: Body, headers: Mapping[str, str]
-) -> OSError | None:
-    """Send a request. What cut it short is returned: an engine may refuse before it has read all, and tells why."""
-    try:
-        connection.request(method, target, body=body, headers=dict(headers), encode_chunked=True)
-    except GONE as cut:
-        if connection.sock is None:  # nobody was there
-            raise
-        return cut
-    return None
 
 
 def _has_ended(connection: socket.socket) -> bool:
@@ -305,59 +261,59 @@ def _words(content: bytes) -> str:
         return content.decode(errors="replace")
 
 
-def _connector(url: str, tls: Callable[[], ssl.SSLContext] | None) -> Callable[[float], http.client.HTTPConnection]:
-    """How a connection to the address is made; it is opened when it is first written to."""
+def _connector(url: str, tls: Callable[[], ssl.SSLContext] | None) -> Connect:
+    """How a connection to the address is made, within so many seconds."""
     parts = urlsplit(url)
     if parts.scheme == "unix":
         path = unquote(url.removeprefix("unix://"))
-        return lambda limit: _OverUnix(path, limit)
+        return lambda limit: _over_unix(path, limit)
     if parts.scheme == "npipe":
         pipe = url.removeprefix("npipe://").replace("/", "\\")
-        return lambda limit: _OverPipe(pipe, limit)
+        return lambda limit: _over_pipe(pipe, limit)
     host, port = parts.hostname or "127.0.0.1", parts.port or (2376 if tls else 2375)
-    if tls is None:
-        return lambda limit: http.client.HTTPConnection(host, port, timeout=limit)
     context: list[ssl.SSLContext] = []
     making = threading.Lock()
 
-    def connect(limit: float) -> http.client.HTTPConnection:
+    def connect(limit: float) -> socket.socket:
+        if tls is None:
+            return _over_tcp(host, port, limit)
         with making:
             if not context:
                 context.append(tls())
-        return http.client.HTTPSConnection(host, port, timeout=limit, context=context[0])
+        made = _over_tcp(host, port, limit)
+        try:
+            return context[0].wrap_socket(made, server_hostname=host)
+        except BaseException:
+            made.close()
+            raise
 
     return connect
 
 
-class _OverUnix(http.client.HTTPConnection):
-    def __init__(self, path: str, limit: float) -> None:
-        super().__init__("docker", timeout=limit)
-        self._path = Path(path)
-
-    def connect(self) -> None:
-        if sys.platform == "win32":
-            raise OSError(errno.EAFNOSUPPORT, "Python has no Unix sockets on Windows")
-        made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        made.settimeout(self.timeout)
-        try:
-            made.connect(str(self._path))
-        except BaseException:
-            made.close()
-            raise
-        self.sock = made
+def _over_tcp(host: str, port: int, limit: float) -> socket.socket:
+    made = socket.create_connection((host, port), limit)
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return made
 
 
-class _OverPipe(http.client.HTTPConnection):
+def _over_unix(path: str, limit: float) -> socket.socket:
+    if sys.platform == "win32":
+        raise OSError(errno.EAFNOSUPPORT, "Python has no Unix sockets on Windows")
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    made.settimeout(limit)
+    try:
+        made.connect(path)
+    except BaseException:
+        made.close()
+        raise
+    return made
+
+
+def _over_pipe(pipe: str, limit: float) -> socket.socket:
     """Windows' way to its engine; a pipe is no socket there, and the SDK has one that looks like it."""
+    from docker.transport.npipesocket import NpipeSocket
 
-    def __init__(self, pipe: str, limit: float) -> None:
-        super().__init__("docker", timeout=limit)
-        self._pipe = pipe
-
-    def connect(self) -> None:
-        from docker.transport.npipesocket import NpipeSocket
-
-        made: Any = NpipeSocket()
-        made.settimeout(self.timeout)
-        made.connect(self._pipe)
-        self.sock = made
+    made: Any = NpipeSocket()
+    made.settimeout(limit)
+    made.connect(pipe)
+    return cast(socket.socket, made)

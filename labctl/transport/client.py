@@ -7,8 +7,6 @@ Windows comes with the one. LABCTL_TERMINAL=client has it so on other systems to
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -65,6 +63,9 @@ def docker_words(
 
 def hand_over(words: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
     """Give our terminal to a client until its end, and return its exit code. Raises HostError when it is not there."""
+    import shutil
+    import subprocess
+
     program = shutil.which(words[0])
     if program is None:
         hint = GET.get(words[0], DOCKER)

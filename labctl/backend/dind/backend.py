@@ -5,7 +5,6 @@ What makes nodes is imported where it is used: to find a lab is a part of every 
 
 from __future__ import annotations
 
-import secrets
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -116,6 +115,8 @@ class DindBackend:
         An engine cannot change an object's labels, so a volume bears it that nothing mounts: the new one is
         made before the old one goes.
         """
+        import secrets
+
         from labctl.spec import note_of
 
         text = note_of(spec)
