@@ -3,35 +3,47 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
-
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from typing import Literal
 
 from labctl.errors import NotFoundError
 
-__all__ = ["FORMAT", "GROUPS", "HOST", "ID", "Exercise", "Fence", "Front", "LabNeeds", "Step"]
+__all__ = [
+    "FORMAT",
+    "GROUPS",
+    "HOST",
+    "ID",
+    "Exercise",
+    "Fence",
+    "Front",
+    "LabNeeds",
+    "Level",
+    "Step",
+    "Swarm",
+    "check_id",
+]
 
 FORMAT = 1
+Level = Literal["beginner", "intermediate", "advanced"]
+Swarm = Literal["formed", "empty"]
 ID = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 HOST = "host"  # as a fence's node: the learner's own machine
 GROUPS = {"@manager": "every manager", "@worker": "every worker", "@all": "every node"}
 
 
-class _Part(BaseModel):
-    """Strict about what it is given: an unknown key is a mistake."""
+@dataclass(frozen=True)
+class LabNeeds:
+    """The lab that an exercise needs: so many nodes at least; `spare` ones are in no swarm.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    With `swarm` empty, init and join are the learner's.
+    """
 
-
-class LabNeeds(_Part):
-    """The lab that an exercise needs: so many nodes at least."""
-
-    managers: Annotated[int, Field(ge=1, le=7, description="how many managers, at least")] = 1
-    workers: Annotated[int, Field(ge=0, le=100, description="how many workers, at least")] = 2
-    spare: Annotated[int, Field(ge=0, le=100, description="how many nodes that are in no swarm")] = 0
-    swarm: Literal["formed", "empty"] = Field("formed", description="empty: init and join are the learner's")
+    managers: int = 1
+    workers: int = 2
+    spare: int = 0
+    swarm: Swarm = "formed"
 
     @property
     def nodes(self) -> int:
@@ -46,28 +58,27 @@ class LabNeeds(_Part):
         return tuple(name for role, n in numbered for name in (f"{role[0]}{n}", f"{role}{n}"))
 
 
-class Front(_Part):
+@dataclass(frozen=True)
+class Front:
     """The front matter of exercise.md."""
 
-    format: Literal[1] = Field(description="the version of the format; 1")
-    id: str = Field(description="the exercise's name for the command line, and its folder's")
-    title: str = Field(min_length=1, max_length=60, description="what it is called")
-    summary: str = Field(min_length=1, max_length=120, description="what a learner gets out of it, in one line")
-    level: Literal["beginner", "intermediate", "advanced"] = "beginner"
-    minutes: Annotated[int, Field(ge=1, le=180, description="how long it takes a learner")]
-    needs: tuple[str, ...] = Field((), description="ids of the exercises to do before")
-    lab: LabNeeds = LabNeeds()
-    images: tuple[str, ...] = Field((), description="the images that it uses")
-    ports: dict[str, Annotated[int, Field(ge=1, le=65535)]] = Field(
-        default_factory=dict, description="published ports that the learner's browser shall reach, by name"
-    )
+    format: int
+    id: str
+    title: str
+    summary: str
+    minutes: int
+    level: Level = "beginner"
+    needs: tuple[str, ...] = ()
+    lab: LabNeeds = field(default_factory=LabNeeds)
+    images: tuple[str, ...] = ()
+    ports: Mapping[str, int] = field(default_factory=dict)
 
-    @field_validator("id")
-    @classmethod
-    def _check_id(cls, value: str) -> str:
-        if not ID.fullmatch(value):
-            raise ValueError(f"{value!r} is no id: lower-case words with hyphens between, like voting-app")
-        return value
+
+def check_id(value: str) -> str:
+    """The id as it is. Raises ValueError for what is none."""
+    if not ID.fullmatch(value):
+        raise ValueError(f"{value!r} is no id: lower-case words with hyphens between, like voting-app")
+    return value
 
 
 @dataclass(frozen=True)

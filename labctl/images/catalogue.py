@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
-
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 import labctl
 from labctl.assets import asset
@@ -15,8 +12,20 @@ from labctl.errors import NotFoundError, SpecError, UsageError
 from labctl.images.mode import MirrorMode
 from labctl.images.names import Reference, parse
 from labctl.images.recipes import sources_of
+from labctl.spec.document import BadYaml, load
+from labctl.spec.shapes import Read, between, each_of, of_kind, read_part, values_of
 
-__all__ = ["HOST_ONLY", "Catalogue", "Image", "folders_of", "read_catalogue", "read_images"]
+__all__ = [
+    "HOST_ONLY",
+    "Catalogue",
+    "Image",
+    "ImageFile",
+    "Variant",
+    "folders_of",
+    "hub_name",
+    "read_catalogue",
+    "read_images",
+]
 
 # Runs beside the nodes, on the host's engine: no node ever pulls it.
 HOST_ONLY = ("services",)
@@ -24,41 +33,25 @@ OURS = "labctl/"
 FILE = "image.yaml"
 
 
-class Model(BaseModel):
-    """Strict about what it is given."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-def _hub_name(name: str) -> str:
-    try:
-        if not parse(name).is_hub:
-            raise ValueError(f"{name} is no name of Docker Hub")
-    except UsageError as problem:
-        raise ValueError(problem.message) from None
-    return name
-
-
-HubName = Annotated[str, AfterValidator(_hub_name)]
-
-
-class Variant(Model):
+@dataclass(frozen=True)
+class Variant:
     """The same files built with other arguments, under other names."""
 
     build_args: dict[str, str]
-    names: tuple[HubName, ...]
+    names: tuple[str, ...]
 
 
-class ImageFile(Model):
+@dataclass(frozen=True)
+class ImageFile:
     """What an image.yaml says. Names other than labctl/... are somebody else's, for whom a stand-in stands in."""
 
-    format: Literal[1]
+    format: int
     name: str
     standin: bool
-    names: tuple[HubName, ...]
-    variants: dict[str, Variant] = {}
+    names: tuple[str, ...]
     summary: str
     versions: str
+    variants: Mapping[str, Variant] = field(default_factory=dict)
 
 
 def folders_of(folder: Path) -> dict[str, Path]:
@@ -145,11 +138,7 @@ def read_catalogue(folder: Path | None = None) -> Catalogue:
 def read_images(folder: Path) -> list[Image]:
     """Read one image.yaml: the image and its variants. Raises SpecError with all its problems."""
     place = f"{folder.name}/{FILE}"
-    try:
-        given = ImageFile.model_validate(_loaded(folder / FILE))
-    except ValidationError as invalid:
-        lines = [f"{place}: {'.'.join(map(str, e['loc'])) or 'it'}: {e['msg']}" for e in invalid.errors()]
-        raise SpecError(lines, source=place) from None
+    given = _read(_loaded(folder / FILE), place)
     if given.name != folder.name:
         raise SpecError([f"{place}: name: {given.name!r}, and the folder is {folder.name}"], source=place)
     first = Image(given.name, folder, given.standin, _references(given.names), given.summary, given.versions)
@@ -170,15 +159,45 @@ def _references(names: Sequence[str]) -> tuple[Reference, ...]:
     return tuple(parse(name) for name in names)
 
 
-def _loaded(file: Path) -> Any:
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
+def _loaded(file: Path) -> object:
     try:
-        return YAML(typ="safe").load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, YAMLError) as problem:
+        return load(file.read_text(encoding="utf-8")).value
+    except (OSError, UnicodeDecodeError, BadYaml) as problem:
         said = str(problem).splitlines()[0]
         raise SpecError([f"{file.parent.name}/{FILE}: {said}"], source=file.name) from None
+
+
+def _read(said: object, place: str) -> ImageFile:
+    try:
+        return ImageFile(**read_part(said, IMAGE))
+    except (ValueError, TypeError):
+        # With it comes pydantic, which tells what is wrong.
+        from labctl.images.checked import checked_image
+
+        return checked_image(said, place)
+
+
+def hub_name(name: str) -> str:
+    """The name as it is. Raises ValueError for one that is not Docker Hub's."""
+    try:
+        if not parse(name).is_hub:
+            raise ValueError(f"{name} is no name of Docker Hub")
+    except UsageError as problem:
+        raise ValueError(problem.message) from None
+    return name
+
+
+NAMES = each_of(of_kind(str, hub_name))
+VARIANT: Mapping[str, Read] = {"build_args": values_of(of_kind(str)), "names": NAMES}
+IMAGE: Mapping[str, Read] = {
+    "format": between(1, 1),
+    "name": of_kind(str),
+    "standin": of_kind(bool),
+    "names": NAMES,
+    "variants": values_of(lambda value: Variant(**read_part(value, VARIANT))),
+    "summary": of_kind(str),
+    "versions": of_kind(str),
+}
 
 
 def _twice(images: Sequence[Image]) -> list[str]:

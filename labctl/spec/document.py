@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from labctl.spec.simple import read_simple
+
 __all__ = ["BadYaml", "Document", "Where", "load"]
 
 Where = tuple[str | int, ...]
@@ -53,6 +55,11 @@ class Document:
 
 def load(text: str) -> Document:
     """Read a YAML text of one document. Raises BadYaml."""
+    simple = read_simple(text, _resolved)
+    return _whole(text) if simple is None else Document(*simple)
+
+
+def _whole(text: str) -> Document:
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
     try:

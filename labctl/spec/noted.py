@@ -7,18 +7,17 @@ label, so the rules are the same.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import fields
 from math import isfinite
-from typing import Any, get_args
+from typing import Any
 
 from labctl.errors import SpecError
 from labctl.spec import rules
 from labctl.spec.model import Backend, LabSpec, Membership, NodeSpec, PortSpec, Protocol, Provider, Role, Swarm
+from labctl.spec.shapes import Read, between, each_of, of_kind, one_of, read_part, values_of
 
 __all__ = ["as_noted", "note_of", "spec_noted"]
-
-Read = Callable[[Any], Any]
 
 
 def as_noted(part: LabSpec | NodeSpec | PortSpec) -> dict[str, Any]:
@@ -37,7 +36,7 @@ def spec_noted(said: object, *, source: str) -> LabSpec | None:
     if not isinstance(said, Mapping):
         return None
     try:
-        spec = LabSpec(**_read(said, LAB))
+        spec = LabSpec(**read_part(said, LAB))
         spec.refuse_contradictions()
     except ValueError:
         from labctl.spec.reading import read_mapping
@@ -62,54 +61,6 @@ def _default_of(one: Any) -> Any:
     return {} if callable(one.default_factory) else one.default
 
 
-def _read(said: object, how: Mapping[str, Read]) -> dict[str, Any]:
-    if not isinstance(said, Mapping) or not set(said) <= set(how):
-        raise ValueError("there is no such key")
-    return {key: how[key](value) for key, value in said.items()}
-
-
-def _is(kind: type, check: Read = lambda value: value) -> Read:
-    def read(value: Any) -> Any:
-        if type(value) is not kind:
-            raise ValueError(f"{value!r} is no {kind.__name__}")
-        return check(value)
-
-    return read
-
-
-def _one_of(words: object) -> Read:
-    known = get_args(words)
-
-    def read(value: Any) -> Any:
-        if value not in known:
-            raise ValueError(f"{value!r} is none of {known}")
-        return value
-
-    return read
-
-
-def _between(least: int, most: int) -> Read:
-    def check(value: int) -> int:
-        if not least <= value <= most:
-            raise ValueError(f"{value} is not between {least} and {most}")
-        return value
-
-    return _is(int, check)
-
-
-def _each(read: Read, most: int | None = None) -> Read:
-    def whole(value: Sequence[Any]) -> tuple[Any, ...]:
-        if most is not None and len(value) > most:
-            raise ValueError(f"{most} is the most")
-        return tuple(map(read, value))
-
-    return _is(list, whole)
-
-
-def _values(read: Read) -> Read:
-    return _is(dict, lambda value: {_is(str)(key): read(inner) for key, inner in value.items()})
-
-
 def _cpus(value: Any) -> float:
     if type(value) not in (int, float) or not isfinite(value) or value <= 0:
         raise ValueError(f"{value!r} is no number of CPUs")
@@ -118,29 +69,29 @@ def _cpus(value: Any) -> float:
 
 SIZE: Mapping[str, Read] = {
     "cpus": _cpus,
-    "memory": _is(str, rules.check_memory),
-    "engine": _is(dict, rules.check_engine_options),
+    "memory": of_kind(str, rules.check_memory),
+    "engine": of_kind(dict, rules.check_engine_options),
 }
 NODE: Mapping[str, Read] = {
     **SIZE,
-    "name": _is(str, rules.check_node_name),
-    "role": _one_of(Role),
-    "swarm": _one_of(Membership),
-    "labels": _values(_is(str)),
+    "name": of_kind(str, rules.check_node_name),
+    "role": one_of(Role),
+    "swarm": one_of(Membership),
+    "labels": values_of(of_kind(str)),
 }
-A_PORT = _between(1, rules.LAST_PORT)
-PORT: Mapping[str, Read] = {"target": A_PORT, "host": A_PORT, "protocol": _one_of(Protocol)}
+A_PORT = between(1, rules.LAST_PORT)
+PORT: Mapping[str, Read] = {"target": A_PORT, "host": A_PORT, "protocol": one_of(Protocol)}
 
 
 def _node(value: object) -> NodeSpec:
-    given = _read(value, NODE)
+    given = read_part(value, NODE)
     if "name" not in given:
         raise ValueError("a node without a name")
     return NodeSpec(**given)
 
 
 def _port(value: object) -> PortSpec:
-    given = _read(value, PORT)
+    given = read_part(value, PORT)
     if not {"target", "host"} <= set(given):
         raise ValueError("a port that leads from nowhere, or to nowhere")
     return PortSpec(**given)
@@ -148,19 +99,19 @@ def _port(value: object) -> PortSpec:
 
 LAB: Mapping[str, Read] = {
     **SIZE,
-    "name": _is(str, rules.check_name),
-    "backend": _one_of(Backend),
-    "provider": _one_of(Provider),
-    "box": _is(str, rules.check_box),
-    "managers": _between(1, rules.MAX_MANAGERS),
-    "workers": _between(0, rules.MAX_NODES),
-    "nodes": _each(_node, rules.MAX_NODES),
-    "swarm": _one_of(Swarm),
-    "subnet": _is(str, rules.check_subnet),
-    "registry": _is(bool),
-    "ports": _each(_port),
-    "images": _each(_is(str, rules.check_image)),
-    "node_labels": _values(_values(_is(str))),
-    "bare_names": _is(bool),
-    "privileged_tasks": _is(bool),
+    "name": of_kind(str, rules.check_name),
+    "backend": one_of(Backend),
+    "provider": one_of(Provider),
+    "box": of_kind(str, rules.check_box),
+    "managers": between(1, rules.MAX_MANAGERS),
+    "workers": between(0, rules.MAX_NODES),
+    "nodes": each_of(_node, rules.MAX_NODES),
+    "swarm": one_of(Swarm),
+    "subnet": of_kind(str, rules.check_subnet),
+    "registry": of_kind(bool),
+    "ports": each_of(_port),
+    "images": each_of(of_kind(str, rules.check_image)),
+    "node_labels": values_of(values_of(of_kind(str))),
+    "bare_names": of_kind(bool),
+    "privileged_tasks": of_kind(bool),
 }
