@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -59,10 +60,13 @@ def remove_labelled(value: str) -> float:
     return time.monotonic() - began
 
 
-def timed(command: Sequence[str], *, cwd: Path | None = None) -> float:
-    """Run a command that must succeed and return its seconds, from the shell's point of view."""
+def timed(command: Sequence[str], *, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> float:
+    """Run a command that must succeed, `env` added to ours; return its seconds from the shell's point of view."""
     began = time.monotonic()
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
+    around = {**os.environ, **(env or {})}
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, cwd=cwd, env=around
+    )
     took = time.monotonic() - began
     if done.returncode != 0:
         raise SystemExit(f"{' '.join(command)} exited {done.returncode}:\n{done.stdout}\n{done.stderr}")

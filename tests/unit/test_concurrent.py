@@ -120,7 +120,7 @@ def test_after_ctrl_c_nothing_begins_that_had_not_begun(monkeypatch: pytest.Monk
         ctrl_c()
         assert cancelled.wait(PATIENCE)
 
-    monkeypatch.setattr(concurrent, "ThreadPoolExecutor", Watched)
+    monkeypatch.setattr("concurrent.futures.ThreadPoolExecutor", Watched)
     with pytest.raises(KeyboardInterrupt):
         each(range(5), work, at_once=1)
 
