@@ -104,9 +104,7 @@ def _told(where: str, problem: Exception) -> LabctlError:
         if isinstance(problem, docker.errors.APIError):
             return _refused(where, str(problem.explanation or problem), problem.status_code or 0)
     reason = _short(problem)
-    return EngineUnreachable(
-        f"{where} does not answer: {reason}", hint=_hint(where, reason), silent=reason == SILENT
-    )
+    return EngineUnreachable(f"{where} does not answer: {reason}", hint=_hint(where, reason), silent=reason == SILENT)
 
 
 def _refused(where: str, said: str, status: int) -> EngineRefused:

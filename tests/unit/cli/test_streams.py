@@ -14,8 +14,8 @@ import pytest
 from labctl.cli.console import console
 from labctl.cli.main import run
 from labctl.cli.render import PlainRenderer, TerminalRenderer
-from labctl.cli.streams import OutputFailed, as_it_is, plain, safe_streams
-from labctl.errors import LabError
+from labctl.cli.streams import as_it_is, plain, safe_streams
+from labctl.errors import LabError, OutputFailed
 from labctl.events import Noted, StepFinished, StepStarted, Warned
 
 from .conftest import Labctl
