@@ -56,6 +56,10 @@ __all__ = [
 ]
 
 
+# How much of a name must be the same for it to be offered: of `h3-b` and `o3-s`, half is, and that is little.
+NEAR = 0.6
+
+
 class OutputFailed(OSError):
     """stdout or stderr takes no more; every other OSError is about something else."""
 
@@ -101,7 +105,7 @@ class NotFoundError(UsageError):
         self, kind: str, name: str, known: Iterable[str] | None, *, hint: str | None = None, in_order: bool = False
     ) -> None:
         names = list(known or ()) if in_order else sorted(known or ())
-        near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+        near = difflib.get_close_matches(name, names, n=1, cutoff=NEAR)
         if near:
             offer = f"did you mean {near[0]}?"
         elif names:

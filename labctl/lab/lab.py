@@ -36,8 +36,8 @@ def lab_names(context: Context) -> list[str]:
 def find_lab(context: Context, name: str | None = None) -> Lab:
     """Return the lab of that name; where none is said, `lab`, or the only one there is.
 
-    Where no name is said, your own labs come before those of others. Raises NotFoundError with the nearest name,
-    UsageError when several could be meant.
+    Where no name is said, your own labs come before those of others. Raises NotFoundError with the nearest name of
+    yours, UsageError when several could be meant.
     """
     lab = _find(context, name or "lab")
     if lab is not None and (name is not None or lab.record.owner.is_you):
@@ -55,7 +55,9 @@ def find_lab(context: Context, name: str | None = None) -> Lab:
         raise UsageError(
             f"there are several labs: {', '.join(known)}", hint="`-l NAME` or LABCTL_LAB says which one is meant."
         )
-    raise NotFoundError("lab", name or "lab", known, hint="`labctl up` makes one, `labctl labs` lists them.")
+    # Those of others are not offered: it is not one of theirs that is meant.
+    offered = None if labs and not known else known
+    raise NotFoundError("lab", name or "lab", offered, hint="`labctl up` makes one, `labctl labs` lists them.")
 
 
 def _find(context: Context, name: str) -> Lab | None:

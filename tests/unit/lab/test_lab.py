@@ -79,10 +79,23 @@ def test_where_several_could_be_meant_none_is_chosen() -> None:
 
 @pytest.mark.usefixtures("state")
 def test_a_lab_that_is_not_there_is_answered_with_the_nearest() -> None:
-    context = Context(engine_with(container("workshop", "manager1")))
+    context = Context(engine_with(container("workshop", "manager1", **{labels.OWNER: own_mark()})))
 
     with pytest.raises(NotFoundError, match="no lab named 'workshp': did you mean workshop"):
         find_lab(context, "workshp")
+
+
+@pytest.mark.usefixtures("state")
+def test_nobody_is_sent_to_a_lab_of_somebody_else_or_to_one_of_a_quite_different_name() -> None:
+    theirs = container("workshop", "manager1", **{labels.OWNER: "alice@0123456789abcdef"})
+    mine = container("o3-s", "manager1", **{labels.OWNER: own_mark()})
+
+    with pytest.raises(NotFoundError, match=r"no lab named 'workshp': there is: o3-s$"):
+        find_lab(Context(engine_with(theirs, mine)), "workshp")
+    with pytest.raises(NotFoundError, match=r"no lab named 'h3-b': there is: o3-s$"):
+        find_lab(Context(engine_with(theirs, mine)), "h3-b")
+    with pytest.raises(NotFoundError, match=r"no lab named 'workshp'$"):
+        find_lab(Context(engine_with(theirs)), "workshp")
 
 
 def test_where_there_is_no_lab_at_all_the_way_to_one_is_told() -> None:
