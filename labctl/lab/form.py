@@ -54,11 +54,9 @@ def wait_engine(
 
     `kept` says that the node stays whatever comes: no hint then speaks of keeping it. `ran`: it does not boot now.
 
-    Raises LabError with the node's last words when it died, or did not come up within `limit` seconds, or hangs;
-    Abandoned once `given_up` is set.
+    Raises LabError for one that died, hangs or is not up within `limit` seconds; Abandoned once `given_up` is set.
     """
-    first = f"`labctl restart {node.name}` starts it over" if kept else "`labctl up --retain` keeps it"
-    hint = f"{first}, and `labctl logs {node.name}` shows all it said."
+    hint = _hint_for(node, kept=kept)
     asked = 0
     clock = clock or SystemClock()
     spoke = clock.now()
@@ -71,21 +69,36 @@ def wait_engine(
         try:
             return node.engine.ping()
         except EngineUnreachable as problem:
-            # Now and then: whether the machine is there at all. A dead one need not be waited for.
-            if asked % 10 == 0 and not backend.look(node).is_running:
-                said = f"{node.name} ended while it booted; its last words: {_last_words(node, backend)}"
-                raise LabError(said, hint=hint) from problem
             spoke = spoke if problem.silent else clock.now()
-            if ran and clock.now() - spoke >= stretched(SILENT_LIMIT):
-                raise LabError(f"{problem.message}, so it hangs", hint=hint) from problem
-            raise Pending(problem.message) from None
+            dead = asked % 10 == 0 and not backend.look(node).is_running
+            raise _no_answer(
+                problem, node, backend, hint, dead=dead, silent_for=ran * (clock.now() - spoke)
+            ) from problem
 
     try:
-        what = f"the engine of {node.name}"
-        return wait_until(what, probe, limit=limit, pause=0.02, longest_pause=0.25, clock=clock)
+        return wait_until(f"the engine of {node.name}", probe, limit=limit, pause=0.02, longest_pause=0.25, clock=clock)
     except WaitTimeout as timeout:
         seen = f"{timeout.last_seen}; its last words: {_last_words(node, backend)}"
         raise LabError(f"{node.name} did not come up within {timeout.limit:g} s: {seen}", hint=hint) from timeout
+
+
+def _hint_for(node: Node, *, kept: bool) -> str:
+    first = f"`labctl restart {node.name}` starts it over" if kept else "`labctl up --retain` keeps it"
+    return f"{first}, and `labctl logs {node.name}` shows all it said."
+
+
+def _no_answer(
+    problem: EngineUnreachable, node: Node, backend: Backend, hint: str, *, dead: bool, silent_for: float
+) -> LabError | Pending:
+    """What an engine that does not answer is: one to wait for, one that hangs, or one whose machine is gone.
+
+    That is looked at now and then only; a dead one need not be waited for.
+    """
+    if dead:
+        return LabError(f"{node.name} ended while it booted; its last words: {_last_words(node, backend)}", hint=hint)
+    if silent_for >= stretched(SILENT_LIMIT):
+        return LabError(f"{problem.message}, so it hangs", hint=hint)
+    return Pending(problem.message)
 
 
 def start_over(node: Node, backend: Backend) -> None:
