@@ -9,10 +9,21 @@ from typing import Protocol, TypeVar
 
 from labctl.errors import WaitTimeout
 
-__all__ = ["Clock", "FakeClock", "Pending", "SystemClock", "allow_for", "patience", "stretched", "wait_until"]
+__all__ = [
+    "Clock",
+    "FakeClock",
+    "Pending",
+    "SystemClock",
+    "allow_for",
+    "patience",
+    "stretched",
+    "unhurried",
+    "wait_until",
+]
 
 T = TypeVar("T")
 MOST_PATIENCE = 100.0
+MOST_BUSY = 4.0
 
 _slowness = 1.0
 
@@ -34,6 +45,16 @@ def allow_for(slowness: float) -> None:
 def stretched(limit: float) -> float:
     """Return a limit, in seconds, stretched by `patience`; `wait_until` does that itself."""
     return limit * patience()
+
+
+def unhurried(limit: float) -> float:
+    """Return a limit for an answer, in seconds, stretched by `patience`, and further while this machine is busy.
+
+    What comes late on a machine whose processors have long queues is no silence.
+    """
+    queue = os.getloadavg()[0] / (os.cpu_count() or 1) if hasattr(os, "getloadavg") else 0.0  # Windows has none
+    busy = min(max(1.0, queue / 2), MOST_BUSY)
+    return stretched(limit) if busy == 1 else max(stretched(limit), round(stretched(limit) * busy))
 
 
 class Pending(Exception):

@@ -113,7 +113,7 @@ class _Script:
             content = json.loads(body)
         answer = self._engine.answer(Asked(method, path, query, content))
         if isinstance(answer, EngineUnreachable):
-            raise ConnectionError(answer.message)
+            raise _as_raised(answer)
         if isinstance(answer, EngineRefused):
             raise Refused(answer.status or 500, answer.message)
         if path == PING and isinstance(answer, Mapping):
@@ -195,11 +195,15 @@ def _asked(request: Any) -> Asked:
     return Asked(request.method, path, dict(parse_qsl(parts.query)), body)
 
 
+def _as_raised(answer: EngineUnreachable) -> OSError:
+    """What the way to such an engine raises."""
+    return TimeoutError("The handshake operation timed out") if answer.silent else ConnectionError(answer.message)
+
+
 def _as_http(answer: Answer) -> tuple[int, bytes]:
     match answer:
         case EngineUnreachable():
-            silence = TimeoutError("The handshake operation timed out")
-            raise silence if answer.silent else ConnectionError(answer.message)
+            raise _as_raised(answer)
         case EngineRefused():
             return answer.status or 500, json.dumps({"message": answer.message}).encode()
         case None:

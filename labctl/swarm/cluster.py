@@ -18,7 +18,7 @@ from labctl.swarm.asking import Asking
 from labctl.swarm.membership import Membership, membership
 from labctl.swarm.state import SwarmNode, SwarmView
 from labctl.swarm.voters import is_no_manager, voters_of
-from labctl.waiting import Pending, stretched, wait_until
+from labctl.waiting import Pending, stretched, unhurried, wait_until
 from labctl.words import counted
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def working_manager(
     a while; with `limit` nobody is waited for longer than that. `gone` is as in `voters_of`.
     Raises QuorumLost when managers answer and none can, SwarmLocked for locked ones, LabError when none answers at all.
     """
-    soon = min(stretched(DECISION_LIMIT), longest := stretched(limit or ELECTION_LIMIT))
+    soon = min(unhurried(DECISION_LIMIT), longest := unhurried(limit or ELECTION_LIMIT))
     began = time.monotonic()
     asking = Asking()
     running = [node for node in nodes if node.is_running]

@@ -8,7 +8,7 @@ from functools import partial
 from labctl.concurrent import within
 from labctl.node import Node
 from labctl.swarm.membership import Membership, membership
-from labctl.waiting import stretched
+from labctl.waiting import unhurried
 
 __all__ = ["is_orphaned", "memberships", "state_problems", "trouble_of"]
 
@@ -22,7 +22,7 @@ def memberships(nodes: Sequence[Node], *, limit: float = ASKED_FOR) -> dict[str,
     def ask(node: Node) -> None:
         found[node.name] = membership(node)
 
-    within(stretched(limit), *(partial(ask, node) for node in nodes))
+    within(unhurried(limit), *(partial(ask, node) for node in nodes))
     return {node.name: found[node.name] for node in nodes if node.name in found}
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from labctl.errors import LabError, WaitTimeout
-from labctl.waiting import FakeClock, Pending, SystemClock, allow_for, stretched, wait_until
+from labctl.waiting import FakeClock, Pending, SystemClock, allow_for, stretched, unhurried, wait_until
 
 
 def answers_after(looks: int) -> Callable[[], str]:
@@ -162,3 +162,16 @@ def test_a_slow_lab_is_allowed_for_unless_somebody_said_how_much(monkeypatch: py
     assert stretched(10) == 30
     monkeypatch.setenv("LABCTL_PATIENCE", "1")
     assert stretched(10) == 10
+
+
+@pytest.mark.parametrize(
+    ("load", "seconds"), [(0.5, 3.0), (4.0, 3.0), (6.0, 4.0), (8.0, 6.0), (16.0, 12.0), (400.0, 12.0)]
+)
+def test_an_answer_is_waited_for_longer_on_a_busy_machine(
+    monkeypatch: pytest.MonkeyPatch, load: float, seconds: float
+) -> None:
+    monkeypatch.delenv("LABCTL_PATIENCE", raising=False)
+    monkeypatch.setattr("os.getloadavg", lambda: (load, load, load), raising=False)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    assert unhurried(3.0) == seconds
+    assert unhurried(0.1) >= 0.1
