@@ -66,7 +66,7 @@ test-unit: setup
 	$(PYTEST) tests/unit $(SIDE_BY_SIDE) $(COVER) --junit-xml=$(REPORTS)/unit.xml
 
 test-contract: setup
-	$(PYTEST) tests/contract -m 'not vm' $(COVER) --junit-xml=$(REPORTS)/contract.xml
+	$(PYTEST) tests/contract -m 'not vm' $(SIDE_BY_SIDE) $(COVER) --junit-xml=$(REPORTS)/contract.xml
 
 test-integration: setup
 	$(PYTEST) tests/integration $(SIDE_BY_SIDE) --reruns 1 -rR $(COVER) --junit-xml=$(REPORTS)/integration.xml

@@ -7,7 +7,8 @@ __all__ = ["COMMANDS", "SECTIONS"]
 SECTIONS: dict[str, tuple[str, ...]] = {
     "The lab": ("up", "down", "status", "map", "verify", "stop", "start", "suspend", "resume", "labs"),
     "Things in the lab": (
-        "exercise", "stack", "node", "provision", "snapshot", "image", "registry", "port", "ports", "open", "logs",
+        "exercise", "stack", "node", "fault", "provision", "snapshot", "image", "registry", "port", "ports", "open",
+        "logs",
     ),
     "Commands on nodes": ("exec", "ssh", "scp", "docker"),
     "Machines, in docker-machine's words": (
@@ -30,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "exercise": ("exercise", "exercise", "Do an exercise, or list, check and test them."),
     "stack": ("stack", "stack", "Deploy a stack file and wait until it has converged."),
     "node": ("node", "node", "Add a node to the lab, or take one out in order."),
+    "fault": ("fault", "fault", "Break something on purpose, and heal it."),
     "provision": ("provision", "provision", "Make machines what a node is, by the playbook."),
     "snapshot": ("snapshot", "snapshot", "Keep what a lab of virtual machines is, and go back."),
     "image": ("image", "image", "Build, push, list and pull images."),

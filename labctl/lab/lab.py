@@ -22,6 +22,7 @@ from labctl.spec import expand, labels, select
 from labctl.state import drop_lab_dir, labs_of_machines
 
 if TYPE_CHECKING:
+    from labctl.faults import Injected, Scene
     from labctl.spec import LabSpec, NodeSpec, Role
     from labctl.swarm import SwarmView
 
@@ -192,6 +193,50 @@ class Lab:
             if not others:
                 refuse_others(self.name, record.owner, verb=verb)
             yield replace(self, record=record)
+
+    def scene(self) -> Scene:
+        """The lab as faults see it, as it is now."""
+        from labctl.faults import Scene
+
+        lab = self.refresh()
+        sizes = {spec.name: spec.memory_bytes for spec in lab.spec.all_nodes()}
+        return Scene(
+            lab.name,
+            lab.record.subnet or lab.spec.subnet or "",
+            lab.nodes,
+            lab.backend,
+            lab.swarm,
+            lab.tried_with,
+            lambda node: sizes.get(node.name),
+            lab.context.emit,
+        )
+
+    def tried_with(self, names: Sequence[str]) -> None:
+        """Try the lab with nodes that have come back, and mend what they missed."""
+        lab = self.refresh()
+        lab.start([node for node in lab.nodes if node.name in names])
+
+    def fault(
+        self, kind: str, on: str | Sequence[str], *, seconds: float | None = None, sure: bool = False, **options: str
+    ) -> Injected:
+        """A fault for as long as a `with` block runs: on nodes (names and filters) or, by its kind, on services.
+
+        With `seconds` it also heals by itself, should this process die. Raises NotFoundError for no such kind, node or
+        service, UsageError for an option that the kind has not, or when managers would lose their majority (not with
+        `sure`).
+
+            with lab.fault("cut", "w1", seconds=60):
+                ...
+        """
+        from labctl.faults import Injected, kind_named, planned
+
+        found = kind_named(kind)
+        names = [on] if isinstance(on, str) else list(on)
+        if found.acts_on == "node":
+            names = [node.name for name in names for node in self.select(name)]
+        if kind == "partition" and not options.get("from"):
+            options["from"] = ",".join(node.name for node in self.nodes if node.name not in names)
+        return Injected(self.scene(), planned(found, names, options, seconds), sure)
 
     def stop(self, nodes: Sequence[Node] = ()) -> None:
         """Stop the nodes all at once, all of them where none is named; workers and managers keep their disks."""

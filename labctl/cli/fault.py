@@ -1,0 +1,260 @@
+"""labctl fault: break something on purpose, see it, and heal it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from labctl.cli.common import App, lab_command, output_option, print_json, table
+from labctl.cli.completers import complete_filters
+from labctl.cli.nodes import named_nodes
+from labctl.errors import NotFoundError, UsageError
+
+if TYPE_CHECKING:
+    from labctl.faults import Fault
+    from labctl.lab import Lab
+
+__all__ = ["fault"]
+
+HEALERS = {
+    "node": "the node heals it",
+    "host": "a process on this host heals it",
+    "manager": "a manager heals it",
+    "nobody": "a single blow",
+}
+
+
+@click.group("fault")
+def fault() -> None:
+    """Break something in the lab on purpose, and heal it again.
+
+    \b
+    labctl fault list
+    labctl fault inject cut w1 --for 30s
+    labctl fault status
+    labctl fault heal --all
+    """
+
+
+def _complete_kinds(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    from labctl.faults import KINDS
+
+    return [name for name in KINDS if name.startswith(incomplete)]
+
+
+def _complete_ids(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    from labctl.errors import LabctlError
+    from labctl.faults import active
+
+    try:
+        found = active(App(ctx.params.get("lab_name"), progress="none").lab().scene())
+    except LabctlError:
+        return []
+    return [one.id for one in found if one.id.startswith(incomplete)]
+
+
+@fault.command("list")
+@output_option
+@lab_command
+def list_(_app: App, output: str) -> None:
+    """List the faults that can be injected, and who heals each when its time is over.
+
+    \b
+    labctl fault list
+    labctl fault list -o json
+    """
+    from labctl.faults import KINDS
+
+    if output == "json":
+        rows = [
+            {
+                "fault": kind.name,
+                "acts_on": kind.acts_on,
+                "healed_by": kind.healer,
+                "summary": kind.summary,
+                "options": {option.name: option.default for option in kind.options},
+            }
+            for kind in KINDS.values()
+        ]
+        print_json(rows)
+        return
+    options = [" ".join(f"--{option.name}" for option in kind.options) or "-" for kind in KINDS.values()]
+    table(
+        ("FAULT", "ON", "HEALED BY", "OPTIONS", "WHAT IT DOES"),
+        [
+            (kind.name, kind.acts_on, kind.healer, said, kind.summary)
+            for kind, said in zip(KINDS.values(), options, strict=True)
+        ],
+    )
+
+
+@fault.command("inject")
+@click.argument("kind", shell_complete=_complete_kinds)
+@click.argument("targets", nargs=-1, shell_complete=complete_filters)
+@click.option("--for", "lease", metavar="TIME", help="Heal by itself after 30s, 5m or 1h (default: stay until healed).")
+@click.option("--service", metavar="NAME", help="The nodes that run the service's tasks.")
+@click.option("--label", metavar="KEY=VALUE", help="The nodes that have this label in the swarm.")
+@click.option("--pick", metavar="N|P%", help="Only some of the nodes: a number, or a share.")
+@click.option("--seed", metavar="TEXT", help="Pick the same again for the same seed.")
+@click.option("--from", metavar="NODES", help="partition: the nodes on the other side (default: all others).")
+@click.option("--port", metavar="PORT", help="block: 2377 managers, 7946 gossip, 4789 overlay (default: 4789).")
+@click.option("--share", metavar="P%", help="loss, memory, kill-tasks: how much.")
+@click.option("--rate", metavar="RATE", help="rate: 512kbit, 10mbit (default: 1mbit).")
+@click.option("--delay", metavar="TIME", help="delay: how long each packet waits (default: 100ms).")
+@click.option("--jitter", metavar="TIME", help="delay: by how much that varies (default: 0ms).")
+@click.option("--reorder", metavar="P%", help="delay: how many packets overtake the others (default: 0%).")
+@click.option("--size", metavar="BYTES", help="mtu: the largest packet that passes (default: 1400).")
+@click.option("--busy", metavar="N", help="cpu: how many loops run (default: one for each processor).")
+@click.option("-y", "--yes", is_flag=True, help="Also where the managers lose their majority.")
+@output_option
+@lab_command
+def inject_(app: App, kind: str, targets: tuple[str, ...], output: str, **flags: Any) -> None:
+    """Inject the fault KIND on nodes (names, @worker, @worker:0) or, where it acts on services, on services.
+
+    With -v, each command is shown as a person would type it.
+
+    \b
+    labctl fault inject kill w1
+    labctl fault inject cut @worker:0 --for 30s
+    labctl fault inject partition manager1 w1 --from w2,w3 --yes
+    labctl fault inject block @all --port 4789 --for 2m
+    labctl fault inject kill-tasks web --share 50% --seed 7
+    """
+    from labctl.faults import inject, kind_named, planned, seconds_of
+
+    found = kind_named(kind)
+    seconds = seconds_of(flags["lease"]) if flags["lease"] else None
+    lab = app.lab()
+    options = {option.name: flags[option.name] for option in found.options if flags.get(option.name) is not None}
+    stray = [name for name in ("from", "port", "share", "rate", "delay", "jitter", "reorder", "size", "busy")
+             if flags[name] is not None and name not in options]  # fmt: skip
+    names = _services(targets, flags) if found.acts_on == "service" else _nodes(lab, targets, flags)
+    if kind == "partition":
+        options["from"] = _other_side(lab, names, options.get("from"))
+    faults = planned(found, names, {**options, **{name: flags[name] for name in stray}}, seconds)
+    inject(lab.scene(), faults, sure=flags["yes"])
+    if output == "json":
+        print_json([_row(one) for one in faults])
+        return
+    for one in faults:
+        ends = {"nobody": "it is done"}.get(found.healer, f"`labctl fault heal {one.id}` ends it")
+        if one.left is not None:
+            ends = f"it heals by itself in {one.left:.0f} s ({HEALERS[found.healer]}); {ends}"
+        click.echo(f"{one.id}  {one.kind} on {one.target}: {ends}", err=True)
+
+
+@fault.command("heal")
+@click.argument("ids", nargs=-1, metavar="[ID]...", shell_complete=_complete_ids)
+@click.option("--all", "everything", is_flag=True, help="Heal all faults of the lab.")
+@click.option("--after", type=float, hidden=True)  # the lease of a fault: `labctl.faults.power` starts it
+@lab_command
+def heal_(app: App, ids: tuple[str, ...], everything: bool, after: float | None) -> None:
+    """Heal faults: the ones named, or all. After a crash too: what acts is looked for in the lab itself.
+
+    \b
+    labctl fault heal 3fa2b1
+    labctl fault heal --all
+    """
+    from labctl.faults import heal
+
+    if bool(ids) == everything:
+        raise UsageError(
+            "which faults?" if not ids else "either ids or --all", hint="`labctl fault heal --all`, or ids."
+        )
+    if after is not None:
+        _sleep_while_wanted(app, ids[0], after)
+    healed = heal(app.lab().scene(), None if everything else ids)
+    for one in healed:
+        click.echo(f"{one.id}  {one.kind} on {one.target}: healed.", err=True)
+    if not healed:
+        click.echo("Nothing to heal: the lab has no fault.", err=True)
+
+
+def _sleep_while_wanted(app: App, id_: str, seconds: float) -> None:
+    """Wait for the end of a lease; when the lab has gone with its notes, nobody is left to heal."""
+    from labctl.state import lab_path
+
+    note = lab_path(app.lab_name or "lab") / "faults" / f"{id_}.json"
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0:
+        time.sleep(min(left, 1.0))
+        if not note.exists():
+            raise NotFoundError("fault", id_, None)
+
+
+@fault.command("status")
+@output_option
+@lab_command
+def status(app: App, output: str) -> None:
+    """List the faults that act in the lab now, and when each ends. They are looked at, not remembered.
+
+    \b
+    labctl fault status
+    labctl fault status -o json
+    """
+    from labctl.faults import active, kind_named
+
+    found = active(app.lab().scene())
+    if output == "json":
+        print_json([_row(one) for one in found])
+        return
+    rows = []
+    for one in found:
+        said = " ".join(f"{name}={value}" for name, value in one.options.items() if value)
+        healer = HEALERS[kind_named(one.kind).healer]
+        ends = "when it is healed" if one.left is None else f"in {one.left:.0f} s: {healer}"
+        rows.append((one.id, one.kind, one.target, said or "-", ends))
+    table(("ID", "FAULT", "ON", "OPTIONS", "ENDS"), rows)
+
+
+def _row(one: Fault) -> dict[str, Any]:
+    left = None if one.left is None else round(one.left, 1)
+    return {"id": one.id, "fault": one.kind, "on": one.target, "options": dict(one.options), "seconds_left": left}
+
+
+def _services(targets: Sequence[str], flags: dict[str, Any]) -> list[str]:
+    names = [*targets, *([flags["service"]] if flags["service"] and not targets else [])]
+    if not names:
+        raise UsageError("this fault acts on a service: which?", hint="`labctl fault inject bad-image voting_vote`")
+    return names
+
+
+def _nodes(lab: Lab, targets: Sequence[str], flags: dict[str, Any]) -> list[str]:
+    """The nodes that names, a label or a service mean, or those of them that are picked."""
+    from labctl.faults import pick
+
+    chosen = named_nodes(lab, targets) if targets else []
+    if flags["label"] or flags["service"]:
+        by_name = {node.name: node for node in lab.nodes}
+        said = _labelled(lab, flags["label"]) if flags["label"] else set(by_name)
+        said &= _running(lab, flags["service"]) if flags["service"] else said
+        chosen = [node for name, node in by_name.items() if name in said and (not targets or node in chosen)]
+    if not chosen:
+        raise UsageError("on which node?", hint="Name one (w1), or a filter: @worker, @worker:0, --service, --label.")
+    return [node.name for node in pick(chosen, flags["pick"] or "", flags["seed"] or "")]
+
+
+def _labelled(lab: Lab, label: str) -> set[str]:
+    key, _, value = label.partition("=")
+    return {node.hostname for node in lab.swarm().nodes() if node.labels.get(key) == value}
+
+
+def _running(lab: Lab, service: str) -> set[str]:
+    view = lab.swarm()
+    hosts = {node.id: node.hostname for node in view.nodes()}
+    if view.service(service) is None:
+        raise NotFoundError("service", service, [one.name for one in view.services()])
+    return {hosts.get(task.node_id, "") for task in view.tasks([service]) if task.state == "running"}
+
+
+def _other_side(lab: Lab, names: Sequence[str], said: str | None) -> str:
+    far = [node.name for node in named_nodes(lab, [said])] if said else [node.name for node in lab.nodes]
+    if both := sorted(set(far) & set(names)) if said else []:
+        raise UsageError(f"{', '.join(both)} cannot be on both sides")
+    other = [name for name in far if name not in names]
+    if not other:
+        raise UsageError("nobody is left on the other side", hint="Name fewer nodes.")
+    return ",".join(other)

@@ -1,0 +1,228 @@
+"""What faults are asked for, and what is refused, without a lab."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from labctl.backend import FakeBackend, LabRecord
+from labctl.errors import CommandFailed, LabError, NodeDown, NotFoundError, UsageError
+from labctl.faults import KINDS, Fault, Scene, active, heal, inject, kind_named, pick, planned, seconds_of
+from labctl.faults.innode import LIST, PLACE, injection
+from labctl.node import Node
+from labctl.state import lab_path
+from labctl.swarm import SwarmView
+from labctl.transport import FakeTransport, Result
+
+from ..nodes import fake_node
+
+
+@pytest.fixture(autouse=True)
+def own_notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one test notes is not found by the next."""
+    monkeypatch.setenv("LABCTL_STATE", str(tmp_path / "state"))
+
+
+def no_swarm() -> SwarmView:
+    raise LabError("no manager answers")
+
+
+def scene_of(*nodes: Node, memory: int | None = None) -> Scene:
+    backend = FakeBackend()
+    backend.hold(LabRecord("lab", lambda: None, "172.30.1.0/24", "labctl-lab", nodes))
+    return Scene("lab", "172.30.1.0/24", nodes, backend, no_swarm, lambda _names: None, lambda _node: memory)
+
+
+def node(name: str, answer: Callable[[str], Result] | None = None, *, state: str = "running") -> Node:
+    """A node whose faults are none, and whose every other command is answered by `answer`."""
+    return replace(fake_node(name, state=state), transport=Answering(answer or (lambda text: Result(text, 0))))
+
+
+class Answering(FakeTransport):
+    """A transport whose commands are too long to be scripted one by one."""
+
+    def __init__(self, answer: Callable[[str], Result]) -> None:
+        super().__init__()
+        self.answer = answer
+
+    def run(self, command, **_how):  # type: ignore[no-untyped-def]  # FakeTransport's own
+        text = command if isinstance(command, str) else " ".join(command)
+        self.commands.append(text)
+        return Result(text, 0) if text == LIST else self.answer(text)
+
+
+MANAGERS = tuple(f"manager{number}" for number in (1, 2, 3))
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("30s", 30), ("30", 30), ("5m", 300), ("1h", 3600), (" 1.5m ", 90), ("0.5s", 0.5)]
+)
+def test_a_time_is_read(text: str, seconds: float) -> None:
+    assert seconds_of(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "0", "0s", "-1s", "soon", "1d", "1m30s", "٣s", "9999999s"])
+def test_what_is_no_time_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="is no time"):
+        seconds_of(text)
+
+
+def test_an_unknown_fault_is_told_with_the_nearest() -> None:
+    with pytest.raises(NotFoundError, match="did you mean partition"):
+        kind_named("partitoin")
+
+
+def test_faults_are_planned_one_for_each_target_with_the_defaults() -> None:
+    faults = planned(kind_named("block"), ["w1", "w2", "w1"], {}, 30.0)
+
+    assert [fault.target for fault in faults] == ["w1", "w2"]
+    assert {fault.options["port"] for fault in faults} == {"4789"}
+    assert all(25 < (fault.left or 0) <= 30 for fault in faults)
+    assert len({fault.id for fault in faults}) == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "says"),
+    [
+        ("cut", {"port": "80"}, "takes no --port; it takes none"),
+        ("delay", {"port": "80"}, "it takes --delay, --jitter, --reorder"),
+        ("block", {"port": "http"}, "--port http"),
+        ("block", {"port": "65536"}, "--port 65536"),
+        ("loss", {"share": "0%"}, "--share 0%"),
+        ("loss", {"share": "101%"}, "--share 101%"),
+        ("rate", {"rate": "1mbit; reboot"}, "--rate 1mbit; reboot"),
+        ("delay", {"delay": "1s"}, "--delay 1s"),
+        ("mtu", {"size": "9000"}, "--size 9000"),
+        ("cpu", {"busy": "many"}, "--busy many"),
+        ("kill-tasks", {"share": "0"}, "--share 0"),
+    ],
+)
+def test_options_are_checked_before_anything_is_done(kind: str, options: dict[str, str], says: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        planned(kind_named(kind), ["w1"], options)
+    assert says in caught.value.message
+
+
+def test_a_single_blow_takes_no_time() -> None:
+    with pytest.raises(UsageError, match="a single blow"):
+        planned(kind_named("kill-tasks"), ["web"], {}, 30.0)
+
+
+def test_the_same_seed_picks_the_same_nodes() -> None:
+    nodes = [node(f"worker{number}") for number in range(1, 11)]
+    names = [one.name for one in pick(nodes, "30%", "7")]
+
+    assert len(names) == 3
+    assert [one.name for one in pick(list(reversed(nodes)), "3", "7")] == list(reversed(names))
+    assert pick(nodes) == nodes
+    assert len(pick(nodes, "1%", "7")) == 1
+
+
+@pytest.mark.parametrize("share", ["0", "11", "-1", "half", "0%", "101%"])
+def test_what_picks_no_nodes_is_refused(share: str) -> None:
+    with pytest.raises(UsageError, match="--share"):
+        pick([node(f"worker{number}") for number in range(1, 11)], share)
+
+
+@pytest.mark.parametrize(
+    "kind", [kind.name for kind in KINDS.values() if kind.breaks_node and kind.name != "partition"]
+)
+def test_the_managers_keep_their_majority_unless_one_is_sure(kind: str) -> None:
+    scene = scene_of(*(node(name) for name in MANAGERS), node("worker1"))
+
+    inject(scene, planned(kind_named(kind), ["worker1", "manager1"]))
+    with pytest.raises(UsageError, match="no majority"):
+        inject(scene, planned(kind_named(kind), ["manager2", "manager3"]))
+
+
+def test_one_that_fails_takes_the_others_back() -> None:
+    def fails(text: str) -> Result:
+        return Result(text, 1, stderr="no room") if "mkdir -p" in text else Result(text, 0)
+
+    good, bad = node("worker1"), node("worker2", fails)
+    scene = scene_of(node("manager1"), good, bad)
+    faults = planned(kind_named("cut"), ["worker1", "worker2"])
+
+    with pytest.raises(CommandFailed, match="worker2: `inject cut` exited 1: no room"):
+        inject(scene, faults)
+
+    assert isinstance(good.transport, Answering)
+    assert f"sh {PLACE}/{faults[0].id}/undo" in good.transport.commands[-1]
+
+
+def test_memory_is_not_taken_from_the_host() -> None:
+    with pytest.raises(LabError, match="has no limit of memory"):
+        inject(scene_of(node("manager1"), node("worker1")), planned(kind_named("memory"), ["worker1"]))
+    inject(scene_of(node("manager1"), node("worker1"), memory=1 << 30), planned(kind_named("memory"), ["worker1"]))
+
+
+@pytest.mark.parametrize("kind", ["cut", "stop", "disk"])
+def test_a_node_that_is_down_is_told(kind: str) -> None:
+    scene = scene_of(node("manager1"), node("worker1", state="exited"))
+    with pytest.raises(NodeDown, match="worker1 is exited"):
+        inject(scene, planned(kind_named(kind), ["worker1"]))
+
+
+def test_what_a_node_is_told_is_good_shell(tmp_path: Path) -> None:
+    """The whole text, and each script in it, for every kind."""
+    bash = shutil.which("bash")
+    assert bash is not None
+    scene = scene_of(node("manager1"), node("worker1"), memory=1 << 30)
+    worker = scene.nodes[1]
+    for kind, seconds in itertools.product(KINDS.values(), (None, 30.0)):
+        if kind.healer != "node":
+            continue
+        options = {"from": "manager1"} if kind.name == "partition" else {}
+        (fault,) = planned(kind, ["worker1"], options, seconds)
+        script = kind.script(scene, worker, fault)  # type: ignore[attr-defined]  # all that nodes heal have one
+        for number, text in enumerate((injection(worker, fault, script), script.do, script.undo, script.probe)):
+            file = tmp_path / f"{kind.name}{number}.sh"
+            file.write_text(text)
+            assert subprocess.run([bash, "-n", str(file)], capture_output=True, check=False).stderr == b"", kind.name
+
+
+def test_a_stop_is_noted_while_it_acts_and_forgotten_when_the_node_is_back() -> None:
+    scene = scene_of(node("manager1"), node("worker1"))
+    (fault,) = inject(scene, planned(kind_named("stop"), ["worker1"]))
+    note = lab_path("lab") / "faults" / f"{fault.id}.json"
+
+    assert note.exists()
+    assert active(scene) == [fault]
+    assert heal(scene) == [fault]
+    assert active(scene) == []
+    assert not note.exists()
+
+
+def test_a_node_that_somebody_started_has_no_fault_any_more() -> None:
+    scene = scene_of(node("manager1"), node("worker1"))
+    (fault,) = inject(scene, planned(kind_named("kill"), ["worker1"]))
+    scene.backend.start(scene.nodes[1])
+
+    assert active(scene) == []
+    assert not (lab_path("lab") / "faults" / f"{fault.id}.json").exists()
+
+
+def test_a_note_that_nobody_can_read_is_dropped() -> None:
+    scene = scene_of(node("manager1"), node("worker1"))
+    (fault,) = inject(scene, planned(kind_named("stop"), ["worker1"]))
+    note = lab_path("lab") / "faults" / f"{fault.id}.json"
+    note.write_text('{"id": "abc", "kind": 7')
+
+    assert active(scene) == []
+    assert not note.exists()
+
+
+def test_healing_an_unknown_fault_is_refused() -> None:
+    with pytest.raises(NotFoundError, match="no fault named 'abcdef'"):
+        heal(scene_of(node("manager1")), ["abcdef"])
+
+
+def test_a_fault_knows_how_long_it_lasts() -> None:
+    assert Fault("1", "cut", "w1").left is None
+    assert Fault("1", "cut", "w1", until=0.0).left == 0.0
