@@ -12,7 +12,8 @@ from labctl.engine import Endpoint, Engine
 from labctl.engine.errors import PRIVILEGED_HINT, wants_devices
 from labctl.errors import CommandFailed, NodeDown
 from labctl.events import CommandShown, Emit, quiet
-from labctl.transport import Result, Transport
+from labctl.transport import Result, Terminal, Transport
+from labctl.transport.base import COLUMNS, ROWS, TERM
 
 if TYPE_CHECKING:
     from labctl.spec import Role
@@ -23,6 +24,7 @@ __all__ = ["ENVIRONMENT_FILE", "LOGIN_USER", "Node"]
 LOGIN_USER = "docker"
 # What a container node is told when it is made, KEY=value lines that its first process reads.
 ENVIRONMENT_FILE = "/etc/labctl/environment"
+LOGIN_SHELL = ("/bin/bash", "-c", "cd; exec bash -l")  # as a login by SSH would, it begins at home
 
 
 @dataclass
@@ -118,3 +120,20 @@ class Node:
         if not self.is_running:
             raise NodeDown(self.name, self.state)
         return self.transport.interactive(command, user=user)
+
+    def terminal(
+        self,
+        command: Sequence[str] = LOGIN_SHELL,
+        *,
+        user: str = LOGIN_USER,
+        term: str = TERM,
+        rows: int = ROWS,
+        columns: int = COLUMNS,
+    ) -> Terminal:
+        """Run a command of one of the node's users, a login shell where none is said, with a terminal that you hold.
+
+        It takes and gives bytes, has a size, and is closed by you: see Terminal. Raises NodeDown.
+        """
+        if not self.is_running:
+            raise NodeDown(self.name, self.state)
+        return self.transport.terminal(command, user=user, term=term, rows=rows, columns=columns)

@@ -3,5 +3,6 @@
 from labctl.transport.base import Result, Transport, Way
 from labctl.transport.docker_exec import DockerExec
 from labctl.transport.fake import FakeTransport
+from labctl.transport.seat import Terminal
 
-__all__ = ["DockerExec", "FakeTransport", "Result", "Transport", "Way"]
+__all__ = ["DockerExec", "FakeTransport", "Result", "Terminal", "Transport", "Way"]

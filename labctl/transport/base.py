@@ -5,16 +5,32 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from labctl.concurrent import Stop
 from labctl.errors import LabError
 
-__all__ = ["STREAM_LIMIT", "Result", "Transport", "Way", "as_argv", "bounded", "shown", "whole"]
+if TYPE_CHECKING:
+    from labctl.transport.seat import Terminal
+
+__all__ = [
+    "COLUMNS",
+    "ROWS",
+    "STREAM_LIMIT",
+    "TERM",
+    "Result",
+    "Transport",
+    "Way",
+    "as_argv",
+    "bounded",
+    "shown",
+    "whole",
+]
 
 Way = Literal["exec", "ssh"]  # to a node that is a container; to a machine there is only SSH
 STREAM_LIMIT = 3600.0  # seconds that a copy may take
 LARGEST_FILE = 64 << 20  # bytes of a file that is read into memory
+TERM, ROWS, COLUMNS = "xterm-256color", 24, 80  # a terminal's kind and size where nobody says
 KILL_AFTER = 2  # seconds between a command's SIGTERM at its limit, and SIGKILL
 
 
@@ -101,6 +117,12 @@ class Transport(Protocol):
 
     def interactive(self, command: Sequence[str], *, user: str) -> int:
         """Give the terminal to a command of one of the node's users, and return its exit code."""
+        ...
+
+    def terminal(
+        self, command: Sequence[str], *, user: str, term: str = TERM, rows: int = ROWS, columns: int = COLUMNS
+    ) -> Terminal:
+        """Run a command of one of the node's users with a terminal that the caller holds, without a limit."""
         ...
 
 

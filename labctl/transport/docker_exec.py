@@ -21,8 +21,9 @@ from labctl.engine.attached import Attached, ExecOutcome
 from labctl.engine.client import tar_of
 from labctl.errors import CommandFailed, EngineRefused, NodeDown, NotFoundError
 from labctl.kept import Kept
-from labctl.transport.base import STREAM_LIMIT, Result, as_argv, bounded, shown, whole
+from labctl.transport.base import COLUMNS, ROWS, STREAM_LIMIT, TERM, Result, as_argv, bounded, shown, whole
 from labctl.transport.running import STDERR, Feeder
+from labctl.transport.seat import Terminal
 from labctl.transport.terminal import Noted
 from labctl.waiting import stretched
 
@@ -155,6 +156,20 @@ class DockerExec:
         with self._attached(noted.starting(command), env=env, user=user) as attached:
             # An engine does not end what it runs for somebody who has gone (moby#9098).
             return pipe(attached, lambda: self._end(noted))
+
+    def terminal(
+        self, command: Sequence[str], *, user: str, term: str = TERM, rows: int = ROWS, columns: int = COLUMNS
+    ) -> Terminal:
+        """Run a command in the container with a terminal; see Transport.terminal."""
+        noted = Noted(at_terminal=True)
+        env = {"USER": user, "LOGNAME": user, "TERM": term}
+        try:
+            attached = Attached(self._engine, self._container, noted.starting(command), tty=True, env=env, user=user)
+        except EngineRefused as refused:
+            raise self._why(refused) from refused
+        attached.resize(rows, columns)
+        # An engine does not end what it runs for somebody who has gone (moby#9098).
+        return Terminal(attached, cut=attached.cut, end=lambda: self._end(noted))
 
     def _cat(self, path: str) -> bytes:
         try:

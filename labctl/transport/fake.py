@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from labctl.concurrent import Stop
 from labctl.errors import CommandFailed, NotFoundError
-from labctl.transport.base import STREAM_LIMIT, Result, shown
+from labctl.transport.base import COLUMNS, ROWS, STREAM_LIMIT, TERM, Result, shown
+from labctl.transport.running import STDOUT
+from labctl.transport.seat import Terminal
 
 __all__ = ["FakeTransport"]
 
@@ -18,7 +20,7 @@ class FakeTransport:
     """Answers scripted commands from a mapping of command -> answer (text means: exit 0 with that output).
 
     `commands` lists what was run, `files` holds what was put, `streamed` what `stream` was fed, `ended` what a
-    Stop ended; an answer that is a function may wait for that.
+    Stop ended; an answer that is a function may wait for that. `typed` is what terminals were sent, `sizes` are theirs.
     """
 
     def __init__(self, answers: Mapping[str, Answer] | None = None) -> None:
@@ -28,6 +30,8 @@ class FakeTransport:
         self.streamed: list[bytes] = []
         self.ended: list[str] = []
         self.users: list[str] = []
+        self.typed: list[bytes] = []
+        self.sizes: list[tuple[int, int]] = []
 
     def run(
         self,
@@ -74,3 +78,37 @@ class FakeTransport:
         """Run as scripted and return the code; `users` tells whose terminal each was."""
         self.users.append(user)
         return self.run(command).code
+
+    def terminal(
+        self, command: Sequence[str], *, user: str, term: str = TERM, rows: int = ROWS, columns: int = COLUMNS
+    ) -> Terminal:
+        """Show what is scripted, and end."""
+        self.users.append(user)
+        self.sizes.append((rows, columns))
+        return Terminal(_Shown(self, self.run(command)), cut=lambda: None, end=lambda: None)
+
+
+class _Shown:
+    """A command that has shown all, and hears what is typed."""
+
+    def __init__(self, fake: FakeTransport, result: Result) -> None:
+        self._fake, self._result = fake, result
+
+    def send(self, data: bytes) -> None:
+        self._fake.typed.append(data)
+
+    def end_input(self) -> None:
+        pass
+
+    def output(self) -> Iterator[tuple[int, bytes]]:
+        if self._result.stdout:
+            yield STDOUT, self._result.stdout.encode()
+
+    def resize(self, lines: int, columns: int) -> None:
+        self._fake.sizes.append((lines, columns))
+
+    def exit_code(self) -> int:
+        return self._result.code
+
+    def close(self) -> None:
+        pass

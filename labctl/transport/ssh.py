@@ -11,9 +11,21 @@ from pathlib import Path
 from labctl.concurrent import LAST_WORDS, Stop
 from labctl.errors import CommandFailed, LabError, NotFoundError
 from labctl.kept import Kept
-from labctl.transport.base import KILL_AFTER, STREAM_LIMIT, Result, as_argv, bounded, shown, whole
+from labctl.transport.base import (
+    COLUMNS,
+    KILL_AFTER,
+    ROWS,
+    STREAM_LIMIT,
+    TERM,
+    Result,
+    as_argv,
+    bounded,
+    shown,
+    whole,
+)
 from labctl.transport.known_hosts import HostKey
 from labctl.transport.running import STDERR, STDOUT, Feeder
+from labctl.transport.seat import Terminal
 from labctl.transport.ssh_command import SshCommand, as_root, shell_script
 from labctl.transport.ssh_connection import Limits, Login, connection_to
 from labctl.transport.terminal import Noted
@@ -158,6 +170,14 @@ class Ssh:
         from labctl.transport.ssh_terminal import attach
 
         return attach(connection_to(replace(self._login, user=user)), list(command))
+
+    def terminal(
+        self, command: Sequence[str], *, user: str, term: str = TERM, rows: int = ROWS, columns: int = COLUMNS
+    ) -> Terminal:
+        """Run a command of a user, who logs in by himself, with a terminal; see Transport.terminal."""
+        from labctl.transport.ssh_terminal import seat
+
+        return seat(connection_to(replace(self._login, user=user)), list(command), term, (rows, columns))
 
     @contextlib.contextmanager
     def _started(

@@ -30,9 +30,10 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 class SshCommand:
     """A command that runs now. `text` goes to the login shell; `first` is written to its input before all else.
 
-    With `terminal` (a value of TERM) it gets one. `limit` is in seconds: by then the command has ended, or the node
-    is taken for dead. `held` is for how many seconds the output of one that has ended may be silent before it is
-    given up: what it left in the background may hold it open for ever. Raises NodeDown when the node does not answer.
+    With `terminal` (a value of TERM) it gets one of that `size` (rows, columns). `limit` is in seconds: by then the
+    command has ended, or the node is taken for dead. `held` is for how many seconds the output of one that has ended
+    may be silent before it is given up: what it left in the background may hold it open for ever. Raises NodeDown when
+    the node does not answer.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class SshCommand:
         *,
         first: bytes = b"",
         terminal: str = "",
+        size: tuple[int, int] = (24, 80),
         limit: float | None = None,
         held: float | None = None,
     ) -> None:
@@ -53,7 +55,7 @@ class SshCommand:
         try:
             with self._translated(), self._watched():
                 if terminal:
-                    self._channel.get_pty(terminal)
+                    self._channel.get_pty(terminal, width=size[1], height=size[0])
                 self._channel.exec_command(text)
                 self._send(first)
         except BaseException:

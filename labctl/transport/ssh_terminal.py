@@ -6,11 +6,12 @@ import contextlib
 import os
 
 from labctl.transport.client import hand_over, is_clients, ssh_words
+from labctl.transport.seat import Terminal
 from labctl.transport.ssh_command import SshCommand, text_of
 from labctl.transport.ssh_connection import SshConnection
 from labctl.transport.terminal import Noted, at_terminal, pipe, sit
 
-__all__ = ["attach"]
+__all__ = ["attach", "seat"]
 
 HELD = 10.0  # seconds that a command that has ended may go on to hold its output
 # Ctrl-C is for the command: the shell that waits for its exit code outlives it.
@@ -30,6 +31,13 @@ def attach(connection: SshConnection, command: list[str]) -> int:
     noted = Noted()
     with contextlib.closing(SshCommand(connection, text_of(noted.starting(command)), held=HELD)) as running:
         return pipe(running, lambda: _end(connection, noted))
+
+
+def seat(connection: SshConnection, command: list[str], term: str, size: tuple[int, int]) -> Terminal:
+    """Run a command with a terminal that the caller holds. sshd ends it with its session (SIGHUP)."""
+    text = text_of(["/bin/sh", "-c", AT_TERMINAL, "sh", *command])
+    running = SshCommand(connection, text, terminal=term, size=size)
+    return Terminal(running, cut=running.close, end=lambda: None)
 
 
 def _end(connection: SshConnection, noted: Noted) -> None:

@@ -27,13 +27,15 @@ CLIENTS = "a client's work there: labctl.transport.client"
 class Noted:
     """A command that notes its process group on the node, so that it can be ended when we are told to go."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, at_terminal: bool = False) -> None:
         self._file = f"/tmp/.labctl-pid-{os.getpid()}-{time.monotonic_ns()}"
+        # Ctrl-C is for the command: the shell that waits for its exit code outlives it.
+        self._first = "trap : INT QUIT; " if at_terminal else ""
 
     def starting(self, command: Sequence[str]) -> list[str]:
         """What starts the command; its shell must lead a process group."""
         # It keeps to itself what it has to say: that a signal ended the command, or that there is no room for the note.
-        quiet = 'exec 9>&2 2>/dev/null; echo $$ > "$0"; (exec 2>&9 9>&-; exec "$@")'
+        quiet = f'{self._first}exec 9>&2 2>/dev/null; echo $$ > "$0"; (exec 2>&9 9>&-; exec "$@")'
         script = f'{quiet}; code=$?; rm -f "$0"; exit $code'
         return ["/bin/sh", "-c", script, self._file, *command]
 

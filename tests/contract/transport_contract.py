@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,7 +11,7 @@ import pytest
 
 from labctl.concurrent import Stop
 from labctl.errors import CommandFailed, LabctlError, LabError, NotFoundError
-from labctl.transport import Transport
+from labctl.transport import Terminal, Transport
 from labctl.waiting import Pending, wait_until
 from tests.guard import HANGING, LONG, no_hang
 
@@ -186,3 +187,40 @@ class TransportContract:
         assert b"".join(there) == b""
         assert transport.run("cmp /tmp/labctl-contract-a /tmp/labctl-contract-b").ok
         transport.run("rm /tmp/labctl-contract-*")
+
+    def test_a_terminal_has_a_size_and_a_kind_and_ends_with_a_code(self, transport: Transport) -> None:
+        with transport.terminal(["/bin/bash", "-l"], user="docker", term="vt100", rows=30, columns=100) as seat:
+            seat.send(b"stty size; echo term=$TERM; id -un\n")
+            shown(seat, r"30 100\s+term=vt100\s+docker")
+            seat.resize(41, 123)
+            seat.send(b"sleep 0.5; stty size\n")
+            shown(seat, r"41 123")
+            seat.send(b"sleep 4337\n")
+            wait_until("its begin", lambda: self._expect(transport, "sleep 4337", there=True), limit=HANGING)
+            seat.send(b"\x03")
+            wait_until("its end", lambda: self._expect(transport, "sleep 4337", there=False), limit=HANGING)
+            seat.send(b"exit 9\n")
+            while seat.read():
+                pass
+            assert seat.exit_code() == 9
+
+    def test_a_terminal_that_is_closed_ends_its_read_and_all_that_it_started(self, transport: Transport) -> None:
+        seat = transport.terminal(["/bin/bash", "-l"], user="docker")
+        seat.send(b"sleep 4338\n")
+        wait_until("its begin", lambda: self._expect(transport, "sleep 4338", there=True), limit=HANGING)
+        with ThreadPoolExecutor(1) as pool, no_hang():
+            reading = pool.submit(lambda: [*iter(seat.read, b"")])
+            seat.close()
+            reading.result(HANGING)
+
+        wait_until("its end", lambda: self._expect(transport, "sleep 4338", there=False), limit=HANGING)
+        assert transport.run("ls /tmp/.labctl-pid-*").code == 2, "nothing of it stays behind"
+
+
+def shown(seat: Terminal, pattern: str) -> None:
+    """Read what the terminal shows until it has the pattern."""
+    said = ""
+    while not re.search(pattern, said):
+        data = seat.read()
+        assert data, said
+        said += data.decode(errors="replace")

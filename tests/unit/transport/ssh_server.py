@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import pty
+import signal
 import socket
 import struct
 import subprocess
@@ -116,6 +117,7 @@ class _Guest(paramiko.ServerInterface):
         self, channel: paramiko.Channel, term: bytes, width: int, height: int, *_: object
     ) -> bool:
         ours, its = pty.openpty()
+        fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
         self._terminals[channel.get_id()], self._slaves[channel.get_id()] = ours, its
         return True
 
@@ -174,7 +176,7 @@ class _Guest(paramiko.ServerInterface):
             preexec_fn=sit_down,
         )
         os.close(its)
-        threading.Thread(target=self._feed, args=(channel, ours, None), daemon=True).start()
+        threading.Thread(target=self._feed_until_gone, args=(channel, ours, process), daemon=True).start()
         output = os.fdopen(os.dup(ours), "rb", buffering=0)
         pump = threading.Thread(target=self._pump, args=(output, channel.sendall), daemon=True)
         pump.start()
@@ -192,6 +194,12 @@ class _Guest(paramiko.ServerInterface):
             channel.close()
         with self._server.lock:
             self._server.sessions -= 1
+
+    def _feed_until_gone(self, channel: paramiko.Channel, descriptor: int, process: subprocess.Popen[bytes]) -> None:
+        """Like sshd, hang up the terminal of a command whose client has closed it."""
+        self._feed(channel, descriptor, None)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGHUP)
 
     @staticmethod
     def _feed(channel: paramiko.Channel, descriptor: int, process: subprocess.Popen[bytes] | None) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from labctl.transport import Terminal
 from tests.integration.verbs import terminal
 
 from .conftest import Reach, Serve
@@ -145,3 +148,37 @@ def test_a_connection_that_dies_gives_the_terminal_back(serve: Serve, reach: Rea
         seat.wait_for("the connection was lost")
         assert seat.wait() != 0
         assert not seat.is_raw()
+
+
+def test_a_terminal_that_a_program_holds(serve: Serve, reach: Reach) -> None:
+    ssh = reach(serve())
+    with ssh.terminal(["/bin/sh"], user="vagrant", rows=30, columns=100) as seat:
+        seat.send(b"stty size; echo term=$TERM\n")
+        shown(seat, r"30 100\s+term=")
+        seat.resize(41, 123)
+        seat.send(b"sleep 0.5; stty size\n")
+        shown(seat, r"41 123")
+        seat.send(b"exit 9\n")
+        while seat.read():
+            pass
+        assert seat.exit_code() == 9
+
+
+def test_a_terminal_that_is_closed_ends_its_read_and_its_command(serve: Serve, reach: Reach, tmp_path: Path) -> None:
+    noted = tmp_path / "pid"
+    seat = reach(serve()).terminal(["/bin/sh", "-c", f"echo $$ > {noted}; echo begun; exec sleep 300"], user="vagrant")
+    shown(seat, "begun")
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(seat.read)
+        seat.close()
+        assert reading.result(20) == b""
+
+    wait_gone(int(noted.read_text()))
+
+
+def shown(seat: Terminal, pattern: str) -> None:
+    said = ""
+    while not re.search(pattern, said):
+        data = seat.read()
+        assert data, said
+        said += data.decode(errors="replace")
