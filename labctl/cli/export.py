@@ -11,7 +11,6 @@ import click
 from labctl.cli.common import App, lab_command
 from labctl.cli.hints import named_lab, with_lab
 from labctl.errors import LabctlError, NotFoundError, UsageError
-from labctl.files import is_special
 
 if TYPE_CHECKING:
     from labctl.lab import Lab
@@ -80,20 +79,10 @@ def logs(app: App, output: Path | None) -> None:
     labctl export logs
     labctl export logs -o /tmp/report.tar.gz
     """
-    from labctl.export import Collector, Redactor, host_collectors, lab_collectors, write_archive
-    from labctl.export.collectors import lab_secrets
+    from labctl.lab.reporting import write_report
 
     lab, problem = _lab_or_problem(app)
-    file = _file(output, lab.name if lab else "none")
-    looks = [*host_collectors(app.context.engine), Collector("doctor.json", lambda: _doctor(lab))]
-    redactor = Redactor()
-    if lab is not None:
-        looks += [Collector("lab/status.json", lambda: _status(app, lab))]
-        looks += lab_collectors(app.context.engine, lab.backend, lab.record)
-        redactor = Redactor(lab_secrets(lab.record))
-    else:
-        looks.append(Collector("lab/problem.txt", lambda: problem))
-    missing = write_archive(file, looks, redactor)
+    file, came = write_report(app.context, lab, output, problem)
     if lab is None:
         click.echo(
             f"{with_lab(problem, named_lab(click.get_current_context()))}. The report is of this machine alone.",
@@ -101,8 +90,7 @@ def logs(app: App, output: Path | None) -> None:
         )
     click.echo(file)
     click.echo(
-        "Known secrets are removed, and a log may hold others: read it before you post it."
-        f" {len(looks) - len(missing)} of {len(looks)} looks came to something.",
+        f"Known secrets are removed, and a log may hold others: read it before you post it. {came} came to something.",
         err=True,
     )
 
@@ -115,29 +103,3 @@ def _lab_or_problem(app: App) -> tuple[Lab | None, str]:
         if isinstance(problem, UsageError) and not isinstance(problem, NotFoundError):
             raise
         return None, problem.message
-
-
-def _file(output: Path | None, lab: str) -> Path:
-    from datetime import UTC, datetime
-
-    name = f"labctl-logs-{lab}-{datetime.now(UTC):%Y%m%d-%H%M%S}.tar.gz"
-    file = Path(name) if output is None else output / name if output.is_dir() else output
-    if str(output) == "-":
-        raise UsageError("-o -: the archive goes to a file, not to standard output", hint="`-o FILE` names one.")
-    if not file.parent.is_dir():
-        raise UsageError(f"{file.parent}: there is no such folder")
-    if is_special(file):
-        raise UsageError(f"{file} is a pipe, a socket or a device", hint="`-o FILE` takes a file's path.")
-    return file.absolute()
-
-
-def _doctor(lab: Lab | None) -> object:
-    from labctl.host import examine
-
-    return examine(max(1, len(lab.nodes) if lab else 4)).to_dict()
-
-
-def _status(app: App, lab: Lab) -> object:
-    from labctl.lab import status_of
-
-    return status_of(app.context, lab.record).to_dict()

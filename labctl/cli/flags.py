@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +9,11 @@ from labctl.cli.common import App, file_or_stdin
 from labctl.errors import UsageError
 
 if TYPE_CHECKING:
-    from labctl.backend import LabRecord
+    from labctl.lab.wanted import SpecOf
     from labctl.spec import LabSpec
 
-__all__ = ["merged", "option_pair", "spec_and_reader", "spec_from"]
+__all__ = ["option_pair", "spec_and_reader", "spec_from"]
 
-SpecOf = Callable[["LabRecord | None"], "LabSpec"]
 FILES = ("lab.yaml", "lab.yml")
 
 
@@ -26,68 +24,21 @@ def spec_from(app: App, file: Path | None, flags: dict[str, Any]) -> LabSpec:
 
 def spec_and_reader(app: App, file: Path | None, flags: dict[str, Any]) -> tuple[LabSpec, SpecOf]:
     """Return that spec, and what makes it of the lab as it stands: to be asked again while the lab is held."""
-    from labctl.spec import read_file, read_mapping
-    from labctl.state import labs_of_machines
+    from labctl.lab.wanted import wanted
 
     given = _given(app, flags)
     if file is None:
         file = next((Path(name) for name in FILES if Path(name).is_file()), None)
-    if file is not None:
-        usual = {"name": given.pop("name")} if app.lab_is_ambient and not flags["name"] and "name" in given else {}
-        described = read_file(file_or_stdin(file), given, usual=usual)
-        return described, lambda _: described
-    # What is said of a lab of virtual machines need not say again that it is one.
-    usual = {"backend": "vagrant"} if given.get("name", "lab") in labs_of_machines() else {}
-    wanted = read_mapping({**usual, **given})
-
-    def of(record: LabRecord | None) -> LabSpec:
-        if record is None or record.spec is None:
-            return wanted if not usual else read_mapping(given)
-        return read_mapping(merged(record.spec, given))
-
-    return of(app.context.holding(wanted.name).find(wanted.name)), of
-
-
-def merged(standing: LabSpec, given: Mapping[str, Any]) -> dict[str, Any]:
-    """What a lab that stands shall be when these flags are given: what it was, and what they add or change."""
-    from labctl.spec import PortSpec, as_noted
-
-    whole = as_noted(standing)
-    if given.get("backend", standing.backend) != standing.backend:
-        # That it is of another kind will be told; what only one kind has would be complained of first.
-        whole = {key: value for key, value in whole.items() if key not in ("provider", "box", "privileged_tasks")}
-    if {"managers", "workers"} & set(given):
-        whole.pop("nodes", None)
-        given = _with_bare_nodes(standing, given)
-    for key, value in given.items():
-        if isinstance(value, dict):
-            whole[key] = {**whole.get(key, {}), **value}
-        elif isinstance(value, list):
-            whole[key] = [*whole.get(key, []), *(one for one in value if one not in whole.get(key, []))]
-        else:
-            whole[key] = value
-    if "ports" in given:
-        # The same port said again, in its short form, is the same port.
-        ports = (PortSpec(**one) if isinstance(one, dict) else PortSpec.parse(str(one)) for one in whole["ports"])
-        whole["ports"] = list(dict.fromkeys(map(str, ports)))
-    return whole
-
-
-def _with_bare_nodes(standing: LabSpec, given: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What is counted is the swarm: engines that somebody made beside it stay as they are."""
-    from labctl.spec import as_noted, read_mapping
-
-    bare = [node for node in standing.nodes if node.swarm == "bare"]
-    if not bare:
-        return given
-    counts = {key: given[key] for key in ("managers", "workers") if key in given}
-    nodes = [*read_mapping({"name": standing.name, **counts}).all_nodes(), *bare]
-    others = {key: value for key, value in given.items() if key not in counts}
-    return {**others, "nodes": [as_noted(node) for node in nodes]}
+    if file is None:
+        return wanted(app.context, None, given)
+    usual = {"name": given.pop("name")} if app.lab_is_ambient and not flags["name"] and "name" in given else {}
+    return wanted(app.context, file_or_stdin(file), given, usual=usual)
 
 
 def _given(app: App, flags: dict[str, Any]) -> dict[str, Any]:
     """The flags that were given, as keys of the spec. Raises UsageError for an empty name."""
+    from labctl.lab.wanted import counts
+
     plain = ("backend", "provider", "box", "cpus", "memory", "subnet")
     given: dict[str, Any] = {key: flags[key] for key in plain if flags.get(key) is not None}
     if flags["name"] == "":
@@ -98,7 +49,7 @@ def _given(app: App, flags: dict[str, Any]) -> dict[str, Any]:
         raise UsageError(f"-l {app.lab_name} and --name {flags['name']}: which of them is meant?")
     if name := flags["name"] or app.lab_name:
         given["name"] = name
-    given |= _counts(flags["nodes"], flags["managers"], flags["workers"])
+    given |= counts(flags["nodes"], flags["managers"], flags["workers"], flag="--")
     given |= {key: list(flags[key]) for key in ("ports", "images") if flags[key]}
     if flags["labels"]:
         given["node_labels"] = _labels(flags["labels"])
@@ -110,19 +61,6 @@ def _given(app: App, flags: dict[str, Any]) -> dict[str, Any]:
         given["registry"] = False
     given |= {key: True for key in ("bare_names", "privileged_tasks") if flags[key]}
     return given
-
-
-def _counts(nodes: int | None, managers: int | None, workers: int | None) -> dict[str, int]:
-    if nodes is None:
-        return {key: value for key, value in (("managers", managers), ("workers", workers)) if value is not None}
-    if workers is not None:
-        raise UsageError("say either --nodes or --workers", hint="--nodes counts the managers too.")
-    if nodes < 1:
-        raise UsageError(f"--nodes {nodes}: a lab has at least one node")
-    first = 1 if managers is None else managers
-    if first > nodes:
-        raise UsageError(f"--managers {first} is more than --nodes {nodes}")
-    return {"managers": first, "workers": nodes - first}
 
 
 def _labels(pairs: tuple[str, ...]) -> dict[str, dict[str, str]]:

@@ -133,15 +133,7 @@ def push(app: App, name: str, as_name: str | None) -> None:
     docker build -t web:1 .
     labctl image push web:1
     """
-    from labctl.events import Steps
-    from labctl.registry import push as push_image
-
-    lab = app.lab()
-    steps = Steps(app.emit, total=1)
-    with steps.step(f"Pushing {name}"):
-        stored = push_image(app.context.engine, lab.name, name, as_name or "", steps.note)
-        steps.note(stored.digest)
-    click.echo(stored.name)
+    click.echo(app.lab().push(name, as_name))
 
 
 @image.command("pull")

@@ -134,12 +134,12 @@ def down(app: App, everything: bool, others: bool, yes: bool) -> None:
             if not (everything or lab.record.owner.is_you):
                 confirm(f"Remove lab {lab.name}, which belongs to {lab.record.owner}?", yes=yes)
         except NotFoundError as missing:
-            from labctl.lab import forget_gone
+            from labctl.lab import all_labs, forget_gone
 
             forget_gone(app.context, name or "lab")
             click.echo(f"There is no lab {name or 'lab'}: nothing to remove.", err=True)
             if missing.nearest:
-                yours = [record.name for record in _records(app) if record.owner.may_be_you]
+                yours = [lab.name for lab in all_labs(app.context) if lab.record.owner.may_be_you]
                 click.echo(f"  -> Did you mean {missing.nearest}? There is: {some(yours, 12)}.", err=True)
             continue
         removed = lab.down(others=others)
@@ -148,7 +148,9 @@ def down(app: App, everything: bool, others: bool, yes: bool) -> None:
 
 def _to_remove(app: App, *, others: bool, yes: bool) -> list[str]:
     """All labs, those of others only when that was asked for and answered; says which stay."""
-    records = _records(app)
+    from labctl.lab import all_labs
+
+    records = [lab.record for lab in all_labs(app.context)]
     theirs = [f"{record.name} ({record.owner})" for record in records if not record.owner.is_you]
     if theirs and others:
         confirm(f"Remove labs that are not yours too: {', '.join(theirs)}?", yes=yes)
@@ -157,13 +159,6 @@ def _to_remove(app: App, *, others: bool, yes: bool) -> list[str]:
             f"Not yours, and left: {', '.join(theirs)}. `labctl down --all --others` removes them too.", err=True
         )
     return [record.name for record in records if others or record.owner.is_you]
-
-
-def _records(app: App) -> list[LabRecord]:
-    from labctl.lab import lab_names
-
-    context = app.context
-    return [found for name in lab_names(context) if (found := context.holding(name).find(name)) is not None]
 
 
 @click.command("status")
@@ -238,31 +233,7 @@ def verify_(app: App) -> None:
     \b
     labctl verify
     """
-    from labctl.events import Steps
-    from labctl.lab.addresses import refuse_moved
-    from labctl.lab.members import members_of, taking_tasks
-    from labctl.lab.strays import refuse_strays
-    from labctl.lab.verify import verify
-    from labctl.registry import open_registry
-    from labctl.swarm.caveats import encrypted_networks
-
-    steps = Steps(app.emit, total=1)
-    # Held: what is tried while somebody changes the lab tells nothing, and of two probes one would take the other away.
-    with app.lab().held() as lab, steps.step("Verifying"):
-        refuse_moved(lab.record, lab.nodes)
-        manager = lab.manager()
-        if not lab.spec.registry:
-            raise UsageError(
-                f"lab {lab.name} has no registry for the nodes to get the probe from",
-                hint=f"`labctl status -l {lab.name}` tells what its engines and its swarm say.",
-            )
-        open_registry(app.context.engine, lab.name).close()
-        members = members_of(lab.spec, manager, lab.nodes)
-        refuse_strays(members, manager)
-        members = taking_tasks(manager, members, steps.emit)
-        encrypted = encrypted_networks(manager.engine) if len(members) > 1 else []
-        tried = verify(manager, members, steps.note, encrypted=encrypted)
-        steps.note(tried)
+    app.lab().verify()
 
 
 @click.command("labs")
@@ -274,7 +245,9 @@ def labs(app: App, output: str) -> None:
     \b
     labctl labs
     """
-    records = _records(app)
+    from labctl.lab import all_labs
+
+    records = [lab.record for lab in all_labs(app.context)]
     rows = [
         {
             "name": record.name,

@@ -11,7 +11,7 @@ import click
 from labctl import __version__
 from labctl.cli.common import App, complete_nodes, confirm, lab_command, output_option, print_json
 from labctl.cli.create import create
-from labctl.cli.nodes import first_node, named_nodes, named_or_gone, running
+from labctl.cli.nodes import first_node, running
 from labctl.cli.unlock import unlock_option
 from labctl.errors import NotFoundError, NotYetError
 
@@ -83,6 +83,8 @@ def ip(app: App, nodes: tuple[str, ...]) -> None:
     labctl ip manager1
     docker swarm join --token ... "$(labctl ip manager1):2377"
     """
+    from labctl.lab.choosing import named_nodes
+
     lab = app.lab(others=True)
     for node in named_nodes(lab, nodes) if nodes else [first_node(lab, None)]:
         click.echo(node.address)
@@ -113,6 +115,7 @@ def inspect(app: App, template: str | None, nodes: tuple[str, ...]) -> None:
     labctl inspect -f '{{prettyjson .HostOptions}}' worker1
     """
     from labctl.cli.template import render
+    from labctl.lab.choosing import named_nodes
     from labctl.lab.listing import inspect as inspect_node
 
     lab = app.lab(others=True)
@@ -167,10 +170,12 @@ def stop(app: App, nodes: tuple[str, ...]) -> None:
     labctl stop worker1 worker2
     labctl stop @worker
     """
+    from labctl.lab.choosing import named_nodes
+
     lab = app.lab()
     chosen = named_nodes(lab, nodes)
     if up := _that_are_up(lab, chosen):
-        lab.stop(up if chosen else chosen)
+        lab.stop(up if chosen else None)
         _say("stopped", lab, up if chosen else chosen)
 
 
@@ -186,9 +191,8 @@ def start(app: App, nodes: tuple[str, ...]) -> None:
     labctl start worker1
     """
     lab = app.lab()
-    chosen = named_nodes(lab, nodes)
-    if down := lab.start(chosen):
-        _say("started", lab, down if chosen else [])
+    if down := lab.start(nodes or None):
+        _say("started", lab, down if nodes else [])
     else:
         click.echo(f"{', '.join(nodes) or f'Lab {lab.name}'}: ran already, and serves.", err=True)
 
@@ -205,11 +209,7 @@ def restart(app: App, nodes: tuple[str, ...]) -> None:
     labctl restart @all
     """
     lab = app.lab()
-    chosen = named_nodes(lab, nodes)
-    lab.stop(chosen)
-    # All of them is the whole lab: what broke while nothing ran is looked for and mended.
-    lab.start(() if len(chosen) == len(lab.nodes) else chosen)
-    _say("restarted", lab, chosen)
+    _say("restarted", lab, lab.restart(nodes))
 
 
 @click.command("kill")
@@ -222,6 +222,8 @@ def kill(app: App, nodes: tuple[str, ...]) -> None:
     labctl kill worker1
     labctl start worker1
     """
+    from labctl.lab.choosing import named_nodes
+
     lab = app.lab()
     if up := _that_are_up(lab, named_nodes(lab, nodes)):
         lab.kill(up)
@@ -248,6 +250,8 @@ def remove(lab: Lab, nodes: Sequence[str], *, yes: bool, force: bool) -> None:
 
     Raises UsageError where nobody can be asked.
     """
+    from labctl.lab.choosing import named_or_gone
+
     chosen, gone = named_or_gone(lab, nodes)
     names = [*(node.name for node in chosen), *gone]
     everything = bool(chosen) and len(chosen) == len(lab.nodes)
@@ -257,13 +261,15 @@ def remove(lab: Lab, nodes: Sequence[str], *, yes: bool, force: bool) -> None:
         lab.down(only=names)
         click.echo(f"Lab {lab.name} is gone.", err=True)
         return
-    lab.remove_nodes(chosen, gone=gone, force=force)
+    lab.remove_nodes([*chosen, *gone], force=force)
     click.echo(f"{', '.join(names)}: removed.", err=True)
 
 
 def _that_are_up(lab: Lab, chosen: Sequence[Node]) -> list[Node]:
     """Those of the chosen nodes (of all where none is) that can be brought down; says so where there are none."""
-    up = [node for node in chosen or lab.nodes if node.is_running or node.state == "paused"]
+    from labctl.lab.choosing import is_up
+
+    up = [node for node in chosen or lab.nodes if is_up(node)]
     if not up:
         names = ", ".join(node.name for node in chosen) or f"lab {lab.name}"
         click.echo(f"Nothing to do: {names}: down already.", err=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -10,10 +10,6 @@ from labctl.cli.common import App, complete_nodes, lab_command, output_option, p
 from labctl.cli.create import size_options, sizes
 from labctl.cli.machine import remove
 from labctl.errors import UsageError
-
-if TYPE_CHECKING:
-    from labctl.backend import LabRecord
-    from labctl.spec import LabSpec
 
 __all__ = ["node"]
 
@@ -48,33 +44,21 @@ def add(app: App, names: tuple[str, ...], role: Any, count: int | None, no_verif
     labctl node add backup1 backup2 --label disk=ssd
     labctl node add --role manager --count 2
     """
-    from labctl.lab.growing import more_nodes
-    from labctl.lab.up import UpOptions, grow
-
     if names and count is not None:
         raise UsageError("say either names or --count")
-    lab = app.lab()
-    options = sizes(given["cpus"], given["memory"]) | _labels(given["labels"])
-    extend = more_nodes(lab.name, names, role, count or 1, options)
-    there: set[str] = set()
-
-    def noted(record: LabRecord | None) -> LabSpec:
-        there.update(known.name for known in (record.nodes if record else ()))
-        return extend(record)
-
-    grown = grow(app.context, lab.name, noted, UpOptions(verify=not no_verify))
-    added = [known.name for known in grown.nodes if known.name not in there]
-    click.echo(f"{', '.join(added)}: added.", err=True)
+    size, marks = sizes(given["cpus"], given["memory"]), _labels(given["labels"])
+    added = app.lab().add_nodes(names, count=count, role=role, labels=marks, verify=not no_verify, **size)
+    click.echo(f"{', '.join(node.name for node in added)}: added.", err=True)
 
 
-def _labels(pairs: tuple[str, ...]) -> dict[str, Any]:
+def _labels(pairs: tuple[str, ...]) -> dict[str, str]:
     labels: dict[str, str] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not key or not equals:
             raise UsageError(f"--label {pair}: expected KEY=VALUE, for example disk=ssd")
         labels[key] = value
-    return {"labels": labels} if labels else {}
+    return labels
 
 
 @node.command("rm")

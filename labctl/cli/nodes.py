@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from labctl.errors import LabError, NodeDown, NotFoundError, SeveralErrors
+from labctl.errors import LabError, NodeDown
 
 if TYPE_CHECKING:
     from labctl.lab import Lab
@@ -17,8 +15,6 @@ __all__ = [
     "client_node",
     "environment_of",
     "first_node",
-    "named_nodes",
-    "named_or_gone",
     "reachable",
     "running",
 ]
@@ -51,35 +47,6 @@ def reachable(lab: Lab, name: str | None) -> Node:
     node = first_node(lab, name)
     node.engine.version()
     return node
-
-
-def named_nodes(lab: Lab, names: Sequence[str]) -> list[Node]:
-    """Return the nodes that names and filters mean, each once. All names that mean none are told at once."""
-    found: dict[str, Node] = {}
-    unknown: list[NotFoundError] = []
-    for name in names:
-        try:
-            found |= {node.name: node for node in lab.select(name)}
-        except NotFoundError as problem:
-            unknown.append(problem)
-    if len(unknown) == 1:
-        raise unknown[0]
-    if unknown:
-        raise SeveralErrors(unknown)
-    return list(found.values())
-
-
-def named_or_gone(lab: Lab, names: Sequence[str]) -> tuple[list[Node], list[str]]:
-    """Return the nodes that names and filters mean, and the names among them of nodes whose machines are gone."""
-    from labctl.spec import expand
-
-    single = [part.strip() for name in names for part in name.split(",") if part.strip()]
-    gone = []
-    for name in single:
-        with contextlib.suppress(NotFoundError):
-            gone.append((name, expand(name, lab.gone)))
-    asked = [name for name in single if name not in dict(gone)]
-    return named_nodes(lab, asked), list(dict.fromkeys(dict(gone).values()))
 
 
 def client_node(lab: Lab, name: str | None) -> Node:

@@ -10,10 +10,10 @@ import click
 
 from labctl.cli.common import App, lab_command, output_option, print_json, table
 from labctl.cli.completers import complete_ports, complete_services
-from labctl.errors import LabctlError, LabError, NotFoundError, NotYetError, UsageError, raise_all
+from labctl.errors import NotFoundError, UsageError, raise_all
 
 if TYPE_CHECKING:
-    from labctl.edge import Edge, Published
+    from labctl.edge import Edge
     from labctl.lab import Lab
     from labctl.spec import PortSpec
 
@@ -175,14 +175,7 @@ def open_(app: App, service: str, print_only: bool) -> None:
     labctl open vote
     labctl open --print voting_result
     """
-    from labctl.edge import published
-
-    lab = app.lab()
-    found = [each for each in published(lab.manager().engine) if each.service == service]
-    found = found or [each for each in published(lab.manager().engine) if each.service.endswith(f"_{service}")]
-    if not found:
-        raise _nothing_published(lab, service)
-    urls = _ways(app, lab, found)
+    urls = app.lab().urls(service)
     for url in urls:
         click.echo(url)
     if not print_only and sys.stdout.isatty():
@@ -190,24 +183,6 @@ def open_(app: App, service: str, print_only: bool) -> None:
 
         if page := next((url for url in urls if url.startswith("http")), None):
             webbrowser.open(page)
-
-
-def _ways(app: App, lab: Lab, found: list[Published]) -> list[str]:
-    """Where this host reaches ports; what is not on every node, the proxy does not open by itself."""
-    from labctl.edge import open_hosted, reach, refuse_taken
-
-    engine = app.context.engine
-    inside = {(each.port, each.protocol): each.target for each in found}
-    ingress = [(each.port, each.protocol) for each in found if each.mode == "ingress"]
-    ways = reach(engine, lab.name, lab.nodes, ingress, app.emit)
-    if hosted := [each for each in found if each.mode != "ingress"]:
-        with lab.held() as now:
-            for each in hosted:
-                refuse_taken(engine, now.name, _port(f"{each.port}/{each.protocol}"))
-            ways += open_hosted(engine, now.name, now.nodes, hosted, app.emit)
-    if not ways:
-        raise LabError("nothing on this host leads to the service", hint=f"`labctl status -l {lab.name}` tells why.")
-    return [way.url_of(inside.get((way.target, way.protocol), 0)) for way in ways]
 
 
 def _refuse_two_at_one(ports: list[PortSpec]) -> None:
@@ -226,15 +201,6 @@ def _port(text: str) -> PortSpec:
         return PortSpec.parse(text)
     except ValueError as invalid:
         raise UsageError(str(invalid), hint="`labctl port add 8080`, `18080:8080` or `53/udp`") from None
-
-
-def _nothing_published(lab: Lab, service: str) -> LabctlError:
-    names = [str(each["Spec"]["Name"]) for each in lab.manager().engine.swarm_objects("services")]
-    if service in names or any(name.endswith(f"_{service}") for name in names):
-        return NotYetError(
-            f"{service} publishes no port", hint=f"`docker service update --publish-add 8080:80 {service}` would."
-        )
-    return NotFoundError("service", service, names, hint="`labctl ports` lists what is published.")
 
 
 def _edge(each: Edge) -> dict[str, Any]:

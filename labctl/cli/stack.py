@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,21 +25,12 @@ from labctl.cli.stack_rows import (
     task_row,
 )
 from labctl.errors import NotFoundError, UsageError, raise_all
-from labctl.words import counted
 
 if TYPE_CHECKING:
-    from labctl.events import Steps
-    from labctl.lab import Lab
-    from labctl.node import Node
     from labctl.swarm import SwarmView
-    from labctl.swarm.progress import Progress
     from labctl.swarm.refusal import FileRefused
-    from labctl.swarm.stack import Deployed
-    from labctl.swarm.stackfile import StackFile
 
 __all__ = ["stack"]
-
-DEPLOY_WAIT = 180.0  # seconds that another command may take to carry a stack to the lab
 
 
 @click.group("stack", cls=DockerGroup)
@@ -94,32 +83,33 @@ def deploy_(app: App, file: Path | None, name: str | None, files: tuple[Path, ..
     labctl stack deploy docker-stack.yml voting --limit 30
     labctl stack deploy -c docker-stack.yml -c local.yml voting
     """
-    from labctl.events import Steps
     from labctl.swarm import SwarmView
-    from labctl.swarm import stack as stacks
+    from labctl.swarm.refusal import FileRefused
+    from labctl.swarm.stack import check_name
 
     files, name = _meant(file, name, files)
     app.progress = "none" if flags["quiet"] else app.progress
-    stacks.check_name(name)
-    described = _read(files)
-    lab = app.lab()
-    manager = lab.manager()
-    view = SwarmView(manager.engine)
-    steps = Steps(app.emit, total=1 if flags["detach"] else 2)
-    with steps.step("Deploying"), _held(app, lab, steps.note):
-        deployed = _deploy(manager, files, name, files=described, flags=flags, steps=steps)
-    _warn_of_caveats(app, lab, view, name)
-    if not flags["detach"]:
-        with steps.step("Converging"):
-            found = stacks.wait_converged(
-                view, deployed, nodes=lab.nodes, limit=flags["limit"], emit=steps.emit, noted=steps.note
-            )
-            steps.note(_summary(found))
-    urls = _open_ports(app, lab, view, name)
+    check_name(name)
+    text = _checked(files)
+    try:
+        deployed = app.lab().deploy(
+            files,
+            name,
+            text=text,
+            prune=flags["prune"],
+            registry_auth=flags["with_registry_auth"],
+            resolve_image=flags["resolve_image"],
+            wait=not flags["detach"],
+            limit=flags["limit"],
+        )
+    except FileRefused as refused:
+        raise _with_own_cli(refused, files, name) from None
     if output == "json":
-        print_json({"stack": name, "services": service_rows(view, name, lab.nodes), "urls": urls})
+        lab = app.lab()
+        rows = service_rows(SwarmView(lab.manager().engine), name, lab.nodes)
+        print_json({"stack": name, "services": rows, "urls": deployed.urls})
     else:
-        for url in urls:
+        for url in deployed.urls:
             click.echo(url)
 
 
@@ -135,55 +125,18 @@ def _meant(file: Path | None, name: str | None, files: tuple[Path, ...]) -> tupl
     return (file,), name
 
 
-@contextlib.contextmanager
-def _held(app: App, lab: Lab, note: Callable[[str], None]) -> Iterator[None]:
-    """Hold the lab against others who carry stack files to it: Docker refuses one of two half way."""
-    from labctl.errors import LabError
-    from labctl.locking import Busy
-    from labctl.state import lock
+def _checked(paths: Sequence[Path]) -> str | None:
+    """Return what comes on stdin, where `-` alone is the stack file.
 
-    def waiting(holder: str) -> None:
-        note(f"waiting for another deploy to {lab.name}" + (f": {holder}" if holder else ""))
-
-    try:
-        with lock(f"_stacks-{lab.name}", wait=DEPLOY_WAIT, engine=app.context.engine.identity(), waiting=waiting):
-            yield
-    except Busy as busy:
-        raise LabError(
-            f"another labctl command has been deploying to {lab.name} for {DEPLOY_WAIT:g} s: {busy.holder}",
-            hint="Wait for it, or end it, and try again.",
-        ) from None
-
-
-def _deploy(
-    manager: Node, paths: Sequence[Path], name: str, *, files: Sequence[StackFile], flags: dict[str, Any], steps: Steps
-) -> Deployed:
-    from labctl.swarm.refusal import FileRefused
-    from labctl.swarm.stack import deploy
-
-    try:
-        return deploy(
-            manager,
-            files,
-            name,
-            prune=flags["prune"],
-            registry_auth=flags["with_registry_auth"],
-            resolve_image=flags["resolve_image"],
-            emit=steps.emit,
-            noted=steps.note,
-        )
-    except FileRefused as refused:
-        raise _with_own_cli(refused, paths, name) from None
-
-
-def _read(paths: Sequence[Path]) -> list[StackFile]:
-    """Read the stack files; `-` alone is what comes on stdin."""
-    from labctl.swarm.stackfile import read_stack_files
+    What is wrong with the files is told here, before a lab is looked for.
+    """
+    from labctl.lab.stacks import read_files
 
     if len(paths) > 1 and Path("-") in paths:
         raise UsageError("`-` cannot be one of several stack files", hint="Put what comes on stdin into a file.")
-    content = sys.stdin.read() if paths[0] == Path("-") else None
-    return read_stack_files(paths, os.environ, text=content)
+    text = sys.stdin.read() if paths[0] == Path("-") else None
+    read_files(paths, text=text)
+    return text
 
 
 def _with_own_cli(refused: FileRefused, paths: Sequence[Path], name: str) -> FileRefused:
@@ -204,37 +157,6 @@ def _with_own_cli(refused: FileRefused, paths: Sequence[Path], name: str) -> Fil
     return refused
 
 
-def _summary(found: list[Progress]) -> str:
-    """How many services run, and how many have done their work."""
-    over = sum(one.completed == one.wanted > 0 for one in found)
-    told = [counted(len(found) - over, "service runs", "services run")] if over < len(found) else []
-    return ", ".join([*told, *([counted(over, "service completed", "services completed")] if over else [])])
-
-
-def _warn_of_caveats(app: App, lab: Lab, view: SwarmView, name: str) -> None:
-    """Say what the swarm took and cannot keep: the nodes' own ports, encrypted networks without ESP."""
-    from labctl.events import Warned
-    from labctl.swarm.caveats import stack_caveats
-
-    for caveat in stack_caveats(view, name, lab.nodes):
-        app.emit(Warned(caveat))
-
-
-def _open_ports(app: App, lab: Lab, view: SwarmView, name: str) -> list[str]:
-    """Where this host reaches the stack's published ports; the lab's proxy opens them by itself."""
-    from labctl import edge
-    from labctl.events import Warned
-    from labctl.swarm.stack import published_ports
-
-    inside = {(port.published, port.protocol): port.target for port in published_ports(view, name)}
-    ways = edge.reach(app.context.engine, lab.name, lab.nodes, list(inside), app.emit)
-    # A way that somebody pinned was told of when it was.
-    for way in (way for way in ways if way.moved and not way.pinned):
-        told = f"port {way.asked} of 127.0.0.1 is taken by another program or lab"
-        app.emit(Warned(f"{told}: the stack's port {way.target} is at 127.0.0.1:{way.host_port} instead"))
-    return [way.url_of(inside.get((way.target, way.protocol), 0)) for way in ways]
-
-
 @stack.command("rm")
 @click.argument("names", nargs=-1, required=True, shell_complete=complete_stacks)
 @click.option("--limit", type=click.FloatRange(min=0), default=90.0, show_default=True, help="How long to wait, in s.")
@@ -250,9 +172,9 @@ def rm(app: App, names: tuple[str, ...], limit: float, output: str) -> None:
     labctl stack rm voting
     labctl stack rm voting web
     """
-    from labctl.cli.stack_removal import remove_stacks
+    from labctl.lab.removing import remove_stacks
 
-    removed, missing = remove_stacks(app, names, limit)
+    removed, missing = remove_stacks(app.lab(), names, limit)
     if output == "json":
         rows = [{"stack": name, "removed": True, "silent_nodes": list(nodes)} for name, nodes in removed.items()]
         print_json([*rows, *({"stack": one.name, "removed": False, "silent_nodes": []} for one in missing)])
@@ -319,16 +241,13 @@ def config(app: App, file: Path | None, files: tuple[Path, ...]) -> None:
     labctl stack config docker-stack.yml
     labctl stack config -c docker-stack.yml -c local.yml
     """
-    from labctl.swarm.stack import merged
+    from labctl.lab.stacks import merged
 
     paths = (*([file] if file else []), *files)
     if not paths:
         raise UsageError("config takes a stack file", hint="For example: labctl stack config docker-stack.yml")
-    described = _read(paths)
-    lab = app.lab()
-    with _held(app, lab, lambda _: None):
-        made = merged(lab.manager(), described)
-    click.echo(made, nl=False)
+    text = _checked(paths)
+    click.echo(merged(app.lab(), paths, text=text), nl=False)
 
 
 @stack.command("ps", cls=DockerCommand)

@@ -8,7 +8,6 @@ import click
 
 from labctl.cli.common import App, lab_command
 from labctl.cli.completers import complete_filters
-from labctl.cli.nodes import named_nodes
 from labctl.cli.unlock import unlock_option
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ def suspend(app: App, nodes: tuple[str, ...]) -> None:
     labctl suspend worker1
     """
     lab = app.lab()
-    done = lab.suspend(named_nodes(lab, nodes))
+    done = lab.suspend(nodes or None)
     _say("suspended", done, f"{', '.join(nodes) or f'lab {lab.name}'}: all of it is suspended already")
 
 
@@ -52,7 +51,7 @@ def resume(app: App, nodes: tuple[str, ...]) -> None:
     labctl resume worker1
     """
     lab = app.lab()
-    done = lab.resume(named_nodes(lab, nodes))
+    done = lab.resume(nodes or None)
     _say("resumed", done, f"{', '.join(nodes) or f'lab {lab.name}'}: nothing is suspended")
 
 

@@ -4,7 +4,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from labctl.lab.context import Context, open_context
-from labctl.lab.lab import Lab, find_lab, forget, forget_gone, lab_names
+from labctl.lab.finding import all_labs, find_lab, forget, forget_gone, lab_names
+from labctl.lab.lab import Lab
 
 if TYPE_CHECKING:
     from labctl.lab.checking import checked_plan
@@ -19,6 +20,7 @@ __all__ = [
     "NodeStatus",
     "Plan",
     "UpOptions",
+    "all_labs",
     "bring_up",
     "checked_plan",
     "find_lab",

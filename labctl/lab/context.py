@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["LAB_MTU", "Context", "open_context"]
 
 TRANSPORT = "LABCTL_TRANSPORT"
+UNLOCK_KEY = "LABCTL_UNLOCK_KEY"
 LAB_MTU = 1500  # bytes; nodes talk over a bridge of this host, whatever the way out is like
 
 
@@ -154,14 +155,15 @@ class Context:
         )
 
 
-def open_context(emit: Emit = quiet, transport: str | None = None) -> Context:
+def open_context(emit: Emit = quiet, transport: str | None = None, unlock_key: str | None = None) -> Context:
     """Find this host's engine; it is not asked anything yet. Raises HostError for one on another machine.
 
-    `transport` is LABCTL_TRANSPORT where it is not said. Raises UsageError for one that there is not.
-    A state folder whose id was lost gets it back.
+    `transport` is LABCTL_TRANSPORT where it is not said, and `unlock_key` LABCTL_UNLOCK_KEY. Raises UsageError for a
+    transport that there is not. A state folder whose id was lost gets it back.
     """
     mend_id(emit)
-    return Context(Engine(host_endpoint()), emit, _way(transport or os.environ.get(TRANSPORT) or "exec"))
+    way = _way(transport or os.environ.get(TRANSPORT) or "exec")
+    return Context(Engine(host_endpoint()), emit, way, unlock_key=unlock_key or os.environ.get(UNLOCK_KEY) or None)
 
 
 def _way(name: str) -> Way:

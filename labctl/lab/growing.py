@@ -1,15 +1,18 @@
-"""A lab with more nodes than it has: the spec that says so. Pure."""
+"""A lab with more nodes than it has: the spec that says so, and the nodes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from labctl.backend import LabRecord
 from labctl.errors import LabError, NotFoundError, UsageError
 from labctl.spec import LabSpec, Role, as_noted, read_mapping
 
-__all__ = ["bare_node", "more_nodes"]
+__all__ = ["add_nodes", "bare_node", "more_nodes"]
+
+if TYPE_CHECKING:
+    from labctl.lab.lab import Lab
 
 Extend = Callable[[LabRecord | None], LabSpec]
 
@@ -49,6 +52,27 @@ def more_nodes(lab: str, names: Sequence[str], role: Role, count: int, options: 
         return _extended(spec, [{**options, "name": name, "role": role} for name in chosen])
 
     return extend
+
+
+def add_nodes(
+    lab: Lab, names: Sequence[str], role: Role, count: int | None, options: Mapping[str, Any], *, verify: bool
+) -> list[str]:
+    """Add nodes to a lab, and return their names. Raises UsageError for names and a count."""
+    from labctl.lab.up import UpOptions, grow
+
+    if names and count is not None:
+        raise UsageError("say either names or a count")
+    if count is not None and count < 1:
+        raise UsageError(f"{count} nodes more is no number of nodes to add")
+    extend = more_nodes(lab.name, names, role, 1 if count is None else count, options)
+    there: set[str] = set()
+
+    def noted(record: LabRecord | None) -> LabSpec:
+        there.update(known.name for known in (record.nodes if record else ()))
+        return extend(record)
+
+    grown = grow(lab.context, lab.name, noted, UpOptions(verify=verify))
+    return [known.name for known in grown.nodes if known.name not in there]
 
 
 def _spec_of(record: LabRecord) -> LabSpec:

@@ -5,216 +5,333 @@ What changes a lab is imported where it is used: whoever only looks (`ssh`, comp
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+import os
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Unpack
 
-from labctl.backend.base import Backend, LabRecord
 from labctl.concurrent import each
-from labctl.errors import LabError, NotFoundError, UsageError
-from labctl.events import Noted, Steps
-from labctl.lab.context import Context
-from labctl.lab.standing import gone_members, gone_nodes, refuse_without_keys, refused_as_empty
+from labctl.errors import LabError, NotFoundError, raise_all
+from labctl.events import Emit, Steps, quiet
+from labctl.lab.choosing import Nodes, chosen, is_up, named_or_gone
+from labctl.lab.context import open_context
+from labctl.lab.core import LabCore
+from labctl.lab.standing import refuse_without_keys
 from labctl.node import Node
-from labctl.owner import refuse_others
-from labctl.spec import expand, labels, select
-from labctl.state import drop_lab_dir, labs_of_machines
 
 if TYPE_CHECKING:
     from labctl.faults import Injected, Scene
-    from labctl.spec import LabSpec, NodeSpec, Role
-    from labctl.swarm import SwarmView
+    from labctl.lab.stacks import Deployment, Files, Resolve
+    from labctl.lab.status import LabStatus
+    from labctl.lab.wanted import SpecKeys
+    from labctl.spec import LabSpec, Role
+    from labctl.transport import Way
 
-__all__ = ["Lab", "find_lab", "forget", "forget_gone", "lab_names"]
-
-
-def lab_names(context: Context) -> list[str]:
-    """The names of all labs of this host's engine."""
-    return sorted({*context.backend("dind").labs(), *labs_of_machines()})
+__all__ = ["Lab"]
 
 
-def find_lab(context: Context, name: str | None = None) -> Lab:
-    """Return the lab of that name; where none is said, `lab`, or the only one there is.
+class Lab(LabCore):
+    """A lab. `Lab.up` makes one, `Lab.find` and `Lab.all` find those that stand.
 
-    Where no name is said, your own labs come before those of others. Raises NotFoundError with the nearest name of
-    yours, UsageError when several could be meant.
+    The properties (name, spec, nodes) tell what it was when it was found, or when the last verb of this object ended;
+    `node`, `select` and `swarm` choose among these nodes, and `refresh` looks again. All other methods ask the lab as
+    it now is. Every verb may be called from several threads and processes: those that change the lab wait for each
+    other. `on_event` hears a verb's progress (labctl.events), from any thread. `with Lab.up(...) as lab:` removes the
+    lab at the end, if this call made it.
     """
-    lab = _find(context, name or "lab")
-    if lab is not None and (name is not None or lab.record.owner.is_you):
-        return lab
-    labs = [found for one in lab_names(context) if (found := _find(context, one)) is not None]
-    yours = [found for found in labs if found.record.owner.is_you]
-    # What others have is not what was meant; `labctl labs` lists it.
-    known = [found.name for found in labs if found.record.owner.may_be_you]
-    if name is None:
-        labs = yours or labs
-        known = [found.name for found in labs]
-        if "lab" in known or len(known) == 1:
-            return labs[known.index("lab") if "lab" in known else 0]
-    if name is None and known:
-        raise UsageError(
-            f"there are several labs: {', '.join(known)}", hint="`-l NAME` or LABCTL_LAB says which one is meant."
-        )
-    # Those of others are not offered: it is not one of theirs that is meant.
-    offered = None if labs and not known else known
-    raise NotFoundError("lab", name or "lab", offered, hint="`labctl up` makes one, `labctl labs` lists them.")
 
+    @classmethod
+    def up(
+        cls,
+        spec: LabSpec | Path | None = None,
+        *,
+        name: str | None = None,
+        nodes: int | None = None,
+        managers: int | None = None,
+        workers: int | None = None,
+        verify: bool = True,
+        retain: bool = False,
+        unlock_key: str | None = None,
+        transport: Way | None = None,
+        on_event: Emit | None = None,
+        **keys: Unpack[SpecKeys],
+    ) -> Lab:
+        """Bring a lab up: what a spec or a lab.yaml describes, and what the keywords say, which win over it.
 
-def _find(context: Context, name: str) -> Lab | None:
-    backend = context.holding(name)
-    record = backend.find(name)
-    return None if record is None else Lab(context, backend, record)
+        One that has no name gets one that no other lab has. One that stands is made to be what is asked for, as by
+        `labctl up`: without a spec it is what it was, with what the keywords add. Unless `verify` is False, the lab is
+        tried at the end. What was made is removed when it fails, unless `retain`.
+        Raises SpecError or UsageError for what cannot be meant, HostError for what this machine lacks, LabError.
+        """
+        from labctl.lab.opening import bring_up_lab, given_keys
+        from labctl.lab.up import UpOptions
+        from labctl.lab.wanted import counts
 
+        given = given_keys({"name": name, **counts(nodes, managers, workers), **keys})
+        context = open_context(on_event or quiet, transport, unlock_key)
+        return bring_up_lab(context, spec, given, UpOptions(retain=retain, verify=verify))
 
-def forget_gone(context: Context, name: str) -> None:
-    """Remove what a lab that is not there left on disk; one that an `up` is just making is there."""
-    with context.held(name):
-        if _find(context, name) is None:
-            forget(name)
+    @classmethod
+    def find(cls, name: str | None = None, *, transport: Way | None = None) -> Lab:
+        """Return the lab of that name. Where none is said: LABCTL_LAB's, the one called lab, or the only one.
 
+        Raises NotFoundError with the nearest name, UsageError when several could be meant.
+        """
+        from labctl.lab.finding import find_lab
 
-def forget(name: str) -> None:
-    """Remove what a lab that is gone left on disk: keys, and its Docker context."""
-    from labctl.engine import contexts
+        return find_lab(open_context(transport=transport), name or os.environ.get("LABCTL_LAB") or None)
 
-    contexts.remove(name)
-    drop_lab_dir(name)
+    @classmethod
+    def all(cls, *, transport: Way | None = None) -> list[Lab]:
+        """Return all labs of this machine, those of other users too."""
+        from labctl.lab.finding import all_labs
 
+        return all_labs(open_context(transport=transport))
 
-@dataclass
-class Lab:
-    """A lab as it stood when it was found. `refresh` looks again."""
+    def __enter__(self) -> Lab:
+        return self
 
-    context: Context
-    backend: Backend
-    record: LabRecord
+    def __exit__(self, *_: object) -> None:
+        if self.made_here:
+            with suppress(NotFoundError):  # it is gone already
+                self.down()
 
-    @property
-    def name(self) -> str:
-        """The lab's name."""
-        return self.record.name
+    def stop(self, nodes: Nodes | None = None, *, on_event: Emit | None = None) -> list[Node]:
+        """Stop nodes all at once, all of the lab where none is named; disks stay. Returns those that were up."""
+        with self._changing(on_event) as lab:
+            each(meant := chosen(lab, nodes), lambda node: lab.backend.stop(node))
+        return self._again([node for node in meant if is_up(node)])
 
-    @property
-    def spec(self) -> LabSpec:
-        """What the lab shall be; rebuilt from the nodes where the label is lost."""
-        if self.record.spec is not None:
-            return self.record.spec
-        from labctl.spec import LabSpec, NodeSpec
+    def kill(self, nodes: Nodes | None = None, *, on_event: Emit | None = None) -> list[Node]:
+        """Pull the plug of nodes, all at once: nothing is shut down in order. Returns those that were up."""
+        with self._changing(on_event) as lab:
+            each(meant := chosen(lab, nodes), lab.backend.kill)
+        return self._again([node for node in meant if is_up(node)])
 
-        nodes = tuple(NodeSpec(name=node.name, role=node.role) for node in self.nodes)
-        managed = any(node.is_manager for node in self.nodes)
-        return LabSpec(name=self.name, nodes=nodes) if managed else LabSpec(name=self.name, workers=len(nodes))
+    def start(
+        self, nodes: Nodes | None = None, *, unlock_key: str | None = None, on_event: Emit | None = None
+    ) -> list[Node]:
+        """Start the nodes that are down, all at once, and try the lab with them. Returns those that were down.
 
-    @property
-    def nodes(self) -> tuple[Node, ...]:
-        """The nodes, managers first, running or not."""
-        return self.record.nodes
+        Those that are suspended go on where they were, and those that run are left alone.
+        """
+        from labctl.lab.ending import as_ended
+        from labctl.lab.plan import refuse_half_made
+        from labctl.lab.waking import WAKE_STEPS, wake
 
-    def refresh(self) -> Lab:
-        """Look again. Raises NotFoundError when the lab is gone."""
-        return find_lab(self.context, self.name)
+        with self._changing(on_event, unlock_key) as lab:
+            refuse_without_keys(lab.name, lab.nodes)
+            steps = Steps(lab.context.emit, total=WAKE_STEPS)
+            meant = as_ended(lab.backend, chosen(lab, nodes), steps.note)
+            refuse_half_made(meant)
+            if meant or nodes is None:
+                wake(lab, meant, steps, lab.backend.start)
+        return self._again([node for node in meant if not node.is_running])
 
-    def node(self, name: str) -> Node:
-        """The node of that name or short name. Raises NotFoundError with the nearest, LabError for one that is gone."""
-        return self._present([expand(name, [*self._roles(), *self.gone], manager=self._first_manager())])[0]
+    def restart(
+        self, nodes: Nodes | None = None, *, unlock_key: str | None = None, on_event: Emit | None = None
+    ) -> list[Node]:
+        """Stop nodes and start them again, in order. Returns them."""
+        names = [node.name for node in chosen(self._now(None), nodes)]
+        self.stop(names, on_event=on_event)
+        # All of them is the whole lab: what broke while nothing ran is looked for and mended.
+        self.start(None if len(names) == len(self.nodes) else names, unlock_key=unlock_key, on_event=on_event)
+        return chosen(self, names)
 
-    def select(self, pattern: str) -> list[Node]:
-        """The nodes that a filter means: names, @all, @manager, @worker:0."""
-        try:
-            return self._present(select(pattern, self._roles(), manager=self._first_manager()))
-        except NotFoundError:
-            return self._present(select(pattern, {**self._roles(), **self.gone}))
+    def suspend(self, nodes: Nodes | None = None, *, on_event: Emit | None = None) -> list[Node]:
+        """Let nodes stand still with all that runs on them, all of the lab where none is named.
 
-    @property
-    def gone(self) -> dict[str, Role]:
-        """The nodes that the lab shall have and whose machines somebody has removed, with their roles."""
-        return {node.name: node.role for node in gone_nodes(self.record)}
+        Returns those that ran. Raises LabError for one that is down.
+        """
+        from labctl.lab.waking import in_state
 
-    def _roles(self) -> dict[str, Role]:
-        return {node.name: node.role for node in self.nodes}
+        with self._changing(on_event) as lab:
+            running = in_state(chosen(lab, nodes), "running", also="paused")
+            each(running, lab.backend.suspend)
+        return self._again(running)
 
-    def _first_manager(self) -> str | None:
-        """The manager that comes first in the spec, whether its machine is there or not: the nodes call it manager."""
-        roles = {**self._roles(), **self.gone}
-        known = [*(node.name for node in self.spec.all_nodes()), *roles]
-        return next((name for name in known if roles.get(name) == "manager"), None)
+    def resume(
+        self, nodes: Nodes | None = None, *, unlock_key: str | None = None, on_event: Emit | None = None
+    ) -> list[Node]:
+        """Let suspended nodes go on, all of the lab where none is named, and try the lab with them.
 
-    def _present(self, names: Sequence[str]) -> list[Node]:
-        found = {node.name: node for node in self.nodes}
-        for name in names:
-            if name not in found:
+        Returns those that were suspended. Raises LabError for one that is down, which cannot go on.
+        """
+        from labctl.lab.waking import WAKE_STEPS, in_state, wake
+
+        with self._changing(on_event, unlock_key) as lab:
+            refuse_without_keys(lab.name, lab.nodes)
+            suspended = [node for node in lab.nodes if node.state == "paused"]
+            meant = suspended or lab.nodes if nodes is None else chosen(lab, nodes)
+            still = in_state(meant, "paused", also="running")
+            if still:
+                wake(lab, still, Steps(lab.context.emit, total=WAKE_STEPS), lab.backend.resume)
+        return self._again(still)
+
+    def down(
+        self, *, others: bool = False, only: Collection[str] | None = None, on_event: Emit | None = None
+    ) -> list[str]:
+        """Remove all of the lab and return the names of what was removed. `others` removes somebody else's, too.
+
+        Raises LabError when it has come to have other nodes than `only`, NotFoundError when it is gone already.
+        """
+        from labctl.lab.finding import forget
+
+        with self.heard_by(on_event).held(others=others, verb="down") as lab:
+            more = [node.name for node in lab.nodes if only is not None and node.name not in only]
+            if more:
                 raise LabError(
-                    f"node {name} is gone: its machine was removed",
-                    hint=f"`labctl up` makes it anew; `labctl node rm {name}` takes it out of the lab.",
+                    f"{', '.join(more)} came to lab {self.name} meanwhile, and nobody was asked about that",
+                    hint=f"`labctl ls -l {self.name}` lists the nodes; `labctl down -l {self.name}` removes them.",
                 )
-        return [found[name] for name in names]
+            removed = lab.context.destroy(lab.backend, lab.name, lab.nodes, others=others)
+            if lab.record.owner.is_you:
+                forget(self.name)
+        return removed
 
-    def manager(self, *, limit: float | None = None) -> Node:
-        """A manager that can change the swarm. Raises QuorumLost or LabError.
+    def remove_nodes(self, nodes: Nodes, *, force: bool = False, on_event: Emit | None = None) -> None:
+        """Take nodes out of the swarm in order, workers all at once and managers one by one; remove their machines.
 
-        Without a `limit` in seconds, managers that may be choosing a leader are waited for, and that is told.
+        One whose machine is gone already is named too. `force` removes one that cannot leave in order.
+        Raises UsageError when no node, or no manager, would stay.
         """
-        from labctl.swarm import cluster
+        from labctl.lab.leaving import take_out
 
-        if empty := refused_as_empty(self.record):
-            raise empty
-        return cluster.working_manager(
-            self.nodes,
+        with self._changing(on_event) as lab:
+            there, gone = named_or_gone(lab, nodes)
+            take_out(lab, [*(node.name for node in there), *gone], force=force)
+
+    def add_nodes(
+        self,
+        names: str | Sequence[str] = (),
+        *,
+        count: int | None = None,
+        role: Role = "worker",
+        cpus: float | None = None,
+        memory: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        engine: Mapping[str, Any] | None = None,
+        bare: bool = False,
+        verify: bool = True,
+        on_event: Emit | None = None,
+    ) -> list[Node]:
+        """Add nodes and let them join the swarm, and return them; `bare` ones are engines in no swarm.
+
+        Without names there is one, or `count`, named as the others. `engine` are daemon.json options of theirs.
+        Raises UsageError for names that are taken.
+        """
+        from labctl.lab.growing import add_nodes
+
+        given = {"cpus": cpus, "memory": memory, "labels": dict(labels or {}), "engine": dict(engine or {})}
+        options = {key: value for key, value in given.items() if value not in (None, {})}
+        options |= {"swarm": "bare"} if bare else {}
+        named = [names] if isinstance(names, str) else list(names)
+        added = add_nodes(self.heard_by(on_event), named, role, count, options, verify=verify)
+        return [node for node in self.refresh().nodes if node.name in added]
+
+    def status(self) -> LabStatus:
+        """What the lab is like now, and what is missing. Anybody may ask. Raises NotFoundError when it is gone."""
+        from labctl.lab.status import status_of
+
+        return status_of(self.context, replace(self).refresh().record)
+
+    def verify(self, *, on_event: Emit | None = None) -> str:
+        """Try the lab: mesh, overlay and registry, from every node to every node. Returns what was tried.
+
+        Raises LabError with what does not serve, UsageError for a lab without a registry.
+        """
+        from labctl.lab.trying import try_lab
+
+        with self._changing(on_event) as lab:
+            return try_lab(lab)
+
+    def deploy(
+        self,
+        files: Files,
+        name: str,
+        *,
+        text: str | None = None,
+        environment: Mapping[str, str] | None = None,
+        prune: bool = False,
+        registry_auth: bool = False,
+        resolve_image: Resolve | None = None,
+        wait: bool = True,
+        limit: float = 120.0,
+        on_event: Emit | None = None,
+    ) -> Deployment:
+        """Deploy stack files as the stack `name` and wait up to `limit` seconds until its services run.
+
+        Several files are merged as Docker does; `text` is what the one stands for, where it is no file. Variables are
+        those of `environment`, this process's own where not said. Where a manager dies, another goes on.
+        Raises UsageError for files that Docker does not take, NotYetError with the reasons for what does not run.
+        """
+        from labctl.lab.stacks import deploy
+
+        lab = self._now(on_event)
+        return deploy(
+            lab,
+            files,
+            name,
+            text=text,
+            environment=environment,
+            prune=prune,
+            registry_auth=registry_auth,
+            resolve_image=resolve_image,
+            wait=wait,
             limit=limit,
-            noted=lambda text: self.context.emit(Noted(text)),
-            gone=gone_members(self.record),
         )
 
-    def swarm(self, *, limit: float | None = None) -> SwarmView:
-        """The swarm as such a manager sees it."""
-        from labctl.swarm import SwarmView
+    def remove_stack(
+        self, *names: str, limit: float = 90.0, on_event: Emit | None = None
+    ) -> dict[str, tuple[str, ...]]:
+        """Remove stacks, all at once, and wait until their tasks and networks are gone; volumes stay.
 
-        return SwarmView(self.manager(limit=limit).engine)
-
-    def registry_port(self) -> int | None:
-        """Where 127.0.0.1 reaches the lab's registry; None when it has none that runs."""
-        for found in self.context.engine.containers(labels.of_lab(self.name, "registry"), everything=False):
-            return labels.port_in(found["Labels"]) or None
-        return None
-
-    @contextmanager
-    def held(self, *, others: bool = False, verb: str = "") -> Iterator[Lab]:
-        """Hold the lab for one change, and give it as it is now: another command may have changed it.
-
-        Raises UsageError for somebody else's lab, unless `others`; NotFoundError when it is gone.
+        Returns by stack the nodes that do not answer, and where its containers may go on until these are back.
+        Raises NotFoundError for a name that there is not, when the others are removed.
         """
-        if not others:
-            refuse_others(self.name, self.record.owner, verb=verb)  # at once: nobody waits for what is refused
-        with self.context.held(self.name):
-            record = self.backend.find(self.name)
-            if record is None:
-                raise NotFoundError("lab", self.name, None, hint="Another command has removed it meanwhile.")
-            if not others:
-                refuse_others(self.name, record.owner, verb=verb)
-            yield replace(self, record=record)
+        from labctl.lab.removing import remove_stacks
+
+        removed, missing = remove_stacks(self._now(on_event), names, limit)
+        raise_all(missing)
+        return removed
+
+    def push(self, image: str, as_name: str | None = None, *, on_event: Emit | None = None) -> str:
+        """Push an image of this host's engine to the lab's registry, and return what nodes call it there."""
+        from labctl.lab.pushing import push
+
+        return push(self._now(on_event), image, as_name or "")
+
+    def urls(self, service: str, *, on_event: Emit | None = None) -> list[str]:
+        """Where this host reaches the ports that a service publishes; its stack's name may be left out.
+
+        Raises NotFoundError for a service that is not there, NotYetError for one that publishes nothing.
+        """
+        from labctl.lab.ways import urls_of
+
+        return urls_of(self._now(on_event), service)
+
+    def url(self, service: str, *, on_event: Emit | None = None) -> str:
+        """The one of these for a browser; errors as in `urls`."""
+        from labctl.lab.ways import first_page
+
+        return first_page(self.urls(service, on_event=on_event))
+
+    def export_logs(self, path: Path | str | None = None) -> Path:
+        """Write one archive with all that a bug report needs, to a file or into a folder (this one where not said).
+
+        Known secrets are removed; a log may hold others. It works with a lab that is half dead.
+        """
+        from labctl.lab.reporting import write_report
+
+        return write_report(self.context, self, None if path is None else Path(path))[0]
 
     def scene(self) -> Scene:
-        """The lab as faults see it, as it is now."""
-        from labctl.faults import Scene
+        """The lab as faults see it (labctl.faults), as it is now."""
+        from labctl.lab.faulting import scene_of
 
-        lab = self.refresh()
-        sizes = {spec.name: spec.memory_bytes for spec in lab.spec.all_nodes()}
-        return Scene(
-            lab.name,
-            lab.record.subnet or lab.spec.subnet or "",
-            lab.nodes,
-            lab.backend,
-            lab.swarm,
-            lab.tried_with,
-            lambda node: sizes.get(node.name),
-            lab.context.emit,
-        )
-
-    def tried_with(self, names: Sequence[str]) -> None:
-        """Try the lab with nodes that have come back, and mend what they missed."""
-        lab = self.refresh()
-        lab.start([node for node in lab.nodes if node.name in names])
+        return scene_of(self)
 
     def fault(
         self, kind: str, on: str | Sequence[str], *, seconds: float | None = None, sure: bool = False, **options: str
@@ -228,136 +345,6 @@ class Lab:
             with lab.fault("cut", "w1", seconds=60):
                 ...
         """
-        from labctl.faults import Injected, kind_named, planned
+        from labctl.lab.faulting import injected
 
-        found = kind_named(kind)
-        names = [on] if isinstance(on, str) else list(on)
-        if found.acts_on == "node":
-            names = [node.name for name in names for node in self.select(name)]
-        if kind == "partition" and not options.get("from"):
-            options["from"] = ",".join(node.name for node in self.nodes if node.name not in names)
-        return Injected(self.scene(), planned(found, names, options, seconds), sure)
-
-    def stop(self, nodes: Sequence[Node] = ()) -> None:
-        """Stop the nodes all at once, all of them where none is named; workers and managers keep their disks."""
-        with self.held() as lab:
-            each(lab.as_now(nodes) or lab.nodes, lambda node: self.backend.stop(node))
-
-    def kill(self, nodes: Sequence[Node]) -> None:
-        """Pull the plug of the nodes, all at once."""
-        with self.held() as lab:
-            each(lab.as_now(nodes), self.backend.kill)
-
-    def start(self, nodes: Sequence[Node] = ()) -> list[Node]:
-        """Start the nodes that are down, all at once, and try the lab with them. Returns those that were down.
-
-        Those that are suspended go on where they were, and those that run are left alone.
-        """
-        from labctl.lab.ending import as_ended
-        from labctl.lab.plan import refuse_half_made
-        from labctl.lab.waking import WAKE_STEPS, wake
-
-        with self.held() as lab:
-            refuse_without_keys(lab.name, lab.nodes)
-            steps = Steps(self.context.emit, total=WAKE_STEPS)
-            chosen = as_ended(self.backend, lab.as_now(nodes) or lab.nodes, steps.note)
-            refuse_half_made(chosen)
-            wake(lab, chosen, steps, self.backend.start)
-        return [node for node in chosen if not node.is_running]
-
-    def suspend(self, nodes: Sequence[Node] = ()) -> list[Node]:
-        """Let the nodes stand still with all that runs on them, all of the lab where none is named.
-
-        Returns those that ran. Raises LabError for one that is down.
-        """
-        from labctl.lab.waking import in_state
-
-        with self.held() as lab:
-            chosen = in_state(lab.as_now(nodes) or lab.nodes, "running", also="paused")
-            each(chosen, self.backend.suspend)
-        return chosen
-
-    def resume(self, nodes: Sequence[Node] = ()) -> list[Node]:
-        """Let suspended nodes go on, all of the lab where none is named, and try the lab with them.
-
-        Returns those that were suspended. Raises LabError for one that is down, which cannot go on.
-        """
-        from labctl.lab.waking import WAKE_STEPS, in_state, wake
-
-        with self.held() as lab:
-            refuse_without_keys(lab.name, lab.nodes)
-            suspended = [node for node in lab.nodes if node.state == "paused"]
-            chosen = in_state(lab.as_now(nodes) or suspended or lab.nodes, "paused", also="running")
-            if chosen:
-                wake(lab, chosen, Steps(self.context.emit, total=WAKE_STEPS), self.backend.resume)
-        return chosen
-
-    def down(self, *, others: bool = False, only: Collection[str] | None = None) -> list[str]:
-        """Remove all of the lab and return the names of what was removed. `others` removes somebody else's, too.
-
-        Raises LabError when it has come to have other nodes than `only`.
-        """
-        with self.held(others=others, verb="down") as lab:
-            more = [node.name for node in lab.nodes if only is not None and node.name not in only]
-            if more:
-                raise LabError(
-                    f"{', '.join(more)} came to lab {self.name} meanwhile, and nobody was asked about that",
-                    hint=f"`labctl ls -l {self.name}` lists the nodes; `labctl down -l {self.name}` removes them.",
-                )
-            removed = self.context.destroy(self.backend, self.name, lab.nodes, others=others)
-            if lab.record.owner.is_you:
-                forget(self.name)
-        return removed
-
-    def as_now(self, nodes: Sequence[Node]) -> list[Node]:
-        """These nodes as the lab now has them. Raises LabError for one that was removed meanwhile."""
-        return self._present([node.name for node in nodes])
-
-    def remove_nodes(self, nodes: Sequence[Node], *, gone: Sequence[str] = (), force: bool = False) -> None:
-        """Take nodes out of the swarm in order, workers all at once and managers one by one; remove their machines.
-
-        `gone` are those that have none any more. `force` removes one that cannot leave in order too.
-        Raises UsageError when no node, or no manager, would stay.
-        """
-        with self.held() as lab:
-            lab._without([*(node.name for node in nodes), *gone], force=force)
-
-    def _without(self, names: Sequence[str], *, force: bool) -> None:
-        """Remove the nodes of these names. The lab is held, and has just been looked at."""
-        from labctl.engine import contexts
-        from labctl.lab.members import leave_swarm, strike_off
-
-        refuse_without_keys(self.name, self.nodes)
-        going = [node for node in self.nodes if node.name in names]
-        stay = [node for node in self.nodes if node.name not in names]
-        shown = ", ".join(sorted(set(names)))
-        if not stay:
-            what = f"{shown} {'is' if len(set(names)) == 1 else 'are'} all that the lab has"
-            raise UsageError(what, hint=f"`labctl down -l {self.name}` removes the lab.")
-        out: set[str] = set()
-
-        def take(node: Node) -> None:
-            if node.is_running or self.spec.joins(node.name):
-                leave_swarm(node, stay, force=force, emit=self.context.emit)
-            self.backend.remove_node(node)
-            out.add(node.name)
-
-        with Steps(self.context.emit, total=1).step(f"Removing {shown}"):
-            try:
-                each([node for node in going if not node.is_manager], take)
-                for manager in [node for node in going if node.is_manager]:
-                    take(manager)
-                for name in [name for name in names if name in self.gone]:
-                    if self.spec.joins(name):
-                        strike_off(name, stay, force=force, emit=self.context.emit)
-                    out.add(name)
-            finally:
-                left = [spec for spec in self.spec.all_nodes() if spec.name not in out]
-                self.backend.remember(_with_nodes(self.spec, left))
-                contexts.create(self.name, stay[0].endpoint, self.context.emit)
-
-
-def _with_nodes(spec: LabSpec, nodes: Sequence[NodeSpec]) -> LabSpec:
-    """The spec with these nodes, and on each the labels that a filter gave it: filters may name one that is gone."""
-    labelled = [replace(node, labels=spec.labels_of(node)) for node in nodes]
-    return replace(spec, nodes=tuple(labelled), node_labels={}, managers=1, workers=3)
+        return injected(self, kind, on, seconds, options, sure=sure)

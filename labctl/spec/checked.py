@@ -120,5 +120,7 @@ class LabModel(Model):
 
     def plain(self) -> LabSpec:
         """The lab as all else has it."""
-        nodes = tuple(node.plain() for node in self.nodes)
-        return LabSpec(**{**self.fields(), "nodes": nodes, "ports": tuple(port.plain() for port in self.ports)})
+        said = self.fields() | {"nodes": tuple(node.plain() for node in self.nodes)}
+        if "name" not in self.model_fields_set:
+            del said["name"]
+        return LabSpec(**said | {"ports": tuple(port.plain() for port in self.ports)})

@@ -46,6 +46,12 @@ class Contradictions(ValueError):
         self.problems = tuple(problems)
 
 
+class _Unsaid(str):
+    """What a lab is called that nobody has named."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, kw_only=True)
 class NodeSpec:
     """One node, where its name or its size matters."""
@@ -90,7 +96,7 @@ class PortSpec:
 class LabSpec:
     """A whole lab. What is left out gets the value that most labs want."""
 
-    name: str = "lab"
+    name: str = _Unsaid("lab")
     backend: Backend = "dind"
     provider: Provider | None = None
     box: str | None = None
@@ -108,6 +114,11 @@ class LabSpec:
     node_labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     bare_names: bool = False
     privileged_tasks: bool = False
+
+    @property
+    def is_named(self) -> bool:
+        """Whether somebody said the lab's name."""
+        return not isinstance(self.name, _Unsaid)
 
     def refuse_contradictions(self) -> None:
         """Raise Contradictions where parts that are each right do not go together."""

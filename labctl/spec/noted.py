@@ -49,7 +49,7 @@ def spec_noted(said: object, *, source: str) -> LabSpec | None:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, tuple):
+    if isinstance(value, tuple | list):
         return [_plain(one) for one in value]
     if isinstance(value, NodeSpec | PortSpec):
         return as_noted(value)

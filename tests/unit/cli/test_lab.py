@@ -348,10 +348,8 @@ def test_a_name_that_is_nearly_a_labs_is_no_error_for_down_and_is_told(
         record = LabRecord(name, lambda: None, None, None, (), labs[name]) if name in labs else None
         return None if record is None else SimpleNamespace(name=name, record=record)
 
-    for place in ("labctl.lab.lab_names", "labctl.lab.lab.lab_names"):
-        monkeypatch.setattr(place, lambda _: list(labs))
-    monkeypatch.setattr("labctl.lab.lab._find", find)
-    monkeypatch.setattr("labctl.cli.lab._records", lambda _app: [find(None, name).record for name in labs])
+    monkeypatch.setattr("labctl.lab.finding.lab_names", lambda _: list(labs))
+    monkeypatch.setattr("labctl.lab.finding._find", find)
 
     near, far = labctl("down", "-l", "workshp"), labctl("down", "-l", "xyz")
 

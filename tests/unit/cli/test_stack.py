@@ -1,4 +1,4 @@
-"""stack: which files and which name are meant, what is said of one-shots, and of a file that only a newer CLI takes."""
+"""stack: which files and which name are meant, and what is said of a file that only a newer CLI takes."""
 
 from __future__ import annotations
 
@@ -12,11 +12,8 @@ import click
 import pytest
 
 from labctl.cli import stack as cli
-from labctl.cli import stack_removal
 from labctl.cli.stack_rows import print_rows, task_fields
-from labctl.edge.ways import Edge
 from labctl.errors import NotFoundError, UsageError
-from labctl.swarm.progress import Progress
 from labctl.swarm.refusal import FileRefused
 from labctl.swarm.state import Task
 
@@ -50,21 +47,7 @@ def test_other_words_are_refused_with_an_example(file: Path | None, name: str | 
 
 def test_stdin_is_no_one_of_several_files() -> None:
     with pytest.raises(UsageError, match="cannot be one of several"):
-        cli._read([A, Path("-")])
-
-
-@pytest.mark.parametrize(
-    ("services", "said"),
-    [
-        ([(1, 0)], "1 service runs"),
-        ([(1, 0), (0, 1)], "1 service runs, 1 service completed"),
-        ([(0, 1), (0, 1)], "2 services completed"),
-    ],
-)
-def test_what_has_completed_is_not_said_to_run(services: list[tuple[int, int]], said: str) -> None:
-    found = [Progress("web", running, 1, done=True, completed=completed) for running, completed in services]
-
-    assert cli._summary(found) == said
+        cli._checked([A, Path("-")])
 
 
 @pytest.mark.parametrize(("code", "is_told"), [(0, True), (1, False)])
@@ -150,26 +133,6 @@ def test_a_format_is_a_template_over_dockers_fields(capsys: pytest.CaptureFixtur
     ]  # fmt: skip
 
 
-def test_a_port_that_another_program_has_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    ways = [
-        Edge("e", 22000, "tcp", 59211, asked=22000),
-        Edge("e", 80, "tcp", 80),
-        Edge("e", 9, "tcp", 8, "running", 7, True),
-    ]
-    monkeypatch.setattr("labctl.edge.reach", lambda *_: ways)
-    monkeypatch.setattr("labctl.swarm.stack.published_ports", lambda *_: [])
-    heard: list[Any] = []
-    app: Any = SimpleNamespace(emit=heard.append, context=SimpleNamespace(engine=None))
-
-    urls = cli._open_ports(app, SimpleNamespace(name="lab", nodes=[]), SimpleNamespace(), "web")  # type: ignore[arg-type]  # fakes
-
-    assert urls[0] == "http://127.0.0.1:59211"
-    assert [one.text for one in heard] == [
-        "port 22000 of 127.0.0.1 is taken by another program or lab: "
-        "the stack's port 22000 is at 127.0.0.1:59211 instead"
-    ]
-
-
 # -- removal of several
 
 
@@ -177,6 +140,7 @@ def test_a_port_that_another_program_has_is_told(monkeypatch: pytest.MonkeyPatch
 def removed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """A lab with the stacks `web` (a part of it on a silent worker1) and `db`; what is removed is listed."""
     from labctl.cli.common import App
+    from labctl.lab import removing
     from labctl.swarm import stack as stacks
 
     done: list[str] = []
@@ -189,11 +153,14 @@ def removed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         done.append(name)
         return ("worker1",) if name == "web" else ()
 
-    lab = SimpleNamespace(name="lab", nodes=(), manager=lambda: SimpleNamespace(engine=None))
-    monkeypatch.setattr(App, "lab", lambda _self: lab)
+    def lab(app: App) -> Any:
+        context = SimpleNamespace(emit=app.emit, engine=None)
+        return SimpleNamespace(name="lab", nodes=(), manager=lambda: SimpleNamespace(engine=None), context=context)
+
+    monkeypatch.setattr(App, "lab", lab)
     monkeypatch.setattr(stacks, "require", require)
     monkeypatch.setattr(stacks, "remove", remove)
-    monkeypatch.setattr(stack_removal, "_close_ports", lambda _app, _lab: None)
+    monkeypatch.setattr(removing, "_close_ports", lambda _lab: None)
     return done
 
 

@@ -14,7 +14,7 @@ from labctl.engine import Endpoint
 from labctl.engine.fake import Answer, Asked, FakeEngine
 from labctl.errors import LabError, NotFoundError, UsageError
 from labctl.lab import Context, Lab, find_lab, lab_names
-from labctl.lab.lab import _with_nodes
+from labctl.lab.leaving import with_nodes
 from labctl.node import Node
 from labctl.owner import YOU, Owner, own_mark
 from labctl.spec import LabSpec, as_noted, labels, read_mapping, spec_noted
@@ -147,7 +147,7 @@ def test_a_lab_without_a_registry_has_no_port_of_it() -> None:
 
 def test_nodes_that_stay_keep_the_labels_that_a_filter_gave_them() -> None:
     spec = read_mapping({"workers": 2, "node_labels": {"worker1": {"ssd": "true"}, "@all": {"zone": "a"}}})
-    left = _with_nodes(spec, [node for node in spec.all_nodes() if node.name != "worker1"])
+    left = with_nodes(spec, [node for node in spec.all_nodes() if node.name != "worker1"])
 
     assert spec_noted(as_noted(left), source="a label") == left
     assert [(node.name, left.labels_of(node)) for node in left.all_nodes()] == [
@@ -208,7 +208,7 @@ def test_a_node_that_is_gone_is_taken_out_of_the_spec_and_off_the_swarms_list(
     manager.api["GET /nodes"] = [raw_node("manager1", leader=True), raw_node("worker2", state="down")]
     manager.shell.answers["docker node rm --force id-worker2"] = ""
     lab = lab_of(manager, fake_node("worker1"), spec=spec)
-    lab.remove_nodes([], gone=["worker2"])
+    lab.remove_nodes("worker2")
 
     assert manager.shell.commands == ["docker node rm --force id-worker2"]
     found = lab.backend.find("demo")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -84,3 +85,12 @@ def test_a_note_is_read_without_what_takes_long_to_load() -> None:
     done = subprocess.run([sys.executable, "-c", code, NOTED], capture_output=True, text=True, check=True)
 
     assert done.stdout == "[]\n"
+
+
+def test_it_is_known_whether_somebody_said_the_name() -> None:
+    said = [LabSpec(name="lab"), LabSpec(name="demo"), read_mapping({"name": "lab"})]
+    unsaid = [LabSpec(), LabSpec(workers=1), read_mapping({}), replace(LabSpec(), workers=1)]
+
+    assert [spec.is_named for spec in said + unsaid] == [True] * 3 + [False] * 4
+    assert {spec.name for spec in unsaid} == {"lab"}
+    assert LabSpec(name="lab") == LabSpec()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from labctl.cli.flags import merged
+from labctl.lab.wanted import merged
 from labctl.spec import LabSpec, read_mapping
 
 

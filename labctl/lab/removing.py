@@ -1,4 +1,4 @@
-"""What `labctl stack rm` does: several stacks at once, and a word on nodes that do not answer."""
+"""Stacks that are taken away: several at once, and a word on nodes that do not answer."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from labctl.swarm import SwarmView
 from labctl.swarm import stack as stacks
 
 if TYPE_CHECKING:
-    from labctl.cli.common import App
-    from labctl.lab import Lab
+    from labctl.lab.lab import Lab
     from labctl.node import Node
 
 __all__ = ["remove_stacks"]
@@ -23,13 +22,12 @@ AT_ONCE = 4
 
 
 def remove_stacks(
-    app: App, names: Sequence[str], limit: float
+    lab: Lab, names: Sequence[str], limit: float
 ) -> tuple[dict[str, tuple[str, ...]], list[NotFoundError]]:
     """Remove those of the stacks that are there, and close their ports.
 
     Returns by name the nodes that did not answer, and the errors for names that there are not.
     """
-    lab = app.lab()
     manager = lab.manager()
     view = SwarmView(manager.engine)
     missing: dict[str, NotFoundError] = {}
@@ -41,10 +39,10 @@ def remove_stacks(
     there = [name for name in dict.fromkeys(names) if name not in missing]
     if not there:
         return {}, list(missing.values())
-    silent = _remove(lab, manager, there, limit, Steps(app.emit, total=1))
+    silent = _remove(lab, manager, there, limit, Steps(lab.context.emit, total=1))
     for name, nodes in silent.items():
-        _warn_of_silence(app, name, nodes)
-    _close_ports(app, lab)
+        _warn_of_silence(lab, name, nodes)
+    _close_ports(lab)
     return silent, list(missing.values())
 
 
@@ -65,11 +63,11 @@ def _remove(lab: Lab, manager: Node, names: Sequence[str], limit: float, steps: 
     return silent
 
 
-def _warn_of_silence(app: App, name: str, nodes: Sequence[str]) -> None:
+def _warn_of_silence(lab: Lab, name: str, nodes: Sequence[str]) -> None:
     """Say where a stack's containers may still run: the swarm has given up nodes that say nothing."""
     if nodes:
         does, is_back = ("does", "it is") if len(nodes) == 1 else ("do", "they are")
-        app.emit(
+        lab.context.emit(
             Warned(
                 f"{', '.join(nodes)} {does} not answer: containers of {name} may go on there until {is_back} back; "
                 "`labctl status` tells what brings a node back"
@@ -77,9 +75,9 @@ def _warn_of_silence(app: App, name: str, nodes: Sequence[str]) -> None:
         )
 
 
-def _close_ports(app: App, lab: Lab) -> None:
+def _close_ports(lab: Lab) -> None:
     """Where the lab's proxy cannot follow by itself, let it close what the stacks published."""
     try:
-        edge.refresh(app.context.engine, lab.name, lab.nodes, app.emit)
+        edge.refresh(lab.context.engine, lab.name, lab.nodes, lab.context.emit)
     except LabctlError as problem:
-        app.emit(Warned(f"the proxy of published ports: {problem.message}"))
+        lab.context.emit(Warned(f"the proxy of published ports: {problem.message}"))

@@ -1,0 +1,65 @@
+"""Which nodes of a lab are meant: by names, by short names, by filters, or as they were found before."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from labctl.errors import NotFoundError, raise_all
+from labctl.node import Node
+
+if TYPE_CHECKING:
+    from labctl.lab.lab import Lab
+
+__all__ = ["Nodes", "chosen", "is_up", "named_nodes", "named_or_gone"]
+
+# A node, its name, a filter that means several ("@worker"), or some of these.
+Nodes = Node | str | Iterable[Node | str]
+
+
+def is_up(node: Node) -> bool:
+    """Whether a node can be brought down: it runs, or is suspended."""
+    return node.is_running or node.state == "paused"
+
+
+def chosen(lab: Lab, nodes: Nodes | None) -> list[Node]:
+    """Return the nodes that are meant, as the lab has them; all where None is said.
+
+    Raises NotFoundError for a name that means none, LabError for a node that was removed meanwhile.
+    """
+    if nodes is None:
+        return list(lab.nodes)
+    given = [nodes] if isinstance(nodes, Node | str) else list(nodes)
+    found = {node.name: node for node in lab.as_now([one for one in given if isinstance(one, Node)])}
+    found |= {node.name: node for node in named_nodes(lab, [one for one in given if isinstance(one, str)])}
+    return list(found.values())
+
+
+def named_nodes(lab: Lab, names: Sequence[str]) -> list[Node]:
+    """Return the nodes that names and filters mean, each once. All names that mean none are told at once."""
+    found: dict[str, Node] = {}
+    unknown: list[NotFoundError] = []
+    for name in names:
+        try:
+            found |= {node.name: node for node in lab.select(name)}
+        except NotFoundError as problem:
+            unknown.append(problem)
+    raise_all(unknown)
+    return list(found.values())
+
+
+def named_or_gone(lab: Lab, nodes: Nodes) -> tuple[list[Node], list[str]]:
+    """Return the nodes that are meant, and the names among them of nodes whose machines are gone."""
+    from labctl.spec import expand
+
+    given = [nodes] if isinstance(nodes, Node | str) else list(nodes)
+    names = [one if isinstance(one, str) else one.name for one in given]
+    single = [part.strip() for name in names for part in name.split(",") if part.strip()]
+    gone: dict[str, str] = {}
+    for name in single:
+        with contextlib.suppress(NotFoundError):
+            gone[name] = expand(name, lab.gone)
+    there = [one for one in given if isinstance(one, Node) and one.name not in gone]
+    asked = [part.strip() for one in given if isinstance(one, str) for part in one.split(",") if part.strip()]
+    return chosen(lab, [*there, *(name for name in asked if name not in gone)]), list(dict.fromkeys(gone.values()))

@@ -1,0 +1,60 @@
+"""Where this host reaches a service of the lab."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from labctl import edge
+from labctl.errors import LabctlError, LabError, NotFoundError, NotYetError
+from labctl.spec import PortSpec
+
+if TYPE_CHECKING:
+    from labctl.edge import Published
+    from labctl.lab.lab import Lab
+
+__all__ = ["first_page", "urls_of"]
+
+
+def urls_of(lab: Lab, service: str) -> list[str]:
+    """Where this host reaches the ports that a service publishes; its stack's name may be left out.
+
+    What opens just now is waited for; for a port in host mode a way is made. Raises NotFoundError for a service that
+    is not there, NotYetError for one that publishes nothing, LabError when nothing leads there.
+    """
+    listed = edge.published(lab.manager().engine)
+    found = [each for each in listed if each.service == service]
+    found = found or [each for each in listed if each.service.endswith(f"_{service}")]
+    if not found:
+        raise _nothing_published(lab, service)
+    return _ways(lab, found)
+
+
+def first_page(urls: Sequence[str]) -> str:
+    """The one of these that a browser opens; the first where none is for one."""
+    return next((url for url in urls if url.startswith("http")), urls[0])
+
+
+def _ways(lab: Lab, found: Sequence[Published]) -> list[str]:
+    """Where this host reaches ports; what is not on every node, the proxy does not open by itself."""
+    engine, emit = lab.context.engine, lab.context.emit
+    inside = {(each.port, each.protocol): each.target for each in found}
+    ingress = [(each.port, each.protocol) for each in found if each.mode == "ingress"]
+    ways = edge.reach(engine, lab.name, lab.nodes, ingress, emit)
+    if hosted := [each for each in found if each.mode != "ingress"]:
+        with lab.held() as now:
+            for each in hosted:
+                edge.refuse_taken(engine, now.name, PortSpec.parse(f"{each.port}/{each.protocol}"))
+            ways += edge.open_hosted(engine, now.name, now.nodes, hosted, emit)
+    if not ways:
+        raise LabError("nothing on this host leads to the service", hint=f"`labctl status -l {lab.name}` tells why.")
+    return [way.url_of(inside.get((way.target, way.protocol), 0)) for way in ways]
+
+
+def _nothing_published(lab: Lab, service: str) -> LabctlError:
+    names = [str(each["Spec"]["Name"]) for each in lab.manager().engine.swarm_objects("services")]
+    if service in names or any(name.endswith(f"_{service}") for name in names):
+        return NotYetError(
+            f"{service} publishes no port", hint=f"`docker service update --publish-add 8080:80 {service}` would."
+        )
+    return NotFoundError("service", service, names, hint="`labctl ports` lists what is published.")

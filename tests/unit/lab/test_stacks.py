@@ -1,0 +1,118 @@
+"""A stack on a lab: what is said of one-shots and of ports, and who goes on when a manager dies."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from labctl.edge.ways import Edge
+from labctl.engine.fake import Asked
+from labctl.errors import EngineUnreachable, LabError
+from labctl.events import Event, Noted, Steps
+from labctl.lab import stacks
+from labctl.node import Node
+from labctl.swarm.progress import Progress
+from labctl.swarm.stack import Deployed
+
+from ..nodes import FakeNode, fake_node, raw_service
+
+
+@pytest.mark.parametrize(
+    ("services", "said"),
+    [
+        ([(1, 0)], "1 service runs"),
+        ([(1, 0), (0, 1)], "1 service runs, 1 service completed"),
+        ([(0, 1), (0, 1)], "2 services completed"),
+    ],
+)
+def test_what_has_completed_is_not_said_to_run(services: list[tuple[int, int]], said: str) -> None:
+    found = [Progress("web", running, 1, done=True, completed=completed) for running, completed in services]
+
+    assert stacks.summary(found) == said
+
+
+def test_a_port_that_another_program_has_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    ways = [
+        Edge("e", 22000, "tcp", 59211, asked=22000),
+        Edge("e", 80, "tcp", 80),
+        Edge("e", 9, "tcp", 8, "running", 7, True),
+    ]
+    monkeypatch.setattr("labctl.edge.reach", lambda *_: ways)
+    monkeypatch.setattr("labctl.swarm.stack.published_ports", lambda *_: [])
+    heard: list[Any] = []
+    lab: Any = SimpleNamespace(name="lab", nodes=[], context=SimpleNamespace(engine=None, emit=heard.append))
+
+    urls = stacks._open_ports(lab, SimpleNamespace(), "web")  # type: ignore[arg-type]  # fakes
+
+    assert urls[0] == "http://127.0.0.1:59211"
+    assert [one.text for one in heard] == [
+        "port 22000 of 127.0.0.1 is taken by another program or lab: "
+        "the stack's port 22000 is at 127.0.0.1:59211 instead"
+    ]
+
+
+class Pair:
+    """A lab of two managers, of which the second one is asked once the first does not answer any more."""
+
+    name = "demo"
+
+    def __init__(self) -> None:
+        self.managers: list[FakeNode] = [fake_node("manager1"), fake_node("manager2")]
+        self.looks = 0
+
+    def manager(self) -> Node:
+        """The first one that is left."""
+        if not self.managers:
+            raise LabError("no manager answers")
+        return self.managers[0]
+
+    def refresh(self) -> Pair:
+        """The first one is gone."""
+        self.looks += 1
+        del self.managers[0]
+        return self
+
+
+def test_where_a_manager_dies_in_the_middle_another_one_carries_the_files_again(heard: list[Event]) -> None:
+    lab: Any = Pair()
+    asked: list[str] = []
+
+    def carry(manager: Node) -> Deployed:
+        asked.append(manager.name)
+        if manager.name == "manager1":
+            raise EngineUnreachable("the engine of manager1 does not answer: closed")
+        return Deployed("web", (), {})
+
+    manager, _ = stacks._by_a_manager(lab, Steps(heard.append, total=1), carry)
+
+    assert (manager.name, asked) == ("manager2", ["manager1", "manager2"])
+    assert heard == [Noted("the engine of manager1 does not answer: closed: manager2 goes on with it")]
+
+
+def test_where_no_other_manager_is_left_it_is_told_why_the_first_failed(heard: list[Event]) -> None:
+    lab: Any = Pair()
+    del lab.managers[1]
+
+    def carry(_: Node) -> Deployed:
+        raise EngineUnreachable("the engine of manager1 does not answer: closed")
+
+    with pytest.raises(EngineUnreachable, match="manager1 does not answer"):
+        stacks._by_a_manager(lab, Steps(heard.append, total=1), carry)
+
+
+def test_a_look_at_services_is_another_managers_when_one_dies(heard: list[Event]) -> None:
+    lab: Any = Pair()
+    first, second = lab.managers
+
+    def silent(_: Asked) -> EngineUnreachable:
+        return EngineUnreachable("closed")
+
+    first.api["GET /services"] = silent
+    second.api["GET /services"] = [raw_service("web_a")]
+    view = stacks._AnyManager(lab, first, heard.append)
+
+    assert [one.name for one in view.services()] == ["web_a"]
+    assert [one.name for one in view.services()] == ["web_a"], "and stays with that one"
+    assert lab.looks == 1

@@ -1,0 +1,106 @@
+"""The door for programs: what is shown there stays, and costs nothing before it is used."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+from typing import get_type_hints
+
+import pytest
+
+import labctl
+from labctl import errors, events
+from labctl.lab.wanted import SpecKeys
+from labctl.spec import LabSpec
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "api.md"
+# A name is taken away or changed with a new major version only.
+SHOWN = {
+    "Lab", "LabSpec", "NodeSpec", "PortSpec", "Node", "Result", "SwarmView", "LabStatus", "NodeStatus", "Deployment",
+    "Terminal",
+    "__version__",
+}  # fmt: skip
+VERBS = {
+    "add_nodes", "all", "deploy", "down", "export_logs", "find", "kill", "name", "node", "nodes", "push",
+    "refresh", "remove_nodes", "remove_stack", "restart", "resume", "select", "spec", "start", "status", "stop",
+    "suspend", "swarm", "up", "url", "urls", "verify",
+}  # fmt: skip
+# What the rest of labctl asks of a lab; no promise to others.
+OWN = {"as_now", "gone", "heard_by", "held", "made_here", "manager", "registry_port"}
+# What is raised, but for what only a command meets: its own output that takes no more.
+ERRORS = set(errors.__all__) - {"OutputFailed", "raise_all"}
+PROGRESS = set(events.__all__) - {"Emit", "Steps", "quiet", "to_dict"}
+
+
+def test_the_names_are_those_that_were_promised() -> None:
+    assert set(labctl.__all__) == SHOWN | ERRORS | PROGRESS
+    assert len(labctl.__all__) == len(set(labctl.__all__))
+
+
+def test_each_name_is_there_and_another_is_not() -> None:
+    assert [name for name in labctl.__all__ if getattr(labctl, name, None) is None] == []
+    with pytest.raises(AttributeError, match="no attribute 'Labb'"):
+        _ = labctl.Labb
+
+
+def test_the_verbs_of_a_lab_are_those_that_were_promised() -> None:
+    found = {name for name in dir(labctl.Lab) if not name.startswith("_")}
+
+    assert found == VERBS | OWN
+
+
+def test_there_is_one_class_of_that_name() -> None:
+    from labctl.lab import Lab
+
+    assert labctl.Lab is Lab
+
+
+def test_up_takes_every_key_of_lab_yaml() -> None:
+    counted = {"name", "nodes", "managers", "workers"}
+
+    assert set(get_type_hints(SpecKeys)) == {one.name for one in fields(LabSpec)} - counted
+    assert counted <= set(inspect.signature(labctl.Lab.up).parameters)
+
+
+def test_the_page_tells_of_every_name_and_every_verb() -> None:
+    page = PAGE.read_text()
+    told = {"CheckFinished", "SwarmView", "PortSpec"}  # an exercise's; typed views; what ports= says too
+
+    assert [name for name in labctl.__all__ if name not in page and name not in told | {"__version__"}] == []
+    assert [verb for verb in VERBS if not re.search(rf"\b{verb}\b", page)] == []
+
+
+def test_the_page_has_the_signatures_as_they_are() -> None:
+    page = re.sub(r"\s+", " ", PAGE.read_text())
+    hidden = {"self", "on_event", "cls"}
+    for verb in VERBS - {"name", "nodes", "spec", "node", "select", "refresh"}:
+        parameters = inspect.signature(getattr(labctl.Lab, verb)).parameters
+        for name in parameters.keys() - hidden:
+            assert re.search(rf"\b{verb}\([^`]*\b{name}\b", page), f"{verb}({name})"
+
+
+@pytest.mark.parametrize("block", re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL))
+def test_every_block_of_the_page_is_python_and_asks_for_what_is_there(block: str) -> None:
+    for node in ast.walk(ast.parse(block)):
+        if isinstance(node, ast.ImportFrom):
+            assert {alias.name for alias in node.names} <= set(labctl.__all__)
+
+
+@pytest.mark.parametrize(
+    ("said", "absent"),
+    [
+        ("import labctl", "docker pydantic requests yaml click labctl.lab labctl.engine"),
+        ("from labctl import Lab, Node, LabctlError, Warned", "docker pydantic requests paramiko click"),
+    ],
+)
+def test_what_is_not_used_is_not_read(said: str, absent: str) -> None:
+    code = f"{said}; import sys; print(*[name for name in {absent.split()!r} if name in sys.modules])"
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.split() == []
