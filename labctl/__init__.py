@@ -41,9 +41,11 @@ if TYPE_CHECKING:
         TaskConverged,
         Warned,
     )
+    from labctl.lab.happening import ContainerEvent, LabEvent, LinkEvent, NetworkEvent, NodeEvent, ServiceEvent
     from labctl.lab.lab import Lab
     from labctl.lab.stacks import Deployment
     from labctl.lab.status import LabStatus, NodeStatus
+    from labctl.lab.watching import LabEvents
     from labctl.node import Node
     from labctl.spec import LabSpec, NodeSpec, PortSpec
     from labctl.swarm import SwarmView
@@ -56,6 +58,7 @@ __all__ = [
     "CheckFinished",
     "CommandFailed",
     "CommandShown",
+    "ContainerEvent",
     "DeclinedError",
     "Deployment",
     "EngineRefused",
@@ -64,11 +67,16 @@ __all__ = [
     "HostError",
     "Lab",
     "LabError",
+    "LabEvent",
+    "LabEvents",
     "LabSpec",
     "LabStatus",
     "LabctlError",
+    "LinkEvent",
+    "NetworkEvent",
     "Node",
     "NodeDown",
+    "NodeEvent",
     "NodeJoined",
     "NodeReady",
     "NodeRemoved",
@@ -81,6 +89,7 @@ __all__ = [
     "PortSpec",
     "QuorumLost",
     "Result",
+    "ServiceEvent",
     "SeveralErrors",
     "SpecError",
     "StepFinished",
@@ -98,15 +107,22 @@ __all__ = [
 
 # What is neither an error nor an event of progress, by its module.
 WHERE = {
+    "ContainerEvent": "lab.happening",
     "Deployment": "lab.stacks",
     "Lab": "lab.lab",
+    "LabEvent": "lab.happening",
+    "LabEvents": "lab.watching",
     "LabSpec": "spec",
     "LabStatus": "lab.status",
+    "LinkEvent": "lab.happening",
+    "NetworkEvent": "lab.happening",
     "Node": "node",
+    "NodeEvent": "lab.happening",
     "NodeSpec": "spec",
     "NodeStatus": "lab.status",
     "PortSpec": "spec",
     "Result": "transport",
+    "ServiceEvent": "lab.happening",
     "SwarmView": "swarm",
     "Terminal": "transport",
 }

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from labctl.lab.stacks import Deployment, Files, Resolve
     from labctl.lab.status import LabStatus
     from labctl.lab.wanted import SpecKeys
+    from labctl.lab.watching import LabEvents
     from labctl.spec import LabSpec, Role
     from labctl.transport import Way
 
@@ -317,6 +318,20 @@ class Lab(LabCore):
         from labctl.lab.ways import first_page
 
         return first_page(self.urls(service, on_event=on_event))
+
+    def events(self) -> LabEvents:
+        """Follow what happens in the lab from now on, whoever does it; close what is returned, or use it as a block.
+
+        Raises UsageError for somebody else's lab, LabError for one whose keys are not here.
+        """
+        from labctl.lab.watching import LEARN_LIMIT, LabEvents
+
+        lab = self._now(None)
+        refuse_without_keys(lab.name, lab.nodes)
+        events = LabEvents(lab.name, lambda: lab.backend.find(lab.name), own_clocks=lab.backend.has_own_kernel)
+        if any(node.is_running and node.is_manager for node in lab.nodes):
+            events.learned.wait(LEARN_LIMIT)  # a lab without a swarm, or without a leader, is followed all the same
+        return events
 
     def export_logs(self, path: Path | str | None = None) -> Path:
         """Write one archive with all that a bug report needs, to a file or into a folder (this one where not said).

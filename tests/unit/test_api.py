@@ -22,11 +22,11 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "api.md"
 # A name is taken away or changed with a new major version only.
 SHOWN = {
     "Lab", "LabSpec", "NodeSpec", "PortSpec", "Node", "Result", "SwarmView", "LabStatus", "NodeStatus", "Deployment",
-    "Terminal",
+    "Terminal", "LabEvents", "LabEvent", "NodeEvent", "ServiceEvent", "NetworkEvent", "ContainerEvent", "LinkEvent",
     "__version__",
 }  # fmt: skip
 VERBS = {
-    "add_nodes", "all", "deploy", "down", "export_logs", "find", "kill", "name", "node", "nodes", "push",
+    "add_nodes", "all", "deploy", "down", "events", "export_logs", "find", "kill", "name", "node", "nodes", "push",
     "refresh", "remove_nodes", "remove_stack", "restart", "resume", "select", "spec", "start", "status", "stop",
     "suspend", "swarm", "up", "url", "urls", "verify",
 }  # fmt: skip
