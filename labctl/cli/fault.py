@@ -10,7 +10,6 @@ import click
 
 from labctl.cli.common import App, lab_command, output_option, print_json, table
 from labctl.cli.completers import complete_filters
-from labctl.cli.nodes import named_nodes
 from labctl.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
@@ -225,6 +224,7 @@ def _services(targets: Sequence[str], flags: dict[str, Any]) -> list[str]:
 def _nodes(lab: Lab, targets: Sequence[str], flags: dict[str, Any]) -> list[str]:
     """The nodes that names, a label or a service mean, or those of them that are picked."""
     from labctl.faults import pick
+    from labctl.lab.choosing import named_nodes
 
     chosen = named_nodes(lab, targets) if targets else []
     if flags["label"] or flags["service"]:
@@ -251,6 +251,8 @@ def _running(lab: Lab, service: str) -> set[str]:
 
 
 def _other_side(lab: Lab, names: Sequence[str], said: str | None) -> str:
+    from labctl.lab.choosing import named_nodes
+
     far = [node.name for node in named_nodes(lab, [said])] if said else [node.name for node in lab.nodes]
     if both := sorted(set(far) & set(names)) if said else []:
         raise UsageError(f"{', '.join(both)} cannot be on both sides")

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from labctl.faults import Injected, Scene, kind_named, planned
+from labctl.lab.choosing import chosen
 
 if TYPE_CHECKING:
     from labctl.lab.lab import Lab
@@ -20,8 +21,7 @@ def scene_of(lab: Lab) -> Scene:
 
     def try_with(names: Sequence[str]) -> None:
         """Try the lab with nodes that have come back, and mend what they missed."""
-        again = now.refresh()
-        again.start([node for node in again.nodes if node.name in names])
+        now.refresh().start(names)
 
     return Scene(
         now.name,
@@ -42,7 +42,7 @@ def injected(
     found, said = kind_named(kind), dict(options)
     names = [on] if isinstance(on, str) else list(on)
     if found.acts_on == "node":
-        names = [node.name for name in names for node in lab.select(name)]
+        names = [node.name for node in chosen(lab, names)]
     if kind == "partition" and not said.get("from"):
         said["from"] = ",".join(node.name for node in lab.nodes if node.name not in names)
     return Injected(scene_of(lab), planned(found, names, said, seconds), sure)
