@@ -50,6 +50,12 @@ def look(
     return status_of(context, LabRecord("demo", lambda: spec, "10.0.0.0/24", "labctl-demo", nodes))
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All answers here come at once, and a busy machine may take its time to get to them."""
+    monkeypatch.setattr("labctl.swarm.cluster.DECISION_LIMIT", 60.0)
+
+
 @pytest.fixture
 def manager() -> FakeNode:
     return fake_node(
