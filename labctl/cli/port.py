@@ -87,10 +87,14 @@ def ls(app: App, output: str) -> None:
     labctl port ls -o json
     """
     from labctl.edge import edges
+    from labctl.edge.ways import proxy_name
+    from labctl.spec import labels
 
     lab = app.lab(others=True)
     found = edges(app.context.engine, lab.name)
-    _warn_of_proxy(app, lab, found)
+    # Where the proxy's container is gone and its store is not, the ways in it come back with the proxy.
+    stores = [str(one["Name"]) for one in app.context.engine.volumes(labels.of_lab(lab.name))] if not found else []
+    _warn_of_proxy(app, lab, found, published=proxy_name(lab.name) in stores)
     if output == "json":
         print_json([_edge(each) for each in found])
         return

@@ -86,11 +86,13 @@ def label_nodes(manager: Node, members: Sequence[SwarmNode], spec: LabSpec) -> N
 def leave_swarm(node: Node, stay: Sequence[Node], *, force: bool = False, emit: Emit = quiet) -> None:
     """Take a node out of the swarm of those that stay, in order: demote, drain, leave, and off the managers' list.
 
-    A node that is down is only taken off the list; one that is in no swarm is left alone. With `force`, one that
-    cannot leave is left as it is. Raises UsageError for the only manager.
+    A node that is down, or has left by itself, is only taken off the list. With `force`, one that cannot leave is left
+    as it is. Raises UsageError for the only manager.
     """
     try:
-        if not (node.is_running and cluster.membership(node).state == "inactive"):
+        if node.is_running and cluster.membership(node).state == "inactive":
+            _strike_one_that_left(node.name, stay)
+        else:
             _take_out(node, stay)
     except LabctlError as problem:
         if not force:
@@ -110,6 +112,18 @@ def strike_off(name: str, stay: Sequence[Node], *, force: bool = False, emit: Em
             raise
         emit(Warned(f"{name} is still on the swarm's list: {problem.message}"))
     emit(NodeRemoved(name))
+
+
+def _strike_one_that_left(name: str, stay: Sequence[Node]) -> None:
+    """A manager that left keeps its vote until it is off the list; where there is no swarm, there is no list."""
+    try:
+        manager = cluster.working_manager(stay)
+    except QuorumLost:
+        raise
+    except LabError:
+        return
+    for member in [one for one in SwarmView(manager.engine).nodes() if one.hostname == name]:
+        _cross_out(manager, member)
 
 
 def _cross_out(manager: Node, member: SwarmNode) -> None:

@@ -212,6 +212,7 @@ def _swarm_of(record: LabRecord, running: list[Node]) -> _Swarm:
         strays = strays_of(inside, seen, {member.id for member in known})
         lost = _majority_problem(record, seen, known, gone)
         inside = [node for node in inside if node.name not in strays and _is_member(node, seen, known)]
+        lost += _ghosts(record, gone, known)
         unkept = [*lost, *caveats.problems_of(view, services, running)]
         unkept += caveats.outside_ingress(view.engine, inside)
     except LabctlError as problem:
@@ -226,6 +227,17 @@ def _swarm_of(record: LabRecord, running: list[Node]) -> _Swarm:
     told = f"{ready} of {counted(len(known), 'node')} ready, {leader} leads"
     publishes = any(port.mode == "ingress" for service in services for port in service.ports)
     return _Swarm(told, members, len(services), tuple(unkept), strays, seen, asked, publishes, bool(lost), probes)
+
+
+def _ghosts(record: LabRecord, gone: Collection[str], known: Sequence[SwarmNode]) -> list[str]:
+    """Members that are down and have no machine in the lab. One that was a manager keeps its vote."""
+    names = {*(node.name for node in record.nodes), *(node.name for node in gone_nodes(record)), *gone}
+    ghosts = [one for one in known if one.hostname not in names and one.state != "ready"]
+    return [
+        f"{one.hostname} is on the swarm's list ({one.role}, {one.state}) and is no node of the lab: "
+        "`labctl up` takes it off"
+        for one in ghosts
+    ]
 
 
 def _is_member(node: Node, seen: Mapping[str, Membership], known: Sequence[SwarmNode]) -> bool:

@@ -53,8 +53,8 @@ def _ways(lab: Lab, found: Sequence[Published]) -> list[str]:
 
 def _nothing_published(lab: Lab, service: str) -> LabctlError:
     names = [str(each["Spec"]["Name"]) for each in lab.manager().engine.swarm_objects("services")]
-    if service in names or any(name.endswith(f"_{service}") for name in names):
-        return NotYetError(
-            f"{service} publishes no port", hint=f"`docker service update --publish-add 8080:80 {service}` would."
-        )
+    for name in names:
+        if name == service or name.endswith(f"_{service}"):
+            command = f"labctl -l {lab.name} docker -- service update --publish-add 8080:80 {name}"
+            return NotYetError(f"{name} publishes no port", hint=f"`{command}` lets it.")
     return NotFoundError("service", service, names, hint="`labctl ports` lists what is published.")

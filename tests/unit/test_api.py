@@ -26,12 +26,12 @@ SHOWN = {
     "__version__",
 }  # fmt: skip
 VERBS = {
-    "add_nodes", "all", "deploy", "down", "events", "export_logs", "find", "kill", "name", "node", "nodes", "push",
+    "add_nodes", "all", "deploy", "down", "events", "export_logs", "fault", "find", "kill", "name", "node", "nodes", "push",
     "refresh", "remove_nodes", "remove_stack", "restart", "resume", "select", "spec", "start", "status", "stop",
     "suspend", "swarm", "up", "url", "urls", "verify",
 }  # fmt: skip
 # What the rest of labctl asks of a lab; no promise to others.
-OWN = {"as_now", "gone", "heard_by", "held", "made_here", "manager", "registry_port"}
+OWN = {"as_now", "gone", "heard_by", "held", "made_here", "manager", "registry_port", "scene"}
 # What is raised, but for what only a command meets: its own output that takes no more.
 ERRORS = set(errors.__all__) - {"OutputFailed", "raise_all"}
 PROGRESS = set(events.__all__) - {"Emit", "Steps", "quiet", "to_dict"}

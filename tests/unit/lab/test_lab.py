@@ -12,7 +12,7 @@ import pytest
 from labctl.backend import FakeBackend, LabRecord
 from labctl.engine import Endpoint
 from labctl.engine.fake import Answer, Asked, FakeEngine
-from labctl.errors import LabError, NotFoundError, UsageError
+from labctl.errors import EngineRefused, LabError, NotFoundError, UsageError
 from labctl.lab import Context, Lab, find_lab, lab_names
 from labctl.lab.leaving import with_nodes
 from labctl.node import Node
@@ -268,7 +268,8 @@ def test_a_lab_that_went_to_somebody_else_meanwhile_is_not_removed() -> None:
 def test_nodes_that_two_take_out_at_once_both_go(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     spec = LabSpec(name="demo", workers=2, swarm="empty")
-    api: dict[str, Answer] = {"GET /info": raw_info("inactive")}
+    no_manager = EngineRefused("This node is not a swarm manager.", status=503)
+    api: dict[str, Answer] = {"GET /info": raw_info("inactive"), "GET /swarm": no_manager}
     nodes = [replace(fake_node(name, api=api), lab="demo") for name in ("manager1", "worker1", "worker2")]
     lab = lab_of(*nodes, spec=spec)
     one, another = replace(lab), replace(lab)  # both have looked before either is at work

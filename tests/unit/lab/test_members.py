@@ -277,6 +277,32 @@ def test_a_node_in_no_swarm_is_left_alone() -> None:
     assert manager.shell.commands == []
 
 
+def test_a_node_that_left_by_itself_is_taken_off_the_list() -> None:
+    manager = manager_of(raw_node("manager1", leader=True), raw_node("worker1", id_="left", state="down"))
+
+    leave_swarm(worker(swarm="inactive"), [manager])
+
+    assert manager.shell.commands == ["docker node rm --force left"]
+
+
+def test_a_manager_that_left_by_itself_keeps_no_vote() -> None:
+    old = raw_node("worker1", id_="left", role="manager", state="down")
+    manager = manager_of(raw_node("manager1", leader=True), old)
+
+    leave_swarm(worker(swarm="inactive"), [manager])
+
+    assert manager.shell.commands == ["docker node demote left", "docker node rm --force left"]
+
+
+def test_where_there_is_no_swarm_a_node_goes_all_the_same() -> None:
+    other = worker("worker2", swarm="inactive")
+    other.api["GET /swarm"] = NO_MANAGER
+
+    leave_swarm(worker(swarm="inactive"), [other])
+
+    assert other.shell.commands == []
+
+
 def test_the_only_manager_does_not_leave() -> None:
     only = manager_of(raw_node("manager1", leader=True), raw_node("worker1"))
     stays = worker()

@@ -128,6 +128,17 @@ def test_a_lab_in_which_all_is_well_has_no_problems(manager: FakeNode, worker: F
     ]
 
 
+def test_a_member_that_is_no_node_of_the_lab_is_told_with_its_mend(manager: FakeNode, worker: FakeNode) -> None:
+    ghost, guest = raw_node("worker2", state="down"), raw_node("laptop")
+    manager.api["GET /nodes"] = [raw_node("manager1", leader=True), raw_node("worker1"), ghost, guest]
+
+    found = look(manager, worker)
+
+    assert found.problems == (
+        "worker2 is on the swarm's list (worker, down) and is no node of the lab: `labctl up` takes it off",
+    )
+
+
 def test_a_node_that_is_down_is_a_problem_with_its_mend(manager: FakeNode) -> None:
     manager.api["GET /nodes"] = [raw_node("manager1", leader=True), raw_node("worker1", state="down")]
 
