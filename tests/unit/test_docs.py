@@ -9,11 +9,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import jsonschema
 import pytest
 import yaml
+
+from tests.runner import ACTION
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -133,3 +136,38 @@ def test_the_workflow_says_what_github_wants() -> None:
     jsonschema.validate(workflow["jobs"], {"type": "object", "additionalProperties": job, "minProperties": 1})
     assert set(triggers) <= {"push", "pull_request", "schedule"}
     assert any(".ci/run" in step.get("run", "") for job in workflow["jobs"].values() for step in job["steps"])
+
+
+def blocks_of_the_page_about_ci() -> list[Any]:
+    """Its blocks of YAML, read; a key said twice is refused."""
+    from ruamel.yaml import YAML
+
+    page = (ROOT / "docs" / "ci.md").read_text()
+    return [YAML(typ="safe").load(block) for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)]
+
+
+def test_the_workflows_of_the_page_about_ci_use_the_action_as_it_is() -> None:
+    whole, cached, _ = blocks_of_the_page_about_ci()
+    uses = re.compile(r"[\w.-]+/[\w.-]+@(v\d+|main)")
+    (job,) = whole["jobs"].values()
+    for steps in (job["steps"], cached):
+        assert all(set(step) <= {"uses", "id", "with", "run", "env", "if"} for step in steps)
+        assert all(uses.fullmatch(step["uses"]) for step in steps if "uses" in step)
+        (ours,) = (step for step in steps if "labctl@" in step.get("uses", ""))
+        assert set(ours["with"]) <= set(ACTION["inputs"])
+    used = re.findall(r"steps\.lab\.outputs\.([\w-]+)", json.dumps(whole))
+    assert set(used) == set(ACTION["outputs"]) - {"lab"}
+    assert cached[0]["with"]["path"] == cached[1]["with"]["cache-path"]
+
+
+def test_the_job_for_gitlab_has_the_keys_of_a_job() -> None:
+    (job,) = blocks_of_the_page_about_ci()[2].values()
+    assert set(job) == {"tags", "timeout", "variables", "before_script", "script", "after_script", "artifacts"}
+    for part in ("before_script", "script", "after_script"):
+        assert all(isinstance(line, str) for line in job[part]), f"{part}: a colon made a mapping of a line"
+
+
+def test_every_input_and_output_of_the_action_is_on_its_page() -> None:
+    page = (ROOT / "docs" / "ci.md").read_text()
+    told = set(ACTION["inputs"]) - {"job-status"} | set(ACTION["outputs"])
+    assert [name for name in sorted(told) if f"`{name}`" not in page] == []
