@@ -68,7 +68,8 @@ def labs_of(context: Context) -> Iterator[Callable[..., Lab]]:
     made: list[str] = []
 
     def make(emit: Emit = quiet, options: UpOptions | None = None, **wanted: object) -> Lab:
-        spec = read_mapping({"name": f"t{secrets.token_hex(3)}", "workers": 1, **wanted})
+        usual = {} if "nodes" in wanted else {"workers": 1}
+        spec = read_mapping({"name": f"t{secrets.token_hex(3)}", **usual, **wanted})
         made.append(spec.name)
         bring_up(Context(context.engine, emit), spec, options)
         return find_lab(context, spec.name)
