@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import signal
+import tracemalloc  # noqa: F401  # pytest imports it where an object is lost, and two threads at once fail at that
 from collections.abc import Callable, Iterator
 from pathlib import Path
 

@@ -104,9 +104,17 @@ def _one_interrupt() -> Iterator[None]:
 def _feed(running: Running) -> None:
     # A command that has ended does not read the rest; its exit code tells whether that is bad.
     with contextlib.suppress(LabctlError):
-        while chunk := os.read(sys.stdin.fileno(), CHUNK):
+        while chunk := _read_stdin():
             running.send(chunk)
         running.end_input()
+
+
+def _read_stdin() -> bytes:
+    """The next bytes of our stdin; none at its end, and where it was closed or its terminal has gone."""
+    try:
+        return os.read(sys.stdin.fileno(), CHUNK)
+    except (OSError, ValueError):
+        return b""
 
 
 @contextlib.contextmanager

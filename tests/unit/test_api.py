@@ -26,7 +26,8 @@ SHOWN = {
     "__version__",
 }  # fmt: skip
 VERBS = {
-    "add_nodes", "all", "deploy", "down", "events", "export_logs", "fault", "find", "kill", "name", "node", "nodes", "push",
+    "add_nodes", "all", "deploy", "down", "events", "export_logs", "fault", "find", "kill", "name", "node", "nodes",
+    "push",
     "refresh", "remove_nodes", "remove_stack", "restart", "resume", "select", "spec", "start", "status", "stop",
     "suspend", "swarm", "up", "url", "urls", "verify",
 }  # fmt: skip
