@@ -29,6 +29,9 @@ class Writer(Protocol):
         ...
 
 
+SAME_AGAIN = 10.0  # seconds
+
+
 def renderer(progress: str, *, verbose: bool, lab: str | None = None) -> Emit:
     """Return who draws the events. `progress` is auto, plain, json or none; commands in them name `lab`.
 
@@ -59,15 +62,25 @@ def _json_line(event: Event, *, lab: str | None) -> None:
 
 
 class PlainRenderer:
-    """One line a step when it begins and ends, a line of progress in between, nothing that moves."""
+    """One line a step when it begins and ends, a line of progress in between, nothing that moves.
+
+    What a step says again without a change is written every SAME_AGAIN seconds only: a log is read as a whole.
+    """
 
     def __init__(self, out: Writer, *, verbose: bool = False, lab: str | None = None) -> None:
         self._out = out
         self._verbose = verbose
         self._lab = lab
+        self._said: tuple[str, str] | None = None
+        self._said_at = 0.0
 
     def __call__(self, event: Event) -> None:
         """Write the event as a line, if it is one for people."""
+        if isinstance(event, events.StepProgress):
+            said = event.step, event.note
+            if said == self._said and 0 <= event.seconds - self._said_at < SAME_AGAIN:
+                return
+            self._said, self._said_at = said, event.seconds
         line = text_of(event, verbose=self._verbose)
         if line:
             self._out.write(with_lab(line, self._lab) + "\n")

@@ -69,6 +69,13 @@ def test_configuration_file(image: Build, stage: Stage) -> None:
     assert redis.execute("redis-cli", "config", "get", "maxmemory").split() == ["maxmemory", "5242880"]
 
 
+def test_sentinel_watches_a_master(image: Build, stage: Stage) -> None:
+    ready(stage.start(image("redis"), alias="master"))
+    watch = "printf 'sentinel resolve-hostnames yes\\nsentinel monitor m master 6379 1\\n' > /data/s.conf"
+    sentinel = stage.start(image("redis"), "sh", "-c", f"{watch}; exec redis-sentinel /data/s.conf")
+    sentinel.wait_for("sentinel", "sh", "-c", "redis-cli -p 26379 sentinel master m | grep -q 6379")
+
+
 def test_protected_mode_is_off_unless_asked_for(image: Build, stage: Stage) -> None:
     ask = ["redis-cli", "config", "get", "protected-mode"]
     assert ready(stage.start(image("redis"))).execute(*ask).split()[1] == "no"

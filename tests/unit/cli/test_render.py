@@ -139,3 +139,17 @@ def test_what_is_told_is_never_taken_for_markup(capsys: pytest.CaptureFixture[st
     said = capsys.readouterr().err
     assert "[red]not red[/red] [/]" in said
     assert "[bold] 0.0 s  [/nothing]" in said
+
+
+def test_what_a_step_says_again_is_written_now_and_then_only() -> None:
+    out = io.StringIO()
+    renderer = PlainRenderer(out)
+    for second in range(1, 24):
+        renderer(events.StepProgress("Converging", "app_web: 0 of 1" if second < 22 else "app_web: 1 of 1", second))
+
+    assert out.getvalue().splitlines() == [
+        "      Converging: app_web: 0 of 1 (1 s)",
+        "      Converging: app_web: 0 of 1 (11 s)",
+        "      Converging: app_web: 0 of 1 (21 s)",
+        "      Converging: app_web: 1 of 1 (22 s)",
+    ]
