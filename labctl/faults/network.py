@@ -8,6 +8,7 @@ can be looked at and mended. Rate is tc-tbf(8)'s, delay tc-netem(8)'s.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Literal
 
 from labctl.errors import HostError, UsageError
@@ -85,11 +86,15 @@ class Partition(_Rules):
         return [f"ip saddr {far} drop"], [f"ip daddr {far} drop"]
 
 
-def _port(text: str) -> int:
-    number = int(text)
-    if not 1 <= number <= 65535:
-        raise ValueError("expected a port from 1 to 65535")
-    return number
+def _whole(least: int, most: int, what: str) -> Callable[[str], int]:
+    """A reader of whole numbers within bounds."""
+
+    def read(text: str) -> int:
+        if not least <= (number := int(text)) <= most:
+            raise ValueError(f"expected {what} from {least} to {most}")
+        return number
+
+    return read
 
 
 class Block(_Rules):
@@ -97,7 +102,9 @@ class Block(_Rules):
 
     name = "block"
     summary = "Block one port between a node and the others: 2377 managers, 7946 gossip, 4789 overlay (VXLAN)."
-    options: tuple[Option, ...] = (Option("port", "4789", "The port to block (default: 4789).", _port),)
+    options: tuple[Option, ...] = (
+        Option("port", "4789", "The port to block (default: 4789).", _whole(1, 65535, "a port")),
+    )
 
     def lost(self, scene: Scene, node: Node, fault: Fault) -> tuple[list[str], list[str]]:
         """Packets of the port, TCP and UDP, whichever end listens."""
@@ -118,20 +125,13 @@ class Loss(_Rules):
         return [f"numgen random mod 10000 < {round(percent(fault.options['share']) * 100)} drop"], []
 
 
-def _size(text: str) -> int:
-    number = int(text)
-    if not 128 <= number <= 1499:
-        raise ValueError("expected bytes from 128 to 1499")
-    return number
-
-
 class BlackHole(_Rules):
     """Large packets vanish and nobody is told."""
 
     name = "mtu"
     summary = "Make an MTU black hole: packets above a size vanish without a word, small ones pass."
     options: tuple[Option, ...] = (
-        Option("size", "1400", "The largest packet that passes, in bytes (default: 1400).", _size),
+        Option("size", "1400", "The largest packet that passes, in bytes (default: 1400).", _whole(128, 1499, "bytes")),
     )
 
     def lost(self, scene: Scene, node: Node, fault: Fault) -> tuple[list[str], list[str]]:
