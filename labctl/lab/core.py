@@ -105,12 +105,23 @@ class LabCore:
 
         if empty := refused_as_empty(self.record):
             raise empty
-        return cluster.working_manager(
-            self.nodes,
-            limit=limit,
-            noted=lambda text: self.context.emit(Noted(text)),
-            gone=gone_members(self.record),
-        )
+
+        def working(nodes: Sequence[Node]) -> Node:
+            return cluster.working_manager(
+                nodes,
+                limit=limit,
+                noted=lambda text: self.context.emit(Noted(text)),
+                gone=gone_members(self.record),
+            )
+
+        try:
+            return working(self.nodes)
+        except LabError:
+            # Others may have stopped or started nodes since they were looked up.
+            now = self.backend.find(self.name)
+            if now is None or [node.state for node in now.nodes] == [node.state for node in self.nodes]:
+                raise
+            return working(now.nodes)
 
     def swarm(self, *, limit: float | None = None) -> SwarmView:
         """The swarm as such a manager sees it."""
