@@ -26,6 +26,10 @@ HEALERS = {
 }
 
 
+# Flags that are options of some kinds; one that this kind has not is refused. --seed also picks nodes for all of them.
+OF_KINDS = {"from", "port", "share", "rate", "delay", "jitter", "reorder", "size", "busy"}
+
+
 @click.group("fault")
 def fault() -> None:
     """Break something in the lab on purpose, and heal it again.
@@ -127,13 +131,12 @@ def inject_(app: App, kind: str, targets: tuple[str, ...], output: str, **flags:
     found = kind_named(kind)
     seconds = seconds_of(flags["lease"]) if flags["lease"] else None
     lab = app.lab()
-    options = {option.name: flags[option.name] for option in found.options if flags.get(option.name) is not None}
-    stray = [name for name in ("from", "port", "share", "rate", "delay", "jitter", "reorder", "size", "busy")
-             if flags[name] is not None and name not in options]  # fmt: skip
+    own = {option.name for option in found.options}
+    options = {name: flags[name] for name in sorted(own | OF_KINDS) if flags.get(name) is not None}
     names = _services(targets, flags) if found.acts_on == "service" else _nodes(lab, targets, flags)
     if kind == "partition":
         options["from"] = _other_side(lab, names, options.get("from"))
-    faults = planned(found, names, {**options, **{name: flags[name] for name in stray}}, seconds)
+    faults = planned(found, names, options, seconds)
     inject(lab.scene(), faults, sure=flags["yes"])
     if output == "json":
         print_json([_row(one) for one in faults])

@@ -12,7 +12,7 @@ import shlex
 from dataclasses import asdict, dataclass
 
 from labctl.concurrent import each
-from labctl.errors import CommandFailed, LabError, NodeDown
+from labctl.errors import CommandFailed, LabError
 from labctl.faults.model import Fault, Healer, Option, Scene, Target
 from labctl.node import Node
 from labctl.transport import Result
@@ -78,9 +78,7 @@ class InNode:
 
     def refuse(self, scene: Scene, fault: Fault) -> None:
         """Raise NodeDown for a node that does not run, LabError for one that has this fault already."""
-        node = _there(scene, fault)
-        if not node.is_running:
-            raise NodeDown(node.name, node.state)
+        node = scene.running(fault.target)
         same = [one for one in _of_node(node) if one.kind == self.name]
         if any(self.is_active(scene, one) for one in same):
             raise LabError(
@@ -90,7 +88,7 @@ class InNode:
 
     def inject(self, scene: Scene, fault: Fault) -> None:
         """Arm the lease, then break; what fails half way is undone. Raises CommandFailed."""
-        node = _there(scene, fault)
+        node = scene.running(fault.target)
         result = node.run(injection(node, fault, self.script(scene, node, fault)))
         if not result.ok:
             raise self.failed(node, result)
@@ -139,13 +137,6 @@ def found_on_nodes(scene: Scene) -> list[Fault]:
 def _of_node(node: Node) -> list[Fault]:
     lines = node.run(LIST).stdout.splitlines()
     return [Fault(**json.loads(line)) for line in lines if line.strip()]
-
-
-def _there(scene: Scene, fault: Fault) -> Node:
-    node = scene.node(fault.target)
-    if node is None:
-        raise LabError(f"node {fault.target} is gone", hint="`labctl status` lists the nodes.")
-    return node
 
 
 def _place(fault: Fault) -> str:

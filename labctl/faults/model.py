@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from labctl.errors import UsageError
+from labctl.errors import LabError, NodeDown, UsageError
 from labctl.events import Emit, quiet
 
 if TYPE_CHECKING:
@@ -71,6 +71,15 @@ class Scene:
         known = next((node for node in self.nodes if node.name == name), None)
         found = known and self.backend.look(known)
         return None if found is None or found.state == "gone" else found
+
+    def running(self, name: str) -> Node:
+        """The node of that name, which runs. Raises LabError for one that is gone, NodeDown for one that is down."""
+        node = self.node(name)
+        if node is None:
+            raise LabError(f"node {name} is gone", hint="`labctl status` lists the nodes.")
+        if not node.is_running:
+            raise NodeDown(node.name, node.state)
+        return node
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from labctl.errors import LabError, NodeDown
 from labctl.faults.model import Fault, Healer, Option, Scene, Target
 from labctl.node import Node
 from labctl.state import lab_dir, lab_path, write_private
@@ -40,16 +39,11 @@ class _Power:
 
     def refuse(self, scene: Scene, fault: Fault) -> None:
         """Raise NodeDown for a node that does not run."""
-        node = scene.node(fault.target)
-        if node is None:
-            raise LabError(f"node {fault.target} is gone", hint="`labctl status` lists the nodes.")
-        if not node.is_running:
-            raise NodeDown(node.name, node.state)
+        scene.running(fault.target)
 
     def inject(self, scene: Scene, fault: Fault) -> None:
         """Note it, arm the lease, and strike."""
-        node = scene.node(fault.target)
-        assert node is not None  # `refuse` has looked
+        node = scene.running(fault.target)
         _note(scene.lab, fault, lease=None)
         try:
             if fault.left is not None:

@@ -1,7 +1,7 @@
 """Inject, heal and look: what the command line and `lab.fault` do with faults.
 
-None of them holds the lab: a fault may strike while an `up` runs, and no fault waits for one. Only bringing a node back
-(`stop`, `kill`, `pause`) holds it, as `labctl start` does.
+None of them holds the lab: a fault may strike while an `up` runs, and no fault waits for one. Only trying the lab with
+nodes that are back (after `stop`, `kill`, `pause`) holds it, as `labctl start` does.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Self
 
 from labctl.concurrent import each
-from labctl.errors import LabctlError, NotFoundError, SeveralErrors, UsageError
+from labctl.errors import LabctlError, NotFoundError, UsageError, raise_all
 from labctl.faults.innode import found_on_nodes
 from labctl.faults.model import Fault, Kind, Scene, percent
 from labctl.faults.network import BlackHole, Block, Cut, Delay, Loss, Partition, Rate
@@ -139,11 +139,8 @@ def heal(scene: Scene, ids: Sequence[str] | None = None) -> list[Fault]:
 
     for healer in HEALED_IN:
         each([fault for fault in chosen if KINDS[fault.kind].healer == healer], heal_one)
-    back = [fault.target for fault in chosen if KINDS[fault.kind].healer == "host"]
-    if back and not problems:
-        scene.start(back)
-    if problems:
-        raise problems[0] if len(problems) == 1 else SeveralErrors(problems)
+    raise_all(problems)
+    _try_with_those_back(scene, chosen)
     return chosen
 
 
@@ -167,8 +164,7 @@ class Injected:
     def heal(self) -> None:
         """Heal them now; what has healed by itself is fine."""
         each(self.faults, lambda fault: KINDS[fault.kind].heal(self.scene, fault))
-        if KINDS[self.faults[0].kind].healer == "host":
-            self.scene.start([fault.target for fault in self.faults])
+        _try_with_those_back(self.scene, self.faults)
 
     def is_active(self) -> bool:
         """Whether any of them acts now."""
@@ -179,6 +175,12 @@ def _found(scene: Scene) -> list[Fault]:
     """All faults that left a trace, whoever injected them; of a newer labctl's kinds nothing is known."""
     found = [*found_on_nodes(scene), *found_on_host(scene), *found_on_services(scene)]
     return [fault for fault in found if fault.kind in KINDS]
+
+
+def _try_with_those_back(scene: Scene, healed: Sequence[Fault]) -> None:
+    back = [fault.target for fault in healed if KINDS[fault.kind].healer == "host"]
+    if back:
+        scene.start(back)
 
 
 def _healed(kind: Kind, scene: Scene, fault: Fault) -> None:

@@ -104,9 +104,7 @@ def leave_swarm(node: Node, stay: Sequence[Node], *, force: bool = False, emit: 
 def strike_off(name: str, stay: Sequence[Node], *, force: bool = False, emit: Emit = quiet) -> None:
     """Take a node whose machine is gone off the list of those that stay."""
     try:
-        manager = cluster.working_manager(stay)
-        for member in [one for one in SwarmView(manager.engine).nodes() if one.hostname == name]:
-            _cross_out(manager, member)
+        _cross_out(cluster.working_manager(stay), name)
     except LabctlError as problem:
         if not force:
             raise
@@ -122,14 +120,15 @@ def _strike_one_that_left(name: str, stay: Sequence[Node]) -> None:
         raise
     except LabError:
         return
+    _cross_out(manager, name)
+
+
+def _cross_out(manager: Node, name: str) -> None:
+    """Take all members of that name off the list; a manager gives its vote back first."""
     for member in [one for one in SwarmView(manager.engine).nodes() if one.hostname == name]:
-        _cross_out(manager, member)
-
-
-def _cross_out(manager: Node, member: SwarmNode) -> None:
-    if member.role == "manager":
-        _change(manager, "demote", member.id)
-    _change(manager, "rm", "--force", member.id)
+        if member.role == "manager":
+            _change(manager, "demote", member.id)
+        _change(manager, "rm", "--force", member.id)
 
 
 def leave_if_joined(node: Node, stay: Sequence[Node]) -> None:

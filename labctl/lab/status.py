@@ -212,8 +212,7 @@ def _swarm_of(record: LabRecord, running: list[Node]) -> _Swarm:
         strays = strays_of(inside, seen, {member.id for member in known})
         lost = _majority_problem(record, seen, known, gone)
         inside = [node for node in inside if node.name not in strays and _is_member(node, seen, known)]
-        lost += _ghosts(record, gone, known)
-        unkept = [*lost, *caveats.problems_of(view, services, running)]
+        unkept = [*lost, *_ghosts(record, gone, known), *caveats.problems_of(view, services, running)]
         unkept += caveats.outside_ingress(view.engine, inside)
     except LabctlError as problem:
         is_lost = isinstance(problem, QuorumLost) and problem.for_good

@@ -139,6 +139,16 @@ def test_a_member_that_is_no_node_of_the_lab_is_told_with_its_mend(manager: Fake
     )
 
 
+def test_a_member_without_a_machine_hides_no_node_that_the_swarm_misses(manager: FakeNode, worker: FakeNode) -> None:
+    ghost = raw_node("worker2", state="down")
+    manager.api["GET /nodes"] = [raw_node("manager1", leader=True), raw_node("worker1", state="down"), ghost]
+
+    told = " ".join(look(manager, worker).problems)
+
+    assert "worker2 is on the swarm's list" in told
+    assert "worker1" in told
+
+
 def test_a_node_that_is_down_is_a_problem_with_its_mend(manager: FakeNode) -> None:
     manager.api["GET /nodes"] = [raw_node("manager1", leader=True), raw_node("worker1", state="down")]
 
