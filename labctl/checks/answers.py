@@ -3,6 +3,8 @@
     not_yet("vote: 1 of 2 tasks run", look="docker service ps voting_vote")
     wrong("vote is on the wrong network", found="backend", look="docker service inspect voting_vote")
 
+    wrong("the stack is called vote", hint="`docker stack rm vote` takes it away; then deploy it as voting.")
+
 A plain `assert` says "wrong" too, with less to go by for the learner.
 """
 
@@ -20,13 +22,17 @@ T = TypeVar("T")
 
 
 class Unsatisfied(Exception):
-    """The goal is not reached. `found` is the value that was seen, `look` a command that shows it."""
+    """The goal is not reached. `found` is the value that was seen, `look` a command that shows it.
 
-    def __init__(self, message: str, *, found: object = "", look: str = "") -> None:
+    `hint` helps with just this, when the learner asks for a hint.
+    """
+
+    def __init__(self, message: str, *, found: object = "", look: str = "", hint: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.found = "" if found is None else str(found)
         self.look = look
+        self.hint = hint
 
 
 class NotYet(Unsatisfied):
@@ -37,14 +43,14 @@ class Wrong(Unsatisfied):
     """It will not come right by itself: something was done that must be done otherwise."""
 
 
-def not_yet(reason: str, *, found: object = "", look: str = "") -> NoReturn:
+def not_yet(reason: str, *, found: object = "", look: str = "", hint: str = "") -> NoReturn:
     """Say that the goal is not reached yet, and why. Raises NotYet."""
-    raise NotYet(reason, found=found, look=look)
+    raise NotYet(reason, found=found, look=look, hint=hint)
 
 
-def wrong(message: str, *, found: object = "", look: str = "") -> NoReturn:
+def wrong(message: str, *, found: object = "", look: str = "", hint: str = "") -> NoReturn:
     """Say that something is wrong, what was found, and which command shows it. Raises Wrong."""
-    raise Wrong(message, found=found, look=look)
+    raise Wrong(message, found=found, look=look, hint=hint)
 
 
 def patiently(ask: Callable[[], T], *, seconds: float = 10.0) -> T:

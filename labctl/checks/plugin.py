@@ -1,6 +1,6 @@
 """The pytest plugin that an exercise's checks run under: `pytest -p labctl.checks.plugin --labctl-lab NAME`.
 
-Fixtures: `lab`, `node("w1")`, `managers`, `workers`, `swarm`, `observer`; `host` is refused.
+Fixtures: `lab`, `node("w1")`, `managers`, `workers`, `swarm`, `answer("q")`, `observer`; `host` is refused.
 Marks: `step("id", ...)`, `guard`, `probe`, `observer(port=5000)`.
 
 Each check's answer goes as a line of JSON to the file descriptor `--labctl-report`; the exit code tells nothing more.
@@ -9,6 +9,7 @@ Each check's answer goes as a line of JSON to the file descriptor `--labctl-repo
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from labctl.checks import verdicts
+from labctl.checks.answers import not_yet
 from labctl.checks.deadline import deadline
+from labctl.checks.rounds import watch
 from labctl.checks.running import Running
 from labctl.checks.verdicts import CheckInfo, info_of
 from labctl.errors import LabctlError
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
     from labctl.checks.swarm import Swarm
     from labctl.lab import Lab
 
-__all__ = ["host", "lab", "managers", "node", "observer", "swarm", "workers"]
+__all__ = ["answer", "host", "lab", "managers", "node", "observer", "swarm", "workers"]
 
 RUNNING = pytest.StashKey[Running]()
 INFO = pytest.StashKey[CheckInfo]()
@@ -42,6 +45,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--labctl-report", type=int, default=None, help="where the answers go: see handing.py")
     group.addoption("--labctl-steps", default="", help="ids of the steps to check, with commas; all where empty")
     group.addoption("--labctl-nodes", default="", help="the nodes that the exercise asks a lab to have, with commas")
+    group.addoption("--labctl-answers", type=Path, default=None, help="a file of JSON: what the learner answered")
     group.addoption("--labctl-wait", type=float, default=0.0, help="seconds to wait for what is not yet so")
     group.addoption("--labctl-hold", action="store_true", help="be ready, and begin when a line comes on stdin")
     group.addoption("--labctl-watch", action="store_true", help="go on until all is done or stdin ends")
@@ -67,6 +71,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "step(*ids): the steps of the exercise that the check is about")
     config.addinivalue_line("markers", "guard: a failure means that the lab cannot be used for the exercise any more")
     config.addinivalue_line("markers", "probe: the check writes something marked, and runs only when asked")
+    config.addinivalue_line("markers", "every(seconds): while a learner works, ask so often: no engine tells of it")
     config.addinivalue_line("markers", "observer(port, path='/'): requests to every node from the start of the step")
 
 
@@ -98,18 +103,25 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_runtestloop(session: pytest.Session) -> None:
-    """Wait for the word where that was asked for, and start the observers of the steps that are checked."""
+def pytest_runtestloop(session: pytest.Session) -> object | None:
+    """Wait for the word where that was asked for, and start the observers of the steps that are checked.
+
+    While watching, the loop is ours.
+    """
     how = session.config.getoption("--labctl-observe")
     if session.config.option.collectonly:
-        return
-    session.config.stash[RUNNING].begin()
-    if how == "no":
-        return
-    # A lab that is not well says so in the checks themselves.
-    with contextlib.suppress(LabctlError):
-        for observer in _observers(session.items, session.config.stash[RUNNING].lab):
-            observer.start(fresh=how == "fresh")
+        return None
+    running = session.config.stash[RUNNING]
+    running.begin()
+    if how != "no":
+        # A lab that is not well says so in the checks themselves.
+        with contextlib.suppress(LabctlError):
+            for observer in _observers(session.items, running.lab):
+                observer.start(fresh=how == "fresh")
+    if not running.is_watching:
+        return None
+    watch(session, running, lambda: _seal(session))
+    return True
 
 
 @pytest.hookimpl(wrapper=True)
@@ -117,6 +129,7 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None]:
     """Leave out what follows the first failure: one thing at a time is enough to mend. Fixtures have a limit, too."""
     running = item.config.stash[RUNNING]
     if running.is_hopeless(item.stash[INFO]):
+        running.leave_out(item.stash[INFO])
         pytest.skip("another check said no before")
     running.say_begun(item.stash[INFO])
     try:
@@ -147,6 +160,11 @@ def pytest_exception_interact(node: pytest.Item | pytest.Collector, call: pytest
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Seal the observers of steps that are done."""
+    if not session.config.stash[RUNNING].is_watching:
+        _seal(session)
+
+
+def _seal(session: pytest.Session) -> None:
     running = session.config.stash[RUNNING]
     if session.config.getoption("--labctl-observe") == "no":
         return
@@ -198,6 +216,25 @@ def swarm(lab: Lab) -> Swarm:
     from labctl.checks.swarm import Swarm
 
     return Swarm(lab)
+
+
+@pytest.fixture
+def answer(request: pytest.FixtureRequest) -> Callable[[str], str]:
+    """What the learner answered: `answer("leader")`; answers "not yet" for a question that has no answer."""
+    file: Path | None = request.config.getoption("--labctl-answers")
+
+    def given(question: str) -> str:
+        try:
+            # Read each time: a learner answers while the checks watch.
+            answers = json.loads(file.read_text(encoding="utf-8")) if file else {}
+        except (OSError, ValueError):
+            answers = {}
+        text = answers.get(question)
+        if not isinstance(text, str) or not text.strip():
+            not_yet("the question is not answered yet", look=f"labctl exercise answer {question} ...")
+        return text.strip()
+
+    return given
 
 
 @pytest.fixture

@@ -39,6 +39,7 @@ class CheckResult:
     probe: bool = False
     observed: bool = False
     at_fault: bool = False
+    hint: str = ""
 
     @classmethod
     def of(cls, raw: Mapping[str, Any]) -> CheckResult:

@@ -43,7 +43,8 @@ class Request:
 
     `steps` are ids, empty for all; `wait` is for how many seconds to ask again what is not yet so; `observe` starts
     the steps' observers, `fresh` ones forget what they had seen. `nodes` are those that the exercise asks for: one of
-    them that the lab lacks is the lab's fault, another that a check names is the check's.
+    them that the lab lacks is the lab's fault, another that a check names is the check's. `answers` is a file with what
+    the learner answered to questions.
     """
 
     file: Path
@@ -53,6 +54,7 @@ class Request:
     probes: bool = True
     observe: Observe = "no"
     nodes: tuple[str, ...] = ()
+    answers: Path | None = None
 
 
 def run_checks(request: Request, *, heard: Heard | None = None) -> CheckReport:
@@ -65,7 +67,7 @@ def run_checks(request: Request, *, heard: Heard | None = None) -> CheckReport:
 
 @dataclass
 class CheckRun:
-    """Checks that run in the background. `watch` goes on until all is done, or until `close`.
+    """Checks that run in the background. With `watch` they are asked again and again until `close`.
 
     `hold` gets everything ready and begins at `go`: a process and its imports take longer than most checks.
     """
@@ -228,9 +230,10 @@ class CheckRun:
         if said["kind"] == "begun":
             self._asked = said["name"]
             return
-        if said["kind"] == "finished":
+        if said["kind"] in ("finished", "same"):
             self._asked = ""
-        self._answer(said)
+        if said["kind"] != "same":
+            self._answer(said)
 
     def _blame(self, what: str) -> None:
         """Let the check that was asked last be at fault: nothing is heard of it any more."""
@@ -280,7 +283,8 @@ def _command(request: Request, report: int) -> list[str]:
         "--labctl-lab", request.lab, "--labctl-report", str(report), "--labctl-steps", ",".join(request.steps),
         "--labctl-nodes", ",".join(request.nodes),
         "--labctl-wait", str(request.wait), "--labctl-observe", request.observe,
-        *(["--labctl-probes"] if request.probes else []), str(file),
+        *(["--labctl-probes"] if request.probes else []),
+        *(["--labctl-answers", str(request.answers)] if request.answers else []), str(file),
     ]  # fmt: skip
 
 

@@ -11,6 +11,7 @@ import threading
 import time
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import FrameType
@@ -21,6 +22,7 @@ import pytest
 from labctl.checks import verdicts
 from labctl.checks.deadline import deadline
 from labctl.checks.handing import taken
+from labctl.checks.rounds import Alarm
 from labctl.checks.verdicts import Around, CheckInfo, Verdict, fault_of_file, verdict_of
 from labctl.errors import LabctlError
 from labctl.waiting import stretched
@@ -31,14 +33,12 @@ if TYPE_CHECKING:
 __all__ = ["Running"]
 
 RETRY_PAUSE = 0.3  # seconds between two tries while waiting
-WATCH_PAUSE = 2.0  # seconds between two looks while a learner works; an event of the swarm cuts it short
-SHORTEST_WATCH_PAUSE = 0.4
 REFRESH_PAUSE = 1.5  # seconds between two looks at which machines run
-# Not containers: the checks' own commands would be events too.
-EVENT_TYPES = ("service", "node", "network", "secret", "config")
 
 
 DONE = Verdict("done")
+NOT_RUN = Verdict("not-run")
+PRESS_C = Verdict("not-yet", "labctl tries this one itself, and writes to your app for it: press c when you are ready")
 
 
 class Running:
@@ -66,9 +66,10 @@ class Running:
         if probes:
             self._probes.set()
         self._looked = time.monotonic()
-        self._poke = threading.Event()
-        self._stopped = threading.Event()
         self._answers: dict[str, tuple[CheckInfo, Verdict]] = {}
+        self._told: dict[str, Verdict] = {}
+        self._probed: dict[str, Verdict] = {}  # what probes said when they were last asked for
+        self.alarm = Alarm()
         self.is_interrupted = False
         self._is_faulty = False
 
@@ -142,53 +143,57 @@ class Running:
         self._wait_until = time.monotonic() + self._wait
         if self._watch:
             threading.Thread(target=self._listen, daemon=True).start()
-            threading.Thread(target=self._follow_events, daemon=True).start()
+            self.alarm.follow(lambda: self.lab)
+
+    @property
+    def is_watching(self) -> bool:
+        """Whether it asks again and again until nobody wants to know any more."""
+        return self._watch
+
+    def new_round(self) -> None:
+        """Forget the answers of the round before; what was told of them is remembered."""
+        self._answers.clear()
+        self._refresh()
+
+    def end_round(self) -> None:
+        """A learner who asks for the probes asks for one time."""
+        self._probes.clear()
 
     def ask(self, info: CheckInfo, check: Callable[[], object]) -> None:
-        """Ask a check until it is done or waiting is over, and tell its last answer."""
+        """Ask a check until it is done or waiting is over, and tell its last answer; once, while watching."""
         began = time.monotonic()
         told: Verdict | None = None
         self.say_begun(info)
         while True:
             verdict = self._ask_once(info, check)
-            again = self._again(verdict)
-            if not again:
+            if not self._again(verdict):
                 self.finish(info, verdict, seconds=time.monotonic() - began)
                 return
             if verdict != told:
                 told = verdict
                 self._say_verdict("seen", info, verdict, time.monotonic() - began)
-            self._pause()
+            time.sleep(RETRY_PAUSE)
             self._refresh()
 
     def _ask_once(self, info: CheckInfo, check: Callable[[], object]) -> Verdict:
         if info.probe and not self._probes.is_set():
             # A run without probes leaves them out; a learner who watches is told how to have them.
-            message = "labctl tries this one itself, and writes to your app for it: press c when you are ready"
-            return Verdict("not-yet" if self._watch else "not-run", message)
+            return self._probed.get(info.name, PRESS_C) if self._watch else replace(PRESS_C, outcome="not-run")
         try:
             with deadline(stretched(verdicts.CHECK_LIMIT)):
                 check()
         except BaseException as raised:
             if self.is_interrupted:
                 raise
-            return self.judge(raised, info)  # whatever a check raises is its answer
-        return DONE
+            verdict = self.judge(raised, info)  # whatever a check raises is its answer
+        else:
+            verdict = DONE
+        if info.probe:
+            self._probed[info.name] = verdict
+        return verdict
 
     def _again(self, verdict: Verdict) -> bool:
-        if self._stopped.is_set():
-            pytest.exit("nobody watches any more", returncode=0)
-        if verdict == DONE or verdict.outcome == "not-run":
-            return False
-        return self._watch or (verdict.outcome == "not-yet" and time.monotonic() < self._wait_until)
-
-    def _pause(self) -> None:
-        if not self._watch:
-            time.sleep(RETRY_PAUSE)
-            return
-        time.sleep(SHORTEST_WATCH_PAUSE)
-        self._poke.wait(WATCH_PAUSE)
-        self._poke.clear()
+        return not self._watch and verdict.outcome == "not-yet" and time.monotonic() < self._wait_until
 
     def _refresh(self) -> None:
         """Look at the lab's machines again, now and then: while a check waits, nodes go down and come back."""
@@ -209,10 +214,34 @@ class Running:
         mine = [verdict for info, verdict in self._answers.values() if info.is_about(set(steps))]
         return bool(mine) and all(verdict.outcome == "done" for verdict in mine)
 
+    @property
+    def is_done(self) -> bool:
+        """Whether every check that was asked is content."""
+        return bool(self._answers) and all(verdict.outcome == "done" for _, verdict in self._answers.values())
+
     def finish(self, info: CheckInfo, verdict: Verdict, *, seconds: float = 0.0) -> None:
-        """Remember a check's answer and tell it."""
+        """Remember a check's answer and tell it, unless it is the one that was told last."""
         self._answers[info.name] = info, verdict
+        self._tell(info, verdict, seconds)
+
+    def leave_out(self, info: CheckInfo) -> None:
+        """A check that follows the first failure is not asked: what was told of it before may be so no more."""
+        if self._watch:
+            self._probed.pop(info.name, None)
+            self._tell(info, NOT_RUN, 0.0)
+
+    def _tell(self, info: CheckInfo, verdict: Verdict, seconds: float) -> None:
+        if self._told.get(info.name) == verdict:
+            self._say(kind="same")
+            return
+        self._told[info.name] = verdict
         self._say_verdict("finished", info, verdict, seconds)
+
+    @property
+    def shortest_pause(self) -> float | None:
+        """How soon the first check that is not content wants to be asked again, where no engine would tell."""
+        wanted = [info.every for info, verdict in self._answers.values() if verdict.outcome != "done"]
+        return min(filter(None, wanted), default=None)
 
     def close(self) -> None:
         """End the report, and say that it ends in order: what a check kills says nothing any more."""
@@ -232,14 +261,5 @@ class Running:
         """A line on stdin asks for the probes and for a look now; its end ends the run."""
         for _line in sys.stdin:
             self._probes.set()
-            self._poke.set()
-        self._stopped.set()
-        self._poke.set()
-
-    def _follow_events(self) -> None:
-        """Look at once when something happens in the swarm; where that cannot be followed, the pause has to do."""
-        try:
-            for _event in self.lab.manager().engine.events({"type": list(EVENT_TYPES)}):
-                self._poke.set()
-        except LabctlError:
-            return
+            self.alarm.ring()
+        self.alarm.end()

@@ -4,6 +4,8 @@
     swarm.service("voting_vote").replicas
     swarm.service("voting_db").networks          {"voting_backend"}
     swarm.service("voting_db").run("psql ...")   in a container of one of its tasks
+    swarm.service("app").file("/run/secrets/key").text
+    swarm.secret("key"), .config("page"), .volume("data"), .network("backend")
     swarm.http("w1", 5000)                       through the port that w1 publishes
 
 Nothing here waits, and nothing is remembered: each call asks a manager anew. The lab's machines are as they were when
@@ -12,6 +14,7 @@ the check was asked, or some seconds before.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +24,16 @@ from labctl.checks.answers import not_yet
 from labctl.checks.deadline import seconds_left
 from labctl.checks.http import REQUEST_LIMIT, Answer, request
 from labctl.checks.nodes import node_named
+from labctl.checks.objects import (
+    ConfigInSwarm,
+    FileInTask,
+    SecretInSwarm,
+    VolumeOnNodes,
+    config_of,
+    missing,
+    secret_of,
+    volume_of,
+)
 from labctl.concurrent import each
 from labctl.errors import NodeDown
 from labctl.swarm.service import progress_of
@@ -34,7 +47,7 @@ if TYPE_CHECKING:
     from labctl.lab import Lab
     from labctl.node import Node
 
-__all__ = ["ServiceInSwarm", "StackInSwarm", "Swarm"]
+__all__ = ["ConfigInSwarm", "FileInTask", "SecretInSwarm", "ServiceInSwarm", "StackInSwarm", "Swarm", "VolumeOnNodes"]
 
 COMMAND_LIMIT = 10.0  # seconds that one command of a check may take in a container
 
@@ -74,22 +87,34 @@ class Swarm:
         """The service of that name; answers "not yet" when there is none."""
         found = self.view.service(name)
         if found is None:
-            not_yet(f"there is no service {name}", look="docker service ls")
+            missing("service", name, [one.name for one in self.view.services()])
         return ServiceInSwarm(self, found)
 
     def stack(self, name: str) -> StackInSwarm:
         """The stack of that name; answers "not yet" when it has no service."""
         found = self.view.services(stack=name)
         if not found:
-            not_yet(f"there is no stack {name}", look="docker stack ls")
+            missing("stack", name, [one.stack for one in self.view.services() if one.stack])
         return StackInSwarm(self, name, {one.name.removeprefix(f"{name}_"): ServiceInSwarm(self, one) for one in found})
 
     def network(self, name: str) -> dict[str, Any]:
         """The network of that name, as the API has it; answers "not yet" when there is none."""
         found = self.view.engine.network(name)
         if found is None:
-            not_yet(f"there is no network {name}", look="docker network ls")
+            missing("network", name, self.network_names().values())
         return found
+
+    def secret(self, name: str) -> SecretInSwarm:
+        """The secret of that name; answers "not yet" when there is none."""
+        return secret_of(self, name)
+
+    def config(self, name: str) -> ConfigInSwarm:
+        """The config of that name; answers "not yet" when there is none."""
+        return config_of(self, name)
+
+    def volume(self, name: str) -> VolumeOnNodes:
+        """The volume of that name, on every node that has one; answers "not yet" when none has."""
+        return volume_of(self, name)
 
     def network_names(self) -> dict[str, str]:
         """The name of each network by its id."""
@@ -234,6 +259,11 @@ class ServiceInSwarm:
         return Result(
             command, outcome.code, outcome.stdout.decode(errors="replace"), outcome.stderr.decode(errors="replace")
         )
+
+    def file(self, path: str) -> FileInTask:
+        """Read a file in the container of one of its running tasks; answers "not yet" when none runs."""
+        result = self.run(f"cat {shlex.quote(path)}")
+        return FileInTask(path, result.ok, result.stdout if result.ok else "")
 
 
 def _up_since(machine: Node, limit: float) -> float | None:

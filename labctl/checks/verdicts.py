@@ -40,6 +40,7 @@ class CheckInfo:
     line: int
     file: str = ""
     folder: str = ""
+    every: float | None = None  # seconds
 
     def is_about(self, steps: set[str]) -> bool:
         """Whether it belongs to one of the steps; a guard without steps belongs to all."""
@@ -55,6 +56,7 @@ class Verdict:
     found: str = ""
     look: str = ""
     at_fault: bool = False
+    hint: str = ""
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,18 @@ def info_of(item: pytest.Item) -> CheckInfo:
         line=line,
         file=item.path.name,
         folder=str(item.path.parent),
+        every=_every(item, place),
     )
+
+
+def _every(item: pytest.Item, place: str) -> float | None:
+    mark = item.get_closest_marker("every")
+    if mark is None:
+        return None
+    seconds = mark.args[0] if len(mark.args) == 1 else None
+    if not isinstance(seconds, int | float) or seconds < 1:
+        raise pytest.UsageError(f"{item.name}: every takes seconds, 1 or more: @pytest.mark.every(2) {place}")
+    return float(seconds)
 
 
 def fault_of_file(raised: BaseException, file: str, folder: str) -> tuple[str, bool]:
@@ -119,7 +132,7 @@ def _verdict_of(raised: BaseException, info: CheckInfo, around: Around) -> Verdi
     match raised:
         case Unsatisfied():
             outcome: Outcome = "wrong" if isinstance(raised, Wrong) else "not-yet"
-            return Verdict(outcome, raised.message, raised.found, raised.look)
+            return Verdict(outcome, raised.message, raised.found, raised.look, hint=raised.hint)
         case AssertionError() | pytest.fail.Exception():
             said, *rest = str(raised).strip().splitlines() or [""]
             bare = said.startswith("assert ")

@@ -157,7 +157,7 @@ def start(app: App, name: str, folders: tuple[Path, ...], output: str, **how: An
         from labctl.cli.guide import TerminalScreen
         from labctl.exercise.watch import Watch
 
-        with TerminalScreen() as screen:
+        with TerminalScreen(session.stage.lab) as screen:
             return Watch(session, screen).run()
     _print_step(session, session.current)
     return 0
@@ -167,14 +167,14 @@ def _auto(app: App, lab: Lab, found: Exercise, told: Reported, output: str) -> i
     from labctl.exercise.play import Player
 
     session = begin(app, lab, found)
-    player = Player(session.stage, app.emit)
+    player = Player(session.stage, app.emit, seen=set(session.progress.done))
     told.report = lambda: player.report
     try:
         player.play()
     finally:
         report = player.report
         if report.results:
-            session.note_all(report)
+            session.note_all(report, is_learner=False)
         if output == "json":
             print_json(_as_json(session, player.played, player.seconds, report))
     if output != "json":
@@ -225,7 +225,7 @@ def check(
     labctl exercise check
     labctl exercise check deploy -o json
     """
-    from labctl.exercise.session import check_all
+    from labctl.exercise.checking import check_all
 
     if everything and step and not _is_path(step):
         raise UsageError(f"{step} is one step, and --all means every one", hint="Leave one of them out.")
@@ -349,7 +349,7 @@ def solve(app: App, step: str | None, *, show: bool, name: str | None) -> int:
         for fence in chosen.played:
             click.echo(f"# on {fence.node}\n{lesson_with_lab(session.stage.fill(fence.code))}")
         return 0
-    player = Player(begin(app, session.stage.lab, session.exercise).stage, app.emit)
+    player = Player(begin(app, session.stage.lab, session.exercise).stage, app.emit, seen=set(session.progress.done))
     player.solve(chosen)
     session.note(chosen, player.report)
     if chosen == session.current:

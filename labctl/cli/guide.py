@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import signal
+import sys
 from textwrap import indent
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from rich.console import Group
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.markdown import Markdown
 from rich.text import Text
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from labctl.exercise.watch import View
+    from labctl.lab import Lab
 
 __all__ = ["TerminalScreen"]
 
@@ -30,40 +33,72 @@ SIGNS = {
     "broken": ("!", "red"),
 }
 CODE = re.compile(r"^[ \t]*```[^\n]*\n(.*?)^[ \t]*```[ \t]*$", re.MULTILINE | re.DOTALL)
+LIVE_LINES = 8  # of the screen, that a long text leaves to what is below it
+HARD_SPACE = "\N{NO-BREAK SPACE}"
+PAGER_LIMIT = 1.0  # seconds between two looks whether the terminal was resized
 
 
 class TerminalScreen:
-    """A learner's terminal; a context, so that the terminal is as it was afterwards."""
+    """A learner's terminal; a context, so that the terminal is as it was afterwards. `lab` is what the map is of."""
 
-    def __init__(self) -> None:
+    def __init__(self, lab: Lab | None = None) -> None:
+        self._lab = lab
         self._console = console()
-        self._live = Live(console=self._console, auto_refresh=False, transient=True)
+        self._live = self._new_live()
         self._keyboard = Keyboard()
-        self._drawn: object = None
+        self._drawn: View | None = None
+        self._shown: list[str] = []  # since the last step began: what a resized terminal is drawn anew from
+        self._is_stale = False
+        self._handlers: dict[int, Any] = {}
+
+    def _new_live(self) -> Live:
+        return Live(console=self._console, auto_refresh=False, transient=True)
 
     def __enter__(self) -> Self:
         self._keyboard.begin()
         self._live.start()
+        if sys.platform != "win32":
+            for number, handler in ((signal.SIGWINCH, self._resized), (signal.SIGCONT, self._continued)):
+                self._handlers[number] = signal.signal(number, handler)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
         self._live.stop()
         self._keyboard.end()
 
+    def _resized(self, _signal: int, _frame: object) -> None:
+        self._is_stale = True
+
+    def _continued(self, _signal: int, _frame: object) -> None:
+        self._keyboard.resume()
+        self._is_stale = True
+
     def show(self, markdown: str) -> None:
-        """Show text that stays, above the live part. Code keeps its lines whole, so that it can be copied."""
-        say = self._live.console.print
-        for number, part in enumerate(CODE.split(lesson_with_lab(markdown))):
-            if number % 2:
-                say(Text(indent(part.rstrip("\n"), "    "), style="cyan"), soft_wrap=True)
-                say()
-            elif part.strip():
-                say(Markdown(part), "")
+        """Show text that stays, above the live part, from its beginning: a long one waits at each screenful.
+
+        Code keeps its lines whole, so that it can be copied.
+        """
+        if markdown.startswith("## "):
+            self._shown.clear()
+        self._shown.append(markdown)
+        self._page(_parts(lesson_with_lab(markdown)))
+
+    def show_map(self) -> None:
+        """Show the nodes and their tasks."""
+        from labctl.cli.map import draw
+        from labctl.lab.mapping import look
+
+        if self._lab is not None:
+            self._console.print(draw(look(self._lab.refresh()), self._console.width))
 
     def draw(self, view: View) -> None:
-        """Draw the live part, if it has changed."""
+        """Draw the live part, if it has changed; all of it anew on a terminal that was resized."""
+        if self._is_stale:
+            self._draw_anew()
         if view != self._drawn:
             self._drawn = view
             self._live.update(_live_part(view), refresh=True)
@@ -72,6 +107,72 @@ class TerminalScreen:
         """Return the key that is pressed within so many seconds; the end of the input counts as q."""
         typed = self._keyboard.key(seconds)
         return "q" if typed == END_OF_INPUT else typed.lower()
+
+    def ask(self, question: str) -> str:
+        """Ask for a line of text; empty where the learner gives none, or presses Ctrl-C."""
+        self._live.stop()
+        self._keyboard.end()
+        try:
+            return input(f"{question}\n> ")
+        except (EOFError, KeyboardInterrupt):
+            self._console.print()
+            return ""
+        finally:
+            self._keyboard.begin()
+            self._drawn = None
+            self._live = self._new_live()
+            self._live.start()
+
+    def _page(self, parts: list[RenderableType]) -> None:
+        """Print parts line by line, and wait for a key where a screenful is full."""
+        room = max(4, self._console.height - LIVE_LINES)
+        used = 0
+        for part in parts:
+            lines = self._console.render_lines(part, pad=False)
+            # What fits on a whole screen is not torn; what does not is taken up to where the screen ends.
+            if used and used + len(lines) > room and not self._more():
+                return
+            used = used + len(lines) if used + len(lines) <= room else len(lines)
+            self._print(part)
+
+    def _print(self, part: RenderableType) -> None:
+        is_code = isinstance(part, Text)
+        self._live.console.print(part, soft_wrap=is_code)
+        self._live.console.print()
+
+    def _more(self) -> bool:
+        """Wait until the learner wants to read on; false where they do not."""
+        self._drawn = None
+        self._live.update(Text("── more: space or Enter · q: skip ──", style="reverse"), refresh=True)
+        while True:
+            typed = self._keyboard.key(PAGER_LIMIT)
+            if typed in ("q", END_OF_INPUT):
+                return False
+            if typed:
+                return True
+
+    def _draw_anew(self) -> None:
+        """Clear the screen, and show what was shown of the step: what was drawn for another width is in the way."""
+        self._is_stale = False
+        self._drawn = None
+        self._live.stop()
+        self._console.clear()
+        self._live = self._new_live()
+        self._live.start()
+        for markdown in self._shown:
+            for part in _parts(lesson_with_lab(markdown)):
+                self._print(part)
+
+
+def _parts(markdown: str) -> list[RenderableType]:
+    """Text and code in turn, one for each paragraph, list or table."""
+    parts: list[RenderableType] = []
+    for number, part in enumerate(CODE.split(markdown)):
+        if number % 2:
+            parts.append(Text(indent(part.rstrip("\n"), "    "), style="cyan"))
+        else:
+            parts += [Markdown(text) for text in re.split(r"\n{2,}(?![ \t])", part) if text.strip()]
+    return parts
 
 
 def _live_part(view: View) -> Group:
@@ -82,9 +183,12 @@ def _live_part(view: View) -> Group:
     if not view.checks and not view.failure:
         lines.append(Text("  checking …", style="dim"))
     lines += [Text(f"  {lesson_with_lab(line)}", style="yellow") for line in view.failure]
+    if view.sign:
+        lines.append(Text(f"  {view.sign}", style="cyan"))
     keys = Text("  ")
     for key, meaning in view.keys:
-        keys.append(f"[{key}]", style="bold").append(f" {meaning}   ")
+        # A key and its meaning stay on one line.
+        keys.append(f"[{key}]", style="bold").append(f" {meaning}".replace(" ", HARD_SPACE)).append("   ")
     return Group(*lines, Text(), keys)
 
 

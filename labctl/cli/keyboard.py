@@ -25,6 +25,9 @@ if sys.platform == "win32":
         def end(self) -> None:
             """Nothing was set."""
 
+        def resume(self) -> None:
+            """Windows suspends no programs."""
+
         def key(self, seconds: float) -> str:
             """The next key, or "" when none comes in time."""
             until = time.monotonic() + seconds
@@ -58,6 +61,10 @@ else:
         def end(self) -> None:
             """Leave the terminal as it was."""
             termios.tcsetattr(self._descriptor, termios.TCSADRAIN, self._before)
+
+        def resume(self) -> None:
+            """Let keys come one by one again: after Ctrl-Z and `fg` the shell has its own way with the terminal."""
+            tty.setcbreak(self._descriptor)
 
         def key(self, seconds: float) -> str:
             """The next key, or "" when none comes in time."""

@@ -15,8 +15,20 @@ from labctl.exercise.model import Exercise
 
 __all__ = ["Check", "Checks", "read_checks"]
 
-FIXTURES = ("lab", "node", "managers", "workers", "swarm", "observer", "request", "capsys", "capfd", "pytestconfig")
-MARKS = ("step", "guard", "probe", "observer", "parametrize")
+FIXTURES = (
+    "lab",
+    "node",
+    "managers",
+    "workers",
+    "swarm",
+    "answer",
+    "observer",
+    "request",
+    "capsys",
+    "capfd",
+    "pytestconfig",
+)
+MARKS = ("step", "guard", "probe", "every", "observer", "parametrize")
 FUNCTION = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -180,7 +192,7 @@ class _Reader:
                 self._problem(argument, f'{function.name}: `host` would be the learner\'s own machine: take node("m1")')
             elif name not in self.fixtures | own | {"self"}:
                 near = difflib.get_close_matches(name, sorted(self.fixtures), n=1)
-                offer = f"did you mean {near[0]}?" if near else f"there is {', '.join(FIXTURES[:6])}"
+                offer = f"did you mean {near[0]}?" if near else f"there is {', '.join(FIXTURES[:7])}"
                 self._problem(argument, f"{function.name}: there is no fixture {name}: {offer}")
 
     def _problem(self, node: ast.expr | ast.arg | FUNCTION, text: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from labctl.errors import NotFoundError
+from labctl.exercise.questions import Question
 
 __all__ = [
     "FORMAT",
@@ -20,9 +21,11 @@ __all__ = [
     "Front",
     "LabNeeds",
     "Level",
+    "Mistake",
     "Step",
     "Swarm",
     "check_id",
+    "checks_name",
 ]
 
 FORMAT = 1
@@ -89,6 +92,10 @@ class Fence:
     edit     shown, and must be changed before it is typed: it never runs by itself
     fail_ok  it may end with an error
     reset    takes away what the exercise made; nobody sees it
+    setup    runs before the learner sees the step, a fault for example; nobody sees it
+    undo     takes back the `wrong` block before it; nobody sees it
+    wrong    a common mistake, and what the learner is told of it; typed only to verify the exercise
+    answer   the id of the question that what it prints answers; only the solution types it
     """
 
     node: str
@@ -99,11 +106,43 @@ class Fence:
     edit: bool = False
     fail_ok: bool = False
     reset: bool = False
+    setup: bool = False
+    undo: bool = False
+    wrong: str = ""
+    answer: str = ""
+
+    @property
+    def is_seen(self) -> bool:
+        """Whether the text of the step shows it to the learner."""
+        return not (self.solve or self.is_behind_the_scenes)
+
+    @property
+    def is_behind_the_scenes(self) -> bool:
+        """Whether it is no part of the way through the exercise."""
+        return bool(self.reset or self.setup or self.undo or self.wrong)
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A common mistake: the block that makes it, what the learner is told then, and the blocks that take it back."""
+
+    made_by: Fence
+    undone_by: tuple[Fence, ...]
+
+    @property
+    def told(self) -> str:
+        """What the check says of it: a part of its sentence."""
+        return self.made_by.wrong
 
 
 @dataclass(frozen=True)
 class Step:
-    """One step: `text` is Markdown without hints and solution, `fences` are all of its runnable blocks in order."""
+    """One step: `text` is Markdown without hints and solution, `fences` are all of its runnable blocks in order.
+
+    `debrief` tells, once it is done, what happened and why. `minutes` is how long it takes (0: not said). An
+    `optional` step need not be done. What a `passing` step leaves behind may be taken away by a later one: it counts
+    as done because it was seen done.
+    """
 
     id: str
     title: str
@@ -112,11 +151,40 @@ class Step:
     fences: tuple[Fence, ...]
     hints: tuple[str, ...] = ()
     solution: str = ""
+    debrief: str = ""
+    minutes: int = 0
+    optional: bool = False
+    passing: bool = False
+    questions: tuple[Question, ...] = ()
 
     @property
     def played(self) -> tuple[Fence, ...]:
         """What solves the step: every block that runs as it stands."""
-        return tuple(fence for fence in self.fences if not fence.edit and not fence.reset)
+        return tuple(fence for fence in self.fences if not fence.edit and not fence.is_behind_the_scenes)
+
+    @property
+    def setup(self) -> tuple[Fence, ...]:
+        """What runs before the learner sees the step."""
+        return tuple(fence for fence in self.fences if fence.setup)
+
+    @property
+    def mistakes(self) -> tuple[Mistake, ...]:
+        """The common mistakes, each with what takes it back."""
+        behind = [fence for fence in self.fences if fence.wrong or fence.undo]
+        found: list[Mistake] = []
+        for fence in behind:
+            if fence.wrong:
+                found.append(Mistake(fence, ()))
+            elif found:
+                found[-1] = Mistake(found[-1].made_by, (*found[-1].undone_by, fence))
+        return tuple(found)
+
+    def question(self, name: str) -> Question:
+        """The question of that id. Raises NotFoundError with the nearest id."""
+        for question in self.questions:
+            if question.id == name:
+                return question
+        raise NotFoundError("question", name, [question.id for question in self.questions])
 
 
 @dataclass(frozen=True)
@@ -165,6 +233,11 @@ class Exercise:
     def number(self, step: Step) -> int:
         """The step's number, from 1."""
         return self.steps.index(step) + 1
+
+    @property
+    def required(self) -> tuple[Step, ...]:
+        """The steps that make the exercise done."""
+        return tuple(step for step in self.steps if not step.optional)
 
 
 def checks_name(id_: str) -> str:

@@ -10,8 +10,8 @@ from labctl.checks.report import CheckReport, CheckResult, joined, told
 from labctl.checks.runner import CheckRun, Heard, Observe
 from labctl.errors import LabctlError, LabError, NotYetError
 from labctl.events import CheckFinished, Emit, Steps, quiet
+from labctl.exercise.checking import check_all, check_step, hold_step, set_up, with_answers
 from labctl.exercise.model import Step
-from labctl.exercise.session import check_all, check_step, hold_step
 from labctl.exercise.stage import Stage
 from labctl.waiting import stretched
 from labctl.words import counted
@@ -29,16 +29,18 @@ class Player:
     """Plays an exercise on a stage.
 
     `report` is what is known of its checks by now, `played` what was solved, `seconds` how long each step took until
-    its checks were content.
+    its checks were content. `seen` are the steps that were seen done before: of one that a later step may take back,
+    and of one that is set up first, only that tells.
     """
 
     stage: Stage
     emit: Emit
     limit: float = field(default_factory=lambda: stretched(SOLVE_LIMIT))
+    seen: set[str] = field(default_factory=set)
     played: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     _reports: list[CheckReport] = field(default_factory=list)
-    _held: dict[str, CheckRun] = field(default_factory=dict)
+    _held: dict[str, CheckRun | None] = field(default_factory=dict)
     _ahead: list[str] = field(default_factory=list)  # steps whose turn has not come
 
     @property
@@ -48,6 +50,8 @@ class Player:
         return replace(whole, results=tuple(self._as_far_as_played(result) for result in whole.results))
 
     def _as_far_as_played(self, result: CheckResult) -> CheckResult:
+        if self._was_enough(result):
+            return replace(result, outcome="done", message="", found="", look="")
         if result.step not in self._ahead or result.is_done or result.guard:
             return result
         return replace(result, outcome="not-run", message="its step was not reached", found="", look="")
@@ -63,7 +67,7 @@ class Player:
         with steps.step("Checking what is there"):
             report = self._known(check_all(self.stage))
             _refuse_broken_guard(report)
-            todo = [step for step in exercise.steps if not report.of_step(step.id).is_done]
+            todo = [step for step in exercise.steps if not self._is_done(step, report)]
             steps.note("already solved: checked only" if not todo else f"{len(todo)} of {len(exercise.steps)} to do")
         if not todo:
             for result in report.results:
@@ -88,13 +92,24 @@ class Player:
         report = self._known(
             check_all(self.stage, wait=min(stretched(END_LIMIT), self.limit), heard=_heard(quiet, steps))
         )
-        for step in self.stage.exercise.steps:
-            if not report.of_step(step.id).is_done and report.outcome != "broken":
-                self._solve(step, report, steps)
-        report = self._known(check_all(self.stage)) if not report.is_done else report
-        if not report.is_done:
-            raise failure(report)
+        again = [step for step in self.stage.exercise.steps if not self._is_done(step, report)]
+        for step in again if report.outcome != "broken" else ():
+            self._solve(step, report, steps)
+        self._known(check_all(self.stage) if again else report)
+        if not self.report.is_done:
+            raise failure(self.report)
         steps.note(counted(len(report.results), "check"))
+
+    def _is_done(self, step: Step, report: CheckReport) -> bool:
+        """Whether nothing has to be done for a step."""
+        if step.passing:
+            return step.id in self.seen
+        return report.of_step(step.id).is_done and (not step.setup or step.id in self.seen)
+
+    def _was_enough(self, result: CheckResult) -> bool:
+        """Whether a check that is not content now was so when its step was done, and need not be any more."""
+        step = next((step for step in self.stage.exercise.steps if step.id == result.step), None)
+        return step is not None and step.passing and step.id in self.seen and result.outcome != "broken"
 
     def solve(self, step: Step) -> None:
         """Solve one step, whatever its state. Errors as in `play`; NotYetError when an earlier one has to be first."""
@@ -127,30 +142,34 @@ class Player:
         """Solve a step and check it; the checks of the following one are made ready meanwhile."""
         began = time.monotonic()
         self._ahead = [one for one in self._ahead if one != step.id]
+        if step.setup and step.id not in self.seen:
+            steps.note("setting up")
+            set_up(self.stage, step)
         run = self._held.pop(step.id, None) or self._hold(step, before, steps)
         try:
             if _observed(step, before):
                 steps.note("starting the observer")
                 check_step(self.stage, step, observe="fresh")
-            for fence in step.played:
-                steps.note(self.stage.fill(fence.code).splitlines()[0])
-                self.stage.run(fence)
-            self.stage.refresh()
+            self.stage.play(step, note=steps.note)
             steps.note("checking")
-            run.go()
+            if run is not None:
+                run.go()
             if following is not None:
                 self._held[following.id] = self._hold(following, before, steps)
-            report = self._known(run.result().of_step(step.id))
+            asked = run.result().of_step(step.id) if run is not None else CheckReport(())
+            report = self._known(with_answers(self.stage, [step], asked))
         finally:
-            run.close()
+            if run is not None:
+                run.close()
         self.played.append(step.id)
         self.seconds[step.id] = time.monotonic() - began
         if not report.is_done:
             tell(steps.emit, report.first or report.results[0])
             raise failure(report)
+        self.seen.add(step.id)
         steps.note("")
 
-    def _hold(self, step: Step, before: CheckReport, steps: Steps) -> CheckRun:
+    def _hold(self, step: Step, before: CheckReport, steps: Steps) -> CheckRun | None:
         observe: Observe = "keep" if _observed(step, before) else "no"
         hear = _heard(steps.emit, steps)
 
@@ -162,7 +181,7 @@ class Player:
         return hold_step(self.stage, step, wait=self.limit, observe=observe, heard=heard)
 
     def _drop_held(self) -> None:
-        for run in self._held.values():
+        for run in filter(None, self._held.values()):
             run.close()
         self._held.clear()
 

@@ -1,9 +1,10 @@
 """exercise.md -> Exercise, with the line of every problem. Plain Markdown, as GitHub shows it.
 
 ---                       front matter: see Front
-## Title {#id}            begins a step
-```sh node=m1 solve       a block that runs on m1; solve, edit, reset, fail=ok: see Fence
-<details><summary>Hint</summary> ... </details>      hints in order, and a Solution last
+## Title {#id}            begins a step; behind the id: minutes=5, optional, passing
+```sh node=m1 solve       a block that runs on m1; solve, edit, setup and more: see Fence
+```question id=leader     a question: see questions.py
+<details><summary>Hint</summary> ... </details>      hints in order, then a Solution, then a Debrief
 """
 
 from __future__ import annotations
@@ -16,9 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labctl.errors import SpecError
+from labctl.exercise.fences import NODE, read_fence, words_of
 from labctl.exercise.front import read_front
 from labctl.exercise.layout import unclosed
 from labctl.exercise.model import GROUPS, HOST, ID, Exercise, Fence, Front, Step, checks_name
+from labctl.exercise.questions import LANGUAGE as QUESTION
+from labctl.exercise.questions import Question, read_question
 
 if TYPE_CHECKING:
     from markdown_it.token import Token
@@ -30,9 +34,8 @@ LARGEST = 1 << 20  # bytes
 HEADING = re.compile(r"(.*?)\s*(?:\{#([^}]*)\})?\s*")
 DETAILS = re.compile(r"\s*<details>\s*<summary>\s*(.*?)\s*</summary>(.*)", re.DOTALL | re.IGNORECASE)
 END = re.compile(r"</details>\s*$", re.IGNORECASE)
-FLAGS = ("solve", "edit", "fail=ok", "reset")  # in the order of Fence's fields
-RUNS = ("sh", "bash", "shell", "console")
-NODE = re.compile(r"[mw][1-9]\d*|host|@manager|@worker|@all")
+LONGEST_STEP = 60  # minutes
+FOLDED = ("hint", "solution", "debrief")  # in the order in which they stand
 RUNNABLE = re.compile(r"^([ \t]*)(`{3,}|~{3,})[ \t]*(\w*)[^\n`]*?\bnode=(\S+)[^\n]*$", re.MULTILINE)
 FILLED_IN = re.compile(r"\{\{\s*(node|url)\.([^}\s]*)\s*\}\}")
 
@@ -64,9 +67,9 @@ def _text_of(path: Path) -> str:
 
 @dataclass(frozen=True)
 class _Block:
-    """A fence and its lines, which count from 0; `end` is behind the last."""
+    """A fence, or a question, and its lines, which count from 0; `end` is behind the last."""
 
-    fence: Fence
+    fence: Fence | Question
     begin: int
     end: int
 
@@ -89,8 +92,21 @@ class _Section:
     id: str
     begin: int
     end: int = 0
+    minutes: int = 0
+    optional: bool = False
+    passing: bool = False
     blocks: list[_Block] = field(default_factory=list)
     details: list[_Details] = field(default_factory=list)
+
+    @property
+    def fences(self) -> tuple[Fence, ...]:
+        """Its blocks that run."""
+        return tuple(block.fence for block in self.blocks if isinstance(block.fence, Fence))
+
+    @property
+    def questions(self) -> tuple[Question, ...]:
+        """Its questions."""
+        return tuple(block.fence for block in self.blocks if isinstance(block.fence, Question))
 
 
 class _Reader:
@@ -113,7 +129,7 @@ class _Reader:
         intro_end = sections[0].begin if sections else len(self.lines)
         intro = [line for line in self.lines[begin:intro_end] if not line.startswith("# ")]
         steps = tuple(self._step(section) for section in sections)
-        reset = tuple(block.fence for section in sections for block in section.blocks if block.fence.reset)
+        reset = tuple(fence for section in sections for fence in section.fences if fence.reset)
         self._check_whole(front, steps, folder)
         return Exercise(folder, front, "\n".join(intro).strip(), steps, reset)
 
@@ -141,12 +157,23 @@ class _Reader:
 
     def _heading(self, text: str, line: int) -> _Section:
         found = HEADING.fullmatch(text)
-        title, id_ = (found[1], found[2] or "") if found else (text, "")
+        title, said = (found[1], found[2] or "") if found else (text, "")
+        id_, *words = said.split() or [""]
         if not id_:
             self._problem(line + 1, f"the step {title!r} has no id: ## {title} {{#{_as_id(title)}}}")
         elif not ID.fullmatch(id_):
             self._problem(line + 1, f"{id_!r} is no id: lower-case words with hyphens between")
-        return _Section(title, id_, line)
+        section = _Section(title, id_, line)
+        for word in words:
+            key, _, value = word.partition("=")
+            if key == "minutes" and value.isdigit() and 1 <= int(value) <= LONGEST_STEP:
+                section.minutes = int(value)
+            elif word in ("optional", "passing"):
+                setattr(section, word, True)
+            else:
+                there = f"minutes=1 to minutes={LONGEST_STEP}, optional and passing"
+                self._problem(line + 1, f"{word!r} means nothing behind a step's id; there is {there}")
+        return section
 
     def _html(self, token: Token, section: _Section, opened: tuple[str, int] | None) -> tuple[str, int] | None:
         """Take a piece of HTML; returns the kind and the line of a <details> that is open after it."""
@@ -167,53 +194,91 @@ class _Reader:
     def _fence(self, token: Token, sections: Sequence[_Section]) -> None:
         assert token.map is not None
         line = token.map[0] + 1
-        language, *words = token.info.split() or [""]
-        nodes = [word.removeprefix("node=") for word in words if word.startswith("node=")]
-        for word in words:
-            if not word.startswith("node=") and word not in FLAGS:
-                self._problem(line, f"{word!r} means nothing on a code block; there is node=m1, {', '.join(FLAGS)}")
-        if len(nodes) != 1:
-            if nodes or language in RUNS or words:
-                self._problem(line, "a block that runs says where, once: ```sh node=m1 (or ```text if it does not run)")
+        read = words_of(token.info)
+        if read is None:
+            if "node=" in token.info or token.info.startswith(QUESTION):
+                self._problem(line, "a quote on the first line of the block is not closed")
             return
-        if not NODE.fullmatch(nodes[0]):
-            self._problem(line, f"node={nodes[0]}: there is m1, m2, ..., w1, w2, ..., {', '.join(GROUPS)}, and host")
-        if not token.content.strip():
-            self._problem(line, "the code block is empty")
+        language, words = read
+        fence: Fence | Question | None
+        if language == QUESTION:
+            fence, problems = read_question(words, token.content, line)
+        else:
+            fence, problems = read_fence(language, words, token.content, line)
+        self.problems += problems
+        if fence is None:
+            return
         if not sections:
-            self._problem(line, "a block that runs belongs to a step: it stands before the first ## heading")
+            what = "a question" if language == QUESTION else "a block that runs"
+            self._problem(line, f"{what} belongs to a step: it stands before the first ## heading")
             return
-        fence = Fence(nodes[0], token.content.rstrip("\n"), language, line, *(flag in words for flag in FLAGS))
         sections[-1].blocks.append(_Block(fence, *token.map))
 
     def _step(self, section: _Section) -> Step:
-        hints = [part for part in section.details if part.kind == "hint"]
-        solutions = [part for part in section.details if part.kind == "solution"]
-        for part in [*hints, *solutions]:
-            if not part.text:
-                self._problem(part.begin + 1, f"the {part.kind} is empty")
-        for part in solutions[1:]:
-            self._problem(part.begin + 1, f"step {section.id}: a second solution")
-        if solutions and hints and hints[-1].begin > solutions[0].begin:
-            self._problem(hints[-1].begin + 1, f"step {section.id}: a hint after the solution comes too late")
+        folded = {kind: [part for part in section.details if part.kind == kind] for kind in FOLDED}
+        self._check_folded(section, folded)
+        texts = {kind: [_plain_fences(part.text) for part in parts] for kind, parts in folded.items()}
         step = Step(
             id=section.id,
             title=section.title,
             line=section.begin + 1,
-            text=self._visible(section, [*hints, *solutions]),
-            fences=tuple(block.fence for block in section.blocks),
-            hints=tuple(_plain_fences(part.text) for part in hints),
-            solution=_plain_fences(solutions[0].text) if solutions else "",
+            text=self._visible(section, [part for parts in folded.values() for part in parts]),
+            fences=section.fences,
+            hints=tuple(texts["hint"]),
+            solution=next(iter(texts["solution"]), ""),
+            debrief=next(iter(texts["debrief"]), ""),
+            minutes=section.minutes,
+            optional=section.optional,
+            passing=section.passing,
+            questions=section.questions,
         )
-        if not step.played:
-            self._problem(section.begin + 1, f"step {section.id}: nothing in it runs: it needs a block with node=")
+        self._check_step(step)
         return step
 
+    def _check_folded(self, section: _Section, folded: Mapping[str, Sequence[_Details]]) -> None:
+        """Hints come first, then at most one solution, then at most one debrief; none is empty."""
+        for kind, parts in folded.items():
+            for part in parts:
+                if not part.text:
+                    self._problem(part.begin + 1, f"the {kind} is empty")
+            for part in parts[1:] if kind != "hint" else ():
+                self._problem(part.begin + 1, f"step {section.id}: a second {kind}")
+        for n, kind in enumerate(FOLDED):
+            later = [part for other in FOLDED[n + 1 :] for part in folded[other]]
+            late = folded[kind][-1:] if later else []
+            for part in late:
+                first = min(later, key=lambda one: one.begin)
+                if part.begin > first.begin:
+                    self._problem(part.begin + 1, f"step {section.id}: a {kind} after the {first.kind} comes too late")
+
+    def _check_step(self, step: Step) -> None:
+        if not step.played and not step.questions:
+            self._problem(step.line, f"step {step.id}: nothing in it runs: it needs a block with node=")
+        asked = {question.id for question in step.questions}
+        answered = {fence.answer for fence in step.fences if fence.answer}
+        for fence in step.fences:
+            if fence.answer and fence.answer not in asked:
+                self._problem(fence.line, f"answer={fence.answer}: step {step.id} asks no such question")
+        for question in step.questions:
+            if not question.solution and question.id not in answered:
+                how = f"```sh node=m1 solve answer={question.id} prints one"
+                self._problem(question.line, f"nothing answers the question {question.id}: {how}")
+        behind = [fence for fence in step.fences if fence.wrong or fence.undo]
+        if behind and behind[0].undo:
+            self._problem(behind[0].line, "an `undo` block takes back the `wrong` block before it, and there is none")
+
     def _visible(self, section: _Section, folded: Sequence[_Details]) -> str:
-        """The step's text as a learner sees it: without hints, solution, and what only the solution types."""
+        """The step's text as a learner sees it: without what is folded, and what only others type; questions asked."""
         hidden = {n for part in folded for n in range(part.begin, part.end)}
-        hidden |= {n for b in section.blocks if b.fence.solve or b.fence.reset for n in range(b.begin, b.end)}
-        kept = (self.lines[n] for n in range(section.begin + 1, section.end) if n not in hidden)
+        shown: dict[int, str] = {}
+        for block in section.blocks:
+            if isinstance(block.fence, Question):
+                shown[block.begin] = block.fence.shown()
+            if isinstance(block.fence, Question) or not block.fence.is_seen:
+                hidden |= set(range(block.begin, block.end))
+        kept = (
+            shown.get(n, self.lines[n]) for n in range(section.begin + 1, section.end) if n not in hidden or n in shown
+        )
         return _plain_fences("\n".join(kept))
 
     # -- the whole
@@ -221,10 +286,7 @@ class _Reader:
     def _check_whole(self, front: Front, steps: Sequence[Step], folder: Path) -> None:
         if not steps:
             self._problem(0, "it has no steps: a step begins with ## Title {#id}")
-        for id_, count in Counter(step.id for step in steps if step.id).items():
-            if count > 1:
-                again = [step.line for step in steps if step.id == id_][1]
-                self._problem(again, f"two steps have the id {id_}")
+        self._check_ids(steps)
         if not (folder / checks_name(front.id)).is_file():
             self._problem(0, f"{checks_name(front.id)} is missing beside it: an exercise without checks proves nothing")
         known = {f"m{n + 1}" for n in range(front.lab.managers)} | {f"w{n + 1}" for n in range(front.lab.workers)}
@@ -235,6 +297,16 @@ class _Reader:
         for number, line in enumerate(self.lines, 1):
             for found in FILLED_IN.finditer(line):
                 self._check_filled_in(number, found[1], found[2], known, front.ports)
+
+    def _check_ids(self, steps: Sequence[Step]) -> None:
+        for what, ids in {
+            "steps": [(step.id, step.line) for step in steps if step.id],
+            "questions": [(question.id, question.line) for step in steps for question in step.questions],
+        }.items():
+            for id_, count in Counter(name for name, _ in ids).items():
+                if count > 1:
+                    again = [line for name, line in ids if name == id_][1]
+                    self._problem(again, f"two {what} have the id {id_}")
 
     def _check_filled_in(self, line: int, kind: str, rest: str, nodes: set[str], ports: Mapping[str, int]) -> None:
         name, _, what = rest.partition(".")

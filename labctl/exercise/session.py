@@ -7,21 +7,23 @@ from dataclasses import dataclass
 from typing import Self
 
 from labctl.checks.observer import FOLDER as OBSERVERS
-from labctl.checks.report import CheckReport
-from labctl.checks.runner import CheckRun, Heard, Observe, Request, run_checks
+from labctl.checks.report import CheckReport, CheckResult
 from labctl.concurrent import each
+from labctl.errors import UsageError
 from labctl.events import Emit
+from labctl.exercise.checking import check_step, set_up
 from labctl.exercise.model import Exercise, Step
-from labctl.exercise.progress import Progress, forget
+from labctl.exercise.progress import Progress, forget, note_ever
+from labctl.exercise.questions import LONGEST, Judged
 from labctl.exercise.stage import Stage, close_ports, known_urls, prepare
 from labctl.lab import Lab
 
-__all__ = ["Hint", "Session", "check_all", "check_step", "hold_step"]
+__all__ = ["Hint", "Session"]
 
 
 @dataclass(frozen=True)
 class Hint:
-    """A hint, and how many of how many it is."""
+    """A hint, and how many of how many it is; one that a check gave to what it found has no number."""
 
     number: int
     total: int
@@ -60,17 +62,33 @@ class Session:
 
     @property
     def is_finished(self) -> bool:
-        """Whether every step was done once."""
-        return len(self.progress.done) == len(self.exercise.steps)
+        """Whether every step that has to be done was done once."""
+        return all(step.id in self.progress.done for step in self.exercise.required)
 
     def following(self) -> Step | None:
         """The step after the current one; None at the end."""
         number = self.exercise.number(self.current)
         return self.exercise.steps[number] if number < len(self.exercise.steps) else None
 
+    def previous(self) -> Step | None:
+        """The step before the current one; None at the beginning."""
+        number = self.exercise.number(self.current)
+        return self.exercise.steps[number - 2] if number > 1 else None
+
     def go_to(self, step: Step) -> None:
         """Make a step the current one."""
         self.progress.current = step.id
+        self.progress.save()
+
+    def set_up(self, step: Step) -> None:
+        """Run what a step wants to have happened before the learner sees it, once, and see that its checks tell it.
+
+        Raises CommandFailed or NodeDown when it cannot be run, LabError when the checks are content all the same.
+        """
+        if not step.setup or step.id in self.progress.prepared:
+            return
+        set_up(self.stage, step)
+        self.progress.prepared.append(step.id)
         self.progress.save()
 
     def check(self, step: Step) -> CheckReport:
@@ -79,21 +97,40 @@ class Session:
         self.note(step, report)
         return report
 
-    def note(self, step: Step, report: CheckReport) -> None:
-        """Remember what a report says of a step."""
-        self.progress.mark(step, done=report.is_done)
-        self.progress.save()
+    def answer(self, step: Step, question: str, text: str) -> Judged:
+        """Take an answer. Raises NotFoundError for a question that is not there, UsageError for what is none."""
+        asked = step.question(question)
+        if not text.strip() or len(text) > LONGEST:
+            raise UsageError(f"an answer has 1 to {LONGEST} characters")
+        self.stage.answers.note(asked.id, text.strip())
+        return asked.judge(text)
 
-    def note_all(self, report: CheckReport) -> None:
+    def note(self, step: Step, report: CheckReport, *, is_learner: bool = True) -> bool:
+        """Remember that a step is done if a report says so; true where that is news."""
+        if not report.is_done:
+            return False
+        if is_learner:
+            note_ever(self.exercise.id, step.id)
+        is_news = self.progress.mark(step)
+        if is_news:
+            self.progress.save()
+        return is_news
+
+    def note_all(self, report: CheckReport, *, is_learner: bool = True) -> None:
         """Remember what a report says of every step, and go to the first one that is not done."""
         for step in self.exercise.steps:
-            self.progress.mark(step, done=report.of_step(step.id).is_done)
-        left = [step for step in self.exercise.steps if step.id not in self.progress.done]
+            self.note(step, report.of_step(step.id), is_learner=is_learner)
+        left = [step for step in self.exercise.required if step.id not in self.progress.done]
         self.progress.current = (left or self.exercise.steps[-1:])[0].id
         self.progress.save()
 
-    def next_hint(self, step: Step) -> Hint | None:
-        """The next hint of the step, the last one again when all were shown; None where there are none."""
+    def next_hint(self, step: Step, found: CheckResult | None = None) -> Hint | None:
+        """The next hint of the step, the last one again when all were shown; None where there are none.
+
+        What a check said to just what it `found` comes first.
+        """
+        if found is not None and found.hint:
+            return Hint(0, 0, self.stage.fill(found.hint))
         if not step.hints:
             return None
         number = min(self.progress.hints.get(step.id, 0) + 1, len(step.hints))
@@ -112,33 +149,3 @@ class Session:
         ended = f"for pid in {observers}/pid; do [ -e $pid ] && kill -- -$(cat $pid) 2>/dev/null; done"
         each(running, lambda node: node.transport.run(f"{ended}; rm -rf {place} {observers}"))
         forget(self.stage.lab.name, self.exercise)
-
-
-def check_step(
-    stage: Stage, step: Step, *, wait: float = 0.0, observe: Observe = "no", heard: Heard | None = None
-) -> CheckReport:
-    """Run the checks of one step; see Request."""
-    return run_checks(_request(stage, step, wait, observe), heard=heard).of_step(step.id)
-
-
-def hold_step(stage: Stage, step: Step, *, wait: float, observe: Observe, heard: Heard) -> CheckRun:
-    """Get the checks of a step ready, to begin them at `go`."""
-    return CheckRun(_request(stage, step, wait, observe), heard=heard, hold=True)
-
-
-def _request(stage: Stage, step: Step, wait: float, observe: Observe) -> Request:
-    return Request(
-        stage.exercise.checks,
-        stage.lab.name,
-        steps=(step.id,),
-        wait=wait,
-        observe=observe,
-        nodes=stage.exercise.front.lab.names,
-    )
-
-
-def check_all(stage: Stage, *, wait: float = 0.0, heard: Heard | None = None) -> CheckReport:
-    """Run all checks of the exercise."""
-    return run_checks(
-        Request(stage.exercise.checks, stage.lab.name, wait=wait, nodes=stage.exercise.front.lab.names), heard=heard
-    )

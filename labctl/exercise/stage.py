@@ -19,7 +19,8 @@ from labctl.concurrent import each
 from labctl.engine.client import tar_of
 from labctl.errors import CommandFailed, HostError, LabError, NodeDown, NotFoundError, UsageError
 from labctl.events import Emit, Noted
-from labctl.exercise.model import GROUPS, HOST, Exercise, Fence
+from labctl.exercise.model import GROUPS, HOST, Exercise, Fence, Step
+from labctl.exercise.progress import Answers
 from labctl.exercise.reading import FILLED_IN
 from labctl.host.programs import find_bash
 from labctl.lab import Lab
@@ -45,6 +46,11 @@ class Stage:
     emit: Emit
     urls: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def answers(self) -> Answers:
+        """What the learner answered to the exercise's questions."""
+        return Answers(self.lab.name, self.exercise.id)
+
     def fill(self, text: str) -> str:
         """Fill in {{node.m1.ip}}, {{node.m1.name}} and {{url.NAME}}; what is not known stays as it is."""
 
@@ -57,8 +63,20 @@ class Stage:
 
         return FILLED_IN.sub(lambda found: value(found[1], found[2], found[0]), text)
 
-    def run(self, fence: Fence, *, may_fail: bool = False) -> None:
-        """Run a code block where it belongs, and tell it as a person would type it.
+    def play(self, step: Step, *, may_fail: bool = False, note: Callable[[str], None] = lambda _: None) -> None:
+        """Solve a step by its own blocks, and answer its questions. Raises as `run` does."""
+        for fence in step.played:
+            note(self.fill(fence.code).splitlines()[0])
+            results = self.run(fence, may_fail=may_fail)
+            if fence.answer:
+                self.answers.note(fence.answer, "".join(result.stdout for result in results).strip())
+        for question in step.questions:
+            if question.solution:
+                self.answers.note(question.id, question.solution)
+        self.refresh()
+
+    def run(self, fence: Fence, *, may_fail: bool = False) -> list[Result]:
+        """Run a code block where it belongs, and tell it as a person would type it; returns what came of it.
 
         Raises CommandFailed or NodeDown when it cannot be run or ends with an error, unless the block or the caller
         says that it may.
@@ -73,19 +91,21 @@ class Stage:
         told = "here" if fence.node == HOST else ", ".join(node.name for node in places if node is not None)
         for line in code.splitlines():
             self.emit(Noted(f"{told} $ {line}"))
-        each(places, lambda node: self._run(node, code, may_fail=may_fail or fence.fail_ok))
+        done = each(places, lambda node: self._run(node, code, may_fail=may_fail or fence.fail_ok))
+        return [result for result in done if result is not None]
 
-    def _run(self, node: Node | None, code: str, *, may_fail: bool) -> None:
+    def _run(self, node: Node | None, code: str, *, may_fail: bool) -> Result | None:
         try:
             result = self._on_host(code) if node is None else _on_node(node, code)
         except NodeDown:
             if may_fail:
-                return
+                return None
             raise
         if not result.ok and not may_fail:
             first, *more = code.splitlines()
             where = "here" if node is None else node.name
             raise CommandFailed(where, replace(result, shown=f"{first} …" if more else first))
+        return result
 
     def refresh(self) -> None:
         """Look at the lab's nodes again: a block may have stopped or started some."""

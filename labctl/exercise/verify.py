@@ -1,9 +1,10 @@
-"""The verifier, verified: every step's checks must fail untouched, pass when solved, and pass when solved twice."""
+"""The verifier, verified: every step's checks must fail untouched, name each common mistake, pass solved, and twice."""
 
 from __future__ import annotations
 
 import contextlib
 import difflib
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -12,17 +13,23 @@ from labctl.checks.report import CheckReport, CheckResult, told
 from labctl.errors import LabctlError, LabError, NotYetError, SpecError
 from labctl.events import Emit, Steps
 from labctl.exercise.catalogue import ids_around
+from labctl.exercise.checking import check_all, check_step, set_up
 from labctl.exercise.layout import missing_pictures
 from labctl.exercise.linting import Check, read_checks
-from labctl.exercise.model import Exercise, Step
+from labctl.exercise.model import Exercise, Mistake, Step
 from labctl.exercise.play import SOLVE_LIMIT, tell
 from labctl.exercise.reading import AUTHORS_GUIDE, read_exercise
-from labctl.exercise.session import Session, check_all, check_step
+from labctl.exercise.session import Session
+from labctl.waiting import stretched
+from labctl.words import counted
 
 if TYPE_CHECKING:
     from labctl.checks.report import Outcome
 
 __all__ = ["Verifier", "lint"]
+
+MISTAKE_LIMIT = 30.0  # seconds from a mistake to the moment when it is told
+MISTAKE_PAUSE = 0.5
 
 
 def lint(exercise: Exercise) -> None:
@@ -52,6 +59,7 @@ def _unbound_checks(exercise: Exercise, checks: list[Check]) -> list[str]:
 
 def _unchecked_steps(exercise: Exercise, checks: list[Check]) -> list[str]:
     own = {step for check in checks if not check.guard for step in check.steps}
+    own |= {step.id for step in exercise.steps if any(question.is_judged_here for question in step.questions)}
     path = exercise.folder / "exercise.md"
     return [
         f"{path}:{step.line}: step {step.id} has no check: nothing would tell whether it is done"
@@ -105,10 +113,16 @@ class Verifier:
             with steps.step(step.title), self._reported(step):
                 self._step(step, steps)
         with steps.step("Checking everything once more"):
-            report = check_all(self.session.stage, wait=self.limit)
-            self.reports.append(report)
-            _refuse(report, "at the end")
-            self.session.note_all(report)
+            self._check_end()
+        with steps.step("Taking away what it made"):
+            self.session.reset()
+
+    def _check_end(self) -> None:
+        passing = {step.id for step in self.session.exercise.steps if step.passing}
+        report = check_all(self.session.stage, wait=0 if passing else self.limit)
+        lasting = tuple(result for result in report.results if result.step not in passing)
+        self.reports.append(CheckReport(lasting, report.seconds))
+        _refuse(self.reports[-1], "at the end")
 
     @contextlib.contextmanager
     def _reported(self, step: Step) -> Iterator[None]:
@@ -125,6 +139,9 @@ class Verifier:
 
     def _step(self, step: Step, steps: Steps) -> None:
         stage = self.session.stage
+        if step.setup:
+            steps.note("setting up")
+            set_up(stage, step)
         steps.note("untouched")
         untouched = check_step(stage, step, observe="fresh")
         if untouched.is_done:
@@ -132,17 +149,40 @@ class Verifier:
         if untouched.outcome == "broken":
             self.reports.append(untouched)
             _refuse(untouched, f"step {step.id}, untouched")
+        for mistake in step.mistakes:
+            steps.note(f"mistake: {mistake.told}")
+            self._mistake(step, mistake)
         for once_more in (False, True):
             steps.note("solved twice" if once_more else "solved")
-            for fence in step.played:
-                stage.run(fence, may_fail=once_more)
-            stage.refresh()
+            stage.play(step, may_fail=once_more)
             report = check_step(stage, step, wait=self.limit, observe="keep")
             self.reports.append(report)
             _refuse(report, f"step {step.id}, solved{' twice' if once_more else ''}")
         for result in self.reports[-1].results:
             tell(steps.emit, result)
-        steps.note("fails untouched, passes solved, and solved twice")
+        named = f", {counted(len(step.mistakes), 'mistake')} named" if step.mistakes else ""
+        steps.note(f"fails untouched{named}, passes solved, and solved twice")
+
+    def _mistake(self, step: Step, mistake: Mistake) -> None:
+        """Make a common mistake, see that it is told as what it is, and take it back."""
+        stage = self.session.stage
+        stage.run(mistake.made_by)
+        stage.refresh()
+        until = time.monotonic() + min(stretched(MISTAKE_LIMIT), self.limit)
+        while True:
+            first = check_step(stage, step).first
+            said = "that all is done" if first is None else first.sentence()
+            if first is not None and mistake.told in said:
+                break
+            if time.monotonic() > until:
+                line = mistake.made_by.line
+                raise NotYetError(
+                    f"step {step.id}: the mistake in line {line} should be told as {mistake.told!r}; it says: {said}"
+                )
+            time.sleep(MISTAKE_PAUSE)
+        for fence in mistake.undone_by:
+            stage.run(fence)
+        stage.refresh()
 
 
 def _refuse(report: CheckReport, when: str) -> None:

@@ -1,24 +1,51 @@
-"""The guided loop: shows a step, watches its checks while the learner works elsewhere, and listens to single keys.
+"""The guided loop: one of those who follow a run. It shows the step, draws what the checks say, and listens to keys.
 
-What it looks like is the Screen's affair; what keys there are, and what they do, is decided here. Only keys that do
-something now are offered, and nobody is moved on: `n` is the learner's.
+What it looks like is the Screen's affair; which keys there are, and what they ask of the run, is decided here. Only
+keys that do something now are offered, each gives a sign, and nobody is moved on: `n` is the learner's.
 """
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from labctl.checks.report import CheckReport, CheckResult, told
-from labctl.checks.runner import CheckRun, Observe, Request
-from labctl.errors import LabError
+from labctl.checks.report import CheckResult
+from labctl.errors import LabctlError
 from labctl.exercise.model import Step
-from labctl.exercise.session import Session, check_all
+from labctl.exercise.run import Run
+from labctl.exercise.session import Session
+from labctl.exercise.telling import (
+    Answered,
+    Checked,
+    Finished,
+    HintGiven,
+    Listed,
+    Preparing,
+    RunEvent,
+    SolutionGiven,
+    StepDone,
+    StepShown,
+    Trouble,
+)
 from labctl.words import counted
 
 __all__ = ["Screen", "View", "Watch"]
 
 TICK = 0.2  # seconds between two looks at the keyboard
+HELP = {
+    "n": "next step, once this one is done",
+    "b": "back to the step before",
+    "r": "read this step again",
+    "h": "hint; what fits what was found comes first",
+    "a": "answer a question of the step",
+    "c": "check now; this also tries what labctl tries itself, like casting a vote",
+    "s": "show the solution",
+    "l": "list of steps and what is true of them now; then a number goes there",
+    "m": "map of nodes and tasks",
+    "x": "take away all that the exercise made, and begin anew (press it twice)",
+    "q": "quit; what was done is kept",
+}
 
 
 @dataclass(frozen=True)
@@ -33,13 +60,14 @@ class View:
     keys: tuple[tuple[str, str], ...]
     is_done: bool
     steps_done: int
+    sign: str = ""
 
 
 class Screen(Protocol):
     """Where the learner looks and types."""
 
     def show(self, markdown: str) -> None:
-        """Show text that stays."""
+        """Show text that stays, from its beginning."""
         ...
 
     def draw(self, view: View) -> None:
@@ -50,6 +78,14 @@ class Screen(Protocol):
         """Return the key that is pressed within so many seconds; empty for none."""
         ...
 
+    def ask(self, question: str) -> str:
+        """Ask for a line of text; empty where the learner gives none."""
+        ...
+
+    def show_map(self) -> None:
+        """Show the nodes and their tasks."""
+        ...
+
 
 @dataclass
 class Watch:
@@ -57,164 +93,201 @@ class Watch:
 
     session: Session
     screen: Screen
-    _run: CheckRun | None = None
-    _report: CheckReport = field(default_factory=lambda: CheckReport(()))
+    _checked: Checked | None = None
     _trouble: str = ""
+    _sign: str = ""
+    _is_listed: bool = False
+    _wants_reset: bool = False
     _going: bool = True
+    _run: Run = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._run = Run(self.session)
 
     def run(self) -> int:
         """Guide until the learner quits or all is done; returns the exit code."""
-        if not self.session.progress.done:
-            self._show(self.session.exercise.intro)
+        following = self._run.follow()
         try:
-            self._enter(self.session.current, observe="keep")
+            self._run.start()
             while self._going:
-                self._look()
-                self.screen.draw(self._view())
-                self._act(self.screen.key(TICK))
+                while (event := following.take()) is not None:
+                    self._hear(event)
+                if self._going:
+                    self.screen.draw(self._view())
+                    self._act(self.screen.key(TICK))
         finally:
-            self._close()
+            self._run.close()
         return 0
 
-    @property
-    def _step(self) -> Step:
-        return self.session.current
+    # -- what is heard
 
-    @property
-    def _is_done(self) -> bool:
-        return self._step.id in self.session.progress.done
+    def _hear(self, event: RunEvent) -> None:
+        match event:
+            case Preparing():
+                self._sign = "setting the step up …"
+                self.screen.draw(self._view())
+            case StepShown():
+                self._checked, self._trouble, self._sign = None, "", ""
+                self._show_step(event)
+            case Checked():
+                self._checked, self._trouble = event, ""
+            case StepDone() if event.debrief:
+                self.screen.show(f"**Done.** {event.debrief}")
+            case Trouble():
+                self._trouble = event.message
+            case Finished():
+                self.screen.show(self._ending(event))
+                self._going = False
+            case _:
+                self._show_asked(event)
 
-    # -- what goes on
+    def _show_asked(self, event: RunEvent) -> None:
+        """Show what the learner asked for."""
+        match event:
+            case HintGiven():
+                which = f"Hint {event.number} of {event.total}." if event.number else "Hint."
+                self.screen.show(f"**{which}** {event.text}")
+            case SolutionGiven():
+                self.screen.show(f"**Solution.**\n\n{event.text}")
+            case Listed():
+                self._is_listed = True
+                self.screen.show(_listed(event))
+            case Answered():
+                self._sign = f"answered: {event.answer}"
+            case _:
+                pass
 
-    def _enter(self, step: Step, *, observe: Observe) -> None:
-        """Show a step and begin to watch it."""
-        self._close()
-        self.session.go_to(step)
-        self._report = CheckReport(())
-        number, total = self.session.exercise.number(step), len(self.session.exercise.steps)
-        self._show(f"## {number} of {total}: {step.title}\n\n{step.text}")
-        self._watch(observe)
-
-    def _watch(self, observe: Observe) -> None:
-        self._trouble = ""
-        request = Request(
-            self.session.exercise.checks,
-            self.session.stage.lab.name,
-            steps=(self._step.id,),
-            probes=False,
-            observe=observe,
-            nodes=self.session.exercise.front.lab.names,
-        )
-        self._run = CheckRun(request, watch=True)
-
-    def _look(self) -> None:
-        """Take in what the checks have said."""
-        if self._run is None:
-            return
-        over = self._run.is_over
-        if over:
-            try:
-                self._report = self._run.result().of_step(self._step.id)
-            except LabError as broken:
-                self._trouble = broken.message
-            self._run = None
-        else:
-            self._report = self._run.report().of_step(self._step.id)
-        if self._report.is_done and not self._is_done:
-            self.session.note(self._step, self._report)
-
-    def _close(self) -> None:
-        if self._run is not None:
-            self._run.close()
-            self._run = None
+    def _show_step(self, shown: StepShown) -> None:
+        if shown.intro and not self._run.session.progress.done:
+            self.screen.show(shown.intro)
+        about = f" (about {counted(shown.minutes, 'minute')})" if shown.minutes else ""
+        optional = ", optional" if shown.optional else ""
+        self.screen.show(f"## {shown.number} of {shown.total}: {shown.title}{about}{optional}\n\n{shown.text}")
 
     # -- what is seen
 
+    @property
+    def _step(self) -> Step:
+        return self._run.step
+
     def _view(self) -> View:
-        exercise, step = self.session.exercise, self._step
-        results = tuple(result for result in self._report.results if not result.guard or result.outcome == "broken")
-        failure = (self._trouble,) if self._trouble else tuple(told(self._report))
+        exercise, step = self._run.exercise, self._step
+        done = self._run.session.progress.done
+        failure = (self._trouble,) if self._trouble else self._checked.failure if self._checked else ()
+        when = done.get(step.id)
+        if when is not None and failure:
+            failure = (f"Done, seen {time.strftime('%H:%M', time.localtime(when))}; it is no longer so.", *failure)
         return View(
             number=exercise.number(step),
             total=len(exercise.steps),
             title=step.title,
-            checks=results,
+            checks=self._checked.results if self._checked else (),
             failure=failure,
             keys=tuple(self._keys().items()),
-            is_done=self._is_done,
-            steps_done=len(self.session.progress.done),
+            is_done=when is not None,
+            steps_done=len(done),
+            sign=self._sign,
         )
 
     def _keys(self) -> dict[str, str]:
         """The keys that do something now."""
         keys: dict[str, str] = {}
-        step = self._step
-        if self._is_done:
-            keys["n"] = "next" if self.session.following() else "finish"
-        shown = self.session.progress.hints.get(step.id, 0)
-        if step.hints and not self._is_done:
+        step, session = self._step, self._run.session
+        if step.id in session.progress.done or step.optional:
+            keys["n"] = "next" if session.following() else "finish"
+        if session.previous():
+            keys["b"] = "back"
+        shown = session.progress.hints.get(step.id, 0)
+        found = self._run.first_failure
+        if found is not None and found.hint:
+            keys["h"] = "hint"
+        elif step.hints:
             keys["h"] = f"hint {min(shown + 1, len(step.hints))} of {len(step.hints)}"
+        if step.questions:
+            keys["a"] = "answer"
         keys["c"] = "check now"
         if step.solution:
             keys["s"] = "solution"
-        return keys | {"l": "list", "q": "quit"}
-
-    def _show(self, text: str) -> None:
-        if text:
-            self.screen.show(self.session.stage.fill(text))
+        return keys | {"r": "read again", "l": "list", "m": "map", "x": "reset", "?": "keys", "q": "quit"}
 
     # -- what the learner asks for
 
     def _act(self, key: str) -> None:
+        if not key:
+            return
+        wanted_reset, self._wants_reset = self._wants_reset, False
+        if self._is_listed and key.isdigit() and 1 <= int(key) <= len(self._run.exercise.steps):
+            self._is_listed = False
+            self._run.go_to(self._run.exercise.steps[int(key) - 1])
+            return
         if key not in self._keys():
+            self._sign = f"{key!r} does nothing here; ? lists the keys" if key.isprintable() else ""
             return
+        self._sign = ""
+        try:
+            self._do(key, wanted_reset=wanted_reset)
+        except LabctlError as problem:
+            self._sign = problem.message
+
+    def _do(self, key: str, *, wanted_reset: bool) -> None:
+        run = self._run
+        simple = {"n": run.next, "b": run.back, "r": run.again, "h": run.hint, "s": run.solution, "l": run.list}
         match key:
-            case "n":
-                self._next()
-            case "h":
-                hint = self.session.next_hint(self._step)
-                assert hint is not None  # the key was offered
-                self._show(f"**Hint {hint.number} of {hint.total}.** {hint.text}")
             case "c":
-                self._check_now()
-            case "s":
-                self._show(f"**Solution.**\n\n{self._step.solution}")
-            case "l":
-                self._show(self._list())
-            case _:
+                self._sign = "checking …"
+                run.check()
+            case "a":
+                self._answer()
+            case "m":
+                self.screen.show_map()
+            case "?":
+                offered = self._keys()
+                rows = [f"- `{one}` {meaning}" for one, meaning in HELP.items() if one in offered]
+                self.screen.show("\n".join(rows))
+            case "x":
+                self._reset(sure=wanted_reset)
+            case "q":
                 self._going = False
+            case _:
+                self._sign = "one moment …"
+                self.screen.draw(self._view())
+                simple[key]()
+                self._sign = ""
 
-    def _next(self) -> None:
-        following = self.session.following()
-        if following is not None:
-            self._enter(following, observe="fresh")
+    def _answer(self) -> None:
+        given = self._run.session.stage.answers.all()
+        for question in self._step.questions:
+            said = f" (so far: {given[question.id]})" if question.id in given else ""
+            typed = self.screen.ask(f"{question.text.splitlines()[0]}{said}")
+            if typed.strip():
+                self._run.answer(question.id, typed)
+
+    def _reset(self, *, sure: bool) -> None:
+        if not sure:
+            self._wants_reset = True
+            self._sign = "x once more takes away all that the exercise made in this lab, and begins anew"
             return
-        self._close()
-        report = check_all(self.session.stage)
-        self.session.note_all(report)
-        self._show(self._ending(report))
-        self._going = False
+        self._sign = "taking away what the exercise made …"
+        self.screen.draw(self._view())
+        self._run.reset()
 
-    def _check_now(self) -> None:
-        if self._run is None:
-            self._watch("keep")
-        assert self._run is not None
-        self._run.look_now()
+    def _ending(self, finished: Finished) -> str:
+        exercise = self._run.exercise
+        hints = "no hint" if not finished.hints else counted(finished.hints, "hint")
+        took = counted(finished.minutes, "minute")
+        lines = [f"**{exercise.front.title}: done**, in {took}, with {hints}. {exercise.front.summary}."]
+        lines += [f"No longer as it was: {gone}" for gone in finished.no_longer]
+        if finished.following:
+            lines.append(f"Next: `labctl exercise {finished.following}`.")
+        return "\n\n".join([*lines, "`labctl map` shows what you built; `labctl exercise reset` takes it away."])
 
-    def _list(self) -> str:
-        done, current = self.session.progress.done, self._step
-        rows = [
-            f"{'✓' if step.id in done else '○'} {number}. {step.title}{'  ← you are here' if step == current else ''}"
-            for number, step in enumerate(self.session.exercise.steps, 1)
-        ]
-        return "  \n".join(rows)
 
-    def _ending(self, report: CheckReport) -> str:
-        hints = sum(self.session.progress.hints.values())
-        told_hints = "no hint" if not hints else counted(hints, "hint")
-        lines = [
-            f"**{self.session.exercise.front.title}: done**, with {told_hints}. `labctl map` shows what you built."
-        ]
-        if not report.is_done:
-            lines.append("One thing is no longer as it was: " + " ".join(told(report)))
-        return "\n\n".join(lines)
+def _listed(listed: Listed) -> str:
+    rows = []
+    for one in listed.steps:
+        sign = "✓" if one.when else "○"
+        seen = f" (done, seen {time.strftime('%H:%M', time.localtime(one.when))})" if one.when else ""
+        here = "  ← you are here" if one.id == listed.step else ""
+        gone = f"  \n    no longer so: {one.no_longer}" if one.no_longer else ""
+        rows.append(f"{sign} {one.number}. {one.title}{', optional' if one.optional else ''}{seen}{here}{gone}")
+    return "  \n".join([*rows, "", "A number goes to that step."])

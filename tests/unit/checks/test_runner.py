@@ -455,30 +455,73 @@ def until(condition: Callable[[], bool], seconds: float = HANGING) -> None:
         time.sleep(0.02)
 
 
-def test_a_watching_run_goes_on_until_all_is_done(write: Write) -> None:
-    path = write('''
-        @step("a")
-        def test_file():
-            """The file is there."""
-            if not (HERE / "file").exists():
-                wrong("no file")
+WATCHED = '''
+    @step("a")
+    @pytest.mark.every(1)
+    def test_file():
+        """The file is there."""
+        if not (HERE / "file").exists():
+            wrong("no file", hint="touch it")
 
-        @step("a")
-        @pytest.mark.probe
-        def test_probe():
-            """Probed."""
-    ''')
+    @step("a")
+    @pytest.mark.probe
+    def test_probe():
+        """Probed."""
+        with (HERE / "probed").open("a") as file:
+            file.write("x")
+'''
+
+
+def test_a_watching_run_tells_what_is_true_now(write: Write) -> None:
+    path = write(WATCHED)
+    file, probed = path.parent / "file", path.parent / "probed"
     watching = CheckRun(Request(path, "no-lab", steps=("a",), probes=False), watch=True)
+
+    def outcomes() -> list[str]:
+        return [result.outcome for result in watching.report().results]
+
     try:
-        until(lambda: watching.report().outcome == "wrong")
-        (path.parent / "file").touch()
-        until(lambda: watching.report().outcome == "not-yet")
+        until(lambda: outcomes() == ["wrong", "not-run"])
+        assert watching.report().results[0].hint == "touch it"
+        file.touch()
+        until(lambda: outcomes() == ["done", "not-yet"])
         assert "press c" in watching.report().results[1].message
         watching.look_now()
-        until(lambda: watching.is_over)
-        assert watching.report().is_done
+        until(lambda: watching.report().is_done)
+        file.unlink()
+        watching.look_now()
+        until(lambda: outcomes() == ["wrong", "not-run"])
+        file.touch()
+        until(lambda: outcomes() == ["done", "not-yet"])
+        assert probed.read_text() == "x"  # it writes: once for each time that it is asked for
     finally:
         watching.close()
+
+
+def test_answers_are_read_while_checks_watch(write: Write, tmp_path: Path) -> None:
+    answers = tmp_path / "answers.json"
+    path = write('''
+        @step("a")
+        @pytest.mark.every(1)
+        def test_answer(answer):
+            """The answer is right."""
+            if answer("leader") != "manager1":
+                wrong("that is not the leader")
+    ''')
+    watching = CheckRun(Request(path, "no-lab", answers=answers), watch=True)
+    try:
+        until(lambda: watching.report().outcome == "not-yet")
+        answers.write_text('{"leader": "worker1"}')
+        until(lambda: watching.report().outcome == "wrong")
+        answers.write_text('{"leader": " manager1 "}')
+        until(lambda: watching.report().is_done)
+    finally:
+        watching.close()
+
+
+def test_every_takes_seconds(write: Write) -> None:
+    with pytest.raises(LabError, match="every takes seconds"):
+        run(write('@step("a")\n@pytest.mark.every("often")\ndef test_a():\n    """A."""\n'))
 
 
 def test_a_watching_run_ends_when_nobody_watches(write: Write) -> None:

@@ -237,3 +237,99 @@ def test_what_does_not_hold_together_is_not_even_begun(
         Verifier(session, heard.append).verify()
 
     assert (place / "one").exists()
+
+
+# -- steps that are set up, that pass, and that people get wrong
+
+SETUP = "\n```sh node=host setup\nrm -f $PLACE/one; echo set >> $PLACE/up\n```\n\n## Second"
+PASSING = TEXT.replace("{#first}", "{#first passing}").replace("mkdir $PLACE/two", "mkdir $PLACE/two; rm $PLACE/one")
+
+
+def test_a_step_is_set_up_before_it_is_solved(demo: Demo, begin: Begin, heard: list[Event], place: Path) -> None:
+    (place / "one").touch()
+    playing = player(begin(demo(text=TEXT.replace("\n## Second", SETUP))), heard)
+
+    playing.play()
+
+    assert (place / "up").read_text() == "set\n"
+    assert (place / "one").exists()
+    again = player(begin(demo(text=TEXT.replace("\n## Second", SETUP))), heard)
+    again.seen = playing.seen
+    again.play()
+    assert again.played == []
+
+
+def test_what_a_later_step_takes_back_stays_done(demo: Demo, begin: Begin, heard: list[Event]) -> None:
+    playing = player(begin(demo(text=PASSING)), heard)
+
+    playing.play()
+
+    assert playing.report.is_done
+    again = player(begin(demo(text=PASSING)), heard)
+    again.seen = playing.seen
+    again.play()
+    assert again.played == []
+
+
+QUESTION = """
+```question id=where pattern=".*/place"
+Where?
+```
+
+```sh node=host solve answer=where
+echo $PLACE
+```
+
+## Second"""
+
+
+def test_questions_are_answered(demo: Demo, begin: Begin, heard: list[Event]) -> None:
+    playing = player(begin(demo(text=TEXT.replace("\n## Second", QUESTION))), heard)
+
+    playing.play()
+
+    assert [result.title for result in playing.report.of_step("first").results] == ["There is one.", "Where?"]
+    assert playing.report.is_done
+
+
+MISTAKE = """
+```sh node=host wrong="one is a folder"
+mkdir $PLACE/one
+```
+
+```sh node=host undo
+rmdir $PLACE/one
+```
+
+## Second"""
+TOLD = CHECKS.replace(
+    'if not (PLACE / "one").exists()',
+    'if (PLACE / "one").is_dir():\n        not_yet("one is a folder, not a file")\n    if not (PLACE / "one").exists()',
+)
+
+
+def test_a_mistake_is_named_and_taken_back(demo: Demo, begin: Begin, heard: list[Event], place: Path) -> None:
+    Verifier(begin(demo(text=TEXT.replace("\n## Second", MISTAKE), checks=TOLD)), heard.append, limit=3).verify()
+
+    notes = [event.note for event in heard if isinstance(event, StepFinished)]
+    assert "fails untouched, 1 mistake named, passes solved, and solved twice" in notes
+    assert list(place.iterdir()) == []
+
+
+def test_a_mistake_that_is_not_named_is_the_exercises_fault(demo: Demo, begin: Begin, heard: list[Event]) -> None:
+    checks = TOLD.replace("one is a folder, not a file", "something is there")
+    verifier = Verifier(begin(demo(text=TEXT.replace("\n## Second", MISTAKE), checks=checks)), heard.append, limit=1)
+
+    with pytest.raises(NotYetError, match="should be told as 'one is a folder'; it says: something is there"):
+        verifier.verify()
+
+    assert not joined(verifier.reports).is_done
+
+
+def test_testing_leaves_nothing(demo: Demo, begin: Begin, heard: list[Event], place: Path) -> None:
+    exercise = demo()
+
+    Verifier(begin(exercise), heard.append, limit=3).verify()
+
+    assert list(place.iterdir()) == []
+    assert begin(exercise).progress.done == {}

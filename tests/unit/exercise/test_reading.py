@@ -230,7 +230,7 @@ def test_unknown_keys_are_told_with_those_that_there_are(write: Write) -> None:
     [
         (STEP, "No steps.", "it has no steps: a step begins with ## Title {#id}"),
         (" {#look}", "", "11: the step 'Look' has no id: ## Look {#look}"),
-        ("#look", "#Look It", "11: 'Look It' is no id: lower-case words with hyphens between"),
+        ("#look", "#Look It", "11: 'Look' is no id: lower-case words with hyphens between"),
         ("node=m1", "", "15: a block that runs says where, once"),
         ("node=m1", "node=m1 node=w1", "15: a block that runs says where, once"),
         ("sh node=m1", "text solve", "15: a block that runs says where, once"),
@@ -302,3 +302,81 @@ def test_whatever_stands_there_is_read_or_told(write: Write, text: str) -> None:
             assert isinstance(read_exercise(folder), Exercise)
         except SpecError as bad:
             assert bad.problems
+
+
+# -- what a step says of itself, and blocks that nobody sees
+
+
+def test_a_step_tells_its_minutes_and_what_it_leaves(write: Write) -> None:
+    steps = read_exercise(
+        write(FRONT + STEP.replace("{#look}", "{#look minutes=4 optional passing}") + STEP.replace("#look", "#again"))
+    ).steps
+
+    assert [(step.id, step.minutes, step.optional, step.passing) for step in steps] == [
+        ("look", 4, True, True),
+        ("again", 0, False, False),
+    ]
+
+
+@pytest.mark.parametrize("word", ["minutes=0", "minutes=x", "minutes=61", "option", "minutes"])
+def test_a_word_behind_an_id_that_means_nothing_is_told(write: Write, word: str) -> None:
+    (problem,) = problems(write(FRONT + STEP.replace("{#look}", f"{{#look {word}}}")))
+
+    assert f"{word!r} means nothing behind a step's id" in problem
+
+
+BEHIND = """
+```sh node=host setup
+labctl fault inject block w1
+```
+
+```sh node=m1 wrong="the stack is called vote"
+docker stack deploy -c f.yml vote
+```
+
+```sh node=m1 undo
+docker stack rm vote
+```
+
+<details><summary>Debrief</summary>
+
+That was it.
+
+</details>
+"""
+
+
+def test_nobody_sees_set_up_and_mistakes_and_the_debrief_comes_later(write: Write) -> None:
+    (step,) = read_exercise(write(FRONT + STEP + BEHIND)).steps
+
+    assert step.text == "See what is there:\n\nOn **m1**:\n\n```sh\ndocker node ls\n```"
+    assert step.debrief == "That was it."
+    assert [fence.code for fence in step.played] == ["docker node ls"]
+    assert [fence.code for fence in step.setup] == ["labctl fault inject block w1"]
+    (mistake,) = step.mistakes
+    assert mistake.told == "the stack is called vote"
+    assert [fence.code for fence in mistake.undone_by] == ["docker stack rm vote"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("host setup", "host setup solve", "a block is one of solve and setup, not both"),
+        (' wrong="the stack is called vote"', " undo", "an `undo` block takes back the `wrong` block before it"),
+        ("Debrief", "Debriefing", ""),
+        ("That was it.", "", "the debrief is empty"),
+        (
+            "</details>",
+            "</details>\n\n<details><summary>Hint</summary>x</details>",
+            "hint after the debrief comes too",
+        ),
+        ("</details>", "</details>\n\n<details><summary>Debrief</summary>x</details>", "a second debrief"),
+    ],
+)
+def test_what_is_wrong_behind_the_scenes_is_told(write: Write, old: str, new: str, told: str) -> None:
+    folder = write(FRONT + STEP + BEHIND.replace(old, new))
+
+    if not told:
+        assert "Debriefing" in read_exercise(folder).steps[0].text
+    else:
+        assert any(told in problem for problem in problems(folder))

@@ -12,7 +12,7 @@ import pytest
 from labctl.errors import CommandFailed, NodeDown, NotFoundError, SpecError, UsageError
 from labctl.events import Event, Noted
 from labctl.exercise import Exercise, Fence, entries, find_exercise
-from labctl.exercise.progress import Progress, forget, last_begun
+from labctl.exercise.progress import Progress, done_ever, forget, last_begun, last_ever, note_ever
 from labctl.exercise.session import Session
 from labctl.exercise.stage import Stage, lacking, prepare, suggested_up
 from labctl.exercise.template import write_template
@@ -69,28 +69,59 @@ def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
 def test_progress_is_kept_and_forgotten(demo: Demo) -> None:
     exercise = demo()
     progress = Progress.of("demo", exercise)
-    assert (progress.current, progress.done) == ("first", [])
+    assert (progress.current, progress.done) == ("first", {})
 
-    progress.mark(exercise.step("first"), done=True)
+    assert progress.mark(exercise.step("first"))
+    assert not progress.mark(exercise.step("first"))
     progress.current = "second"
     progress.hints["second"] = 1
+    progress.prepared.append("second")
     progress.save()
 
     again = Progress.of("demo", exercise)
-    assert (again.current, again.done, again.hints) == ("second", ["first"], {"second": 1})
+    assert again == progress
+    assert (again.current, list(again.done), again.hints) == ("second", ["first"], {"second": 1})
     assert last_begun("demo") == exercise.folder
     forget("demo", exercise)
-    assert Progress.of("demo", exercise).done == []
+    assert Progress.of("demo", exercise).done == {}
 
 
-@pytest.mark.parametrize("content", ["", "no json", "[]", '{"format": 9, "done": ["first"]}', '{"done": 7}'])
+@pytest.mark.parametrize("content", ["", "no json", "[]", '{"format": 9, "done": ["first"]}', '{"format": 9}'])
 @pytest.mark.usefixtures("state")
-def test_progress_that_cannot_be_read_counts_as_none(demo: Demo, state: Path, content: str) -> None:
+def test_progress_that_cannot_be_read_counts_as_none_and_is_kept(demo: Demo, state: Path, content: str) -> None:
     exercise = demo()
     Progress.of("demo", exercise).save()
-    (state / "labs" / "demo" / "exercises" / "demo.json").write_text(content)
+    file = state / "labs" / "demo" / "exercises" / "demo.json"
+    file.write_text(content)
 
-    assert Progress.of("demo", exercise).done == []
+    progress = Progress.of("demo", exercise)
+    assert progress.done == {}
+    progress.save()
+
+    assert file.with_name("demo.json.unread").read_text() == content
+    assert Progress.of("demo", exercise).current == "first"
+
+
+@pytest.mark.parametrize("done", ['{"first": "then", "second": true}', "7", "null"])
+@pytest.mark.usefixtures("state")
+def test_what_is_no_time_in_progress_is_left_out(demo: Demo, state: Path, done: str) -> None:
+    exercise = demo()
+    Progress.of("demo", exercise).save()
+    (state / "labs" / "demo" / "exercises" / "demo.json").write_text('{"format": 2, "done": ' + done + "}")
+
+    assert Progress.of("demo", exercise).done == {}
+
+
+@pytest.mark.usefixtures("state")
+def test_progress_of_an_older_labctl_is_read(demo: Demo, state: Path) -> None:
+    exercise = demo()
+    Progress.of("demo", exercise).save()
+    old = '{"format": 1, "lab": "demo", "exercise": "demo", "current": "second", "done": ["first"], "hints": {}}'
+    (state / "labs" / "demo" / "exercises" / "demo.json").write_text(old)
+
+    progress = Progress.of("demo", exercise)
+
+    assert (list(progress.done), progress.current) == (["first"], "second")
 
 
 @pytest.mark.usefixtures("state")
@@ -99,28 +130,41 @@ def test_what_two_commands_note_at_once_is_all_kept(demo: Demo) -> None:
     Progress.of("demo", exercise).save()
     guide, beside = Progress.of("demo", exercise), Progress.of("demo", exercise)
 
-    beside.mark(exercise.step("first"), done=True)
+    beside.mark(exercise.step("first"))
     beside.save()
-    guide.mark(exercise.step("second"), done=True)
+    guide.mark(exercise.step("second"))
     guide.save()
-    assert Progress.of("demo", exercise).done == ["first", "second"]
+    assert set(Progress.of("demo", exercise).done) == {"first", "second"}
 
-    beside.mark(exercise.step("first"), done=False)
-    beside.save()
+    forget("demo", exercise)
     guide.save()
-    assert Progress.of("demo", exercise).done == ["second"]
+    assert Progress.of("demo", exercise).done == {}
 
 
 @pytest.mark.usefixtures("state")
 def test_steps_that_an_exercise_no_longer_has_are_dropped(demo: Demo) -> None:
     progress = Progress.of("demo", demo())
-    progress.done, progress.current = ["first", "second"], "second"
+    progress.done, progress.current = {"first": 1.0, "second": 2.0}, "second"
     progress.save()
 
     shorter = demo(text=TEXT.partition("## Second")[0], checks=CHECKS)
 
-    assert Progress.of("demo", shorter).done == ["first"]
+    assert Progress.of("demo", shorter).done == {"first": 1.0}
     assert Progress.of("demo", shorter).current == "first"
+
+
+@pytest.mark.usefixtures("state")
+def test_what_a_user_has_done_outlives_the_lab(demo: Demo, state: Path) -> None:
+    note_ever("demo", "first")
+    note_ever("demo", "first")
+    note_ever("other", "look")
+
+    assert list(done_ever("demo")) == ["first"]
+    assert last_ever() == "other"
+    lines = (state / "progress.txt").read_text().splitlines()
+    assert [line.split()[1:] for line in lines] == [["demo", "first"], ["other", "look"]]
+    (state / "progress.txt").write_bytes(b"\xff\xfe no record\n" + "\n".join(lines).encode())
+    assert list(done_ever("demo")) == ["first"]
 
 
 # -- the session
@@ -133,7 +177,19 @@ def test_a_check_is_remembered(demo: Demo, begin: Begin, place: Path) -> None:
 
     assert session.check(session.current).is_done
 
-    assert begin(session.exercise).progress.done == ["first"]
+    assert list(begin(session.exercise).progress.done) == ["first"]
+    assert list(done_ever("demo")) == ["first"]
+
+
+def test_a_step_that_was_seen_done_stays_done(demo: Demo, begin: Begin, place: Path) -> None:
+    session = begin(demo())
+    (place / "one").touch()
+    session.check(session.current)
+    (place / "one").unlink()
+
+    assert session.check(session.current).outcome == "not-yet"
+
+    assert list(session.progress.done) == ["first"]
 
 
 def test_hints_come_one_after_the_other(demo: Demo, begin: Begin) -> None:
@@ -158,7 +214,8 @@ def test_a_reset_runs_the_exercises_own_blocks_and_forgets(demo: Demo, begin: Be
     session.reset()
 
     assert list(place.iterdir()) == []
-    assert begin(session.exercise).progress.done == []
+    assert begin(session.exercise).progress.done == {}
+    assert list(done_ever("demo")) == ["first"]
 
 
 # -- the stage

@@ -41,6 +41,13 @@ class ScriptedScreen:
     def draw(self, view: View) -> None:
         self.views.append(view)
 
+    def ask(self, question: str) -> str:
+        self.shown.append(question)
+        return str(next(self._script, ""))
+
+    def show_map(self) -> None:
+        self.shown.append("the map")
+
     def key(self, seconds: float) -> str:
         if self._awaited is not None and not self._awaited(self.view):
             assert time.monotonic() - self._since < LIMIT, self.view
@@ -70,12 +77,21 @@ def test_the_way_through(demo: Demo, begin: Begin, place: Path) -> None:
     def script(screen: ScriptedScreen) -> Iterator[str | Callable[[View], bool]]:
         yield outcomes("not-yet")
         assert screen.view.failure == ("Not yet: there is no file one", "  look:  ls")
-        assert screen.keys == {"h": "hint 1 of 2", "c": "check now", "s": "solution", "l": "list", "q": "quit"}
+        assert screen.keys == {
+            "h": "hint 1 of 2",
+            "c": "check now",
+            "s": "solution",
+            "r": "read again",
+            "l": "list",
+            "m": "map",
+            "x": "reset",
+            "?": "keys",
+            "q": "quit",
+        }
         (place / "one").touch()
         yield outcomes("done")
         assert screen.view.is_done
         assert screen.keys["n"] == "next"
-        assert "h" not in screen.keys
         yield "n"
         yield outcomes("not-yet")
         assert screen.view.title == "Second"
@@ -90,7 +106,7 @@ def test_the_way_through(demo: Demo, begin: Begin, place: Path) -> None:
 
     assert screen.shown[0] == "Welcome."
     assert screen.shown[1].startswith("## 1 of 2: First\n\nMake a file called `one` in `manager1`.")
-    assert "**A demo: done**, with no hint." in screen.shown[-1]
+    assert "**A demo: done**, in 1 minute, with no hint." in screen.shown[-1]
     assert session.is_finished
 
 
@@ -118,7 +134,7 @@ def test_hints_solution_and_list_are_shown_when_asked_for(demo: Demo, begin: Beg
     assert shown[1] == "**Hint 2 of 2.** touch one"
     assert shown[2].startswith("**Solution.**")
     assert "touch $PLACE/one" in shown[2]
-    assert shown[3] == "○ 1. First  ← you are here  \n○ 2. Second"
+    assert shown[3].startswith("○ 1. First  ← you are here  \n○ 2. Second")
 
 
 def test_it_goes_on_where_it_was(demo: Demo, begin: Begin, place: Path) -> None:
@@ -172,7 +188,7 @@ def test_what_no_longer_holds_at_the_end_is_told(demo: Demo, begin: Begin, place
 
     screen = watch(begin(demo()), script)
 
-    assert "One thing is no longer as it was: Not yet: there is no file one" in screen.shown[-1]
+    assert "No longer as it was: First: there is no file one" in screen.shown[-1]
 
 
 def test_q_ends_it_at_once(demo: Demo, begin: Begin) -> None:

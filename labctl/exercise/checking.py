@@ -1,0 +1,105 @@
+"""A step's checks and its questions, asked in one: on a lab, as the exercise has them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+
+from labctl.checks.report import CheckReport, CheckResult
+from labctl.checks.runner import CheckRun, Heard, Observe, Request, run_checks
+from labctl.errors import LabError
+from labctl.exercise.linting import read_checks
+from labctl.exercise.model import Exercise, Step
+from labctl.exercise.questions import Question
+from labctl.exercise.stage import Stage
+from labctl.waiting import stretched
+
+__all__ = ["ANSWER", "check_all", "check_step", "has_checks", "hold_step", "request_of", "set_up", "with_answers"]
+
+ANSWER = "answer:"  # what the name of a result begins with that is no check's, but a question's
+SYMPTOM_LIMIT = 30.0  # seconds from a step's set-up to the moment when its checks say so
+
+
+def check_step(
+    stage: Stage, step: Step, *, wait: float = 0.0, observe: Observe = "no", heard: Heard | None = None
+) -> CheckReport:
+    """Run the checks of one step, and judge the answers to its questions; see Request."""
+    report = CheckReport(())
+    if has_checks(stage.exercise, step):
+        report = run_checks(request_of(stage, [step], wait=wait, observe=observe), heard=heard).of_step(step.id)
+    return with_answers(stage, [step], report)
+
+
+def check_all(stage: Stage, *, wait: float = 0.0, heard: Heard | None = None) -> CheckReport:
+    """Run all checks of the exercise, and judge all answers."""
+    report = run_checks(request_of(stage, (), wait=wait), heard=heard)
+    return with_answers(stage, stage.exercise.steps, report)
+
+
+def hold_step(stage: Stage, step: Step, *, wait: float, observe: Observe, heard: Heard) -> CheckRun | None:
+    """Get the checks of a step ready, to begin them at `go`; None for a step that only asks questions."""
+    if not has_checks(stage.exercise, step):
+        return None
+    return CheckRun(request_of(stage, [step], wait=wait, observe=observe), heard=heard, hold=True)
+
+
+def request_of(
+    stage: Stage, steps: Iterable[Step], *, wait: float = 0.0, observe: Observe = "no", probes: bool = True
+) -> Request:
+    """What to ask: the checks of those steps, of all where none is named."""
+    return Request(
+        stage.exercise.checks,
+        stage.lab.name,
+        steps=tuple(step.id for step in steps),
+        wait=wait,
+        probes=probes,
+        observe=observe,
+        nodes=stage.exercise.front.lab.names,
+        answers=stage.answers.file,
+    )
+
+
+def has_checks(exercise: Exercise, step: Step) -> bool:
+    """Whether a step has checks beside questions that its own text judges."""
+    return not step.questions or any(step.id in check.steps for check in read_checks(exercise).checks)
+
+
+def with_answers(stage: Stage, steps: Iterable[Step], report: CheckReport) -> CheckReport:
+    """The report with what the learner's answers to the steps' questions are worth, of those that no check judges."""
+    given = stage.answers.all()
+    results = [
+        _judged(step, question, given.get(question.id))
+        for step in steps
+        for question in step.questions
+        if question.is_judged_here
+    ]
+    return replace(report, results=(*report.results, *results)) if results else report
+
+
+def _judged(step: Step, question: Question, given: str | None) -> CheckResult:
+    name, title = f"{ANSWER}{question.id}", question.text.splitlines()[0]
+    if given is None:
+        look = f"labctl exercise answer {question.id} ..."
+        return CheckResult(step.id, name, title, "not-yet", "the question is not answered yet", look=look)
+    worth = question.judge(given)
+    if worth.is_right:
+        return CheckResult(step.id, name, title, "done")
+    return CheckResult(step.id, name, title, "wrong", worth.reason or "that is not the answer", found=given)
+
+
+def set_up(stage: Stage, step: Step) -> None:
+    """Run a step's set-up, and wait until its checks tell of it: a learner must find what the text speaks of.
+
+    Raises CommandFailed or NodeDown when it cannot be run, LabError when the checks are content all the same.
+    """
+    for fence in step.setup:
+        stage.run(fence)
+    stage.refresh()
+    until = time.monotonic() + stretched(SYMPTOM_LIMIT)
+    while step.setup and check_step(stage, step).is_done:
+        if time.monotonic() > until:
+            raise LabError(
+                f"the exercise is at fault: step {step.id} was set up, and its checks are content all the same",
+                hint="`labctl exercise reset` takes away what it did; its author has to mend it.",
+            )
