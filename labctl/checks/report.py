@@ -6,11 +6,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
-__all__ = ["CheckReport", "CheckResult", "Outcome", "joined", "told"]
+__all__ = ["SIGNS", "CheckReport", "CheckResult", "Outcome", "joined", "told"]
 
 Outcome = Literal["done", "not-yet", "wrong", "broken", "not-run"]
 # What a whole run comes to when its checks differ: the first of these that occurs.
 WORST_FIRST: tuple[Outcome, ...] = ("broken", "wrong", "not-yet", "not-run")
+
+SIGNS: Mapping[Outcome, str] = {"done": "✓", "not-yet": "○", "not-run": "○", "wrong": "✗", "broken": "!"}
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ class Alarm:
 
     def __init__(self) -> None:
         self._rung = threading.Event()
-        self._ended = threading.Event()
+        self.over = threading.Event()  # nobody wants to know any more
         self._quiet_rounds = 0
 
     def ring(self) -> None:
@@ -44,17 +44,12 @@ class Alarm:
 
     def end(self) -> None:
         """Nobody wants to know any more."""
-        self._ended.set()
+        self.over.set()
         self._rung.set()
-
-    @property
-    def is_over(self) -> bool:
-        """Whether nobody wants to know any more."""
-        return self._ended.is_set()
 
     def wait(self, most: float | None) -> None:
         """Wait until something happens, and no longer than is due; `most` seconds where that is less."""
-        self._ended.wait(SOONEST)
+        self.over.wait(SOONEST)
         due = PAUSES[self._quiet_rounds] if self._quiet_rounds < len(PAUSES) else SELDOM
         happened = self._rung.wait(min(due, most or due))
         self._rung.clear()
@@ -66,15 +61,15 @@ class Alarm:
             threading.Thread(target=self._follow, args=(find, listen), daemon=True).start()
 
     def _follow(self, find: Callable[[], Lab], listen: Callable[[Lab], None]) -> None:
-        while not self.is_over:
+        while not self.over.is_set():
             with suppress(LabctlError):
                 listen(find())
-            self._ended.wait(AGAIN)
+            self.over.wait(AGAIN)
 
     def _listen_to_lab(self, lab: Lab) -> None:
         with lab.events() as events:
             for _event in events:
-                if self.is_over:
+                if self.over.is_set():
                     return
                 self.ring()
 
@@ -90,10 +85,11 @@ def watch(session: pytest.Session, running: Running, all_done: Callable[[], None
     """
     items = session.items
     was_done = False
-    while items and not running.alarm.is_over:
+    over = running.alarm.over
+    while items and not over.is_set():
         running.new_round()
         for number, item in enumerate(items):
-            if running.alarm.is_over:
+            if over.is_set():
                 return
             # After the last one nothing is kept of the round: a fixture of the exercise's own is asked for anew.
             following = items[number + 1] if number + 1 < len(items) else None

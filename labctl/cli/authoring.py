@@ -55,7 +55,7 @@ def lint(folder: Path) -> None:
     from labctl.exercise import read_exercise
     from labctl.exercise.verify import lint as hold_together
 
-    found = read_exercise(folder)
+    found = read_exercise(folder, folder / "exercise.md")
     hold_together(found)
     click.echo(f"{found.id}: {counted(len(found.steps), 'step')}, nothing to complain of.", err=True)
 

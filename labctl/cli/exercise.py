@@ -1,10 +1,10 @@
-"""exercise: list, start, check, hint, solve, reset; test, lint and new for authors."""
+"""exercise: list, start, check, answer, hint, solve, watch, reset; test, lint and new for authors."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,18 +26,18 @@ from labctl.cli.exercise_lab import (
     which_option,
 )
 from labctl.cli.hints import lesson_with_lab
-from labctl.errors import LabctlError, UsageError
+from labctl.cli.learning import answer, in_order, lang_option, offer_what_comes_before, watch
+from labctl.errors import UsageError
 from labctl.words import counted
 
 if TYPE_CHECKING:
     from labctl.checks.report import CheckReport
+    from labctl.exercise.catalogue import Entry
     from labctl.exercise.model import Exercise, Step
     from labctl.exercise.session import Session
     from labctl.lab import Lab
 
 __all__ = ["exercise"]
-
-SIGNS = {"done": "✓", "not-yet": "○", "not-run": "○", "wrong": "✗", "broken": "!"}
 
 
 class ExerciseGroup(click.Group):
@@ -70,10 +70,11 @@ def exercise() -> None:
 
 @exercise.command("list")
 @path_option
+@lang_option
 @output_option
 @lab_command
 def list_(app: App, folders: tuple[Path, ...], output: str) -> None:
-    """List the exercises, and what is done of them in the lab.
+    """List the exercises in the order to do them, and what you have done of each.
 
     \b
     labctl exercise list
@@ -81,29 +82,41 @@ def list_(app: App, folders: tuple[Path, ...], output: str) -> None:
     """
     from labctl.exercise import entries
 
-    done = _done_in(app)
-    rows = []
-    found = entries(folders)
+    rows = [_row(entry) for entry in in_order(entries(folders))]
     _warn_of_empty(app, folders)
-    for entry in found:
-        front = entry.exercise.front if entry.exercise else None
-        rows.append(
-            {
-                "id": entry.id,
-                "title": front.title if front else entry.problem,
-                "level": front.level if front else "broken",
-                "minutes": front.minutes if front else 0,
-                "steps": len(entry.exercise.steps) if entry.exercise else 0,
-                "done": done(entry.exercise),
-                "folder": str(entry.folder),
-            }
-        )
     if output == "json":
         print_json(rows)
-    else:
-        told = [f"{'-' if row['done'] is None else row['done']} of {row['steps']}" for row in rows]
-        cells = [(r["id"], r["title"], r["level"], r["minutes"], d) for r, d in zip(rows, told, strict=True)]
-        table(("ID", "TITLE", "LEVEL", "MINUTES", "DONE"), [tuple(map(str, row)) for row in cells])
+        return
+    for track, inside in groupby(rows, key=lambda row: row["track"]):
+        click.echo(f"{str(track).replace('-', ' ').capitalize()}")
+        cells = [(r["id"], r["title"], r["level"], f"{r['minutes']} min", _told_done(r)) for r in inside]
+        table(("  ID", "TITLE", "LEVEL", "TIME", "DONE"), [(f"  {row[0]}", *row[1:]) for row in cells])
+        click.echo()
+
+
+def _row(entry: Entry) -> dict[str, Any]:
+    """What is listed of an exercise; `done` counts the steps that this user has ever done."""
+    from labctl.exercise.progress import done_ever
+
+    front = entry.exercise.front if entry.exercise else None
+    steps = [step.id for step in entry.exercise.steps] if entry.exercise else []
+    done = done_ever(entry.id)
+    return {
+        "id": entry.id,
+        "track": front.track if front else "own",
+        "title": front.title if front else entry.problem,
+        "summary": front.summary if front else "",
+        "level": front.level if front else "broken",
+        "minutes": front.minutes if front else 0,
+        "needs": list(front.needs) if front else [],
+        "steps": len(steps),
+        "done": sum(step in done for step in steps),
+        "folder": str(entry.folder),
+    }
+
+
+def _told_done(row: dict[str, Any]) -> str:
+    return "done" if row["steps"] and row["done"] == row["steps"] else f"{row['done']} of {row['steps']}"
 
 
 def _warn_of_empty(app: App, folders: tuple[Path, ...]) -> None:
@@ -115,22 +128,13 @@ def _warn_of_empty(app: App, folders: tuple[Path, ...]) -> None:
             app.emit(Warned(f"{folder} holds no exercise"))
 
 
-def _done_in(app: App) -> Callable[[Exercise | None], int | None]:
-    """A function that counts the steps done of an exercise (None: a broken one); without a lab nobody knows."""
-    from labctl.exercise.progress import Progress
-
-    try:
-        lab = app.lab().name
-    except LabctlError:
-        return lambda _found: None
-    return lambda found: len(Progress.of(lab, found).done) if found else 0
-
-
 @exercise.command("start")
 @click.argument("name", metavar="ID", shell_complete=complete_exercises)
 @click.option("--auto", is_flag=True, help="Play the solution of each step and check it; exits with 0 or 1.")
 @click.option("--junit", type=click.Path(path_type=Path, dir_okay=False), help="With --auto: write JUnit XML there.")
+@click.option("--plain", is_flag=True, help="Print the step and end; no keys, nothing is drawn.")
 @path_option
+@lang_option
 @output_option
 @lab_command
 def start(app: App, name: str, folders: tuple[Path, ...], output: str, **how: Any) -> int:
@@ -151,14 +155,16 @@ def start(app: App, name: str, folders: tuple[Path, ...], output: str, **how: An
             told.suite = found.id
             return _auto(app, lab_for(app, found, ask=False), found, told, output)
     found = found_exercise(name, folders, exercise.commands)
+    offer_what_comes_before(found)
     lab = lab_for(app, found, ask=True)
     session = begin(app, lab, found)
-    if sys.stdin.isatty() and sys.stdout.isatty():
+    if sys.stdin.isatty() and sys.stdout.isatty() and not how["plain"]:
         from labctl.cli.guide import TerminalScreen
         from labctl.exercise.watch import Watch
 
         with TerminalScreen(session.stage.lab) as screen:
             return Watch(session, screen).run()
+    session.set_up(session.current)
     _print_step(session, session.current)
     return 0
 
@@ -274,12 +280,13 @@ def _go_on(session: Session) -> None:
         click.echo("All steps are done.", err=True)
         return
     session.go_to(following)
+    session.set_up(following)
     how = lesson_with_lab(f"`labctl exercise {session.exercise.id}` shows it.")
     click.echo(f"Step done. Next: {following.title}; {how}", err=True)
 
 
 def _print_report(report: CheckReport) -> None:
-    from labctl.checks.report import told
+    from labctl.checks.report import SIGNS, told
 
     for result in report.results:
         click.echo(f"{SIGNS[result.outcome]} {result.title}")
@@ -289,7 +296,7 @@ def _print_report(report: CheckReport) -> None:
 
 def _print_steps(found: Exercise, report: CheckReport) -> None:
     """The checks below the titles of their steps, and what the first failure is."""
-    from labctl.checks.report import told
+    from labctl.checks.report import SIGNS, told
 
     for step in found.steps:
         click.echo(f"{found.number(step)}. {step.title}")
@@ -312,6 +319,7 @@ def _print_step(session: Session, step: Step) -> None:
 @exercise.command("hint")
 @click.argument("step", required=False)
 @which_option
+@lang_option
 @lab_command
 def hint(app: App, step: str | None, name: str | None) -> None:
     """Show the next hint for the step you are at, or for STEP; or for the exercise in that folder.
@@ -332,6 +340,7 @@ def hint(app: App, step: str | None, name: str | None) -> None:
 @click.argument("step", required=False)
 @click.option("--show", is_flag=True, help="Only show the solution.")
 @which_option
+@lang_option
 @lab_command
 def solve(app: App, step: str | None, *, show: bool, name: str | None) -> int:
     """Solve the step you are at, or STEP: each command is shown and run where it belongs, and checked.
@@ -382,5 +391,5 @@ def reset(app: App, which: str | None, *, yes: bool, name: str | None, folders: 
         session.reset()
 
 
-for verb in (authoring.test, authoring.lint, authoring.new):
+for verb in (answer, watch, authoring.test, authoring.lint, authoring.new):
     exercise.add_command(verb)

@@ -79,7 +79,7 @@ class LazyGroup(click.Group):
                 formatter.write_dl([(name, COMMANDS[name][2]) for name in names])
 
 
-@click.group(cls=LazyGroup, context_settings=SETTINGS)
+@click.group(cls=LazyGroup, context_settings=SETTINGS, invoke_without_command=True)
 @click.version_option(__version__, "-V", "--version", prog_name="labctl", message="%(prog)s version %(version)s")
 @click.option(
     "-l",
@@ -106,8 +106,25 @@ def cli(ctx: click.Context, lab_name: str | None, verbose: bool, progress: str) 
     labctl up --nodes 4          one manager and three workers, as containers
     labctl exercise voting-app   a guided tutorial on them
     labctl down                  and nothing is left
+
+    Alone, on a terminal, it goes on with your last exercise, or offers the first.
     """
     ctx.obj = App(lab_name, verbose, progress, lab_is_ambient=is_ambient("lab_name"))
+    if ctx.invoked_subcommand is None:
+        _go_on_learning(ctx)
+
+
+def _go_on_learning(ctx: click.Context) -> None:
+    """What `labctl` alone does: on a terminal the exercise that was begun last, or the first; else its help."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        click.echo(ctx.get_help())
+        ctx.exit(2)
+    from labctl.cli.exercise import start
+    from labctl.cli.learning import exercise_to_do
+
+    name = exercise_to_do(ctx.obj)
+    if name is not None:
+        ctx.exit(ctx.invoke(start, name=name, folders=(), output="table", auto=False, junit=None, plain=False))
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:

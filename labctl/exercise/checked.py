@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from labctl.exercise.model import Front, LabNeeds, Level, Swarm, check_id
+from labctl.exercise.model import Front, LabNeeds, Level, Swarm, Track, check_id
 
 __all__ = ["FrontModel", "LabModel"]
 
@@ -43,6 +43,7 @@ class FrontModel(_Part):
     ports: dict[str, Annotated[int, Field(ge=1, le=65535)]] = Field(
         default_factory=dict, description="published ports that the learner's browser shall reach, by name"
     )
+    track: Track = Field("own", description="what the catalogue lists it under")
 
     def plain(self) -> Front:
         """The front matter as all else has it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Sequence
+from typing import Any
 
 from labctl.exercise.model import GROUPS, HOST, Fence
 
@@ -41,8 +42,8 @@ def words_of(info: str) -> tuple[str, Words] | None:
 def read_fence(language: str, words: Words, code: str, line: int) -> tuple[Fence | None, list[Problem]]:
     """Read a block that may run, and what is wrong with it; None for one that is only to be read."""
     nodes = [value or "" for key, value in words if key == "node"]
-    flags = {FLAGS[said]: True for said in map(_said, words) if said in FLAGS}
-    values = {key: value for key, value in words if key in VALUES and value}
+    flags: dict[str, Any] = {FLAGS[said]: True for said in map(_said, words) if said in FLAGS}
+    values: dict[str, Any] = {key: value for key, value in words if key in VALUES and value}
     problems = [(line, _meaningless(said)) for said in _unknown(words)]
     if len(nodes) != 1:
         if nodes or language in RUNS or words:

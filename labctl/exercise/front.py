@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from labctl.exercise.model import FORMAT, Front, LabNeeds, Level, Swarm, check_id
+from labctl.exercise.model import FORMAT, Front, LabNeeds, Level, Swarm, Track, check_id
 from labctl.spec.document import BadYaml, Document, load
 from labctl.spec.shapes import Read, between, each_of, of_kind, one_of, read_part, values_of
 
@@ -95,4 +95,5 @@ FRONT: Mapping[str, Read] = {
     "lab": lambda value: LabNeeds(**read_part(value, LAB)),
     "images": each_of(of_kind(str)),
     "ports": values_of(between(1, 65535)),
+    "track": one_of(Track),
 }

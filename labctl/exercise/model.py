@@ -24,6 +24,7 @@ __all__ = [
     "Mistake",
     "Step",
     "Swarm",
+    "Track",
     "check_id",
     "checks_name",
 ]
@@ -31,6 +32,8 @@ __all__ = [
 FORMAT = 1
 Level = Literal["beginner", "intermediate", "advanced"]
 Swarm = Literal["formed", "empty"]
+# What the catalogue lists them under, in this order; one of somebody else's stands under the last.
+Track = Literal["from-zero", "operate", "under-the-hood", "troubleshoot", "own"]
 ID = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 HOST = "host"  # as a fence's node: the learner's own machine
 GROUPS = {"@manager": "every manager", "@worker": "every worker", "@all": "every node"}
@@ -75,6 +78,7 @@ class Front:
     lab: LabNeeds = field(default_factory=LabNeeds)
     images: tuple[str, ...] = ()
     ports: Mapping[str, int] = field(default_factory=dict)
+    track: Track = "own"
 
 
 def check_id(value: str) -> str:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from labctl.errors import SpecError
 from labctl.exercise.fences import NODE, read_fence, words_of
 from labctl.exercise.front import read_front
+from labctl.exercise.language import text_file
 from labctl.exercise.layout import unclosed
 from labctl.exercise.model import GROUPS, HOST, ID, Exercise, Fence, Front, Step, checks_name
 from labctl.exercise.questions import LANGUAGE as QUESTION
@@ -40,9 +41,12 @@ RUNNABLE = re.compile(r"^([ \t]*)(`{3,}|~{3,})[ \t]*(\w*)[^\n`]*?\bnode=(\S+)[^\
 FILLED_IN = re.compile(r"\{\{\s*(node|url)\.([^}\s]*)\s*\}\}")
 
 
-def read_exercise(folder: Path) -> Exercise:
-    """Read the exercise in a folder. Raises SpecError with all problems of its exercise.md."""
-    path = folder / "exercise.md"
+def read_exercise(folder: Path, file: Path | None = None) -> Exercise:
+    """Read the exercise in a folder, in the language that is chosen, or in a `file` of it.
+
+    Raises SpecError with all problems of its text.
+    """
+    path = file if file is not None else text_file(folder)
     reader = _Reader(path, _text_of(path))
     exercise = reader.read(folder)
     if reader.problems or exercise is None:

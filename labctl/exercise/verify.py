@@ -14,6 +14,7 @@ from labctl.errors import LabctlError, LabError, NotYetError, SpecError
 from labctl.events import Emit, Steps
 from labctl.exercise.catalogue import ids_around
 from labctl.exercise.checking import check_all, check_step, set_up
+from labctl.exercise.language import differences, languages_of
 from labctl.exercise.layout import missing_pictures
 from labctl.exercise.linting import Check, read_checks
 from labctl.exercise.model import Exercise, Mistake, Step
@@ -42,9 +43,18 @@ def lint(exercise: Exercise) -> None:
     problems = [*found.problems, *_unbound_checks(exercise, found.checks), *_unchecked_steps(exercise, found.checks)]
     if not found.checks:
         problems.insert(0, f"{exercise.checks}: there is not one check in it")
-    problems += _around(exercise)
+    problems += [*_around(exercise), *_translations(exercise)]
     if problems:
         raise SpecError(problems, source=str(exercise.folder), hint=AUTHORS_GUIDE)
+
+
+def _translations(exercise: Exercise) -> Iterator[str]:
+    """What the exercise's other languages have otherwise."""
+    original = read_exercise(exercise.folder, exercise.folder / "exercise.md")
+    for code in languages_of(exercise.folder)[1:]:
+        file = exercise.folder / f"exercise.{code}.md"
+        for line, text in differences(original, read_exercise(exercise.folder, file)):
+            yield f"{file}:{line}: {text}"
 
 
 def _unbound_checks(exercise: Exercise, checks: list[Check]) -> list[str]:
@@ -104,7 +114,7 @@ class Verifier:
         exercise = self.session.exercise
         steps = Steps(self.emit, total=len(exercise.steps) + 3)
         with steps.step("Reading the exercise"):
-            lint(read_exercise(exercise.folder))
+            lint(read_exercise(exercise.folder, exercise.folder / "exercise.md"))
         with steps.step("Taking away what is there"):
             self.session.reset()
             lab = self.session.stage.lab.refresh()

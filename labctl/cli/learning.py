@@ -1,0 +1,231 @@
+"""exercise answer and watch; which exercise comes next; in which language."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+from click.shell_completion import CompletionItem
+
+from labctl.cli.common import App, lab_command, output_option
+from labctl.cli.exercise_lab import complete_exercises, last_session, path_option, which_option
+from labctl.cli.hints import lesson_with_lab
+from labctl.errors import UsageError
+
+if TYPE_CHECKING:
+    from labctl.exercise.catalogue import Entry
+    from labctl.exercise.model import Exercise
+    from labctl.exercise.telling import RunEvent
+
+__all__ = ["answer", "exercise_to_do", "first_to_do", "in_order", "lang_option", "offer_what_comes_before", "watch"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _choose(_context: click.Context, _parameter: click.Parameter, code: str | None) -> None:
+    from labctl.exercise import language
+
+    if code is not None and not language.CODE.fullmatch(code):
+        raise UsageError(f"{code!r} is no language: two letters, as in en or ko")
+    language.set_chosen(code)
+
+
+def _complete_languages(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    from labctl.assets import asset
+    from labctl.exercise.language import languages_of
+
+    folders = [folder for folder in asset("exercises").iterdir() if folder.is_dir()]
+    codes = sorted({code for folder in folders for code in languages_of(folder)})
+    return [CompletionItem(code) for code in codes if code.startswith(incomplete)]
+
+
+def lang_option(function: F) -> F:
+    """--lang: in which language an exercise is shown."""
+    return click.option(
+        "--lang",
+        envvar="LABCTL_LANG",
+        metavar="CODE",
+        expose_value=False,
+        callback=_choose,
+        shell_complete=_complete_languages,
+        help="The language to read it in: en, ko. (default: the locale's)",
+    )(function)
+
+
+@click.command("answer")
+@click.argument("words", nargs=-1, required=True, metavar="[QUESTION] ANSWER")
+@which_option
+@path_option
+@lab_command
+def answer(app: App, words: tuple[str, ...], *, name: str | None, folders: tuple[Path, ...]) -> int:
+    """Answer a question of the step you are at. Exits with 0 if that is right, else 1.
+
+    QUESTION is the question's id, and may be left out where the step asks only one.
+
+    \b
+    labctl exercise answer leader manager1
+    """
+    session = last_session(app, name, folders)
+    asked = [question.id for question in session.current.questions]
+    if not asked:
+        raise UsageError(f"the step {session.current.id} asks no question")
+    if words[0] in asked and len(words) > 1:
+        question, text = words[0], " ".join(words[1:])
+    elif len(asked) == 1 and words[0] not in asked:
+        question, text = asked[0], " ".join(words)
+    else:
+        raise UsageError(
+            f"which question does that answer? The step {session.current.id} asks {', '.join(asked)}",
+            hint=f"`labctl exercise answer {asked[0]} ...`",
+        )
+    worth = session.answer(session.current, question, text)
+    if not session.current.question(question).is_judged_here:
+        report = session.check(session.current)
+        first = report.first
+        click.echo(lesson_with_lab(first.sentence()) if first is not None else "Right.")
+        return 0 if first is None else 1
+    click.echo(" ".join(filter(None, ["Right." if worth.is_right else "Not right.", worth.reason])))
+    return 0 if worth.is_right else 1
+
+
+@click.command("watch")
+@click.argument("which", metavar="[ID]", required=False, shell_complete=complete_exercises)
+@path_option
+@lang_option
+@output_option
+@lab_command
+def watch(app: App, which: str | None, *, folders: tuple[Path, ...], output: str) -> int:
+    """Follow an exercise that was begun: each change of its checks, until all is done or Ctrl-C.
+
+    With -o json each event is a line of JSON, for a page or an editor beside it. Your place is kept: `n` and other keys
+    are those of `labctl exercise ID`.
+
+    \b
+    labctl exercise watch
+    labctl exercise watch voting-app -o json
+    """
+    from labctl.exercise.run import Run
+    from labctl.exercise.telling import Finished
+
+    run = Run(last_session(app, which, folders))
+    following = run.follow()
+    try:
+        run.start()
+        for event in following:
+            _print_event(event, output)
+            if isinstance(event, Finished):
+                break
+            if run.session.is_finished and run.is_done and run.session.following() is None:
+                run.finish()
+    finally:
+        run.close()
+    return 0
+
+
+def _print_event(event: RunEvent, output: str) -> None:
+    import json
+
+    from labctl.checks.report import SIGNS
+    from labctl.exercise.telling import Checked, Finished, StepDone, StepShown, Trouble, as_json
+
+    if output == "json":
+        click.echo(json.dumps(as_json(event), ensure_ascii=False))
+        sys.stdout.flush()
+        return
+    match event:
+        case StepShown():
+            click.echo(f"{event.number} of {event.total}: {event.title}")
+        case Checked():
+            for result in event.results:
+                click.echo(f"  {SIGNS[result.outcome]} {result.title}")
+            for line in event.failure:
+                click.echo(f"  {lesson_with_lab(line)}")
+        case StepDone():
+            click.echo("  Done.")
+        case Trouble():
+            click.echo(f"  {event.message}", err=True)
+        case Finished():
+            click.echo("All steps are done.")
+        case _:
+            pass
+    sys.stdout.flush()
+
+
+def exercise_to_do(app: App) -> str | None:
+    """The exercise that was begun last in the lab and is not finished, else the first that the user has not done.
+
+    The latter is offered and not just begun; None where the user does not want it, or has done them all.
+    """
+    begun = _begun(app)
+    if begun is not None:
+        return begun
+    from labctl.exercise import entries
+
+    entry = first_to_do(entries())
+    if entry is None or entry.exercise is None:
+        click.echo("You have done every exercise. `labctl exercise list` shows them, `labctl --help` all else.")
+        return None
+    front = entry.exercise.front
+    click.echo(f"{front.title}: {front.summary} (about {front.minutes} minutes).")
+    click.echo("`labctl exercise list` shows the others, `labctl --help` all that labctl does.\n")
+    return entry.id if click.confirm(f"Begin {entry.id}?", default=True) else None
+
+
+def _begun(app: App) -> str | None:
+    from labctl.errors import LabctlError
+    from labctl.exercise.session import Session
+
+    try:
+        session: Session = last_session(app, None)
+    except LabctlError:
+        return None
+    return None if session.is_finished else str(session.exercise.folder)
+
+
+def offer_what_comes_before(found: Exercise) -> None:
+    """Say which exercises this one builds on that the user has not done."""
+    from labctl.exercise.progress import done_ever
+
+    left = [name for name in found.front.needs if not done_ever(name)]
+    if left:
+        offers = " and ".join(f"`labctl exercise {name}`" for name in left)
+        click.echo(lesson_with_lab(f"{found.id} builds on what you have not done yet: {offers}."), err=True)
+
+
+def in_order(entries: Sequence[Entry]) -> list[Entry]:
+    """The catalogue as it is to be learned: by track, and in it each exercise behind those that it builds on."""
+    from typing import get_args
+
+    from labctl.exercise.model import Track
+
+    tracks = {name: number for number, name in enumerate(get_args(Track))}
+    known = {entry.id: entry for entry in entries}
+    placed: list[Entry] = []
+
+    def place(entry: Entry, above: tuple[str, ...] = ()) -> None:
+        for needed in entry.exercise.front.needs if entry.exercise else ():
+            if needed in known and needed not in above:
+                place(known[needed], (*above, entry.id))
+        if entry not in placed:
+            placed.append(entry)
+
+    def rank(entry: Entry) -> tuple[int, int, str]:
+        front = entry.exercise.front if entry.exercise else None
+        return (tracks[front.track] if front else len(tracks), len(front.needs) if front else 0, entry.id)
+
+    for entry in sorted(entries, key=rank):
+        place(entry)
+    return sorted(placed, key=lambda entry: rank(entry)[0])
+
+
+def first_to_do(entries: Sequence[Entry]) -> Entry | None:
+    """The first exercise that the user has not finished; None where all are."""
+    from labctl.exercise.progress import done_ever
+
+    for entry in in_order(entries):
+        if entry.exercise and {step.id for step in entry.exercise.required} - done_ever(entry.id).keys():
+            return entry
+    return None

@@ -1,0 +1,106 @@
+"""In which language a learner reads an exercise: `exercise.ko.md` beside `exercise.md`, which is in English.
+
+Steps, blocks, ids and answers are the same in all languages; only the words differ.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextvars import ContextVar
+from pathlib import Path
+
+from labctl.exercise.model import Exercise, Fence, Step
+from labctl.exercise.questions import Question
+
+__all__ = ["CODE", "chosen", "differences", "languages_of", "set_chosen", "text_file"]
+
+ENGLISH = "en"
+CODE = re.compile(r"[a-z]{2,3}")
+_asked: ContextVar[str | None] = ContextVar("language", default=None)
+
+
+def set_chosen(code: str | None) -> None:
+    """Choose a language for what this command shows; None leaves it to the environment."""
+    _asked.set(code)
+
+
+def chosen() -> str:
+    """The language that was chosen, else that of LABCTL_LANG, else the locale's; English where none is said."""
+    asked = _asked.get() or os.environ.get("LABCTL_LANG")
+    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
+        asked = asked or os.environ.get(name)
+    found = CODE.match((asked or "").lower())
+    return found[0] if found and found[0] not in ("c", "posix") else ENGLISH
+
+
+def text_file(folder: Path) -> Path:
+    """The file with an exercise's text in the language that is chosen; the English one where there is no such file."""
+    translated = folder / f"exercise.{chosen()}.md"
+    return translated if translated.is_file() else folder / "exercise.md"
+
+
+def languages_of(folder: Path) -> list[str]:
+    """The languages that an exercise can be read in, English first."""
+    others = (path.name.split(".")[1] for path in folder.glob("exercise.*.md"))
+    return [ENGLISH, *sorted(code for code in others if CODE.fullmatch(code))]
+
+
+def differences(original: Exercise, other: Exercise) -> Iterator[tuple[int, str]]:
+    """What a translation has otherwise than the original, with its lines."""
+    ids, others = [step.id for step in original.steps], [step.id for step in other.steps]
+    if original.front.id != other.front.id:
+        yield 1, f"id: it is {other.front.id}, and {original.front.id} in exercise.md"
+    for key in ("lab", "images", "ports", "minutes", "level", "needs"):
+        if getattr(original.front, key) != getattr(other.front, key):
+            yield 1, f"{key}: it is not as in exercise.md"
+    if ids != others:
+        yield 1, f"its steps are {', '.join(others)}, and {', '.join(ids)} in exercise.md"
+        return
+    for one, translated in zip(original.steps, other.steps, strict=True):
+        yield from _other_parts(one, translated)
+        yield from _other_blocks(one.id, one.fences, translated.fences, translated.line)
+        yield from _other_questions(one.id, one.questions, translated.questions, translated.line)
+
+
+def _other_parts(one: Step, other: Step) -> Iterator[tuple[int, str]]:
+    for what in ("minutes", "optional", "passing"):
+        if getattr(one, what) != getattr(other, what):
+            yield other.line, f"step {one.id}: {what} is not as in exercise.md"
+    if len(one.hints) != len(other.hints):
+        yield other.line, f"step {one.id}: {len(other.hints)} hints, and {len(one.hints)} in exercise.md"
+    for part in ("solution", "debrief"):
+        if bool(getattr(one, part)) != bool(getattr(other, part)):
+            yield other.line, f"step {one.id}: there is a {part} in one language only"
+
+
+def _other_blocks(
+    step: str, blocks: tuple[Fence, ...], others: tuple[Fence, ...], line: int
+) -> Iterator[tuple[int, str]]:
+    if len(blocks) != len(others):
+        yield line, f"step {step}: {len(others)} blocks that run, and {len(blocks)} in exercise.md"
+        return
+    for block, other in zip(blocks, others, strict=True):
+        if {**vars(block), "line": 0, "code": _code(block)} != {**vars(other), "line": 0, "code": _code(other)}:
+            yield other.line, f"step {step}: this block is not as in exercise.md, line {block.line}"
+
+
+def _code(block: Fence) -> str:
+    """The code of a block without its comments: these are words for the learner."""
+    lines = (re.sub(r"(^|\s)#\s.*$", "", line).rstrip() for line in block.code.splitlines())
+    return "\n".join(filter(None, lines))
+
+
+def _other_questions(
+    step: str, questions: tuple[Question, ...], others: tuple[Question, ...], line: int
+) -> Iterator[tuple[int, str]]:
+    if [one.id for one in questions] != [one.id for one in others]:
+        yield line, f"step {step}: its questions are not those of exercise.md"
+        return
+    for question, other in zip(questions, others, strict=True):
+        same = (question.pattern, question.wants_yes, [one.is_right for one in question.choices])
+        if same != (other.pattern, other.wants_yes, [one.is_right for one in other.choices]):
+            yield other.line, f"question {question.id}: its answers are not those of exercise.md"
+        if bool(question.exact) != bool(other.exact):
+            yield other.line, f"question {question.id}: its answers are not those of exercise.md"
