@@ -33,7 +33,8 @@ SIGNS = {
     "broken": ("!", "red"),
 }
 CODE = re.compile(r"^[ \t]*```[^\n]*\n(.*?)^[ \t]*```[ \t]*$", re.MULTILINE | re.DOTALL)
-LIVE_LINES = 8  # of the screen, that a long text leaves to what is below it
+LIVE_LINES = 12  # of the screen, that a long text leaves to what is below it, at least
+FEWEST_LINES = 6  # of text on one screen, however small that is
 HARD_SPACE = "\N{NO-BREAK SPACE}"
 PAGER_LIMIT = 1.0  # seconds between two looks whether the terminal was resized
 
@@ -49,6 +50,8 @@ class TerminalScreen:
         self._drawn: View | None = None
         self._shown: list[str] = []  # since the last step began: what a resized terminal is drawn anew from
         self._is_stale = False
+        self._unread = 0  # lines that were shown since a key was pressed
+        self._below = LIVE_LINES
         self._handlers: dict[int, Any] = {}
 
     def _new_live(self) -> Live:
@@ -101,11 +104,15 @@ class TerminalScreen:
             self._draw_anew()
         if view != self._drawn:
             self._drawn = view
-            self._live.update(_live_part(view), refresh=True)
+            live = _live_part(view)
+            self._below = max(LIVE_LINES, len(self._console.render_lines(live, pad=False)) + 1)
+            self._live.update(live, refresh=True)
 
     def key(self, seconds: float) -> str:
         """Return the key that is pressed within so many seconds; the end of the input counts as q."""
         typed = self._keyboard.key(seconds)
+        if typed:
+            self._unread = 0
         return "q" if typed == END_OF_INPUT else typed.lower()
 
     def ask(self, question: str) -> str:
@@ -124,15 +131,13 @@ class TerminalScreen:
             self._live.start()
 
     def _page(self, parts: list[RenderableType]) -> None:
-        """Print parts line by line, and wait for a key where a screenful is full."""
-        room = max(4, self._console.height - LIVE_LINES)
-        used = 0
+        """Print part by part, and wait for a key before what was not read yet would leave the screen."""
+        room = max(FEWEST_LINES, self._console.height - self._below)
         for part in parts:
-            lines = self._console.render_lines(part, pad=False)
-            # What fits on a whole screen is not torn; what does not is taken up to where the screen ends.
-            if used and used + len(lines) > room and not self._more():
+            lines = len(self._console.render_lines(part, pad=False)) + 1
+            if self._unread and self._unread + lines > room and not self._more():
                 return
-            used = used + len(lines) if used + len(lines) <= room else len(lines)
+            self._unread += lines
             self._print(part)
 
     def _print(self, part: RenderableType) -> None:
@@ -146,10 +151,9 @@ class TerminalScreen:
         self._live.update(Text("── more: space or Enter · q: skip ──", style="reverse"), refresh=True)
         while True:
             typed = self._keyboard.key(PAGER_LIMIT)
-            if typed in ("q", END_OF_INPUT):
-                return False
             if typed:
-                return True
+                self._unread = 0
+                return typed not in ("q", END_OF_INPUT)
 
     def _draw_anew(self) -> None:
         """Clear the screen, and show what was shown of the step: what was drawn for another width is in the way."""

@@ -33,6 +33,7 @@ from labctl.words import counted
 __all__ = ["Screen", "View", "Watch"]
 
 TICK = 0.2  # seconds between two looks at the keyboard
+SIGN_SECONDS = 5.0  # for which what a key said stays on the screen
 HELP = {
     "n": "next step, once this one is done",
     "b": "back to the step before",
@@ -96,6 +97,7 @@ class Watch:
     _checked: Checked | None = None
     _trouble: str = ""
     _sign: str = ""
+    _signed: float = 0.0  # when, by the clock that only goes forward
     _is_listed: bool = False
     _wants_reset: bool = False
     _going: bool = True
@@ -113,6 +115,8 @@ class Watch:
                 while (event := following.take()) is not None:
                     self._hear(event)
                 if self._going:
+                    if time.monotonic() - self._signed > SIGN_SECONDS and not self._wants_reset:
+                        self._sign = ""
                     self.screen.draw(self._view())
                     self._act(self.screen.key(TICK))
         finally:
@@ -220,8 +224,9 @@ class Watch:
             self._is_listed = False
             self._run.go_to(self._run.exercise.steps[int(key) - 1])
             return
+        self._signed = time.monotonic()
         if key not in self._keys():
-            self._sign = f"{key!r} does nothing here; ? lists the keys" if key.isprintable() else ""
+            self._sign = f"{key!r} does nothing here; ? lists the keys" if key.isprintable() and key.strip() else ""
             return
         self._sign = ""
         try:

@@ -30,7 +30,7 @@ def test_the_list_works_without_a_lab(labctl: Labctl) -> None:
 
     assert found.code == 0
     voting = next(row for row in json.loads(found.out) if row["id"] == "voting-app")
-    assert (voting["title"], voting["steps"], voting["done"]) == ("The voting app", 8, None)
+    assert (voting["title"], voting["steps"], voting["done"]) == ("The voting app", 8, 0)
 
 
 def test_a_folder_that_adds_no_exercise_is_told(labctl: Labctl, tmp_path: Path) -> None:
