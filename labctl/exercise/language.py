@@ -31,8 +31,8 @@ def chosen() -> str:
     asked = _asked.get() or os.environ.get("LABCTL_LANG")
     for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
         asked = asked or os.environ.get(name)
-    found = CODE.match((asked or "").lower())
-    return found[0] if found and found[0] not in ("c", "posix") else ENGLISH
+    code = re.split(r"[_.@-]", (asked or "").lower(), maxsplit=1)[0]
+    return code if CODE.fullmatch(code) else ENGLISH
 
 
 def text_file(folder: Path) -> Path:

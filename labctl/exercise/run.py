@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from labctl.checks.report import CheckReport, CheckResult, told
 from labctl.checks.runner import CheckRun, Observe
-from labctl.errors import LabctlError, LabError
+from labctl.errors import LabctlError
 from labctl.exercise.checking import check_all, has_checks, request_of, with_answers
 from labctl.exercise.model import Exercise, Step
 from labctl.exercise.session import Session
@@ -37,7 +37,7 @@ from labctl.exercise.telling import (
 __all__ = ["Following", "Run"]
 
 MOST_WAITING = 1000  # events that a follower has not taken; one who takes none loses the oldest
-LOOK = 0.1  # seconds between two looks at what the checks have said
+LOOK = 2.0  # seconds between two looks whether the checks still run; what they say is heard at once
 
 
 class Following:
@@ -80,7 +80,8 @@ class Run:
     _shown: StepShown | None = None
     _checked: Checked | None = None
     _watcher: threading.Thread | None = None
-    _over: threading.Event = field(default_factory=threading.Event)
+    _news: threading.Event = field(default_factory=threading.Event)
+    _is_over: bool = False
 
     @property
     def exercise(self) -> Exercise:
@@ -138,8 +139,8 @@ class Run:
         self._watcher.start()
 
     def next(self) -> None:
-        """Go to the next step; at the last one, finish."""
-        following = self.session.following()
+        """Go to the next step; behind the last one to the first that is not done, or finish where all are."""
+        following = self.session.following() or self.session.left()
         if following is None:
             self.finish()
         else:
@@ -212,7 +213,8 @@ class Run:
 
     def close(self) -> None:
         """End the watching; followers hear the end."""
-        self._over.set()
+        self._is_over = True
+        self._news.set()
         with self._lock:
             self._end_checks()
             for following in self._followers:
@@ -248,12 +250,13 @@ class Run:
             step.minutes,
             step.optional,
             tuple(question.id for question in step.questions),
+            fill(step.debrief) if step.id in self.session.progress.done else "",
         )
 
     def _begin_checks(self, observe: Observe) -> None:
         if has_checks(self.exercise, self.step):
             request = request_of(self.session.stage, [self.step], observe=observe, probes=False)
-            self._checks = CheckRun(request, watch=True)
+            self._checks = CheckRun(request, heard=lambda _result: self._news.set(), watch=True)
         else:
             self._look()
 
@@ -263,7 +266,9 @@ class Run:
             self._checks = None
 
     def _watch(self) -> None:
-        while not self._over.wait(LOOK):
+        while not self._is_over:
+            self._news.wait(LOOK)
+            self._news.clear()
             with self._lock:
                 if self._checks is not None:
                     self._look()
@@ -275,7 +280,7 @@ class Run:
             checks, self._checks = self._checks, None
             try:
                 report = checks.result().of_step(self.step.id)
-            except LabError as broken:
+            except LabctlError as broken:
                 self._tell(Trouble(self.step.id, broken.message))
                 return
         elif self._checks is not None:

@@ -63,12 +63,16 @@ class Session:
     @property
     def is_finished(self) -> bool:
         """Whether every step that has to be done was done once."""
-        return all(step.id in self.progress.done for step in self.exercise.required)
+        return self.left() is None
 
     def following(self) -> Step | None:
         """The step after the current one; None at the end."""
         number = self.exercise.number(self.current)
         return self.exercise.steps[number] if number < len(self.exercise.steps) else None
+
+    def left(self) -> Step | None:
+        """The first step that has to be done and was not; None where all were."""
+        return next((step for step in self.exercise.required if step.id not in self.progress.done), None)
 
     def previous(self) -> Step | None:
         """The step before the current one; None at the beginning."""
@@ -92,7 +96,11 @@ class Session:
         self.progress.save()
 
     def check(self, step: Step) -> CheckReport:
-        """Ask the step's checks now, probes too, and remember whether it is done."""
+        """Ask the step's checks now, probes too, and remember whether it is done. A step that was not set up is first.
+
+        Raises as `set_up` does.
+        """
+        self.set_up(step)
         report = check_step(self.stage, step, observe="keep")
         self.note(step, report)
         return report
@@ -120,8 +128,7 @@ class Session:
         """Remember what a report says of every step, and go to the first one that is not done."""
         for step in self.exercise.steps:
             self.note(step, report.of_step(step.id), is_learner=is_learner)
-        left = [step for step in self.exercise.required if step.id not in self.progress.done]
-        self.progress.current = (left or self.exercise.steps[-1:])[0].id
+        self.progress.current = (self.left() or self.exercise.steps[-1]).id
         self.progress.save()
 
     def next_hint(self, step: Step, found: CheckResult | None = None) -> Hint | None:

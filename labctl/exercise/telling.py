@@ -41,7 +41,10 @@ class Preparing(RunEvent):
 
 @dataclass(frozen=True)
 class StepShown(RunEvent):
-    """The learner is at a step now. `intro` is that of the exercise, with the first step only."""
+    """The learner is at a step now. `intro` is that of the exercise, with the first step only.
+
+    `debrief` comes with a step that was done before.
+    """
 
     number: int
     total: int
@@ -51,6 +54,7 @@ class StepShown(RunEvent):
     minutes: int = 0
     optional: bool = False
     questions: tuple[str, ...] = ()
+    debrief: str = ""
 
 
 @dataclass(frozen=True)

@@ -167,6 +167,8 @@ class Watch:
         about = f" (about {counted(shown.minutes, 'minute')})" if shown.minutes else ""
         optional = ", optional" if shown.optional else ""
         self.screen.show(f"## {shown.number} of {shown.total}: {shown.title}{about}{optional}\n\n{shown.text}")
+        if shown.debrief:
+            self.screen.show(f"**Done before.** {shown.debrief}")
 
     # -- what is seen
 
@@ -198,7 +200,7 @@ class Watch:
         keys: dict[str, str] = {}
         step, session = self._step, self._run.session
         if step.id in session.progress.done or step.optional:
-            keys["n"] = "next" if session.following() else "finish"
+            keys["n"] = "next" if session.following() or session.left() else "finish"
         if session.previous():
             keys["b"] = "back"
         shown = session.progress.hints.get(step.id, 0)

@@ -257,3 +257,27 @@ def test_every_event_is_json(demo: Demo) -> None:
     result = CheckResult("first", "test_one", "There is one.", "done")
 
     assert as_json(Checked("first", (result,)))["results"][0]["title"] == "There is one."
+
+
+def test_the_last_step_leads_to_what_was_left_out(demo: Demo, started: Started, place: Path) -> None:
+    exercise = demo(checks=NOW)
+    run, following = started(exercise)
+    (place / "two").mkdir()
+    run.go_to(exercise.steps[1])
+    hear(following, a(StepDone))
+
+    run.next()
+
+    assert run.step.id == "first"
+
+
+def test_a_step_that_is_done_is_shown_with_its_debrief(demo: Demo, started: Started, place: Path) -> None:
+    run, following = started(demo(text=TEXT.replace("\n## Second", DEBRIEF), checks=NOW))
+    (place / "one").touch()
+    hear(following, a(StepDone))
+
+    run.again()
+
+    shown = hear(following, a(StepShown))
+    assert isinstance(shown, StepShown)
+    assert shown.debrief == "That made `manager1` glad."
