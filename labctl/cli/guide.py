@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import sys
+from collections.abc import Sequence
 from textwrap import indent
 from typing import TYPE_CHECKING, Any, Self
 
@@ -35,7 +36,6 @@ SIGNS = {
 CODE = re.compile(r"^[ \t]*```[^\n]*\n(.*?)^[ \t]*```[ \t]*$", re.MULTILINE | re.DOTALL)
 LIVE_LINES = 12  # of the screen, that a long text leaves to what is below it, at least
 FEWEST_LINES = 6  # of text on one screen, however small that is
-HARD_SPACE = "\N{NO-BREAK SPACE}"
 PAGER_LIMIT = 1.0  # seconds between two looks whether the terminal was resized
 
 
@@ -104,7 +104,7 @@ class TerminalScreen:
             self._draw_anew()
         if view != self._drawn:
             self._drawn = view
-            live = _live_part(view)
+            live = _live_part(view, self._console.width)
             self._below = max(LIVE_LINES, len(self._console.render_lines(live, pad=False)) + 1)
             self._live.update(live, refresh=True)
 
@@ -179,7 +179,7 @@ def _parts(markdown: str) -> list[RenderableType]:
     return parts
 
 
-def _live_part(view: View) -> Group:
+def _live_part(view: View, width: int) -> Group:
     lines: list[Text] = [_head(view)]
     for result in view.checks:
         sign, style = SIGNS[result.outcome]
@@ -189,11 +189,20 @@ def _live_part(view: View) -> Group:
     lines += [Text(f"  {lesson_with_lab(line)}", style="yellow") for line in view.failure]
     if view.sign:
         lines.append(Text(f"  {view.sign}", style="cyan"))
-    keys = Text("  ")
-    for key, meaning in view.keys:
-        # A key and its meaning stay on one line.
-        keys.append(f"[{key}]", style="bold").append(f" {meaning}".replace(" ", HARD_SPACE)).append("   ")
-    return Group(*lines, Text(), keys)
+    return Group(*lines, Text(), *_key_lines(view.keys, width))
+
+
+def _key_lines(keys: Sequence[tuple[str, str]], width: int) -> list[Text]:
+    """The keys, as many on a line as fit: a key and its meaning are not torn apart."""
+    lines = [Text("  ")]
+    for key, meaning in keys:
+        entry = Text.assemble((f"[{key}]", "bold"), f" {meaning}")
+        if lines[-1].cell_len + entry.cell_len > width and lines[-1].plain.strip():
+            lines.append(Text("  "))
+        lines[-1].append(entry).append("   ")
+    for line in lines:
+        line.rstrip()
+    return lines
 
 
 def _head(view: View) -> Text:
