@@ -50,6 +50,7 @@ YOUNG = "running for a few seconds only"  # the task runs, and may be one that e
 # wait is over. A container that ends with an error is waited for: what it needs may still be on its way up.
 START_FAILURES = 3
 MISSING_IMAGE = "No such image"
+CALLED_OFF = "context canceled"
 GIVEN_UP = "will not be started again"  # its policy allows no more attempts
 NO_SOURCE = "bind source path does not exist"
 MISSING_IMAGE_FAILURES = 2
@@ -306,7 +307,8 @@ def _why(errors: Sequence[str]) -> str:
 
 def _ends(service: Service, tasks: Iterable[Task]) -> list[str]:
     """How tasks ended that were of another spec than the service has now; the first one ended its update."""
-    left = [task for task in tasks if task.state in ("failed", "complete") and not runs_present_spec(task, service)]
+    ended = [task for task in tasks if task.state in ("failed", "complete") and not task.reason.endswith(CALLED_OFF)]
+    left = [task for task in ended if not runs_present_spec(task, service)]
     left.sort(key=lambda task: (task.state != "failed" and not task.ended, task.created))
     return [task.ended or task.reason or ENDED_WELL for task in left]
 
@@ -322,12 +324,16 @@ def _is_back(service: Service, old_update: str) -> bool:
 
 
 def _start_failures(slots: Iterable[Sequence[Task]], old_tasks: Collection[str]) -> Counter[str]:
-    """The errors that kept containers from starting, and how often each did."""
+    """The errors that kept containers from starting, and how often each did.
+
+    A start that was called off, by a rollback say, follows from another error and is none.
+    """
     return Counter(
         task.reason
         for task in chain.from_iterable(slots)
         if task.id not in old_tasks
         and task.reason
+        and not task.reason.endswith(CALLED_OFF)
         and (task.state == "rejected" or task.reason.startswith("starting container failed"))
     )
 

@@ -95,7 +95,8 @@ def test_a_step_that_says_nothing_gives_signs_of_life_with_its_last_note() -> No
     def hear(event: Event) -> None:
         if isinstance(event, StepProgress):
             signs.append(event)
-            if len(signs) == 3:
+            # On a busy machine the first sign may come before there is a note.
+            if [sign.note for sign in signs].count("worker1 boots") == 3:
                 enough.set()
 
     steps = Steps(hear, total=1, quiet=0.01)
@@ -103,7 +104,8 @@ def test_a_step_that_says_nothing_gives_signs_of_life_with_its_last_note() -> No
         steps.note("worker1 boots")
         assert enough.wait(10)
 
-    assert {(sign.step, sign.note) for sign in signs} == {("Nodes", "worker1 boots")}
+    assert {sign.step for sign in signs} == {"Nodes"}
+    assert {sign.note for sign in signs[-3:]} == {"worker1 boots"}
     assert [sign.seconds for sign in signs] == sorted(sign.seconds for sign in signs)
 
 
