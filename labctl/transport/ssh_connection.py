@@ -1,13 +1,11 @@
 """One SSH connection to a node, shared by all that is done there: opened when it is needed, and again when it died.
 
-By paramiko itself: fabric above it accepts unknown hosts on its own, and makes text of what commands write.
+It is fabric's, which a single thread may open: here many share it, and the one who finds it dead opens another.
 """
 
 from __future__ import annotations
 
-import logging
 import shlex
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -17,21 +15,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from labctl.engine.errors import keys_hint
 from labctl.errors import HostError, LabError, NodeDown
-from labctl.transport.known_hosts import HostKey, KnownHosts, entry_name
+from labctl.transport.known_hosts import HostKey, entry_name
 from labctl.words import EXTRA_VAGRANT
 
 if TYPE_CHECKING:
     import paramiko
+    from fabric import Connection
 
-__all__ = ["Limits", "Login", "SshConnection", "connection_to"]
+__all__ = ["Limits", "Login", "SshConnection", "connection_to", "reason_of"]
 
 # sshd allows 10 sessions on a connection where it was not told otherwise (MaxSessions); the rest wait here.
 CHANNELS = 8
-KEEPALIVE = 5  # seconds without a word, after which a sign of life is sent
 LONGEST_PAUSE = 1.0  # seconds between two tries; sshd shuts those out for a while who come too often
-DEAD_AFTER = 20_000  # milliseconds that the node's kernel may leave our bytes unacknowledged
 
 
 @dataclass(frozen=True)
@@ -88,8 +84,8 @@ class SshConnection:
         self._slots = threading.BoundedSemaphore(CHANNELS)
         # paramiko keeps one place for the reason of a refusal: two that open at once take it from each other.
         self._opening = threading.Lock()
-        self._live: paramiko.Transport | None = None
-        self._attempt: Future[paramiko.Transport] | None = None
+        self._live: Connection | None = None
+        self._attempt: Future[Connection] | None = None
 
     @contextmanager
     def session(self) -> Iterator[paramiko.Channel]:
@@ -110,36 +106,39 @@ class SshConnection:
 
     def pin(self) -> HostKey:
         """Connect, and record the host's key if none is recorded yet. Raises LabError when another one is."""
-        _need_paramiko()
+        _need_fabric()
+        from labctl.transport.ssh_login import shown_by
+
         with self._lock:
             self._drop(self._live)
             self._live = _connect(self.login, accept_new=True)
-            key = self._live.get_remote_server_key()
-        return HostKey(key.get_name(), key.asbytes())
+            return shown_by(self._live)
 
     def close(self) -> None:
         """Close the connection; the next command opens it again."""
         with self._lock:
             self._drop(self._live)
 
-    def _drop(self, transport: paramiko.Transport | None) -> None:
-        if transport is not None:
-            transport.close()
-        if self._live is transport:
+    def _drop(self, connection: Connection | None) -> None:
+        if connection is not None:
+            connection.close()
+        if self._live is connection:
             self._live = None
 
     def _open_channel(self) -> paramiko.Channel:
-        _need_paramiko()
+        _need_fabric()
         import paramiko
 
         limits = self.login.limits
         deadline = time.monotonic() + limits.sessions
         fresh = False
         while True:
-            transport = self._transport()
+            connection = self._connected()
             try:
                 with self._opening:
-                    return transport.open_session(timeout=limits.channel)
+                    # fabric's create_session opens a connection that died, past our lock.
+                    channel: paramiko.Channel = connection.transport.open_session()
+                    return channel
             except paramiko.ChannelException as refused:
                 # All of sshd's sessions are taken: it was told to allow fewer, or one is just closing.
                 if time.monotonic() > deadline:
@@ -148,15 +147,15 @@ class SshConnection:
             except (paramiko.SSHException, EOFError, OSError) as problem:
                 # What looked alive was not: the node was restarted, or its network went away. Nothing has run yet.
                 with self._lock:
-                    self._drop(transport)
+                    self._drop(connection)
                 if fresh:
-                    raise self.login.silent(_reason(problem)) from problem
+                    raise self.login.silent(reason_of(problem)) from problem
                 fresh = True
 
-    def _transport(self) -> paramiko.Transport:
+    def _connected(self) -> Connection:
         """The connection, opened by the first thread that finds it missing; the others get what that one got."""
         with self._lock:
-            if self._live is not None and self._live.is_active():
+            if self._live is not None and self._live.is_connected:
                 return self._live
             attempt, first = self._attempt, False
             if attempt is None:
@@ -166,9 +165,9 @@ class SshConnection:
             self._try(attempt)
         return attempt.result()
 
-    def _try(self, attempt: Future[paramiko.Transport]) -> None:
+    def _try(self, attempt: Future[Connection]) -> None:
         try:
-            transport = _connect(self.login)
+            connection = _connect(self.login)
         except BaseException as problem:
             with self._lock:
                 self._attempt = None
@@ -177,8 +176,8 @@ class SshConnection:
                 raise
         else:
             with self._lock:
-                self._live, self._attempt = transport, None
-            attempt.set_result(transport)
+                self._live, self._attempt = connection, None
+            attempt.set_result(connection)
 
 
 _shared: dict[Login, SshConnection] = {}
@@ -191,13 +190,15 @@ def connection_to(login: Login) -> SshConnection:
         return _shared.setdefault(login, SshConnection(login))
 
 
-def _connect(login: Login, *, accept_new: bool = False) -> paramiko.Transport:
+def _connect(login: Login, *, accept_new: bool = False) -> Connection:
     """Connect, and try again as long as the login says, while the node does not answer."""
+    from labctl.transport.ssh_login import log_in
+
     deadline = time.monotonic() + login.patience
     pause = 0.1
     while True:
         try:
-            return _connect_once(login, accept_new=accept_new)
+            return log_in(login, accept_new=accept_new)
         except NodeDown:
             if time.monotonic() + pause > deadline:
                 raise
@@ -205,96 +206,15 @@ def _connect(login: Login, *, accept_new: bool = False) -> paramiko.Transport:
         pause = min(pause * 1.5, LONGEST_PAUSE)
 
 
-def _connect_once(login: Login, *, accept_new: bool) -> paramiko.Transport:
-    """Connect, check the host's key, and log in. With `accept_new` a first key is recorded, once the login held."""
-    import paramiko
-
-    known = KnownHosts(login.known_hosts)
-    recorded = known.keys(login.name)
-    user_key = _user_key(login)
-    transport = paramiko.Transport(_socket(login))
+def _need_fabric() -> None:
     try:
-        transport.banner_timeout = login.limits.banner
-        transport.auth_timeout = login.limits.auth
-        options = transport.get_security_options()
-        wanted = [kind for key in recorded for kind in _names_of(key.kind) if kind in options.key_types]
-        options.key_types = [*wanted, *(kind for kind in options.key_types if kind not in wanted)]
-        transport.start_client(timeout=login.limits.banner)
-        if not transport.initial_kex_done:  # the limit passed, which is no error to paramiko
-            raise TimeoutError("it takes connections and says nothing")
-        shown = transport.get_remote_server_key()
-        key = HostKey(shown.get_name(), shown.asbytes())
-        if recorded or not accept_new:
-            known.check(login.name, key, login.node, scan=login.scan)
-        _log_in(transport, login, user_key)
-        if accept_new:
-            known.pin(login.name, key, login.node)
-        transport.set_keepalive(KEEPALIVE)
-    except BaseException as problem:
-        transport.close()
-        if isinstance(problem, paramiko.SSHException | EOFError | OSError):
-            raise login.silent(_reason(problem)) from problem
-        raise
-    return transport
-
-
-def _log_in(transport: paramiko.Transport, login: Login, key: paramiko.PKey) -> None:
-    import paramiko
-
-    try:
-        more = transport.auth_publickey(login.user, key)
-    except paramiko.AuthenticationException as refused:
-        if not transport.is_active() or "timeout" in str(refused).lower():
-            raise  # it went away, or fell silent
-        more = ["another key"]
-    if more:
-        raise LabError(
-            f"{login.node} does not let {login.user} in with the key {login.key}",
-            hint="The key is put there when the node is made: `labctl down` and `labctl up` make the lab anew.",
-        )
-
-
-def _socket(login: Login) -> socket.socket:
-    """Connect by TCP. Raises NodeDown."""
-    try:
-        found = socket.create_connection((login.address, login.port), timeout=login.limits.connect)
-    except OSError as problem:
-        raise login.silent(_reason(problem)) from problem
-    found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
-        found.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_AFTER)
-    return found
-
-
-def _user_key(login: Login) -> paramiko.PKey:
-    import paramiko
-
-    try:
-        return paramiko.PKey.from_path(login.key)
-    except (OSError, ValueError, TypeError, paramiko.SSHException) as problem:
-        raise LabError(
-            f"the SSH key {login.key} cannot be read: {_reason(problem)}",
-            hint=keys_hint(),
-        ) from problem
-
-
-def _need_paramiko() -> None:
-    try:
-        import paramiko  # noqa: F401
+        import labctl.transport.ssh_login  # noqa: F401
     except ImportError as missing:
         raise HostError(f"SSH needs a package that is not installed: {missing.name}", hint=EXTRA_VAGRANT) from missing
-    # What goes wrong is raised here and told once; paramiko would print a traceback of its own beside it.
-    logger = logging.getLogger("paramiko")
-    if not logger.handlers:
-        logger.addHandler(logging.NullHandler())
 
 
-def _names_of(kind: str) -> list[str]:
-    """The algorithms that a key of this kind can prove itself with."""
-    return ["rsa-sha2-512", "rsa-sha2-256"] if kind == "ssh-rsa" else [kind]
-
-
-def _reason(problem: BaseException) -> str:
+def reason_of(problem: object) -> str:
+    """Why SSH failed, in words."""
     if isinstance(problem, EOFError):
         return "the connection was closed"
     if isinstance(problem, OSError) and problem.strerror:

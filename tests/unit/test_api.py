@@ -96,7 +96,7 @@ def test_every_block_of_the_page_is_python_and_asks_for_what_is_there(block: str
     ("said", "absent"),
     [
         ("import labctl", "docker pydantic requests yaml click labctl.lab labctl.engine"),
-        ("from labctl import Lab, Node, LabctlError, Warned", "docker pydantic requests paramiko click"),
+        ("from labctl import Lab, Node, LabctlError, Warned", "docker pydantic requests fabric invoke paramiko click"),
     ],
 )
 def test_what_is_not_used_is_not_read(said: str, absent: str) -> None:

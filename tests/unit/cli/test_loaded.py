@@ -20,6 +20,8 @@ LARGE = (
     "docker",
     "requests",
     "urllib3",
+    "fabric",
+    "invoke",
     "paramiko",
     "pydantic",
     "ruamel.yaml",

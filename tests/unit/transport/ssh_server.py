@@ -12,17 +12,19 @@ import struct
 import subprocess
 import termios
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import IO
 
 import paramiko
 from paramiko.common import (
     AUTH_FAILED,
+    AUTH_PARTIALLY_SUCCESSFUL,
     AUTH_SUCCESSFUL,
     OPEN_FAILED_CONNECT_FAILED,
     OPEN_SUCCEEDED,
 )
+from paramiko.server import InteractiveQuery
 
 __all__ = ["SshServer"]
 
@@ -37,6 +39,8 @@ class SshServer:
     silent: bool = False  # takes connections, and says no more than its greeting
     greeting: bytes = b""
     deaf: bool = False  # lets in, and answers to no command
+    asks: bool = False  # wants answers from a person beside the key
+    other_host_keys: Sequence[paramiko.PKey] = ()
     max_sessions: int = 10
     port: int = 0
     path: str = ""
@@ -86,7 +90,8 @@ class SshServer:
     def _serve(self, connection: socket.socket) -> None:
         transport = paramiko.Transport(connection)
         self._transports.append(transport)
-        transport.add_server_key(self.host_key)
+        for key in (self.host_key, *self.other_host_keys):
+            transport.add_server_key(key)
         with contextlib.suppress(paramiko.SSHException, EOFError, OSError):
             transport.start_server(server=_Guest(self))
 
@@ -98,11 +103,17 @@ class _Guest(paramiko.ServerInterface):
         self._slaves: dict[int, int] = {}
 
     def get_allowed_auths(self, username: str) -> str:
-        return "publickey"
+        return "keyboard-interactive" if self._server.asks else "publickey"
 
     def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
         fits = username == self._server.user and key == self._server.allowed
-        return AUTH_SUCCESSFUL if fits else AUTH_FAILED
+        if not fits:
+            return AUTH_FAILED
+        return AUTH_PARTIALLY_SUCCESSFUL if self._server.asks else AUTH_SUCCESSFUL
+
+    def check_auth_interactive(self, username: str, submethods: str) -> InteractiveQuery:
+        self._server.executed.append("a question")
+        return InteractiveQuery("", "", "What is your name?")
 
     def check_channel_request(self, kind: str, chanid: int) -> int:
         server = self._server

@@ -300,6 +300,14 @@ def test_a_host_key_that_changed_is_told_with_both_fingerprints(serve: Serve, re
     assert ssh.run("true").ok
 
 
+def test_any_of_the_keys_that_are_recorded_will_do(serve: Serve, reach: Reach, tmp_path: Path) -> None:
+    server = serve()
+    old, new = make_ssh_key("x").certificate.decode().strip(), f"ssh-ed25519 {server.host_key.get_base64()}"
+    (tmp_path / "known_hosts").write_text(f"w1.lab {new}\nw1.lab {old}\n")
+
+    assert reach(server, known=False, alias="w1.lab").run("echo here").stdout == "here\n"
+
+
 @pytest.mark.skipif(shutil.which("ssh-keyscan") is None, reason="no ssh-keyscan here")
 def test_the_mend_of_a_changed_host_key_mends_it(serve: Serve, reach: Reach, tmp_path: Path) -> None:
     server = serve()
@@ -325,6 +333,54 @@ def test_a_key_that_is_refused_is_told_and_the_host_is_not_recorded(serve: Serve
     assert not (tmp_path / "known_hosts").exists()
     with pytest.raises(LabError, match="w1 does not let root in"):
         reach(server, user="root")
+
+
+def test_nothing_of_the_users_own_has_a_say(
+    serve: Serve, reach: Reach, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No SSH or fabric configuration, no agent (this one would hang), no key and no known host of the user's."""
+    server = serve()
+    own = tmp_path / "home" / ".ssh"
+    own.mkdir(parents=True)
+    (own / "config").write_text("Host *\n  ProxyCommand false\n  User nobody\n  Port 1\n  IdentityFile /none\n")
+    shutil.copy(tmp_path / "user", own / "id_ed25519")
+    (own / "known_hosts").write_text(f"[127.0.0.1]:{server.port} {server.host_key.get_name()} AAAA\n")
+    (own.parent / ".fabric.py").write_text("raise SystemExit('read')\n")
+    monkeypatch.setenv("HOME", str(own.parent))
+    monkeypatch.setenv("FABRIC_GATEWAY", "nobody")
+    with socket.socket(socket.AF_UNIX) as agent:
+        agent.bind(str(tmp_path / "agent"))
+        agent.listen()
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "agent"))
+
+        with no_hang():
+            assert reach(server).run("echo here").stdout == "here\n"
+            with pytest.raises(LabError, match="w1 does not let vagrant in with the key"):
+                reach(server, key=key_in(tmp_path, "stranger")).run("true")
+
+        agent.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            agent.accept()
+
+
+def test_a_host_that_asks_for_more_than_the_key_is_refused_and_nobody_is_asked(
+    serve: Serve, reach: Reach, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = serve(asks=True)
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("somebody was asked"))
+
+    with no_hang(), pytest.raises(LabError, match="w1 does not let vagrant in with the key"):
+        reach(server)
+
+    assert server.executed == []
+
+
+def test_a_host_with_several_keys_is_asked_for_one_that_is_recorded(serve: Serve, reach: Reach, tmp_path: Path) -> None:
+    rsa = paramiko.RSAKey.generate(2048)
+    server = serve(other_host_keys=[rsa])
+    (tmp_path / "known_hosts").write_text(f"w1.lab ssh-rsa {rsa.get_base64()}\n")
+
+    assert reach(server, known=False, alias="w1.lab").run("echo here").stdout == "here\n"
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not a key"])
@@ -433,12 +489,16 @@ def test_a_node_that_falls_silent_is_given_up_after_the_commands_limit(
         ssh.run("true", limit=0.2, env={"PATH": f"{tmp_path}:/usr/bin:/bin"})
 
 
-def test_without_the_packages_the_mend_is_told(serve: Serve, reach: Reach, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("package", ["fabric", "paramiko"])
+def test_without_the_packages_the_mend_is_told(
+    serve: Serve, reach: Reach, monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
     ssh = reach(serve(), known=False)
-    monkeypatch.setitem(sys.modules, "paramiko", None)
+    monkeypatch.delitem(sys.modules, "labctl.transport.ssh_login", raising=False)
+    monkeypatch.setitem(sys.modules, package, None)
 
     for attempt in (lambda: ssh.run("true"), ssh.pin):
-        with pytest.raises(HostError, match="SSH needs a package that is not installed: paramiko") as caught:
+        with pytest.raises(HostError, match=f"SSH needs a package that is not installed: {package}") as caught:
             attempt()
     assert caught.value.hint == "pip install 'swarm-labctl[vagrant]'"
 
@@ -450,10 +510,13 @@ def test_nothing_of_paramiko_is_printed(serve: Serve, reach: Reach, capfd: pytes
     assert capfd.readouterr() == ("", "")
 
 
-def test_paramiko_is_not_imported_before_it_is_needed() -> None:
-    code = "import sys, labctl.transport.ssh, labctl.transport; assert 'paramiko' not in sys.modules"
+def test_what_ssh_needs_is_not_imported_before_a_node_is_reached_by_it() -> None:
+    made = "Ssh('127.0.0.1', node='w1', user='root', key=Path('key'), known_hosts=Path('known'))"
+    code = f"import sys; from pathlib import Path; from labctl.transport.ssh import Ssh; {made}; print(*sys.modules)"
 
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert {"fabric", "invoke", "paramiko"} & set(done.stdout.split()) == set()
 
 
 def test_of_endless_output_the_last_part_is_kept(ssh: Ssh) -> None:
