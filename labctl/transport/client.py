@@ -35,6 +35,7 @@ def ssh_words(login: Login, text: str) -> list[str]:
         "BatchMode": "yes",
         "ConnectTimeout": f"{login.limits.connect:g}",
         "IdentitiesOnly": "yes",
+        "IdentityAgent": "none",
         "LogLevel": "ERROR",
         "StrictHostKeyChecking": "yes",
         "UserKnownHostsFile": _file(login.known_hosts.as_posix()),

@@ -31,6 +31,7 @@ def test_openssh_takes_the_labs_key_and_believes_the_labs_file_alone() -> None:
     assert words[:4] == ["ssh", "-F", "none", "-t"]
     assert 'UserKnownHostsFile="/state/my labs/100%%/known_hosts"' in words
     assert {"StrictHostKeyChecking=yes", "IdentitiesOnly=yes", "GlobalKnownHostsFile=none"} <= set(words)
+    assert "IdentityAgent=none" in words, "one that hangs is asked even for a key that is not its own"
     assert words[-6:] == ["-i", "/state/my labs/100%%/key", "-p", "2222", "vagrant@192.0.2.7", "exec bash -l"]
     assert not any("HostKeyAlias" in word for word in words)
     assert "HostKeyAlias=labctl-x" in ssh_words(login(Path("/state"), "labctl-x"), "true")
