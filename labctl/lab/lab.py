@@ -328,7 +328,9 @@ class Lab(LabCore):
 
         lab = self._now(None)
         refuse_without_keys(lab.name, lab.nodes)
-        events = LabEvents(lab.name, lambda: lab.backend.find(lab.name), own_clocks=lab.backend.has_own_kernel)
+        machines = lab.backend.has_own_kernel
+        host = None if machines else lab.context.engine
+        events = LabEvents(lab.name, lambda: lab.backend.find(lab.name), own_clocks=machines, host=host)
         if any(node.is_running and node.is_manager for node in lab.nodes):
             events.learned.wait(LEARN_LIMIT)  # a lab without a swarm, or without a leader, is followed all the same
         return events

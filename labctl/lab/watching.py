@@ -21,6 +21,7 @@ from labctl.engine import Engine
 from labctl.errors import Abandoned, EngineRefused, LabctlError
 from labctl.lab.happening import FILTERS, LabEvent, LinkEvent, Objects, identity_of, read_event, time_of
 from labctl.node import Node
+from labctl.spec import labels
 from labctl.swarm.state import moment
 
 if TYPE_CHECKING:
@@ -28,11 +29,15 @@ if TYPE_CHECKING:
 
 __all__ = ["LEARN_LIMIT", "LabEvents"]
 
-PAUSE = 1.0  # seconds between two looks at which nodes there are
+PAUSE = 1.0  # seconds between two looks at which nodes there are, where nobody tells that they come and go
+SELDOM = 10.0  # the same while this host's engine does
 MACHINES_PAUSE = 5.0  # the same for virtual machines, whose states a program tells
-WINDOW = 5  # seconds for which an engine is asked for its events at once
+RESTLESS = 5.0  # seconds for which it looks often once something was told: nodes and a lab go piece by piece
+WINDOW = 15  # seconds for which an engine is asked for its events at once; each time costs a connection
 LATE = 5.0  # seconds that it may be late with the end of these, before it counts as silent
 HEED = 0.2  # seconds; Python heeds a Ctrl-C that comes just before a wait begins only when that wait ends
+# What this host's engine tells of the containers that are nodes.
+COMINGS = ["start", "die", "pause", "unpause", "destroy"]
 LEARN_LIMIT = 3.0  # seconds that a manager has to say what there is, before the first event
 MOST_WAITING = 10_000  # events that nobody has taken yet; engines are not read on until some are
 MOST_KNOWN = 5_000  # identities that are remembered; an engine repeats 256 events at most
@@ -46,8 +51,18 @@ class LabEvents:
     that at its end. Threads may share it; each event goes to one of them.
     """
 
-    def __init__(self, lab: str, look: Callable[[], LabRecord | None], *, own_clocks: bool = False) -> None:
-        """`look` finds the lab, None when it is gone. `own_clocks`: the nodes are machines with clocks of their own."""
+    def __init__(
+        self,
+        lab: str,
+        look: Callable[[], LabRecord | None],
+        *,
+        own_clocks: bool = False,
+        host: Engine | None = None,
+    ) -> None:
+        """`look` finds the lab, None when it is gone. `own_clocks`: the nodes are machines with clocks of their own.
+
+        `host` is the engine whose containers the nodes are: it tells when they come and go.
+        """
         self._lab = lab
         self._look = look
         self._own_clocks = own_clocks
@@ -65,7 +80,10 @@ class LabEvents:
         self._closed = threading.Event()
         self._over = threading.Event()
         self._failure: BaseException | None = None
+        self._is_told = False  # by this host's engine, when nodes come and go
         threading.Thread(target=self._supervise, name=f"labctl-events-{lab}", daemon=True).start()
+        if host is not None:
+            threading.Thread(target=self._hear_host, args=(host,), name=f"labctl-nodes-{lab}", daemon=True).start()
 
     def __iter__(self) -> LabEvents:
         return self
@@ -94,12 +112,24 @@ class LabEvents:
 
     def _supervise(self) -> None:
         try:
+            restless = time.monotonic() + RESTLESS
             while not self._closed.is_set() and self._look_around():
-                self._changed.wait(self._pause)
-                self._changed.clear()
+                is_told = self._is_told and time.monotonic() > restless
+                if self._wait_for_change(SELDOM if is_told else self._pause):
+                    restless = time.monotonic() + RESTLESS
         finally:
             self._failure = sys.exc_info()[1]
             self._over.set()
+
+    def _wait_for_change(self, seconds: float) -> bool:
+        """Wait until nodes may have come or gone, so many seconds at most; true where that was told."""
+        due = time.monotonic() + seconds
+        while (left := due - time.monotonic()) > 0:
+            if self._changed.wait(min(left, self._pause)):
+                self._changed.clear()
+                return True
+            self._drop_silent()
+        return False
 
     def _look_around(self) -> bool:
         """Follow the nodes that run and are not followed yet, and no others. False when the lab is gone."""
@@ -114,13 +144,33 @@ class LabEvents:
         for name, follower in list(self._followed.items()):
             if name not in running:
                 follower.give_up(f"{name} is {states.get(name, 'gone')}")
-            elif follower.is_late():
-                follower.give_up(f"the engine of {name} is silent")
+        self._drop_silent()
+        for name, follower in list(self._followed.items()):
             if follower.over.is_set():
                 del self._followed[name]
         for name in running.keys() - self._followed.keys():
             self._followed[name] = _Follower(self, running[name])
         return True
+
+    def _drop_silent(self) -> None:
+        """Give up the engines that should have said something by now; whoever is given up is asked anew."""
+        for name, follower in self._followed.items():
+            if follower.is_late():
+                follower.give_up(f"the engine of {name} is silent")
+            if follower.over.is_set():
+                self._changed.set()
+
+    def _hear_host(self, engine: Engine) -> None:
+        """Let the nodes be looked at when this host's engine tells that one of them came or went."""
+        filters = {"type": ["container"], "event": COMINGS, "label": [f"{labels.LAB}={self._lab}"]}
+        while not self._closed.is_set():
+            with suppress(LabctlError):
+                self._is_told = True
+                for _ in engine.events(filters, since=int(time.time()) - 1, until=int(time.time()) + WINDOW):
+                    self._changed.set()
+                continue
+            self._is_told = False
+            self._closed.wait(PAUSE)
 
     def tell(self, node: str, raw: dict[str, Any]) -> None:
         """Pass on what an engine told, unless it was told before."""

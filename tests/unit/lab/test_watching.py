@@ -251,3 +251,31 @@ def test_a_machine_whose_clock_is_wrong_is_heard_all_the_same() -> None:
             lab.engines["worker1"].told.put(raw("container", "start", "new", at=time.time() + ahead + 1, name="new"))
             event = first(events, 1)[0]
         assert isinstance(event, ContainerEvent) and event.container == "new"
+
+
+def test_where_the_hosts_engine_tells_of_nodes_they_are_looked_at_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "SELDOM", 3600)
+    monkeypatch.setattr(watching, "RESTLESS", 0)
+    host, lab = Teller(), Lab(manager1=Teller(manager=True))
+    engine: Any = host
+    with LabEvents("demo", lab.look, host=engine) as events, no_hang():
+        assert next(events).node == "manager1"
+        assert host.is_asked.wait(HANGING)
+        lab.engines["worker1"] = Teller()
+        lab.nodes.append(lab.made("worker1"))
+        host.told.put({"Type": "container", "Action": "start"})
+
+        assert next(events).node == "worker1"
+
+
+def test_a_hosts_engine_that_tells_nothing_is_no_reason_to_miss_a_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "SELDOM", 3600)
+    host, lab = Teller(), Lab(manager1=Teller(manager=True))
+    engine: Any = host
+    host.told.put(EngineUnreachable("the engine does not answer"))
+    with LabEvents("demo", lab.look, host=engine) as events, no_hang():
+        assert next(events).node == "manager1"
+        lab.engines["worker1"] = Teller()
+        lab.nodes.append(lab.made("worker1"))
+
+        assert next(events).node == "worker1"
