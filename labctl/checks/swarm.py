@@ -216,6 +216,17 @@ class ServiceInSwarm:
         return dict(self.facts.raw["Spec"])
 
     @property
+    def stack(self) -> str:
+        """The stack that it belongs to; empty for none."""
+        return self.facts.stack
+
+    @property
+    def secrets(self) -> dict[str, str]:
+        """Where its tasks find their secrets -> each secret's name; `key` is short for `/run/secrets/key`."""
+        given = self.spec["TaskTemplate"].get("ContainerSpec", {}).get("Secrets") or ()
+        return {one["File"]["Name"]: one["SecretName"] for one in given if one.get("File")}
+
+    @property
     def published(self) -> dict[int, int]:
         """Published port -> target port, of those that every node publishes."""
         return {port.published: port.target for port in self.facts.ports if port.mode == "ingress"}

@@ -56,7 +56,7 @@ def read_fence(language: str, words: Words, code: str, line: int) -> tuple[Fence
     kinds = [kind for kind in TYPISTS if kind in flags or kind in values]
     if len(kinds) > 1:
         problems.append((line, f"a block is one of {' and '.join(kinds)}, not both"))
-    if "answer" in values and "solve" not in flags:
+    if "answer" in values and "solve" not in flags and "wrong" not in values:
         problems.append((line, "a block with answer= gives a question's answer away: it is a `solve` block"))
     return Fence(nodes[0], code.rstrip("\n"), language, line, **flags, **values), problems
 

@@ -99,7 +99,7 @@ class Fence:
     setup    runs before the learner sees the step, a fault for example; nobody sees it
     undo     takes back the `wrong` block before it; nobody sees it
     wrong    a common mistake, and what the learner is told of it; typed only to verify the exercise
-    answer   the id of the question that what it prints answers; only the solution types it
+    answer   the id of the question that what it prints answers: rightly in a `solve` block, wrongly in a `wrong` one
     """
 
     node: str

@@ -259,7 +259,7 @@ class _Reader:
         if not step.played and not step.questions:
             self._problem(step.line, f"step {step.id}: nothing in it runs: it needs a block with node=")
         asked = {question.id for question in step.questions}
-        answered = {fence.answer for fence in step.fences if fence.answer}
+        answered = {fence.answer for fence in step.fences if fence.answer and fence.solve}
         for fence in step.fences:
             if fence.answer and fence.answer not in asked:
                 self._problem(fence.line, f"answer={fence.answer}: step {step.id} asks no such question")

@@ -24,7 +24,7 @@ from labctl.exercise.progress import Answers
 from labctl.exercise.reading import FILLED_IN
 from labctl.host.programs import find_bash
 from labctl.lab import Lab
-from labctl.node import Node
+from labctl.node import LOGIN_USER, Node
 from labctl.spec import PortSpec
 from labctl.transport import Result
 from labctl.waiting import stretched
@@ -67,9 +67,7 @@ class Stage:
         """Solve a step by its own blocks, and answer its questions. Raises as `run` does."""
         for fence in step.played:
             note(self.fill(fence.code).splitlines()[0])
-            results = self.run(fence, may_fail=may_fail)
-            if fence.answer:
-                self.answers.note(fence.answer, "".join(result.stdout for result in results).strip())
+            self.run(fence, may_fail=may_fail)
         for question in step.questions:
             if question.solution:
                 self.answers.note(question.id, question.solution)
@@ -77,6 +75,8 @@ class Stage:
 
     def run(self, fence: Fence, *, may_fail: bool = False) -> list[Result]:
         """Run a code block where it belongs, and tell it as a person would type it; returns what came of it.
+
+        What a block with `answer=` prints answers that question.
 
         Raises CommandFailed or NodeDown when it cannot be run or ends with an error, unless the block or the caller
         says that it may.
@@ -92,7 +92,10 @@ class Stage:
         for line in code.splitlines():
             self.emit(Noted(f"{told} $ {line}"))
         done = each(places, lambda node: self._run(node, code, may_fail=may_fail or fence.fail_ok))
-        return [result for result in done if result is not None]
+        results = [result for result in done if result is not None]
+        if fence.answer:
+            self.answers.note(fence.answer, "".join(result.stdout for result in results).strip())
+        return results
 
     def _run(self, node: Node | None, code: str, *, may_fail: bool) -> Result | None:
         try:
@@ -227,7 +230,10 @@ def close_ports(lab: Lab, exercise: Exercise) -> None:
 
 
 def _put_files(node: Node, exercise: Exercise) -> None:
-    """Put the exercise's files on a node, unless these very files were put there before: a learner edits them."""
+    """Put the exercise's files on a node, unless these very files were put there before: a learner edits them.
+
+    They are the user's as whom `labctl ssh` comes in.
+    """
     version = digest_of([exercise.folder / "files"])
     mark = f"{exercise.place}/{MARK}"
     if node.transport.run(f'[ "$(cat {mark} 2>/dev/null)" = {version} ]').ok:
@@ -240,3 +246,4 @@ def _put_files(node: Node, exercise: Exercise) -> None:
         ["tar", "-x", "-C", exercise.place], stdin=[tar_of({**files, MARK: (version.encode(), 0o644)})]
     ):
         pass
+    node.transport.run(["chown", "-R", f"{LOGIN_USER}:", exercise.place])

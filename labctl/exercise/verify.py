@@ -112,7 +112,7 @@ class Verifier:
         when the exercise does not hold together, CommandFailed when a code block of a solution fails.
         """
         exercise = self.session.exercise
-        steps = Steps(self.emit, total=len(exercise.steps) + 3)
+        steps = Steps(self.emit, total=len(exercise.steps) + 4)
         with steps.step("Reading the exercise"):
             lint(read_exercise(exercise.folder, exercise.folder / "exercise.md"))
         with steps.step("Taking away what is there"):

@@ -33,6 +33,7 @@ class SwarmNode:
     reachability: str = ""
     version: int = 0
     size: Amounts = field(default_factory=Amounts)  # what it has to reserve of
+    created: float = 0.0  # when it joined, in seconds since the epoch: one that left and came back is a new node
 
     @classmethod
     def of(cls, raw: dict[str, Any]) -> SwarmNode:
@@ -51,6 +52,7 @@ class SwarmNode:
             reachability=manager.get("Reachability", ""),
             version=raw["Version"]["Index"],
             size=Amounts.of(raw["Description"].get("Resources")),
+            created=moment(raw.get("CreatedAt", "")),
         )
 
 

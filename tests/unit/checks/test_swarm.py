@@ -71,6 +71,22 @@ def test_a_service_in_plain_words(manager: FakeNode) -> None:
     vote.must_run()
 
 
+def test_what_a_service_belongs_to_and_which_secrets_it_gets(manager: FakeNode) -> None:
+    vote = swarm_of(manager).service("voting_vote")
+    assert (vote.stack, vote.secrets) == ("voting", {})
+
+    given = [{"File": {"Name": "key"}, "SecretID": "s2", "SecretName": "key-2"}]
+    vote.facts.raw["Spec"]["TaskTemplate"]["ContainerSpec"]["Secrets"] = given
+
+    assert vote.secrets == {"key": "key-2"}
+
+
+def test_a_node_knows_when_it_joined(manager: FakeNode) -> None:
+    manager.api["GET /nodes"] = [{**raw_node("worker1"), "CreatedAt": LONG_AGO}, raw_node("worker2")]
+
+    assert [node.created for node in swarm_of(manager).nodes()] == [1767225600, 0.0]
+
+
 def test_what_is_missing_is_not_yet_there(manager: FakeNode) -> None:
     swarm = swarm_of(manager)
 

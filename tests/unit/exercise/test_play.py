@@ -314,6 +314,34 @@ def test_a_mistake_is_named_and_taken_back(demo: Demo, begin: Begin, heard: list
     notes = [event.note for event in heard if isinstance(event, StepFinished)]
     assert "fails untouched, 1 mistake named, passes solved, and solved twice" in notes
     assert list(place.iterdir()) == []
+    begun = [event for event in heard if isinstance(event, StepStarted)]
+    assert [event.number for event in begun] == list(range(1, begun[0].total + 1))
+
+
+ANSWERED_WRONGLY = QUESTION.replace(
+    "\n## Second", '\n```sh node=host wrong="that is another place" answer=where\necho /nowhere\n```\n\n## Second'
+)
+JUDGED = CHECKS.replace(
+    '@pytest.mark.step("first")',
+    """@pytest.mark.step("first")
+def test_where(answer):
+    \"\"\"You know where.\"\"\"
+    if answer("where") != str(PLACE):
+        not_yet("that is another place", found=answer("where"))
+
+
+@pytest.mark.step("first")""",
+    1,
+)
+
+
+def test_a_wrong_answer_is_a_mistake_too(demo: Demo, begin: Begin, heard: list[Event]) -> None:
+    text = TEXT.replace("\n## Second", ANSWERED_WRONGLY)
+
+    Verifier(begin(demo(text=text, checks=JUDGED)), heard.append, limit=3).verify()
+
+    notes = [event.note for event in heard if isinstance(event, StepFinished)]
+    assert "fails untouched, 1 mistake named, passes solved, and solved twice" in notes
 
 
 def test_a_mistake_that_is_not_named_is_the_exercises_fault(demo: Demo, begin: Begin, heard: list[Event]) -> None:

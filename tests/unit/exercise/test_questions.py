@@ -97,6 +97,7 @@ def test_answers_are_judged_as_a_person_would(tmp_path: Path, words: str, right:
         (CHOICES.replace("    Speed has nothing to do with it.\n", ""), "each choice has a reason"),
         (CHOICES + CHOICES, "two questions have the id odd"),
         ("```sh node=m1 solve answer=q\nls\n```\n", "answer=q: step ask asks no such question"),
+        ("```question id=q\nWhich?\n```\n```sh node=m1 wrong=no answer=q\nls\n```\n", "nothing answers the question q"),
         ("```sh node=m1 answer=q\nls\n```\n", "a block with answer= gives a question's answer away"),
     ],
 )
