@@ -42,7 +42,7 @@ def test_folders_that_a_user_names_win(demo: Demo) -> None:
 
     assert find_exercise("demo", [folder]).folder == find_exercise("demo", [folder.parent]).folder == folder
     assert find_exercise(str(folder)).folder == folder
-    assert [entry.id for entry in entries([folder.parent])] == ["demo", "voting-app"]
+    assert {"demo", "voting-app"} <= {entry.id for entry in entries([folder.parent])}
 
 
 def test_an_exercise_that_cannot_be_read_is_listed_with_its_problem(demo: Demo) -> None:
