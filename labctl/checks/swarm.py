@@ -140,22 +140,33 @@ class Swarm:
         return dict(zip(nodes, each(machines, lambda machine: _up_since(machine, limit)), strict=True))
 
     def http(
-        self, node: str, port: int, path: str = "/", *, form: Mapping[str, str] | None = None, cookie: str = ""
+        self,
+        node: str,
+        port: int,
+        path: str = "/",
+        *,
+        form: Mapping[str, str] | None = None,
+        cookie: str = "",
+        limit: float = REQUEST_LIMIT,
     ) -> Answer:
         """Ask for a page through the port that a node publishes, from a manager; a `form` is posted.
 
-        What comes back is an Answer also when nobody answers: its status is then 0. Raises NodeDown for a node that
-        is down.
+        What comes back is an Answer also when nobody answers within `limit` seconds: its status is then 0. Raises
+        NodeDown for a node that is down.
         """
         machine = self.machine(node)
         if not machine.is_running:
             raise NodeDown(machine.name, machine.state)
-        return request(self.manager, f"http://{machine.address}:{port}{path}", form=form, cookie=cookie)
+        left, url = seconds_left(stretched(limit)), f"http://{machine.address}:{port}{path}"
+        return request(self.manager, url, form=form, cookie=cookie, limit=left)
 
-    def http_everywhere(self, port: int, path: str = "/") -> dict[str, Answer]:
-        """Ask every node that is ready for a page through the port that it publishes; the answers by node."""
+    def http_everywhere(self, port: int, path: str = "/", *, limit: float = REQUEST_LIMIT) -> dict[str, Answer]:
+        """Ask every node that is ready for a page through the port that it publishes; the answers by node.
+
+        Each has `limit` seconds, all at once: where silence is what a learner shall find, a few are enough.
+        """
         ready = [node.hostname for node in self.nodes() if node.state == "ready"]
-        via, left = self.manager, seconds_left(stretched(REQUEST_LIMIT))
+        via, left = self.manager, seconds_left(stretched(limit))
         urls = [f"http://{self.machine(name).address}:{port}{path}" for name in ready]
         return dict(zip(ready, each(urls, lambda url: request(via, url, limit=left)), strict=True))
 

@@ -145,6 +145,15 @@ def test_a_page_everywhere(manager: FakeNode) -> None:
     assert {name: answer.body for name, answer in answers.items()} == {"manager1": "hello"}
 
 
+def test_a_check_says_how_long_silence_may_last(manager: FakeNode) -> None:
+    manager.shell.answers["curl -sS -m 2 -w '\\n%{http_code}' http://10.0.0.11:5000/"] = "hello\n200"
+    manager.api["GET /nodes"] = [raw_node("manager1")]
+    swarm = swarm_of(manager)
+
+    assert swarm.http_everywhere(5000, limit=2)["manager1"].ok
+    assert swarm.http("m1", 5000, limit=2).ok
+
+
 def test_a_swarm_without_quorum_is_no_answer(manager: FakeNode) -> None:
     manager.api["GET /swarm"] = EngineRefused("the swarm does not have a leader", status=503)
     manager.api["GET /info"] = raw_info("active", manager=True)
