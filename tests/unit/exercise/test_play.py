@@ -187,6 +187,9 @@ def test_an_exercise_that_keeps_the_rules_is_verified(
 
     Verifier(begin(demo()), heard.append, limit=2).verify()
 
+    begun = [event for event in heard if isinstance(event, StepStarted)]
+    assert begun[-1].number == begun[-1].total == len(begun)
+
     notes = [event.note for event in heard if isinstance(event, StepFinished)]
     assert notes.count("fails untouched, passes solved, and solved twice") == 2
 
