@@ -17,7 +17,7 @@ from labctl.assets import digest_of
 from labctl.checks.nodes import node_named
 from labctl.concurrent import each
 from labctl.engine.client import tar_of
-from labctl.errors import CommandFailed, HostError, LabError, NodeDown, NotFoundError, UsageError
+from labctl.errors import CommandFailed, HostError, LabctlError, LabError, NodeDown, NotFoundError, UsageError
 from labctl.events import Emit, Noted
 from labctl.exercise.model import GROUPS, HOST, Exercise, Fence, Step
 from labctl.exercise.progress import Answers
@@ -32,6 +32,7 @@ from labctl.words import counted
 
 __all__ = ["Stage", "close_ports", "known_urls", "lacking", "lacks_registry", "prepare", "suggested_up", "way_to_fit"]
 
+SWARM_LIMIT = 5.0  # seconds for a manager to answer who is in its swarm
 FENCE_LIMIT = 300.0  # seconds for one code block
 OWN_IMAGES = "labctl/"  # no registry of the world has these
 MARK = ".labctl"  # in the exercise's folder on a node: which version of the files is there
@@ -154,7 +155,7 @@ def lacking(lab: Lab, exercise: Exercise) -> str:
     needs = exercise.front.lab
     managers = sum(node.is_manager for node in lab.nodes)
     others = len(lab.nodes) - managers
-    if lab.spec.swarm != needs.swarm:
+    if lab.spec.swarm != needs.swarm and not (needs.swarm == "formed" and _was_formed(lab)):
         return f"{exercise.id} wants a lab whose swarm is {needs.swarm}, and {lab.name}'s is {lab.spec.swarm}"
     if lacks_registry(lab, exercise):
         return f"{exercise.id} uses images of labctl's own, and lab {lab.name} has no registry to get them from"
@@ -162,6 +163,15 @@ def lacking(lab: Lab, exercise: Exercise) -> str:
         wanted = f"{counted(needs.managers, 'manager')} and {counted(needs.workers + needs.spare, 'worker')}"
         return f"{exercise.id} needs {wanted}, and lab {lab.name} has {managers} and {others}"
     return ""
+
+
+def _was_formed(lab: Lab) -> bool:
+    """Whether somebody made one swarm of all the lab's engines by hand, as an exercise teaches."""
+    try:
+        members = {member.hostname for member in lab.swarm(limit=SWARM_LIMIT).nodes() if member.state == "ready"}
+    except LabctlError:
+        return False
+    return all(node.name in members for node in lab.nodes)
 
 
 def lacks_registry(lab: Lab, exercise: Exercise) -> bool:
@@ -179,8 +189,12 @@ def suggested_up(exercise: Exercise, lab: str | None) -> str:
 
 def way_to_fit(lab: Lab | None, exercise: Exercise, name: str | None) -> str:
     """What to type for a fit lab of that name; `lab` is the one that is not, made anew where nothing can be added."""
-    first = f"`labctl down -l {lab.name}` first; then " if lab is not None and lacks_registry(lab, exercise) else ""
-    return f"{first}`{suggested_up(exercise, name)}`"
+    if lab is None or not (lacks_registry(lab, exercise) or lab.spec.swarm != exercise.front.lab.swarm):
+        return f"`{suggested_up(exercise, name)}`"
+    anew = f"`labctl down -l {lab.name}` first; then `{suggested_up(exercise, name or lab.name)}`"
+    if lab.spec.swarm == "empty" and not lacks_registry(lab, exercise):
+        return f"`labctl exercise first-swarm -l {lab.name}` forms it. Or {anew}"
+    return anew
 
 
 def prepare(lab: Lab, exercise: Exercise, emit: Emit, note: Callable[[str], None]) -> Stage:
@@ -193,6 +207,8 @@ def prepare(lab: Lab, exercise: Exercise, emit: Emit, note: Callable[[str], None
     missing = lacking(lab, exercise)
     if missing:
         raise UsageError(missing, hint=f"{way_to_fit(lab, exercise, lab.name)} makes a lab that has them.")
+    if exercise.front.lab.swarm == "formed":
+        _mend_circle(lab, emit)
     engine = lab.context.engine
     if exercise.front.images and lab.spec.registry:
         note("images")
@@ -206,6 +222,22 @@ def prepare(lab: Lab, exercise: Exercise, emit: Emit, note: Callable[[str], None
         note("files")
         each([node for node in lab.nodes if node.is_running], lambda node: _put_files(node, exercise))
     return Stage(lab, exercise, emit, urls)
+
+
+def _mend_circle(lab: Lab, emit: Emit) -> None:
+    """Let engines start over that joined the swarm by hand, and know nobody there: their nodes would serve no port."""
+    from labctl.lab.form import start_over
+    from labctl.lab.gossip import is_alone
+    from labctl.swarm.cluster import membership
+
+    def is_lost(node: Node) -> bool:
+        return is_alone(node) and membership(node).state == "active"
+
+    running = [node for node in lab.nodes if node.is_running]
+    alone = [node for node, lost in zip(running, each(running, is_lost), strict=True) if lost]
+    for node in alone:
+        emit(Noted(f"the engine of {node.name} left a swarm, and knows nobody in this one: it starts over"))
+    each(alone, lambda node: start_over(node, lab.backend))
 
 
 def known_urls(lab: Lab, exercise: Exercise) -> dict[str, str]:

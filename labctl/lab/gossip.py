@@ -26,7 +26,7 @@ from labctl.swarm.caveats import ingress_network
 from labctl.waiting import Pending, wait_until
 from labctl.words import counted
 
-__all__ = ["exchange", "meet", "overlays_of", "shows_old_circle"]
+__all__ = ["exchange", "is_alone", "meet", "overlays_of", "shows_old_circle"]
 
 LIMIT = 8.0
 WHERE = f"http://127.0.0.1:{DIAGNOSTIC_PORT}"
@@ -67,6 +67,16 @@ def shows_old_circle(node: Node) -> bool:
         time.sleep(OPENS_WITHIN)
         said = node.transport.run(ask)
     return said.code not in (0, REFUSED) or PEER.search(said.stdout) is not None
+
+
+def is_alone(node: Node) -> bool:
+    """Whether the engine of a node that is in a swarm does not even know itself there.
+
+    That may become of one that left a swarm and joined again by hand (seen on 26.1.5): its node is ready, gets tasks,
+    and serves no published port, until the engine starts over. One that shows nothing of its circle is believed well.
+    """
+    said = node.transport.run(["curl", "-s", "-m", "2", f"{WHERE}/clusterpeers"])
+    return said.ok and node.address not in {address for _, address in PEER.findall(said.stdout)}
 
 
 def exchange(nodes: Sequence[Node]) -> None:

@@ -5,20 +5,26 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from labctl.errors import CommandFailed, NodeDown, NotFoundError, SpecError, UsageError
+from labctl.backend import FakeBackend, LabRecord
+from labctl.engine.fake import Answer, FakeEngine
+from labctl.errors import CommandFailed, EngineRefused, NodeDown, NotFoundError, SpecError, UsageError
 from labctl.events import Event, Noted
 from labctl.exercise import Exercise, Fence, entries, find_exercise
 from labctl.exercise.progress import Progress, done_ever, forget, last_begun, last_ever, note_ever
 from labctl.exercise.session import Session
-from labctl.exercise.stage import Stage, lacking, prepare, suggested_up
+from labctl.exercise.stage import Stage, lacking, prepare, suggested_up, way_to_fit
 from labctl.exercise.template import write_template
 from labctl.exercise.verify import lint
-from labctl.lab import Lab
+from labctl.lab import Context, Lab
+from labctl.lab.gossip import WHERE
+from labctl.spec import LabSpec
 
+from ..nodes import FakeNode, fake_node, raw_info, raw_node
 from .conftest import CHECKS, FRONT, TEXT, Demo, lab_with
 
 Begin = Callable[[Exercise], Session]
@@ -42,7 +48,8 @@ def test_folders_that_a_user_names_win(demo: Demo) -> None:
 
     assert find_exercise("demo", [folder]).folder == find_exercise("demo", [folder.parent]).folder == folder
     assert find_exercise(str(folder)).folder == folder
-    assert {"demo", "voting-app"} <= {entry.id for entry in entries([folder.parent])}
+    shipped = [entry.id for entry in entries()]
+    assert [entry.id for entry in entries([folder.parent])] == sorted(["demo", *shipped])
 
 
 def test_an_exercise_that_cannot_be_read_is_listed_with_its_problem(demo: Demo) -> None:
@@ -293,6 +300,62 @@ def test_the_command_that_makes_a_fitting_lab(demo: Demo) -> None:
     assert suggested_up(many, "x") == "labctl up --managers 3 --workers 1 --name x"
     bare = demo(front=FRONT.replace("workers: 1", "workers: 1, swarm: empty"))
     assert suggested_up(bare, None) == "labctl up --nodes 2 --no-swarm"
+
+
+BARE = replace(LabSpec(name="demo", managers=1, workers=1), swarm="empty")
+
+
+def bare_lab(*members: str) -> Lab:
+    """A lab made without a swarm; these of its nodes are in one now."""
+    none = EngineRefused("This node is not a swarm manager.", status=503)
+    alone: dict[str, Answer] = {"GET /swarm": none, "GET /info": raw_info("inactive")}
+    leads: dict[str, Answer] = {"GET /swarm": {}, "GET /info": raw_info("active", manager=True)}
+    api = {**(leads if members else alone), "GET /nodes": [raw_node(name) for name in members]}
+    nodes = fake_node(api=api), fake_node("worker1", api=alone)
+    return Lab(Context(FakeEngine()), FakeBackend(), LabRecord("demo", lambda: BARE, None, None, nodes))
+
+
+def test_a_swarm_that_a_learner_made_by_hand_is_one(demo: Demo) -> None:
+    assert lacking(bare_lab("manager1", "worker1"), demo()) == ""
+
+    for members in ((), ("manager1",)):
+        lab = bare_lab(*members)
+        assert lacking(lab, demo()) == "demo wants a lab whose swarm is formed, and demo's is empty"
+        assert way_to_fit(lab, demo(), None) == (
+            "`labctl exercise first-swarm -l demo` forms it. "
+            "Or `labctl down -l demo` first; then `labctl up --nodes 2 --name demo`"
+        )
+
+
+def test_a_swarm_that_is_there_is_not_to_be_made_by_hand(demo: Demo) -> None:
+    bare = demo(front=FRONT.replace("workers: 1", "workers: 1, swarm: empty"))
+    lab = lab_with("manager1", "worker1")
+
+    assert lacking(lab, bare) == "demo wants a lab whose swarm is empty, and demo's is formed"
+    assert way_to_fit(lab, bare, None) == (
+        "`labctl down -l demo` first; then `labctl up --nodes 2 --no-swarm --name demo`"
+    )
+
+
+def test_an_engine_that_joined_by_hand_and_knows_nobody_starts_over(
+    demo: Demo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[str] = []
+    monkeypatch.setattr("labctl.lab.form.start_over", lambda node, _backend: begun.append(node.name))
+    lab = bare_lab("manager1", "worker1", "worker2")
+    lost, spare = (node for node in (fake_node("worker1", address="10.0.0.12"), fake_node("worker2")))
+    for node, state in ((lab.nodes[0], "active"), (lost, "active"), (spare, "inactive")):
+        assert isinstance(node, FakeNode)
+        node.api["GET /info"] = raw_info(state, manager=node is lab.nodes[0])
+        knows = f"0) aa1 -> {node.address}\n" if node is lab.nodes[0] else ""
+        node.shell.answers[f"curl -s -m 2 {WHERE}/clusterpeers"] = f"OK\ntotal entries: 1\n{knows}"
+    lab.record = replace(lab.record, nodes=(lab.nodes[0], lost, spare))
+    told: list[Event] = []
+
+    prepare(lab, demo(), told.append, lambda _note: None)
+
+    assert begun == ["worker1"], "worker2 is in no swarm: it knows nobody, and need not"
+    assert "the engine of worker1 left a swarm" in str(told)
 
 
 # -- steps and checks hold together

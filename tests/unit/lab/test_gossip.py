@@ -6,7 +6,7 @@ import pytest
 
 from labctl.errors import EngineRefused
 from labctl.lab import gossip
-from labctl.lab.gossip import WHERE, exchange, meet, shows_old_circle
+from labctl.lab.gossip import WHERE, exchange, is_alone, meet, shows_old_circle
 from labctl.transport import Result
 
 from ..nodes import FakeNode, fake_node
@@ -148,3 +148,20 @@ def test_an_engine_that_has_just_left_is_let_open_its_port(monkeypatch: pytest.M
     node.shell.answers |= {CIRCLE: Result(CIRCLE, 7), "pkill -HUP -x dockerd": reload}
 
     assert shows_old_circle(node)
+
+
+@pytest.mark.parametrize(
+    ("said", "alone"),
+    [
+        (BOTH, False),
+        ("OK\ntotal entries: 0\n", True),
+        ("OK\ntotal entries: 1\n0) bb2 -> 10.0.0.2\n", True),
+        (Result(CIRCLE, 7), False),
+        (Result(CIRCLE, 28), False),
+    ],
+)
+def test_an_engine_that_does_not_know_itself_is_alone(said: str | Result, alone: bool) -> None:
+    node = fake_node("worker1", address="10.0.0.1")
+    node.shell.answers[CIRCLE] = said
+
+    assert is_alone(node) is alone
