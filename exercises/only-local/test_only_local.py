@@ -1,0 +1,80 @@
+"""What is true once the swarm is whole again, however it was repaired. What must not change is asked first."""
+
+import pytest
+
+from labctl.checks import not_yet, wrong
+
+NAME, PORT, TARGET = "shop", 8090, 80
+LS = "labctl docker -- service ls"
+PS = f"labctl docker -- service ps {NAME}"
+SILENCE = 2.0  # seconds; who answers at all does so in milliseconds
+
+
+@pytest.mark.step("repair")
+def test_shop_runs_once(swarm):
+    """The service shop runs once."""
+    there = {service.name for service in swarm.services()}
+    if NAME not in there:
+        not_yet(
+            f"there is no service {NAME} any more",
+            look=LS,
+            hint="`labctl exercise reset`, then begin again: the service is made anew.",
+        )
+    shop = swarm.service(NAME)
+    if shop.replicas != 1:
+        wrong(
+            f"{NAME} should run once: more tasks hide the fault, and do not mend it",
+            found=shop.replicas,
+            look=LS,
+            hint=f"`docker service scale {NAME}=1`.",
+        )
+
+
+@pytest.mark.step("repair")
+def test_shop_stays(swarm):
+    """Its task stays on worker 1, and port 8090 belongs to every node."""
+    shop, home = swarm.service(NAME), swarm.machine("w1").name
+    constraints = shop.spec["TaskTemplate"].get("Placement", {}).get("Constraints") or []
+    if f"node.hostname=={home}" not in [constraint.replace(" ", "") for constraint in constraints]:
+        wrong(
+            f"{NAME} should stay on {home}: its disk is there",
+            found=", ".join(constraints) or "no constraint",
+            look=f"labctl docker -- service inspect --pretty {NAME}",
+            hint=f"`docker service update --constraint-add node.hostname=={home} {NAME}`.",
+        )
+    if shop.published.get(PORT) != TARGET:
+        wrong(
+            f"{NAME} should publish port {PORT} on every node, in ingress mode, and lead to {TARGET}",
+            found=", ".join(f"{port.published} ({port.mode})" for port in shop.facts.ports) or "no port",
+            look=f"labctl docker -- service inspect --pretty {NAME}",
+        )
+
+
+@pytest.mark.step("repair")
+def test_nodes_are_ready(swarm):
+    """Every node of the lab is in the swarm, and ready."""
+    ready = {node.hostname for node in swarm.nodes() if node.state == "ready"}
+    for machine in swarm.machines:
+        if machine.name not in ready:
+            not_yet(f"{machine.name} is not ready", look="labctl status")
+
+
+@pytest.mark.step("repair")
+def test_task_runs(swarm):
+    """Its task runs."""
+    swarm.service(NAME).must_run()
+
+
+@pytest.mark.every(2)  # no engine tells of a firewall
+@pytest.mark.step("repair")
+def test_every_node_answers(swarm):
+    """Port 8090 answers on every node."""
+    pages = swarm.http_everywhere(PORT, limit=SILENCE)
+    silent = sorted(node for node, page in pages.items() if not page.ok)
+    if silent:
+        answering = ", ".join(sorted(set(pages) - set(silent))) or "no node"
+        not_yet(
+            f"{NAME} does not answer on {' and '.join(silent)}",
+            found=f"answers on {answering}",
+            look=f"labctl ssh m1 curl -sS -m 2 -o /dev/null {pages[silent[0]].url}",
+        )
