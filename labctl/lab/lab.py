@@ -298,6 +298,15 @@ class Lab(LabCore):
         raise_all(missing)
         return removed
 
+    def service_logs(self, service: str, *, tail: int | None = None, limit: float = 30.0) -> str:
+        """What a service's tasks have said, those that are over too: a line each, with its time, its task and its node.
+
+        `tail` is how many lines of each task, the last ones. Raises NotFoundError for a service that is not there.
+        """
+        from labctl.lab.saying import service_logs
+
+        return service_logs(self._now(None), service, tail, limit)
+
     def push(self, image: str, as_name: str | None = None, *, on_event: Emit | None = None) -> str:
         """Push an image of this host's engine to the lab's registry, and return what nodes call it there."""
         from labctl.lab.pushing import push

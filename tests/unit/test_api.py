@@ -27,9 +27,8 @@ SHOWN = {
 }  # fmt: skip
 VERBS = {
     "add_nodes", "all", "deploy", "down", "events", "export_logs", "fault", "find", "kill", "name", "node", "nodes",
-    "push",
-    "refresh", "remove_nodes", "remove_stack", "restart", "resume", "select", "spec", "start", "status", "stop",
-    "suspend", "swarm", "up", "url", "urls", "verify",
+    "push", "refresh", "remove_nodes", "remove_stack", "restart", "resume", "select", "service_logs", "spec",
+    "start", "status", "stop", "suspend", "swarm", "up", "url", "urls", "verify",
 }  # fmt: skip
 # What the rest of labctl asks of a lab; no promise to others.
 OWN = {"as_now", "gone", "heard_by", "held", "made_here", "manager", "registry_port", "scene"}
