@@ -8,19 +8,14 @@ from typing import Any
 import click
 
 from labctl.cli.commands import SECTIONS
+from labctl.words import WITHOUT_LAB, with_lab
 
 __all__ = ["lesson_with_lab", "named_lab", "note_lab", "with_lab", "with_lab_within"]
 
 META = "labctl.lab"
-# What is not about one lab: it takes no -l, or goes by other names.
-OTHERS = {"labs", "create", "doctor", "validate", "schema", "bundle", "completion"}
-WORDS = [word for words in SECTIONS.values() for word in words if word not in OTHERS]
-# Commands are told in `backticks`, or behind "look:" to the line's end.
-REST = rf"labctl (?P<rest>(?:{'|'.join(WORDS)})\b[^`\n]*)"
-COMMAND = re.compile(rf"(?P<before>`|look:\s+){REST}")
+WORDS = [word for words in SECTIONS.values() for word in words if word not in WITHOUT_LAB]
 # A lesson's commands also stand in lines of their own.
-LINE = re.compile(rf"(?P<before>^[ \t]*(?:\$ )?){REST}", re.MULTILINE)
-SAYS_LAB = re.compile(r"(^|\s)(-l|--lab|--name)(\s|=)")
+LINE = re.compile(rf"(?P<before>^[ \t]*(?:\$ )?)labctl (?P<rest>(?:{'|'.join(WORDS)})\b[^`\n]*)", re.MULTILINE)
 
 
 def note_lab(name: str) -> None:
@@ -37,19 +32,6 @@ def lesson_with_lab(text: str) -> str:
     """Return a lesson's text with the lab that this command was told of in each of labctl's commands."""
     lab = named_lab(click.get_current_context(silent=True))
     return with_lab(with_lab(text, lab), lab, commands=LINE)
-
-
-def with_lab(text: str, lab: str | None, *, commands: re.Pattern[str] = COMMAND) -> str:
-    """Return the text with the lab in each command that wants to know it and does not say it."""
-    if lab is None:
-        return text
-
-    def named(found: re.Match[str]) -> str:
-        rest = found["rest"]
-        which = "" if SAYS_LAB.search(rest.partition(" -- ")[0]) else f"-l {lab} "
-        return f"{found['before']}labctl {which}{rest}"
-
-    return commands.sub(named, text)
 
 
 def with_lab_within(value: Any, lab: str | None) -> Any:

@@ -11,11 +11,13 @@ __all__ = [
     "MANAGER_MEMORY",
     "MEMORY_HEADROOM",
     "WORKER_MEMORY",
+    "cpus_of",
     "decide_cpus",
     "decide_disk",
     "decide_inotify",
     "decide_memory",
     "decide_neighbours",
+    "memory_free",
     "most_nodes",
 ]
 
@@ -33,7 +35,7 @@ NODE_DISK = 256 * MIB  # what a node pulls into its own store
 
 def decide_memory(facts: Facts) -> Row:
     """Whether the nodes that are still to come fit into the memory that is free."""
-    title, free = "memory", _memory_free(facts)
+    title, free = "memory", memory_free(facts)
     if free is None:
         return Row("memory", title, Verdict.GOOD, "known when an engine answers")
     wanted = _memory_for(facts)
@@ -69,7 +71,8 @@ def _memory_for(facts: Facts) -> int:
     return managers * MANAGER_MEMORY + workers * WORKER_MEMORY
 
 
-def _memory_free(facts: Facts) -> int | None:
+def memory_free(facts: Facts) -> int | None:
+    """The bytes that nodes can have; None where no engine tells."""
     if facts.same_kernel:
         return facts.machine.memory_free
     total = facts.engine.info.get("MemTotal")
@@ -78,19 +81,20 @@ def _memory_free(facts: Facts) -> int | None:
 
 def decide_cpus(facts: Facts) -> Row:
     """Whether the cores can carry the gossip of so many nodes."""
-    cpus, most = _cpus(facts), _most_for_cpus(facts)
+    cpus, most = cpus_of(facts), _most_for_cpus(facts)
     if facts.nodes <= most:
         return Row("cpus", "CPUs", Verdict.GOOD, str(cpus))
     found = f"{counted(facts.nodes, 'node')} on {cpus} would not form a swarm"
     return Row("cpus", "CPUs", Verdict.MEND, found, f"--nodes {most} at most")
 
 
-def _cpus(facts: Facts) -> int:
+def cpus_of(facts: Facts) -> int:
+    """The processors that nodes share."""
     return int(facts.engine.info.get("NCPU") or facts.machine.cpus)
 
 
 def _most_for_cpus(facts: Facts) -> int:
-    return min(_cpus(facts) * NODES_PER_CPU, MOST_ON_A_BRIDGE)
+    return min(cpus_of(facts) * NODES_PER_CPU, MOST_ON_A_BRIDGE)
 
 
 def decide_disk(facts: Facts) -> Row:
