@@ -38,8 +38,13 @@ RUNNING = pytest.StashKey[Running]()
 INFO = pytest.StashKey[CheckInfo]()
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """The runner's words to us."""
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    """The runner's words to us.
+
+    The plugin that pytest finds wherever labctl is installed has fixtures and options of these names, which mean
+    something else there: with an exercise's checks it stays out.
+    """
+    pluginmanager.set_blocked("labctl")
     group = parser.getgroup("labctl")
     group.addoption("--labctl-lab", default=None, help="the lab to check")
     group.addoption("--labctl-report", type=int, default=None, help="where the answers go: see handing.py")
