@@ -157,6 +157,11 @@ class Wire:
         for connection in idle:
             connection.close()
 
+    def __del__(self) -> None:
+        """Whoever has warnings be errors, as tests do, is not told of connections that were kept in good order."""
+        if hasattr(self, "_lock"):
+            self.close()
+
     def _target(self, path: str, params: Mapping[str, Any] | None) -> str:
         wanted = {key: value for key, value in (params or {}).items() if value is not None}
         query = f"?{urlencode(wanted, doseq=True)}" if wanted else ""

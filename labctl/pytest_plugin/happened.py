@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from contextlib import suppress
 from dataclasses import fields
 from datetime import datetime
 from typing import TYPE_CHECKING
+
+from labctl.errors import LabctlError
 
 if TYPE_CHECKING:
     from labctl.lab import Lab
@@ -25,8 +28,6 @@ class Happened:
     def __init__(self, lab: Lab) -> None:
         self._heard: deque[LabEvent] = deque(maxlen=MOST)
         self._events: LabEvents | None = None
-        from labctl.errors import LabctlError
-
         try:
             self._events = lab.events()
         except LabctlError:
@@ -34,8 +35,9 @@ class Happened:
         threading.Thread(target=self._listen, args=(self._events,), name="labctl-pytest-events", daemon=True).start()
 
     def _listen(self, events: LabEvents) -> None:
-        for event in events:
-            self._heard.append(event)
+        with suppress(LabctlError):  # the report tells what was heard until then
+            for event in events:
+                self._heard.append(event)
 
     def since(self, moment: float) -> str:
         """What has happened since then (in seconds since 1970), a line each."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -48,12 +48,16 @@ class Place:
     @contextmanager
     def held(self) -> Iterator[Use]:
         """Hold the use against other workers, and note what it is at the end of the block."""
-        from labctl.locking import held_file
+        from labctl.locking import Busy, held_file
 
         def waiting(_: str) -> None:
             say(self.config, f"{self.user} waits for the lab that another worker makes")
 
-        with held_file(self.file.with_suffix(".lock"), wait=WAIT, waiting=waiting):
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(held_file(self.file.with_suffix(".lock"), wait=WAIT, waiting=waiting))
+            except Busy:
+                pytest.fail(f"labctl: another worker has been making the lab for {WAIT:g} s", pytrace=False)
             use = self.read()
             try:
                 yield use

@@ -183,6 +183,8 @@ def _ended(config: pytest.Config, use: Use) -> str:
             say(config, f"the lab's logs are in {Lab.find(use.name).export_logs(folder)}")
         except (LabctlError, OSError) as problem:
             say(config, f"the lab's logs cannot be had: {problem}")
+    if not use.made:
+        use.name, use.ready = "", False
     if not use.made or is_kept(config):
         return ""
     began = time.monotonic()
@@ -213,13 +215,12 @@ def finish(session: pytest.Session) -> None:
         return
     for place in places_of(config):
         use = place.read()
-        if not (use.name and use.made):
-            continue
-        if is_kept(config):
-            config.stash.setdefault(KEPT, []).append(use.name)
-            continue
         use.failed |= session.testsfailed > 0
-        if problem := _ended(config, use):
+        if use.made and is_kept(config) and use.name:
+            config.stash.setdefault(KEPT, []).append(use.name)
+            if not use.users:  # the last one has left in order
+                continue
+        if use.name and (problem := _ended(config, use)):
             say(config, problem, always=True)
             session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
     forget(config)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -48,6 +50,20 @@ def test_one_connection_serves_one_call_after_the_other(wire: Callable[..., Wire
         asked.ask("GET", "/info")
 
     assert len(set(map(id, seen))) == 1
+
+
+def test_one_that_nobody_has_any_more_closes_what_it_kept_and_warns_of_nothing(tiny_engine: Serving) -> None:
+    asked = Wire(tiny_engine({"GET /info": said({})}).url, None, limit=10, first_limit=10)
+    asked.ask("GET", "/info")
+    in_a_ring: list[object] = [asked]
+    in_a_ring.append(in_a_ring)
+
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always", ResourceWarning)
+        del asked, in_a_ring
+        gc.collect()
+
+    assert [str(one.message) for one in warned if "socket" in str(one.message)] == []
 
 
 def test_a_connection_that_the_engine_has_closed_meanwhile_is_replaced(wire: Callable[..., Wire]) -> None:
