@@ -80,10 +80,10 @@ def _entered(config: pytest.Config, place: Place, wanted: object) -> Lab:
         try:
             lab = Lab.find(use.name) if use.ready else _found_or_made(config, place, use, wanted)
         except LabctlError as problem:
-            use.engineless = isinstance(problem, EngineUnreachable)
-            use.problem = in_words(problem, use.name or None)
-            use.name = ""
-            raise _Refused(use.problem, engineless=use.engineless) from None
+            refused = _Refused(in_words(problem, use.name or None), engineless=isinstance(problem, EngineUnreachable))
+            if not use.ready:  # nobody needs to try that again; one that is ready is still to be removed
+                use.problem, use.engineless, use.name = str(refused), refused.engineless, ""
+            raise refused from None
         use.users.append(place.user)
         return lab
 
@@ -91,7 +91,7 @@ def _entered(config: pytest.Config, place: Place, wanted: object) -> Lab:
 def _found_or_made(config: pytest.Config, place: Place, use: Use, wanted: object) -> Lab:
     from labctl import Lab
 
-    if use.name:  # who was making it was killed
+    if use.name and use.made:  # who was making it was killed
         _remove(use.name)
     if named := named_lab(config):
         use.name, use.made = named[0], False

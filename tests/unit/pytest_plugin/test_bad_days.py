@@ -112,6 +112,38 @@ def test_next(stack): pass
     assert session.labs == [name]
 
 
+def test_what_is_left_of_looking_for_somebodys_lab_does_not_remove_it(session: Session) -> None:
+    session.stand("mine")
+    session.write(
+        "conftest.py",
+        "from labctl.pytest_plugin.keeping import Use, place_of\n"
+        "def pytest_configure(config): place_of(config).note(Use(name='mine'))\n",
+    )
+    session.write("test_it.py", "def test_it(lab): assert lab.name != 'mine'\n")
+
+    code, said = session.run()
+
+    assert code == 0, said
+    assert session.labs == ["mine"]
+
+
+def test_a_worker_that_does_not_find_the_others_lab_leaves_it_to_be_removed(session: Session) -> None:
+    session.write(
+        "conftest.py",
+        "from labctl.pytest_plugin.keeping import Use, place_of\n"
+        "def pytest_configure(config): place_of(config).note(Use(name='ours', made=True, ready=True, users=['gw7']))\n"
+        "def pytest_runtest_teardown(): (fake_lab.host() / 'engineless').unlink(missing_ok=True)\n",
+    )
+    session.stand("ours")
+    (session.host / fake_lab.ENGINELESS).touch()
+    session.write("test_it.py", "def test_it(lab): pass\n")
+
+    code, said = session.run()
+
+    assert code == 1 and "labctl: no engine answers" in said
+    assert session.labs == []
+
+
 def test_a_lab_that_cannot_be_removed_is_no_success(session: Session) -> None:
     session.write("test_it.py", "def test_it(lab): pass\n")
     (session.host / fake_lab.DOWN_FAILS).touch()
