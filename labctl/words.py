@@ -6,15 +6,15 @@ import re
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-__all__ = ["EXTRA_VAGRANT", "WITHOUT_LAB", "counted", "in_ranges", "some", "with_lab"]
+__all__ = ["EXTRA_VAGRANT", "counted", "in_ranges", "some", "with_lab"]
 
 # Installs what labctl needs for virtual machines and SSH; "labctl" on PyPI is another program.
 EXTRA_VAGRANT = "pip install 'swarm-labctl[vagrant]'"
 
 # These take no -l, or go by other names.
-WITHOUT_LAB = ("labs", "create", "doctor", "validate", "schema", "bundle", "completion")
+WITHOUT_LAB = {"labs", "create", "doctor", "validate", "schema", "bundle", "completion"}
 # Commands are told in `backticks`, or behind "look:" to the line's end.
-COMMAND = re.compile(rf"(?P<before>`|look:\s+)labctl (?P<rest>(?!(?:{'|'.join(WITHOUT_LAB)})\b)[a-z][^`\n]*)")
+COMMAND = re.compile(r"(?P<before>`|look:\s+)labctl (?P<rest>(?P<verb>[a-z][a-z-]*)[^`\n]*)")
 SAYS_LAB = re.compile(r"(^|\s)(-l|--lab|--name)(\s|=)")
 
 NUMBER = re.compile(r"(?<=[:>/ ])\d+(?=[ /]|$)")  # a port of "127.0.0.1:8000 -> 80/tcp"
@@ -32,14 +32,17 @@ def some(names: Sequence[str], most: int = 3) -> str:
 
 
 def with_lab(text: str, lab: str | None, *, commands: re.Pattern[str] = COMMAND) -> str:
-    """Return the text with the lab in each command that wants to know it and does not say it."""
+    """Return the text with the lab in each command that wants to know it and does not say it.
+
+    `commands` finds them: what stands `before`, and the `rest` of it, which begins with the `verb`.
+    """
     if lab is None:
         return text
 
     def named(found: re.Match[str]) -> str:
-        rest = found["rest"]
-        which = "" if SAYS_LAB.search(rest.partition(" -- ")[0]) else f"-l {lab} "
-        return f"{found['before']}labctl {which}{rest}"
+        if found["verb"] in WITHOUT_LAB or SAYS_LAB.search(found["rest"].partition(" -- ")[0]):
+            return found[0]
+        return f"{found['before']}labctl -l {lab} {found['rest']}"
 
     return commands.sub(named, text)
 

@@ -8,14 +8,15 @@ from typing import Any
 import click
 
 from labctl.cli.commands import SECTIONS
-from labctl.words import WITHOUT_LAB, with_lab
 
 __all__ = ["lesson_with_lab", "named_lab", "note_lab", "with_lab", "with_lab_within"]
 
 META = "labctl.lab"
-WORDS = [word for words in SECTIONS.values() for word in words if word not in WITHOUT_LAB]
+WORDS = [word for words in SECTIONS.values() for word in words]
 # A lesson's commands also stand in lines of their own.
-LINE = re.compile(rf"(?P<before>^[ \t]*(?:\$ )?)labctl (?P<rest>(?:{'|'.join(WORDS)})\b[^`\n]*)", re.MULTILINE)
+LINE = re.compile(
+    rf"(?P<before>^[ \t]*(?:\$ )?)labctl (?P<rest>(?P<verb>(?:{'|'.join(WORDS)})\b)[^`\n]*)", re.MULTILINE
+)
 
 
 def note_lab(name: str) -> None:
@@ -32,6 +33,15 @@ def lesson_with_lab(text: str) -> str:
     """Return a lesson's text with the lab that this command was told of in each of labctl's commands."""
     lab = named_lab(click.get_current_context(silent=True))
     return with_lab(with_lab(text, lab), lab, commands=LINE)
+
+
+def with_lab(text: str, lab: str | None, *, commands: re.Pattern[str] | None = None) -> str:
+    """As `labctl.words.with_lab`, which completion need not load."""
+    if lab is None:
+        return text
+    from labctl import words
+
+    return words.with_lab(text, lab, commands=commands or words.COMMAND)
 
 
 def with_lab_within(value: Any, lab: str | None) -> Any:
