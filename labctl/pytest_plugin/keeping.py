@@ -57,7 +57,8 @@ class Place:
             try:
                 stack.enter_context(held_file(self.file.with_suffix(".lock"), wait=WAIT, waiting=waiting))
             except Busy:
-                pytest.fail(f"labctl: another worker has been making the lab for {WAIT:g} s", pytrace=False)
+                told = f"labctl: another worker has been making the lab for {WAIT:g} s"
+                raise pytest.fail.Exception(told, pytrace=False) from None
             use = self.read()
             try:
                 yield use

@@ -75,7 +75,7 @@ def _size(facts: Facts, cpus: Any, memory: Any) -> list[str]:
         try:
             wanted = size_in_bytes(str(memory))
         except ValueError as problem:
-            _refuse(f"labctl_needs: memory: {problem}")
+            raise pytest.fail.Exception(f"labctl: labctl_needs: memory: {problem}", pytrace=False) from None
         free = memory_free(facts)
         if free is not None and free < wanted:
             lacking.append(f"memory={memory} ({free / 2**30:.1f} GiB are free)")

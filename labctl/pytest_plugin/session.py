@@ -58,7 +58,7 @@ def lab_of_session(config: pytest.Config, wanted: object) -> Iterator[Lab]:
     except _Refused as refused:
         if refused.engineless and skips_engineless(config):
             pytest.skip(f"labctl: {refused}")
-        pytest.fail(f"labctl: {refused}", pytrace=False)
+        raise pytest.fail.Exception(f"labctl: {refused}", pytrace=False) from None
     if report_dir(config) is not None:
         from labctl.pytest_plugin.happened import Happened
 
@@ -156,7 +156,8 @@ def lab_that_stands(lab: Lab) -> Lab:
     try:
         return lab.refresh()
     except NotFoundError:
-        pytest.fail(f"labctl: lab {lab.name} is gone: it was removed while the tests ran", pytrace=False)
+        told = f"labctl: lab {lab.name} is gone: it was removed while the tests ran"
+        raise pytest.fail.Exception(told, pytrace=False) from None
 
 
 def leaves_stacks(config: pytest.Config) -> bool:

@@ -78,6 +78,7 @@ def test_a_need_that_nobody_knows_is_an_error(session: Session) -> None:
     assert (code, session.journal) == (1, [])
     for told in WRONG.values():
         assert f"labctl: {told}" in said
+    assert "During handling" not in said
 
 
 def test_the_mark_reads_what_doctor_finds_on_this_host(session: Session) -> None:
