@@ -67,7 +67,9 @@ def test_every_block_of_the_page_runs_and_a_failure_leaves_its_report(tmp_path: 
         file.write_text(block)
     (tmp_path / "tests" / "test_bad.py").write_text(FAILS)
 
-    done = pytest_in(tmp_path, "--labctl-lab", shared_lab.name, "--labctl-report-dir", "reports", "--strict-markers")
+    workers = ("-p", "xdist.plugin", "-n", "2", "--dist", "loadfile")  # most of the time goes with waiting
+    given = ("--labctl-lab", shared_lab.name, "--labctl-report-dir", "reports", "--strict-markers")
+    done = pytest_in(tmp_path, *workers, *given)
 
     said = done.stdout
     assert done.returncode == 1, said
