@@ -1,0 +1,64 @@
+"""The lessons that labctl ships keep the rules on a real lab: a step fails untouched, and passes when it is solved.
+
+Each takes one to three minutes, so that a run tries two of them, others each day; their names stand in the tests' ids.
+LABCTL_LESSONS=all tries every one, LABCTL_LESSONS=secrets,only-local those.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+
+from labctl.assets import asset
+from labctl.cli.main import run
+from labctl.exercise import read_exercise
+from labctl.lab import Lab
+
+pytestmark = [pytest.mark.lab, pytest.mark.slow]
+
+Make = Callable[..., Lab]
+ALL = sorted(folder.parent.name for folder in asset("exercises").glob("*/exercise.md"))
+ELSEWHERE = ("voting-app",)  # has tests of its own, each time
+SAMPLE = 2
+
+
+def chosen() -> list[str]:
+    """The lessons of this run."""
+    said = os.environ.get("LABCTL_LESSONS", "")
+    if said == "all":
+        return ALL
+    if said:
+        return said.split(",")
+    others = [name for name in ALL if name not in ELSEWHERE]
+    first = datetime.now(UTC).timetuple().tm_yday * SAMPLE % len(others)
+    return [others[(first + number) % len(others)] for number in range(min(SAMPLE, len(others)))]
+
+
+@pytest.fixture(scope="module")
+def lab_for(make_lab: Make) -> Callable[[str], Lab]:
+    """A lab for a lesson: those that want the same kind of lab share one, and each takes away what it made."""
+    made: dict[str, Lab] = {}
+
+    def lab(swarm: str) -> Lab:
+        if swarm not in made:
+            made[swarm] = make_lab(workers=2, swarm=swarm)
+        return made[swarm]
+
+    return lab
+
+
+@pytest.mark.parametrize("lesson", chosen())
+def test_a_lesson_keeps_the_rules(
+    lesson: str, lab_for: Callable[[str], Lab], capsys: pytest.CaptureFixture[str]
+) -> None:
+    exercise = read_exercise(asset("exercises") / lesson)
+    lab = lab_for(exercise.front.lab.swarm)
+
+    code = run(["exercise", "test", lesson, "--yes", "-l", lab.name])
+
+    said = capsys.readouterr().err
+    assert code == 0, said
+    assert said.count("passes solved, and solved twice") == len(exercise.steps)
