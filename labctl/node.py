@@ -33,6 +33,8 @@ class Node:
 
     `endpoint` is where this host reaches its engine; `address` is what the other nodes call it by. `moved_to` is the
     address that somebody has given its machine instead, "" where it has none in the lab's network, None as it shall be.
+    `run_id` tells this run of its machine, or its rest since, from all others, and `began` is when that run began, in
+    seconds since 1970; `Backend.look` finds them, "" and None where it cannot tell.
     `show` hears each command as a person would type it, for `-v`.
     """
 
@@ -46,6 +48,8 @@ class Node:
     machine: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     moved_to: str | None = None
+    run_id: str = field(default="", compare=False)
+    began: float | None = field(default=None, compare=False)
     show: Emit = quiet
     open_engine: Callable[[Endpoint, str], Engine] = field(
         default=lambda endpoint, where: Engine(endpoint, where=where), repr=False

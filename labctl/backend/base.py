@@ -121,7 +121,10 @@ class Backend(Protocol):
         ...
 
     def look(self, node: Node) -> Node:
-        """The node as it now is; its state is "gone" when its machine is."""
+        """The node as it now is; its state is "gone" when its machine is. See Node for `run_id` and `began`.
+
+        Another machine of the same name has another `run_id`; where the backend can tell, so has each start.
+        """
         ...
 
     def start(self, node: Node) -> Node:

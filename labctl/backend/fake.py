@@ -196,7 +196,9 @@ class FakeBackend:
         return iter(())
 
     def _set(self, node: Node, state: str) -> Node:
-        changed = replace(node, state=state)
+        began = state == "running" and self.look(node).state == "exited"
+        run_id = str(int(self.look(node).run_id or 0) + 1) if began else self.look(node).run_id
+        changed = replace(node, state=state, run_id=run_id)
         if node.name in self._nodes.get(node.lab, {}):
             self._nodes[node.lab][node.name] = changed
         return changed

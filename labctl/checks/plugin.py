@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,6 +65,8 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     option = early_config.known_args_namespace
     running = early_config.stash[RUNNING] = Running.of(option)
     running.note_interrupts()
+    # What lies beside the checks can be imported by them, and is nothing that labctl or pytest imports (`python -P`).
+    sys.path += [str(Path(file).resolve().parent) for file in option.file_or_dir]
     beside = Path(option.file_or_dir[0]).with_name("conftest.py") if option.file_or_dir else None
     if beside is None or not beside.is_file():
         return (yield)

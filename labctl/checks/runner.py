@@ -277,7 +277,7 @@ def _command(request: Request, report: int) -> list[str]:
     file = request.file.resolve()  # the process does not stand where we do
     left_out = [word for name in LEFT_OUT for word in ("-p", f"no:{name}")]
     return [
-        sys.executable, "-m", "pytest", "-p", "labctl.checks.plugin", *left_out,
+        sys.executable, "-P", "-m", "pytest", "-p", "labctl.checks.plugin", *left_out,
         "-c", os.devnull, "--rootdir", str(file.parent), "--import-mode=importlib",
         "-s", "-q", "--no-header", "--tb=line", "--strict-markers",
         "--labctl-lab", request.lab, "--labctl-report", str(report), "--labctl-steps", ",".join(request.steps),

@@ -10,10 +10,10 @@ import click
 
 from labctl.cli.common import App, lab_command, output_option, print_json, table
 from labctl.cli.completers import complete_filters
-from labctl.errors import NotFoundError, UsageError
+from labctl.errors import NotFoundError, NotYetError, UsageError
 
 if TYPE_CHECKING:
-    from labctl.faults import Fault
+    from labctl.faults import Fault, Kind
     from labctl.lab import Lab
 
 __all__ = ["fault"]
@@ -127,15 +127,17 @@ def inject_(app: App, kind: str, targets: tuple[str, ...], output: str, **flags:
     labctl fault inject kill-tasks web --share 50% --seed 7
     """
     from labctl.faults import inject, kind_named, planned, seconds_of
+    from labctl.lab.faulting import other_side
 
     found = kind_named(kind)
-    seconds = seconds_of(flags["lease"]) if flags["lease"] else None
+    _refuse_unused(found, targets, flags)
+    seconds = None if flags["lease"] is None else seconds_of(flags["lease"])
     lab = app.lab()
     own = {option.name for option in found.options}
     options = {name: flags[name] for name in sorted(own | OF_KINDS) if flags.get(name) is not None}
     names = _services(targets, flags) if found.acts_on == "service" else _nodes(lab, targets, flags)
     if kind == "partition":
-        options["from"] = _other_side(lab, names, options.get("from"))
+        options["from"] = other_side(lab, names, options.get("from"))
     faults = planned(found, names, options, seconds)
     inject(lab.scene(), faults, sure=flags["yes"])
     if output == "json":
@@ -166,8 +168,8 @@ def heal_(app: App, ids: tuple[str, ...], everything: bool, after: float | None)
         raise UsageError(
             "which faults?" if not ids else "either ids or --all", hint="`labctl fault heal --all`, or ids."
         )
-    if after is not None:
-        _sleep_while_wanted(app, ids[0], after)
+    if after is not None and not _sleep_while_wanted(app, ids[0], after):
+        return
     healed = heal(app.lab().scene(), None if everything else ids)
     for one in healed:
         click.echo(f"{one.id}  {one.kind} on {one.target}: healed.", err=True)
@@ -175,16 +177,17 @@ def heal_(app: App, ids: tuple[str, ...], everything: bool, after: float | None)
         click.echo("Nothing to heal: the lab has no fault.", err=True)
 
 
-def _sleep_while_wanted(app: App, id_: str, seconds: float) -> None:
-    """Wait for the end of a lease; when the lab has gone with its notes, nobody is left to heal."""
-    from labctl.state import lab_path
+def _sleep_while_wanted(app: App, id_: str, seconds: float) -> bool:
+    """Wait for the end of a lease. Whether it is wanted then: the lab may have gone with its notes."""
+    from labctl.faults.notes import path_of
 
-    note = lab_path(app.lab_name or "lab") / "faults" / f"{id_}.json"
+    note = path_of(app.lab_name or "lab", id_)
     until = time.monotonic() + seconds
     while (left := until - time.monotonic()) > 0:
         time.sleep(min(left, 1.0))
         if not note.exists():
-            raise NotFoundError("fault", id_, None)
+            return False
+    return note.exists()
 
 
 @fault.command("status")
@@ -197,24 +200,53 @@ def status(app: App, output: str) -> None:
     labctl fault status
     labctl fault status -o json
     """
-    from labctl.faults import active, kind_named
+    from labctl.faults import look
 
-    found = active(app.lab().scene())
+    found, silent = look(app.lab().scene())
     if output == "json":
         print_json([_row(one) for one in found])
-        return
-    rows = []
-    for one in found:
-        said = " ".join(f"{name}={value}" for name, value in one.options.items() if value)
-        healer = HEALERS[kind_named(one.kind).healer]
-        ends = "when it is healed" if one.left is None else f"in {one.left:.0f} s: {healer}"
-        rows.append((one.id, one.kind, one.target, said or "-", ends))
-    table(("ID", "FAULT", "ON", "OPTIONS", "ENDS"), rows)
+    else:
+        rows = []
+        for one in found:
+            said = " ".join(f"{name}={value}" for name, value in one.options.items() if value)
+            rows.append((one.id, one.kind, one.target, said or "-", _end_of(one)))
+        table(("ID", "FAULT", "ON", "OPTIONS", "ENDS"), rows)
+    if silent:
+        raise NotYetError(
+            f"not everybody could be asked for faults: {'; '.join(silent)}", hint="`labctl status` tells more of them."
+        )
+
+
+def _end_of(one: Fault) -> str:
+    from labctl.faults import kind_named
+
+    if one.state == "striking":
+        return "it is being injected"
+    if one.left is None:
+        return "when it is healed"
+    if one.is_overdue:
+        return f"overdue: `labctl fault heal {one.id}`"
+    return f"in {one.left:.0f} s: {HEALERS[kind_named(one.kind).healer]}"
 
 
 def _row(one: Fault) -> dict[str, Any]:
     left = None if one.left is None else round(one.left, 1)
-    return {"id": one.id, "fault": one.kind, "on": one.target, "options": dict(one.options), "seconds_left": left}
+    said = {"id": one.id, "fault": one.kind, "on": one.target, "options": dict(one.options)}
+    return {**said, "state": one.state, "seconds_left": left}
+
+
+def _refuse_unused(kind: Kind, targets: Sequence[str], flags: dict[str, Any]) -> None:
+    """Raise UsageError for flags that would be of no account."""
+    own = {option.name for option in kind.options}
+    if kind.acts_on == "service":
+        unused = [name for name in ("label", "pick", "seed") if flags[name] and name not in own]
+        if targets and flags["service"]:
+            raise UsageError("either a service's name or --service")
+    else:
+        unused = ["seed"] if flags["seed"] and not flags["pick"] else []
+    if unused:
+        what = "picks nothing without --pick" if unused == ["seed"] and kind.acts_on == "node" else ""
+        raise UsageError(f"--{unused[0]} {what or f'is of no account: {kind.name} acts on services'}")
 
 
 def _services(targets: Sequence[str], flags: dict[str, Any]) -> list[str]:
@@ -251,15 +283,3 @@ def _running(lab: Lab, service: str) -> set[str]:
     if view.service(service) is None:
         raise NotFoundError("service", service, [one.name for one in view.services()])
     return {hosts.get(task.node_id, "") for task in view.tasks([service]) if task.state == "running"}
-
-
-def _other_side(lab: Lab, names: Sequence[str], said: str | None) -> str:
-    from labctl.lab.choosing import named_nodes
-
-    far = [node.name for node in named_nodes(lab, [said])] if said else [node.name for node in lab.nodes]
-    if both := sorted(set(far) & set(names)) if said else []:
-        raise UsageError(f"{', '.join(both)} cannot be on both sides")
-    other = [name for name in far if name not in names]
-    if not other:
-        raise UsageError("nobody is left on the other side", hint="Name fewer nodes.")
-    return ",".join(other)

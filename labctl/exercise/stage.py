@@ -118,9 +118,9 @@ class Stage:
     def _on_host(self, code: str) -> Result:
         """On the learner's machine, where `labctl` is this labctl and means this lab."""
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-        # Run as `python -m labctl`, it may be on nobody's path.
+        # Run as `python -m labctl`, it may be on nobody's path. -P: what lies in the user's folder is no module.
         is_found = shutil.which("labctl", path=path) is not None
-        own = "" if is_found else f'labctl() {{ {shlex.quote(sys.executable)} -m labctl "$@"; }}\n'
+        own = "" if is_found else f'labctl() {{ {shlex.quote(sys.executable)} -P -m labctl "$@"; }}\n'
         environment = {**os.environ, "PATH": path, "LABCTL_LAB": self.lab.name}
         shell = find_bash() or shutil.which("sh")
         if shell is None:

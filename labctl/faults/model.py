@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from labctl.concurrent import each
 from labctl.errors import LabError, NodeDown, UsageError
 from labctl.events import Emit, quiet
 
@@ -17,12 +18,44 @@ if TYPE_CHECKING:
     from labctl.node import Node
     from labctl.swarm import SwarmView
 
-__all__ = ["Fault", "Healer", "Kind", "Option", "Scene", "Target", "percent", "seconds_of"]
+__all__ = [
+    "ID",
+    "OVERDUE",
+    "Fault",
+    "Healer",
+    "Kind",
+    "Option",
+    "Scene",
+    "State",
+    "Target",
+    "Word",
+    "as_flag",
+    "as_keyword",
+    "percent",
+    "seconds_of",
+    "whole",
+]
+
+ID = "[0-9a-f]{6}"  # what labctl makes; whatever else calls itself a fault's id is none
+OVERDUE = 5.0  # seconds that a lease may be late
 
 # Who ends a fault when its time is over: the node itself, a process on this host, or a manager. "nobody": it is a
 # single blow, and the swarm answers it.
 Healer = Literal["node", "host", "manager", "nobody"]
 Target = Literal["node", "service"]
+# "striking": it is being injected just now. "over": it does not act, or not any more.
+State = Literal["striking", "acts", "over"]
+Word = Callable[[str], str]  # how an option is called where it was said
+
+
+def as_flag(name: str) -> str:
+    """An option as the command line has it."""
+    return f"--{name} "
+
+
+def as_keyword(name: str) -> str:
+    """An option as Python has it."""
+    return f"{name}="
 
 
 @dataclass(frozen=True)
@@ -37,6 +70,17 @@ class Fault:
     target: str
     options: Mapping[str, str] = field(default_factory=dict)
     until: float | None = None
+    state: State = field(default="acts", compare=False)
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether it should have healed by itself, and has not: who was to heal it is gone."""
+        return self.until is not None and self.until + OVERDUE < time.time()
+
+    def as_json(self) -> dict[str, object]:
+        """What is written of it, on this host and on its node."""
+        said = {"id": self.id, "kind": self.kind, "target": self.target}
+        return {**said, "options": dict(self.options), "until": self.until}
 
     @property
     def left(self) -> float | None:
@@ -46,7 +90,11 @@ class Fault:
 
 @dataclass
 class Scene:
-    """The lab as faults see it. `start` tries the lab with nodes that are back, and mends what they missed."""
+    """The lab as faults see it. `start` tries the lab with nodes that are back, and mends what they missed.
+
+    `meet` lets the engines of nodes that were apart hear of the others again. `swarmed` says whether the lab shall have
+    a swarm, `word` how options are called where this was asked for.
+    """
 
     lab: str
     subnet: str
@@ -56,6 +104,17 @@ class Scene:
     start: Callable[[Sequence[str]], object]
     memory_of: Callable[[Node], int | None] = lambda _node: None
     emit: Emit = quiet
+    meet: Callable[[Sequence[str]], object] = lambda _names: None
+    swarmed: bool = True
+    word: Word = as_flag
+
+    def __repr__(self) -> str:
+        return f"<Scene of lab {self.lab}: {len(self.nodes)} nodes>"
+
+    def now(self) -> list[Node]:
+        """The nodes that are there, as they are now."""
+        found = each(self.nodes, self.backend.look)
+        return [node for node in found if node.state != "gone"]
 
     @property
     def host(self) -> str:
@@ -93,7 +152,10 @@ class Option:
 
 
 class Kind(Protocol):
-    """A kind of fault. `breaks_node`: a node that has it counts as lost to the swarm."""
+    """A kind of fault.
+
+    `breaks_node`: a node that has it counts as lost to the swarm. `parts_nodes`: engines lose sight of each other.
+    """
 
     name: str
     summary: str
@@ -101,6 +163,7 @@ class Kind(Protocol):
     healer: Healer
     options: tuple[Option, ...]
     breaks_node: bool
+    parts_nodes: bool
 
     def refuse(self, scene: Scene, fault: Fault) -> None:
         """Raise what says that it cannot be injected here. Nothing is changed."""
@@ -114,17 +177,32 @@ class Kind(Protocol):
         """Mend it; one that is mended already is fine."""
         ...
 
-    def is_active(self, scene: Scene, fault: Fault) -> bool:
-        """Whether it acts now: looked at, not remembered."""
+    def state(self, scene: Scene, fault: Fault) -> State:
+        """Whether it acts now: looked at, not remembered. A look changes nothing."""
         ...
 
 
-def percent(text: str) -> float:
-    """Read a share: 50 %, 50% or 50. Raises ValueError outside of 0 to 100."""
-    number = float(text.strip().removesuffix("%"))
-    if not 0 < number <= 100:
-        raise ValueError("expected a percentage above 0 and up to 100")
-    return number
+SHARE = re.compile(r"(\d{1,3}(?:\.\d{1,6})?) ?%?", re.ASCII)
+
+
+def percent(text: str, least: float = 0.01) -> float:
+    """Read a share: 50 %, 50% or 50. Raises ValueError below `least` and above 100."""
+    found = SHARE.fullmatch(text.strip())
+    if found is None or not least <= float(found[1]) <= 100:
+        raise ValueError(f"expected a percentage from {least:g} to 100")
+    return float(found[1])
+
+
+def whole(least: int, most: int, what: str) -> Callable[[str], int]:
+    """A reader of whole numbers within bounds."""
+
+    def read(text: str) -> int:
+        number = int(text) if re.fullmatch(r"\d{1,9}", text.strip(), re.ASCII) else -1
+        if not least <= number <= most:
+            raise ValueError(f"expected {what} from {least} to {most}")
+        return number
+
+    return read
 
 
 UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}

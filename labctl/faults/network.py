@@ -8,12 +8,11 @@ can be looked at and mended. Rate is tc-tbf(8)'s, delay tc-netem(8)'s.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Literal
 
 from labctl.errors import HostError, UsageError
 from labctl.faults.innode import InNode, Script
-from labctl.faults.model import Fault, Option, Scene, percent
+from labctl.faults.model import Fault, Option, Scene, percent, whole
 from labctl.node import Node
 from labctl.transport import Result
 
@@ -46,6 +45,8 @@ HAS_RULES = 'nft list table inet "$me" >/dev/null 2>&1'
 class _Rules(InNode):
     """A fault that is a table of nftables."""
 
+    parts_nodes = True
+
     def script(self, scene: Scene, node: Node, fault: Fault) -> Script:
         """The node's rules."""
         into, out = self.lost(scene, node, fault)
@@ -77,7 +78,6 @@ class Partition(_Rules):
     options: tuple[Option, ...] = (
         Option("from", "", "The nodes on the other side, with commas between (default: all others)."),
     )
-    breaks_node = True
 
     def lost(self, scene: Scene, node: Node, fault: Fault) -> tuple[list[str], list[str]]:
         """What comes from the other side, and what goes there."""
@@ -86,24 +86,13 @@ class Partition(_Rules):
         return [f"ip saddr {far} drop"], [f"ip daddr {far} drop"]
 
 
-def _whole(least: int, most: int, what: str) -> Callable[[str], int]:
-    """A reader of whole numbers within bounds."""
-
-    def read(text: str) -> int:
-        if not least <= (number := int(text)) <= most:
-            raise ValueError(f"expected {what} from {least} to {most}")
-        return number
-
-    return read
-
-
 class Block(_Rules):
     """One port between the nodes."""
 
     name = "block"
     summary = "Block one port between a node and the others: 2377 managers, 7946 gossip, 4789 overlay (VXLAN)."
     options: tuple[Option, ...] = (
-        Option("port", "4789", "The port to block (default: 4789).", _whole(1, 65535, "a port")),
+        Option("port", "4789", "The port to block (default: 4789).", whole(1, 65535, "a port")),
     )
 
     def lost(self, scene: Scene, node: Node, fault: Fault) -> tuple[list[str], list[str]]:
@@ -122,7 +111,9 @@ class Loss(_Rules):
 
     def lost(self, scene: Scene, node: Node, fault: Fault) -> tuple[list[str], list[str]]:
         """One packet of so many, drawn anew for each."""
-        return [f"numgen random mod 10000 < {round(percent(fault.options['share']) * 100)} drop"], []
+        of_10000 = round(percent(fault.options["share"]) * 100)
+        # nft refuses a comparison that is always true.
+        return ["drop" if of_10000 >= 10000 else f"numgen random mod 10000 < {of_10000} drop"], []
 
 
 class BlackHole(_Rules):
@@ -131,7 +122,7 @@ class BlackHole(_Rules):
     name = "mtu"
     summary = "Make an MTU black hole: packets above a size vanish without a word, small ones pass."
     options: tuple[Option, ...] = (
-        Option("size", "1400", "The largest packet that passes, in bytes (default: 1400).", _whole(128, 1499, "bytes")),
+        Option("size", "1400", "The largest packet that passes, in bytes (default: 1400).", whole(128, 1499, "bytes")),
     )
 
     def lost(self, scene: Scene, node: Node, fault: Fault) -> tuple[list[str], list[str]]:
@@ -140,11 +131,11 @@ class BlackHole(_Rules):
         return rule, rule
 
 
-RATE = re.compile(r"\d{1,6}(k|m|g)bit")
+RATE = re.compile(r"\d{1,6}[kmg]bit", re.ASCII)
 
 
 def _rate(text: str) -> str:
-    if not RATE.fullmatch(text):
+    if not RATE.fullmatch(text) or not int(text[:-4]):
         raise ValueError("expected a rate such as 512kbit or 10mbit")
     return text
 
@@ -176,7 +167,8 @@ class _Queue(InNode):
         if "qdisc kind is unknown" in result.stderr:
             return HostError(
                 f"the kernel of {node.name} has no {self.queue}, which {self.name} needs",
-                hint="Virtual machines bring a kernel of their own: `labctl up --backend vagrant`.",
+                hint="Virtual machines bring a kernel of their own: `labctl up --name NEW --backend vagrant` "
+                "makes a lab of them.",
             )
         return super().failed(node, result)
 
@@ -196,7 +188,7 @@ class Rate(_Queue):
         return f"rate {fault.options['rate']} burst 32kbit latency 400ms"
 
 
-TIME = re.compile(r"\d{1,5}ms")
+TIME = re.compile(r"\d{1,5}ms", re.ASCII)
 
 
 def _milliseconds(text: str) -> str:
@@ -214,21 +206,14 @@ class Delay(_Queue):
     options: tuple[Option, ...] = (
         Option("delay", "100ms", "How long each packet waits (default: 100ms).", _milliseconds),
         Option("jitter", "0ms", "By how much that varies (default: 0ms).", _milliseconds),
-        Option("reorder", "0%", "How many packets overtake the others (default: 0%).", lambda text: _share(text)),
+        Option("reorder", "0%", "How many packets overtake the others (default: 0%).", lambda text: percent(text, 0)),
     )
 
     def settings(self, fault: Fault) -> str:
         """tc-netem(8)'s own words."""
-        reorder = _share(fault.options["reorder"])
+        reorder = percent(fault.options["reorder"], 0)
         behind = f" reorder {reorder:g}%" if reorder else ""
         return f"delay {fault.options['delay']} {fault.options['jitter']}{behind}"
-
-
-def _share(text: str) -> float:
-    number = float(text.strip().removesuffix("%"))
-    if not 0 <= number <= 100:
-        raise ValueError("expected a percentage from 0 to 100")
-    return number
 
 
 def _braced(addresses: list[str]) -> str:

@@ -1,25 +1,23 @@
 """Faults of a node as a machine: stopped, its plug pulled, frozen. This host injects and heals them.
 
-What is remembered (a file in the lab's folder) is only who did it and until when; whether it acts, the node's state
-tells. The lease is `labctl fault heal` as a process of its own, started before the fault.
+What is noted (`notes`) is who did it, until when, and to which run of the node; whether it acts, the node tells. The
+lease is `labctl fault heal` as a process of its own, started before the fault. An engine that was asked to stop a node
+does so whatever becomes of labctl: the note and the lease stay until that is seen.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-import signal
-import subprocess
-import sys
-from dataclasses import asdict
-from pathlib import Path
+import time
+from dataclasses import replace
 
-from labctl.faults.model import Fault, Healer, Option, Scene, Target
+from labctl.errors import EngineRefused, LabError, NodeDown, UsageError
+from labctl.faults import notes
+from labctl.faults.model import Fault, Healer, Option, Scene, State, Target
+from labctl.faults.notes import Note
 from labctl.node import Node
-from labctl.state import lab_dir, lab_path, write_private
+from labctl.waiting import Pending, stretched, wait_until
 
-__all__ = ["Kill", "Pause", "Stop", "found_on_host"]
+__all__ = ["Kill", "Pause", "Stop"]
 
 
 class _Power:
@@ -31,42 +29,86 @@ class _Power:
     healer: Healer = "host"
     options: tuple[Option, ...] = ()
     breaks_node = True
+    parts_nodes = False  # `labctl start` tries the lab with a node that is back
     states: tuple[str, ...] = ("exited",)
+    takes = 5.0  # seconds that a strike may go on when labctl is gone
 
     def strike(self, scene: Scene, node: Node) -> None:
         """Do it to the node."""
         raise NotImplementedError
 
     def refuse(self, scene: Scene, fault: Fault) -> None:
-        """Raise NodeDown for a node that does not run."""
+        """Raise NodeDown for a node that does not run, LabError for one that is about to be down."""
         scene.running(fault.target)
+        for id_, told in notes.targets(scene.lab).items():
+            note = notes.read(scene.lab, id_) if told == fault.target else None
+            if note is not None and not note.struck and self._goes_on(scene, note):
+                raise LabError(f"{fault.target} is being struck already: {id_}", hint="`labctl fault status` tells.")
 
     def inject(self, scene: Scene, fault: Fault) -> None:
-        """Note it, arm the lease, and strike."""
+        """Note it, arm the lease, and strike. Who injects holds the node (`notes.striking_on`)."""
         node = scene.running(fault.target)
-        _note(scene.lab, fault, lease=None)
+        note = Note(run=node.run_id, since=time.time(), struck=False)
+        notes.write(scene.lab, fault, note)
         try:
             if fault.left is not None:
-                _note(scene.lab, fault, lease=_lease(scene.lab, fault))
-            self.strike(scene, node)
+                note = replace(note, lease=notes.arm(scene.lab, fault))
+                notes.write(scene.lab, fault, note)
         except BaseException:
-            _forget(scene.lab, fault)
+            notes.forget(scene.lab, fault.id)
             raise
+        try:
+            self.strike(scene, node)
+        except (EngineRefused, NodeDown, UsageError):
+            notes.forget(scene.lab, fault.id)
+            raise
+        notes.write(scene.lab, fault, replace(note, struck=True), again=True)
 
     def heal(self, scene: Scene, fault: Fault) -> None:
-        """Bring the node back; one that is back already is fine.
+        """Bring the node back, when the strike has ended; one that is back already is fine.
 
         The lab is not held for it: whoever holds it may be waiting for just this node.
         """
-        node = scene.node(fault.target)
-        if node is not None and node.state in self.states:
-            (scene.backend.resume if node.state == "paused" else scene.backend.start)(node)
-        _forget(scene.lab, fault)
+        with notes.striking_on(scene.lab, [fault.target]):
+            note = notes.read(scene.lab, fault.id)
+            if note is None:  # somebody has stopped, started or removed the node himself
+                return
 
-    def is_active(self, scene: Scene, fault: Fault) -> bool:
-        """Whether the node is in that state."""
-        node = scene.node(fault.target)
-        return node is not None and node.state in self.states
+            def look() -> Node | None:
+                node = scene.node(fault.target)
+                if self._state(scene, node, note) == "striking":
+                    raise Pending(f"{fault.target} is running")
+                return node
+
+            node = wait_until(
+                f"the end of {self.name} on {fault.target}", look, limit=self._limit(scene) + 10, pause=0.2
+            )
+            if node is not None and self._state(scene, node, note) == "acts":
+                (scene.backend.resume if node.state == "paused" else scene.backend.start)(node)
+            notes.forget(scene.lab, fault.id)
+
+    def state(self, scene: Scene, fault: Fault) -> State:
+        """Whether the run of the node that was struck is in that state."""
+        note = notes.read(scene.lab, fault.id)
+        if note is None:
+            return "over"
+        if not note.struck and notes.is_held(scene.lab, fault.target):
+            return "striking"
+        return self._state(scene, scene.node(fault.target), note)
+
+    def _state(self, scene: Scene, node: Node | None, note: Note) -> State:
+        if node is None or note.run not in ("", node.run_id):
+            return "over"
+        if node.state in self.states:
+            return "acts"
+        return "striking" if not note.struck and self._goes_on(scene, note) else "over"
+
+    def _goes_on(self, scene: Scene, note: Note) -> bool:
+        return 0 <= time.time() - note.since < self._limit(scene)
+
+    def _limit(self, scene: Scene) -> float:
+        """How long the engine, or Vagrant, may be at it."""
+        return stretched(self.takes * (6 if scene.backend.has_own_kernel else 1))
 
 
 class Stop(_Power):
@@ -74,6 +116,7 @@ class Stop(_Power):
 
     name = "stop"
     summary = "Shut a node down in order."
+    takes = 20.0  # the engine waits 10 before it kills
 
     def strike(self, scene: Scene, node: Node) -> None:
         """As `labctl stop`."""
@@ -101,59 +144,3 @@ class Pause(_Power):
     def strike(self, scene: Scene, node: Node) -> None:
         """As `labctl suspend`."""
         scene.backend.suspend(node)
-
-
-def found_on_host(scene: Scene) -> list[Fault]:
-    """The faults that this user's notes tell of, active or not; a note that nobody can read is dropped."""
-    found = []
-    for path in sorted(_folder(scene.lab).glob("*.json")):
-        try:
-            said = json.loads(path.read_text())
-            found.append(Fault(**{key: value for key, value in said.items() if key != "lease"}))
-        except (OSError, ValueError, TypeError):
-            path.unlink(missing_ok=True)
-    return found
-
-
-def _folder(lab: str) -> Path:
-    return lab_path(lab) / "faults"
-
-
-def _note(lab: str, fault: Fault, *, lease: int | None) -> None:
-    folder = lab_dir(lab) / "faults"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    write_private(folder / f"{fault.id}.json", json.dumps({**asdict(fault), "lease": lease}).encode())
-
-
-def _forget(lab: str, fault: Fault) -> None:
-    """Drop the note, and end the lease unless it is the one that heals now."""
-    path = _folder(lab) / f"{fault.id}.json"
-    with contextlib.suppress(OSError, ValueError):
-        lease = json.loads(path.read_text()).get("lease")
-        if lease and lease != os.getpid() and _is_lease(lease, fault):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(lease, signal.SIGTERM)
-    with contextlib.suppress(OSError):
-        path.unlink(missing_ok=True)
-
-
-def _lease(lab: str, fault: Fault) -> int:
-    """Start what heals the fault when its time is over, whatever becomes of this process, and return its id."""
-    command = [sys.executable, "-m", "labctl", "fault", "heal", fault.id, "-l", lab, "--after", f"{fault.left:.1f}"]
-    # By a shell, whose child nobody has to wait for: it outlives this process, and is no zombie of one that goes on.
-    started = subprocess.run(
-        ["/bin/sh", "-c", '"$@" </dev/null >/dev/null 2>&1 & echo $!', "sh", *command],
-        stdout=subprocess.PIPE,
-        start_new_session=True,
-        check=True,
-    )
-    return int(started.stdout)
-
-
-def _is_lease(pid: int, fault: Fault) -> bool:
-    """Whether the process is still that lease: ids come again."""
-    import psutil
-
-    with contextlib.suppress(psutil.Error):
-        return fault.id in psutil.Process(pid).cmdline()
-    return False

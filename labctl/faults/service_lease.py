@@ -19,6 +19,7 @@ BEFORE, BROKEN = "labctl.fault.before", "labctl.fault.broken"
 LABELS = (ID, KIND, UNTIL, BEFORE, BROKEN)
 PARTS = {"bad-image": "Image", "unhealthy": "Healthcheck"}  # of the service's ContainerSpec, by the fault's kind
 ATTEMPTS = 20
+LOOKS, PAUSE = 720, 5.0  # managers without a majority heal nothing: that is tried again for an hour
 
 Ask = Callable[[str, str, "Any"], "Any"]  # (method, path, body) -> the JSON that was answered
 
@@ -40,9 +41,13 @@ def healed(spec: dict[str, Any]) -> dict[str, Any]:
     """The spec without its fault."""
     labels = spec.get("Labels") or {}
     whole = {**spec, "Labels": {key: value for key, value in labels.items() if key not in LABELS}}
-    kind = labels[KIND]
-    still_broken = part_of(spec, kind) == json.loads(labels[BROKEN])
-    return with_part(whole, kind, json.loads(labels[BEFORE])) if still_broken else whole
+    kind = labels.get(KIND)
+    try:
+        before, broken = json.loads(labels[BEFORE]), json.loads(labels[BROKEN])
+    except (KeyError, ValueError, RecursionError):  # somebody has changed the labels: nothing tells what was before
+        return whole
+    still_broken = kind in PARTS and part_of(spec, str(kind)) == broken
+    return with_part(whole, str(kind), before) if still_broken else whole
 
 
 def heal(ask: Ask, service: str, fault: str) -> bool:
@@ -52,13 +57,24 @@ def heal(ask: Ask, service: str, fault: str) -> bool:
     """
     for _ in range(ATTEMPTS):
         found = ask("GET", f"/services/{service}", None)
-        if found is None or (found["Spec"].get("Labels") or {}).get(ID) != fault:
+        if not found or (found["Spec"].get("Labels") or {}).get(ID) != fault:
             return False
         version = found["Version"]["Index"]
         if ask("POST", f"/services/{service}/update?version={version}", healed(found["Spec"])) is not None:
             return True
         time.sleep(0.3)
     return False
+
+
+def heal_when_it_can_be(ask: Ask, service: str, fault: str) -> None:
+    """Heal the fault, as soon as the managers can change the service."""
+    for _ in range(LOOKS):
+        if heal(ask, service, fault):
+            return
+        found = ask("GET", f"/services/{service}", None)
+        if found is not None and (not found or (found["Spec"].get("Labels") or {}).get(ID) != fault):
+            return  # it is healed, or the service is gone
+        time.sleep(PAUSE)
 
 
 class _Socket(http.client.HTTPConnection):
@@ -72,13 +88,15 @@ class _Socket(http.client.HTTPConnection):
 
 
 def _ask(method: str, path: str, body: Any) -> Any:
-    """Ask this node's engine; None for what it does not have or refuses."""
+    """Ask this node's engine; None for what it refuses, nothing for what it does not have."""
     connection = _Socket("engine")
     try:
         content = None if body is None else json.dumps(body)
         connection.request(method, path, content, {"Content-Type": "application/json"})
         answer = connection.getresponse()
         said = answer.read()
+        if answer.status == 404 and method == "GET":
+            return {}
         return json.loads(said or b"{}") if answer.status < 300 else None
     except (OSError, ValueError, http.client.HTTPException):
         return None
@@ -88,4 +106,4 @@ def _ask(method: str, path: str, body: Any) -> Any:
 
 if __name__ == "__main__":
     time.sleep(float(sys.argv[3]))
-    heal(_ask, sys.argv[1], sys.argv[2])
+    heal_when_it_can_be(_ask, sys.argv[1], sys.argv[2])

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
+import re
 import shlex
 from pathlib import Path
 from typing import Any
 
-from labctl.errors import EngineRefused, LabctlError, LabError, NotFoundError
+from labctl.errors import EngineRefused, LabError, NotFoundError
 from labctl.faults import service_lease as lease
-from labctl.faults.model import Fault, Healer, Option, Scene, Target, percent
+from labctl.faults.model import SHARE, Fault, Healer, Option, Scene, State, Target, percent
+from labctl.faults.reading import Trace, fault_of
 from labctl.swarm.state import Service, Task
 
-__all__ = ["BadImage", "KillTasks", "Unhealthy", "found_on_services"]
+__all__ = ["BadImage", "KillTasks", "Unhealthy", "arm", "clear", "rolls_back", "traces_of", "traces_on_services"]
 
 MISSING = "registry:5000/labctl/no-such-image:fault"
 
@@ -27,6 +30,7 @@ class _Changed:
     healer: Healer = "manager"
     options: tuple[Option, ...] = ()
     breaks_node = False
+    parts_nodes = False
 
     def broken(self, service: Service) -> Any:
         """What stands in place of the part that breaks."""
@@ -35,11 +39,14 @@ class _Changed:
     def refuse(self, scene: Scene, fault: Fault) -> None:
         """Raise NotFoundError for no such service, LabError for one that has a fault."""
         service = service_named(scene, fault.target)
-        if has := service.labels.get(lease.ID):
-            raise LabError(
-                f"service {service.name} has the fault {service.labels.get(lease.KIND)} already: {has}",
-                hint=f"`labctl fault heal {has} -l {scene.lab}` ends it.",
-            )
+        for trace in traces_of(service):
+            with contextlib.suppress(ValueError):  # what is none, or was mended by hand, is written over
+                has = fault_of(trace, {kind.name: kind for kind in (BadImage(), Unhealthy())})
+                if _acts(service, has):
+                    raise LabError(
+                        f"service {service.name} has the fault {has.kind} already: {has.id}",
+                        hint=f"`labctl fault heal {has.id} -l {scene.lab}` ends it.",
+                    )
 
     def inject(self, scene: Scene, fault: Fault) -> None:
         """Arm the lease on each manager, and change the service: what it had stands in its labels."""
@@ -53,36 +60,55 @@ class _Changed:
             **({lease.UNTIL: f"{fault.until:.0f}"} if fault.until is not None else {}),
         }
         if fault.left is not None:
-            _arm(scene, service, fault)
+            arm(scene, service.id, fault)
         changed = lease.with_part(spec, self.name, self.broken(service))
         changed = {**changed, "Labels": {**(spec.get("Labels") or {}), **marks}}
         scene.swarm().engine.post(f"/services/{service.id}/update", changed, version=service.raw["Version"]["Index"])
 
     def heal(self, scene: Scene, fault: Fault) -> None:
-        """Put back what the service had; what was changed since then stays."""
-        engine = scene.swarm().engine
+        """Put back what the service had; what was changed since then stays. Raises what the engine refuses it with."""
+        clear(scene, fault.target, fault.id)
 
-        def ask(method: str, path: str, body: Any) -> Any:
-            if method == "GET":
-                return engine.swarm_object("services", path.rpartition("/")[2])
-            where, _, version = path.partition("?version=")
-            try:
-                return engine.post(where, body, version=version)
-            except EngineRefused:  # it was changed meanwhile, or removed: it is looked at again
-                return None
-
-        lease.heal(ask, fault.target, fault.id)
-
-    def is_active(self, scene: Scene, fault: Fault) -> bool:
+    def state(self, scene: Scene, fault: Fault) -> State:
         """Whether the service still has the broken part."""
         try:
             service = service_named(scene, fault.target)
         except NotFoundError:
-            return False
-        marks = service.labels
-        if marks.get(lease.ID) != fault.id:
-            return False
-        return bool(lease.part_of(service.raw["Spec"], self.name) == json.loads(marks[lease.BROKEN]))
+            return "over"
+        return "acts" if service.labels.get(lease.ID) == fault.id and _acts(service, fault) else "over"
+
+
+def clear(scene: Scene, service: str, id_: str) -> None:
+    """Take a fault of that id, or what looks like one, from a service. Raises EngineRefused."""
+    engine = scene.swarm().engine
+    refused: list[EngineRefused] = []
+
+    def ask(method: str, path: str, body: Any) -> Any:
+        if method == "GET":
+            return engine.swarm_object("services", path.rpartition("/")[2])
+        where, _, version = path.partition("?version=")
+        try:
+            return engine.post(where, body, version=version)
+        except EngineRefused as problem:  # it was changed meanwhile, or removed: it is looked at again
+            refused.append(problem)
+            return None
+
+    if not lease.heal(ask, service, id_) and len(refused) >= lease.ATTEMPTS:
+        raise refused[-1]
+
+
+def rolls_back(scene: Scene, name: str) -> bool:
+    """Whether the swarm itself undoes an update of the service that fails."""
+    config = service_named(scene, name).raw["Spec"].get("UpdateConfig") or {}
+    return bool(config.get("FailureAction") == "rollback")
+
+
+def _acts(service: Service, fault: Fault) -> bool:
+    try:
+        broken = json.loads(service.labels.get(lease.BROKEN, ""))
+    except (ValueError, RecursionError):
+        return False
+    return bool(lease.part_of(service.raw["Spec"], fault.kind) == broken)
 
 
 class BadImage(_Changed):
@@ -119,6 +145,7 @@ class KillTasks:
         Option("seed", "", "The same seed picks the same tasks again (default: any)."),
     )
     breaks_node = False
+    parts_nodes = False
 
     def refuse(self, scene: Scene, fault: Fault) -> None:
         """Raise LabError where nothing runs."""
@@ -144,24 +171,29 @@ class KillTasks:
     def heal(self, scene: Scene, fault: Fault) -> None:
         """The swarm does."""
 
-    def is_active(self, scene: Scene, fault: Fault) -> bool:
+    def state(self, scene: Scene, fault: Fault) -> State:
         """It was over when it was done."""
-        return False
+        return "over"
 
 
-def found_on_services(scene: Scene) -> list[Fault]:
-    """The faults that services have in their labels; none where no manager can tell."""
-    try:
-        services = scene.swarm().services()
-    except LabctlError:
+def traces_on_services(scene: Scene) -> list[Trace]:
+    """What services have in their labels that looks like a fault. Raises LabctlError where no manager can tell."""
+    return [trace for service in scene.swarm().services() for trace in traces_of(service)]
+
+
+def traces_of(service: Service) -> list[Trace]:
+    """What one service has: it has one fault at a time."""
+    marks = service.labels
+    if not marks.get(lease.ID):
         return []
-    found = []
-    for service in services:
-        marks = service.labels
-        if marks.get(lease.ID) and marks.get(lease.KIND) in lease.PARTS:
-            until = float(marks[lease.UNTIL]) if marks.get(lease.UNTIL) else None
-            found.append(Fault(marks[lease.ID], marks[lease.KIND], service.name, {}, until))
-    return found
+    until: object = None
+    if lease.UNTIL in marks:
+        try:
+            until = float(marks[lease.UNTIL])
+        except ValueError:
+            until = "?"
+    said = {"id": marks[lease.ID], "kind": marks.get(lease.KIND), "target": service.name, "until": until}
+    return [Trace(service.name, marks[lease.ID], json.dumps(said))]
 
 
 def service_named(scene: Scene, name: str) -> Service:
@@ -180,23 +212,25 @@ def _running(scene: Scene, service: Service) -> list[Task]:
 
 def _amount(text: str, of: int) -> int:
     """How many of `of`: a number, or a share, and at least one."""
-    if text.strip().endswith("%"):
+    if SHARE.fullmatch(text.strip()) and text.strip().endswith("%"):
         return max(1, round(percent(text) / 100 * of))
-    number = int(text)
-    if number < 1:
+    if not re.fullmatch(r"\d{1,6}", text.strip(), re.ASCII) or int(text) < 1:
         raise ValueError("expected a number above 0, or a share such as 50%")
-    return min(number, of)
+    return min(int(text), of)
 
 
-def _arm(scene: Scene, service: Service, fault: Fault) -> None:
-    """Start the lease on each manager that runs: one of them will be there when the time is over."""
+def arm(scene: Scene, service: str, fault: Fault) -> None:
+    """Start the lease on each manager that runs: one of them will be there when the time is over.
+
+    `service` is its id or name. A second lease beside the first finds nothing more to heal.
+    """
     program = Path(lease.__file__).read_text(encoding="utf-8")
-    words = shlex.join([service.id, fault.id, f"{fault.left or 0:.1f}"])
+    words = shlex.join([service, fault.id, f"{fault.left or 0:.1f}"])
     file = f"/run/labctl/faults/{fault.id}.py"
     text = (
         f"mkdir -p /run/labctl/faults; printf %s {shlex.quote(program)} > {file}; "
         f"setsid sh -c 'python3 {file} {words}; rm -f {file}' </dev/null >/dev/null 2>&1 &"
     )
-    for node in scene.nodes:
+    for node in scene.now():
         if node.is_manager and node.is_running:
             node.expect(text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from labctl.errors import EngineUnreachable, LabctlError, LabError
 from labctl.faults.innode import PLACE, InNode, Script
-from labctl.faults.model import Fault, Option, Scene, percent
+from labctl.faults.model import Fault, Option, Scene, percent, whole
 from labctl.node import Node
 from labctl.waiting import Pending, wait_until
 
@@ -21,6 +21,7 @@ class EngineStop(InNode):
     name = "engine-stop"
     summary = "Stop a node's engine in order, and its containers with it; the node goes on."
     breaks_node = True
+    parts_nodes = True
 
     def script(self, scene: Scene, node: Node, fault: Fault) -> Script:
         """systemd's word where it rules the node, else the engine's own process."""
@@ -136,7 +137,7 @@ class Memory(_Load):
         if node is not None and not scene.backend.has_own_kernel and scene.memory_of(node) is None:
             raise LabError(
                 f"{node.name} has no limit of memory: this host itself would run short",
-                hint="`labctl up --memory 1g` makes nodes with one.",
+                hint="A node's limit is set when it is made: `labctl up --name NEW --memory 1g` makes a lab with one.",
             )
 
     def programs(self, fault: Fault) -> str:
@@ -154,7 +155,9 @@ class Cpu(_Load):
 
     name = "cpu"
     summary = "Keep a node's processors busy."
-    options: tuple[Option, ...] = (Option("busy", "0", "How many loops run (default: one for each processor).", int),)
+    options: tuple[Option, ...] = (
+        Option("busy", "0", "How many loops run (default: one for each processor).", whole(0, 1024, "loops")),
+    )
 
     def programs(self, fault: Fault) -> str:
         """As many loops as there are processors."""

@@ -8,45 +8,25 @@ from __future__ import annotations
 
 import contextlib
 import random
+import re
 import secrets
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 from labctl.concurrent import each
-from labctl.errors import LabctlError, NotFoundError, UsageError, raise_all
-from labctl.faults.innode import found_on_nodes
-from labctl.faults.model import Fault, Kind, Scene, percent
-from labctl.faults.network import BlackHole, Block, Cut, Delay, Loss, Partition, Rate
-from labctl.faults.power import Kill, Pause, Stop, found_on_host
-from labctl.faults.services import BadImage, KillTasks, Unhealthy, found_on_services
-from labctl.faults.strain import Cpu, Disk, EngineStop, Memory
+from labctl.errors import LabctlError, NotFoundError, NotYetError, UsageError, raise_all
+from labctl.events import Noted, Warned
+from labctl.faults import notes, services
+from labctl.faults.finding import acting, on_host, on_nodes, on_services, search
+from labctl.faults.kinds import KINDS, kind_named
+from labctl.faults.majority import refuse_without_majority
+from labctl.faults.model import SHARE, Fault, Kind, Scene, Word, as_flag, percent
 from labctl.node import Node
 
-__all__ = ["KINDS", "Injected", "active", "heal", "inject", "kind_named", "pick", "planned"]
-
-KINDS: dict[str, Kind] = {
-    kind.name: kind
-    for kind in (
-        Stop(), Kill(), Pause(), EngineStop(),
-        Cut(), Partition(), Block(), Loss(), Rate(), Delay(), BlackHole(),
-        Disk(), Memory(), Cpu(),
-        KillTasks(), BadImage(), Unhealthy(),
-    )
-}  # fmt: skip
-
-
-# Nodes come back first: what they run can be mended then, and services by managers.
-HEALED_IN = ("host", "node", "manager", "nobody")
-
-
-def kind_named(name: str) -> Kind:
-    """The kind of that name. Raises NotFoundError with the nearest."""
-    if name not in KINDS:
-        raise NotFoundError("fault", name, KINDS, hint="`labctl fault list` tells what each does.")
-    return KINDS[name]
+__all__ = ["Injected", "active", "heal", "inject", "look", "pick", "planned", "tend"]
 
 
 def pick(nodes: Sequence[Node], share: str = "", seed: str = "") -> list[Node]:
@@ -56,12 +36,15 @@ def pick(nodes: Sequence[Node], share: str = "", seed: str = "") -> list[Node]:
     """
     if not share:
         return list(nodes)
+    said, is_share = share.strip(), share.strip().endswith("%")
+    if not (SHARE.fullmatch(said) if is_share else re.fullmatch(r"\d{1,6}", said, re.ASCII)):
+        raise UsageError(f"--pick {share}: expected a number of nodes, or a share such as 50%")
     try:
-        count = round(percent(share) / 100 * len(nodes)) if share.strip().endswith("%") else int(share)
-    except ValueError:
-        raise UsageError(f"--share {share}: expected a number of nodes, or a share such as 50%") from None
-    if not share.strip().endswith("%") and not 1 <= count <= len(nodes):
-        raise UsageError(f"--share {share}: there are {len(nodes)} to pick from")
+        count = round(percent(said) / 100 * len(nodes)) if is_share else int(said)
+    except ValueError as wrong:
+        raise UsageError(f"--pick {share}: {wrong}") from None
+    if not is_share and not 1 <= count <= len(nodes):
+        raise UsageError(f"--pick {share}: there {'is 1' if len(nodes) == 1 else f'are {len(nodes)}'} to pick from")
     names = random.Random(seed or None).sample(  # noqa: S311  # a pick that can be repeated, no secret
         sorted(node.name for node in nodes), max(1, count)
     )
@@ -69,79 +52,175 @@ def pick(nodes: Sequence[Node], share: str = "", seed: str = "") -> list[Node]:
 
 
 def planned(
-    kind: Kind, targets: Iterable[str], options: Mapping[str, str] | None = None, seconds: float | None = None
+    kind: Kind,
+    targets: Iterable[str],
+    options: Mapping[str, str] | None = None,
+    seconds: float | None = None,
+    word: Word = as_flag,
 ) -> list[Fault]:
-    """The faults that an injection means, one for each target. Raises UsageError for options that the kind has not."""
-    given = dict(options or {})
+    """The faults that an injection means, one for each target; `word` is how options are called where it was said.
+
+    Raises UsageError for options that the kind has not, and for no target.
+    """
+    given, named = dict(options or {}), list(dict.fromkeys(targets))
     known = {option.name: option for option in kind.options}
     for name in given:
         if name not in known:
-            has = ", ".join(f"--{one}" for one in known) or "none"
-            raise UsageError(f"the fault {kind.name} takes no --{name}; it takes {has}")
+            has = ", ".join(word(one).strip() for one in known) or "none"
+            raise UsageError(f"the fault {kind.name} takes no {word(name).strip()}; it takes {has}")
     said = {name: given.get(name, option.default) for name, option in known.items()}
     for name, value in said.items():
         try:
+            if not value.isprintable():
+                raise ValueError("expected a line of text")
             known[name].read(value)
         except ValueError as wrong:
-            raise UsageError(f"--{name} {value}: {wrong}") from None
+            raise UsageError(f"{word(name)}{value}: {wrong}") from None
     if seconds is not None and kind.healer == "nobody":
-        raise UsageError(f"the fault {kind.name} is a single blow: it takes no time", hint="Leave out --for.")
+        out = "--for" if word is as_flag else "seconds="
+        raise UsageError(f"the fault {kind.name} is a single blow: it takes no time", hint=f"Leave out {out}.")
+    if not named:
+        raise UsageError(f"the fault {kind.name} acts on a {kind.acts_on}: which?")
     until = None if seconds is None else time.time() + seconds
-    return [Fault(secrets.token_hex(3), kind.name, target, said, until) for target in dict.fromkeys(targets)]
+    return [Fault(secrets.token_hex(3), kind.name, target, said, until) for target in named]
 
 
 def inject(scene: Scene, faults: Sequence[Fault], *, sure: bool = False) -> list[Fault]:
-    """Inject faults of one kind, all at once. When one fails, the others are healed again.
+    """Inject faults of one kind, all at once. When one fails, or Ctrl-C comes, the others are healed again.
 
     Raises UsageError when managers would lose their majority, unless `sure`; what the kind refuses; and CommandFailed.
     """
-    kind = kind_named(faults[0].kind)
-    for fault in faults:
-        kind.refuse(scene, fault)
-    if kind.breaks_node and not sure:
-        _refuse_without_majority(scene, faults)
+    kind, begun = kind_named(faults[0].kind), False
     try:
-        each(faults, lambda fault: kind.inject(scene, fault))
+        with notes.striking_on(scene.lab, [fault.target for fault in faults]):
+            for fault in faults:
+                kind.refuse(scene, fault)
+            if not sure:
+                refuse_without_majority(scene, faults)
+            begun = True
+            each(faults, lambda fault: kind.inject(scene, fault))
     except BaseException:
-        each(faults, lambda fault: _healed(kind, scene, fault))
+        if begun:  # and nobody's node is held any more: healing holds it itself
+            each(faults, lambda fault: _healed(kind, scene, fault))
         raise
+    if kind.healer == "manager":
+        for name in [fault.target for fault in faults if services.rolls_back(scene, fault.target)]:
+            scene.emit(Warned(f"{name} rolls back an update that fails: the swarm ends this fault within seconds"))
     return list(faults)
 
 
+def look(scene: Scene) -> tuple[list[Fault], list[str]]:
+    """The faults that act in the lab now, or are being injected; and who could not be asked, each with the reason.
+
+    Managers heal what they should have healed long ago: the one that had the lease was started again. What has ended
+    otherwise (a node that was started) is left out.
+    """
+    found = search(scene)
+    for told, _ in found.unread:
+        scene.emit(Warned(f"{told}; `labctl fault heal --all` removes it"))
+    acts = acting(scene, found.faults)
+    late = [one for one in acts if one.is_overdue and KINDS[one.kind].healer == "manager"]
+    faults = [one for one in acts if one not in late]
+    for over in [one for one in found.faults if one not in acts and KINDS[one.kind].healer == "host"]:
+        notes.forget(scene.lab, over.id)  # its node is in another run since: there is nothing to undo
+    for fault in late:
+        try:
+            KINDS[fault.kind].heal(scene, fault)
+            scene.emit(Noted(f"{fault.kind} on {fault.target} was overdue: it is healed"))
+        except LabctlError:
+            faults.append(fault)
+    paused = {fault.target for fault in faults if fault.kind == "pause"}
+    return faults, [told for told in found.silent if told.split(" ")[0] not in paused]
+
+
 def active(scene: Scene) -> list[Fault]:
-    """The faults that act in the lab now. What has healed otherwise (a node that was started) is forgotten."""
-    found = _found(scene)
-    acts = each(found, lambda fault: KINDS[fault.kind].is_active(scene, fault))
-    for fault, is_active in zip(found, acts, strict=True):
-        if not is_active:
-            _healed(KINDS[fault.kind], scene, fault)
-    return [fault for fault, is_active in zip(found, acts, strict=True) if is_active]
+    """The faults that act in the lab now, or are being injected. Who could not be asked is warned of."""
+    faults, silent = look(scene)
+    for told in silent:
+        scene.emit(Warned(f"not everybody could be asked for faults: {told}"))
+    return faults
+
+
+def tend(scene: Scene) -> None:
+    """Heal services whose time is over, and let managers that were started again have the lease of the others."""
+    for fault in acting(scene, on_services(scene).faults):
+        if fault.is_overdue:
+            KINDS[fault.kind].heal(scene, fault)
+        elif fault.left is not None:
+            services.arm(scene, fault.target, fault)
 
 
 def heal(scene: Scene, ids: Sequence[str] | None = None) -> list[Fault]:
-    """Heal the faults of these ids, or all: nodes first, so that managers are back before services; and try the lab.
+    """Heal the faults of these ids, or all, and try the lab with nodes that are back.
 
-    Raises NotFoundError for an id that is none; what fails does not keep the others from being healed.
+    Nodes come first, so that managers are back before services, which are looked for again then. What fails does not
+    keep the others from being healed.
+    Raises NotFoundError for an id that is none, NotYetError where not everybody could be asked for faults.
     """
-    found = _found(scene)
-    known = {fault.id: fault for fault in found}
-    for wanted in ids or ():
+    if ids is None:
+        return _heal_all(scene)
+    found = search(scene)
+    known = {fault.id: fault for fault in found.faults}
+    for wanted in ids:
         if wanted not in known:
-            raise NotFoundError("fault", wanted, known, hint=f"`labctl fault status -l {scene.lab}` lists them.")
-    chosen = found if ids is None else [known[wanted] for wanted in dict.fromkeys(ids)]
-    problems: list[LabctlError] = []
-
-    def heal_one(fault: Fault) -> None:
-        try:
-            KINDS[fault.kind].heal(scene, fault)
-        except LabctlError as problem:
-            problems.append(problem)
-
-    for healer in HEALED_IN:
-        each([fault for fault in chosen if KINDS[fault.kind].healer == healer], heal_one)
-    raise_all(problems)
-    _try_with_those_back(scene, chosen)
+            raise _unknown(scene, wanted, known, found.silent)
+    chosen, healing = [known[wanted] for wanted in dict.fromkeys(ids)], _Healing(scene)
+    healing.do(chosen, "host", "node")
+    healing.attempt(lambda: _after(scene, chosen))
+    healing.do(chosen, "manager")
+    raise_all(healing.problems)
     return chosen
+
+
+def _heal_all(scene: Scene) -> list[Fault]:
+    """Heal all there is, and clear away what nobody can read."""
+    healing, first = _Healing(scene), on_host(scene)
+    healing.do(first.faults, "host")
+    inside = on_nodes(scene)  # now that none is suspended any more
+    healing.do(inside.faults, "node")
+    for _, clear in (first + inside).unread:
+        healing.attempt(clear)
+    healing.attempt(lambda: _after(scene, (first + inside).faults))
+    last = on_services(scene)  # now that the managers are back
+    for _, clear in last.unread:
+        healing.attempt(clear)
+    healing.do(last.faults, "manager")
+    raise_all(healing.problems)
+    if silent := (inside + last).silent:
+        raise NotYetError(_not_asked(silent), hint="What could be found is healed; the others may have faults still.")
+    return (first + inside + last).faults
+
+
+class _Healing:
+    """Heals one place after the other, and keeps what fails."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+        self.problems: list[LabctlError] = []
+
+    def do(self, faults: Sequence[Fault], *healers: str) -> None:
+        """Heal those of the faults that these places heal: one place after the other, in each all at once."""
+        for healer in healers:
+            here = [fault for fault in faults if KINDS[fault.kind].healer == healer]
+            each(here, lambda fault: self.attempt(lambda: KINDS[fault.kind].heal(self.scene, fault)))
+
+    def attempt(self, job: Callable[[], object]) -> None:
+        """Do one thing; what it raises is told at the end."""
+        try:
+            job()
+        except LabctlError as problem:
+            self.problems.append(problem)
+
+
+def _unknown(scene: Scene, wanted: str, known: Iterable[str], silent: Sequence[str]) -> LabctlError:
+    """What an id means that nobody tells of: no fault's, or one of a node that could not be asked."""
+    if silent:
+        return NotYetError(f"no fault {wanted} is known, and {_not_asked(silent)}", hint="`labctl status` tells more.")
+    return NotFoundError("fault", wanted, known, hint=f"`labctl fault status -l {scene.lab}` lists them.")
+
+
+def _not_asked(silent: Sequence[str]) -> str:
+    return f"not everybody could be asked for faults: {'; '.join(silent)}"
 
 
 @dataclass
@@ -164,21 +243,19 @@ class Injected:
     def heal(self) -> None:
         """Heal them now; what has healed by itself is fine."""
         each(self.faults, lambda fault: KINDS[fault.kind].heal(self.scene, fault))
-        _try_with_those_back(self.scene, self.faults)
+        _after(self.scene, self.faults)
 
     def is_active(self) -> bool:
         """Whether any of them acts now."""
-        return any(KINDS[fault.kind].is_active(self.scene, fault) for fault in self.faults)
+        return any(KINDS[fault.kind].state(self.scene, fault) == "acts" for fault in self.faults)
 
 
-def _found(scene: Scene) -> list[Fault]:
-    """All faults that left a trace, whoever injected them; of a newer labctl's kinds nothing is known."""
-    found = [*found_on_nodes(scene), *found_on_host(scene), *found_on_services(scene)]
-    return [fault for fault in found if fault.kind in KINDS]
-
-
-def _try_with_those_back(scene: Scene, healed: Sequence[Fault]) -> None:
+def _after(scene: Scene, healed: Sequence[Fault]) -> None:
+    """Let the engines of nodes that were apart meet again, and try the lab with nodes that are back."""
+    apart = [fault.target for fault in healed if KINDS[fault.kind].parts_nodes]
     back = [fault.target for fault in healed if KINDS[fault.kind].healer == "host"]
+    if apart:
+        scene.meet(apart)
     if back:
         scene.start(back)
 
@@ -187,15 +264,3 @@ def _healed(kind: Kind, scene: Scene, fault: Fault) -> None:
     # The error that led here is the one to tell; `fault heal --all` tries again.
     with contextlib.suppress(LabctlError):
         kind.heal(scene, fault)
-
-
-def _refuse_without_majority(scene: Scene, faults: Sequence[Fault]) -> None:
-    struck = {fault.target for fault in faults}
-    managers = [node for node in scene.nodes if node.is_manager]
-    staying = [node.name for node in managers if node.is_running and node.name not in struck]
-    if any(node.name in struck for node in managers) and len(staying) * 2 <= len(managers):
-        names = ", ".join(sorted(node.name for node in managers if node.name in struck))
-        raise UsageError(
-            f"without {names} the managers have no majority: services go on, and nobody can change them",
-            hint="`--yes` does it all the same; `labctl fault heal --all` ends it.",
-        )

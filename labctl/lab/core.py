@@ -32,6 +32,9 @@ class LabCore:
     record: LabRecord
     made_here: bool = field(default=False, kw_only=True)
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}: {len(self.nodes)} nodes>"
+
     @property
     def name(self) -> str:
         """The lab's name."""
@@ -177,6 +180,12 @@ class LabCore:
         key = unlock_key or self.context.unlock_key
         context = replace(self.context, emit=on_event or self.context.emit, unlock_key=key)
         return replace(self, context=context, backend=context.backend(self.backend.name))
+
+    def end_faults(self, nodes: Sequence[Node]) -> None:
+        """End the faults that this host would heal: these nodes are what somebody makes them now, and stay so."""
+        from labctl.faults import notes
+
+        notes.end(self.name, [node.name for node in nodes])
 
     def _now(self, on_event: Emit | None) -> Self:
         """This lab as it stands, beside this object. Raises UsageError for somebody else's."""

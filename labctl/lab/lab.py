@@ -23,6 +23,7 @@ from labctl.node import Node
 
 if TYPE_CHECKING:
     from labctl.faults import Injected, Scene
+    from labctl.lab.faulting import OptionValue
     from labctl.lab.stacks import Deployment, Files, Resolve
     from labctl.lab.status import LabStatus
     from labctl.lab.wanted import SpecKeys
@@ -102,13 +103,15 @@ class Lab(LabCore):
     def stop(self, nodes: Nodes | None = None, *, on_event: Emit | None = None) -> list[Node]:
         """Stop nodes all at once, all of the lab where none is named; disks stay. Returns those that were up."""
         with self._changing(on_event) as lab:
-            each(meant := chosen(lab, nodes), lambda node: lab.backend.stop(node))
+            lab.end_faults(meant := chosen(lab, nodes))
+            each(meant, lambda node: lab.backend.stop(node))
         return self._again([node for node in meant if is_up(node)])
 
     def kill(self, nodes: Nodes | None = None, *, on_event: Emit | None = None) -> list[Node]:
         """Pull the plug of nodes, all at once: nothing is shut down in order. Returns those that were up."""
         with self._changing(on_event) as lab:
-            each(meant := chosen(lab, nodes), lab.backend.kill)
+            lab.end_faults(meant := chosen(lab, nodes))
+            each(meant, lab.backend.kill)
         return self._again([node for node in meant if is_up(node)])
 
     def start(
@@ -119,6 +122,7 @@ class Lab(LabCore):
         Those that are suspended go on where they were, and those that run are left alone.
         """
         from labctl.lab.ending import as_ended
+        from labctl.lab.faulting import tend_services
         from labctl.lab.plan import refuse_half_made
         from labctl.lab.waking import WAKE_STEPS, wake
 
@@ -129,6 +133,8 @@ class Lab(LabCore):
             refuse_half_made(meant)
             if meant or nodes is None:
                 wake(lab, meant, steps, lab.backend.start)
+                lab.end_faults(meant)
+                tend_services(lab)
         return self._again([node for node in meant if not node.is_running])
 
     def restart(
@@ -150,6 +156,7 @@ class Lab(LabCore):
 
         with self._changing(on_event) as lab:
             running = in_state(chosen(lab, nodes), "running", also="paused")
+            lab.end_faults(running)
             each(running, lab.backend.suspend)
         return self._again(running)
 
@@ -160,6 +167,7 @@ class Lab(LabCore):
 
         Returns those that were suspended. Raises LabError for one that is down, which cannot go on.
         """
+        from labctl.lab.faulting import tend_services
         from labctl.lab.waking import WAKE_STEPS, in_state, wake
 
         with self._changing(on_event, unlock_key) as lab:
@@ -169,6 +177,8 @@ class Lab(LabCore):
             still = in_state(meant, "paused", also="running")
             if still:
                 wake(lab, still, Steps(lab.context.emit, total=WAKE_STEPS), lab.backend.resume)
+                lab.end_faults(still)
+                tend_services(lab)
         return self._again(still)
 
     def down(
@@ -202,6 +212,7 @@ class Lab(LabCore):
 
         with self._changing(on_event) as lab:
             there, gone = named_or_gone(lab, nodes)
+            lab.end_faults(there)
             take_out(lab, [*(node.name for node in there), *gone], force=force)
 
     def add_nodes(
@@ -360,13 +371,19 @@ class Lab(LabCore):
         return scene_of(self)
 
     def fault(
-        self, kind: str, on: str | Sequence[str], *, seconds: float | None = None, sure: bool = False, **options: str
+        self,
+        kind: str,
+        on: Nodes,
+        *,
+        seconds: float | str | None = None,
+        sure: bool = False,
+        **options: OptionValue,
     ) -> Injected:
-        """A fault for as long as a `with` block runs: on nodes (names and filters) or, by its kind, on services.
+        """A fault for as long as a `with` block runs: on nodes (names, filters) or, by its kind, on services' names.
 
-        With `seconds` it also heals by itself, should this process die. Raises NotFoundError for no such kind, node or
-        service, UsageError for an option that the kind has not, or when managers would lose their majority (not with
-        `sure`).
+        With `seconds` (60, or "5m") it also heals by itself, should this process die. Options are texts or numbers;
+        `from_` of a partition is nodes. Raises NotFoundError for no such kind, node or service, UsageError for an
+        option that the kind has not, or when managers would lose their majority (not with `sure`).
 
             with lab.fault("cut", "w1", seconds=60):
                 ...

@@ -23,7 +23,7 @@ from labctl.events import Emit, Noted
 from labctl.lab.announcing import announce_again
 from labctl.lab.form import start_over
 from labctl.lab.gossip import exchange, meet
-from labctl.lab.verify import ANSWER_LIMIT, paths_of, verify
+from labctl.lab.verify import ANSWER_LIMIT, APART, paths_of, verify
 from labctl.node import Node
 from labctl.swarm import cluster
 
@@ -125,7 +125,7 @@ class Ladder:
         return LabError(
             f"{_all(ill)} does not serve with the other nodes: {_first_line(problem)}",
             hint=f"`labctl restart {' '.join(ill)}` starts it over, with its containers; "
-            "`labctl verify` tries the lab again.",
+            f"`labctl verify` tries the lab again: {APART}.",
         )
 
 

@@ -13,6 +13,7 @@ from labctl.errors import LabctlError, QuorumLost
 from labctl.follower.managers import PROBE
 from labctl.lab.addresses import moved_problems
 from labctl.lab.context import Context
+from labctl.lab.faulty import faults_of_services, with_faults
 from labctl.lab.meshes import mesh_of, mesh_problems
 from labctl.lab.parts import is_proxy, mirror_of, ports_of, registry_of, registry_trouble
 from labctl.lab.plan import HALF_MADE, lost_swarm
@@ -114,6 +115,7 @@ def status_of(context: Context, record: LabRecord) -> LabStatus:
         warnings = (edge.proxy_trouble(record.name, "gone"),)
     if swarm.probes and not context.is_held(record.name):  # nobody tries the lab just now
         warnings = (*warnings, _probes_left(swarm.probes))
+    problems, warnings = with_faults(record, problems), (*warnings, *swarm.faults)
     return LabStatus(
         name=record.name,
         backend=record.spec.backend if record.spec else "dind",
@@ -182,6 +184,7 @@ class _Swarm:
     asked: tuple[str, ...] = ()  # whose engines were asked for what stands in `seen`
     publishes: bool = False  # a service has a port that the lab's proxy opens
     is_lost: bool = False  # its majority is, for good: `up` is refused until the cure
+    faults: tuple[str, ...] = ()  # of services
     probes: tuple[str, ...] = ()  # what labctl tries a lab with, by the services' names; no services of the user's
 
 
@@ -225,7 +228,10 @@ def _swarm_of(record: LabRecord, running: list[Node]) -> _Swarm:
     ready = sum(member.state == "ready" for member in known)
     told = f"{ready} of {counted(len(known), 'node')} ready, {leader} leads"
     publishes = any(port.mode == "ingress" for service in services for port in service.ports)
-    return _Swarm(told, members, len(services), tuple(unkept), strays, seen, asked, publishes, bool(lost), probes)
+    faults = tuple(faults_of_services(services))
+    return _Swarm(
+        told, members, len(services), tuple(unkept), strays, seen, asked, publishes, bool(lost), faults, probes
+    )
 
 
 def _ghosts(record: LabRecord, gone: Collection[str], known: Sequence[SwarmNode]) -> list[str]:

@@ -41,6 +41,8 @@ SMALL_PACKET = 1000  # encryption takes a part of each packet
 REQUEST_LIMIT = 2.0  # seconds for one page, or for one packet and its answer
 # How many of the other nodes' tasks each node must have heard through the mesh; all, in labs of up to ten.
 HEARD_AT_LEAST = 10
+# A start ends containers, and a fault that has just ended needs none.
+APART = "after `labctl fault`, engines that were cut off may take up to a minute to meet again"
 
 
 class NotServing(LabError):
@@ -219,7 +221,7 @@ def _through_the_mesh(node: Node, probes: Sequence[_Probe], port: int, limit: fl
             f"the routing mesh of {node.name} does not work: port {port}: {said}",
             [(node.name, other) for other in missed] if heard and missed else [(node.name, node.name)],
             hint=f"`labctl restart {node.name}` starts the node over, with its containers; `labctl doctor` tells what "
-            "the kernel lacks.",
+            f"the kernel lacks; {APART}.",
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -14,7 +15,7 @@ from labctl.errors import Abandoned, LabctlError, LabError, SwarmLocked, WaitTim
 from labctl.events import NodeReady, Steps, Warned
 from labctl.lab.addresses import refuse_moved
 from labctl.lab.doing import Doing
-from labctl.lab.form import settled, wait_engine, wait_for_end_here
+from labctl.lab.form import BOOT_LIMIT, settled, wait_engine, wait_for_end_here
 from labctl.lab.mending import Ladder
 from labctl.lab.strays import refuse_strays
 from labctl.lab.unlocking import unlock_all
@@ -22,7 +23,7 @@ from labctl.node import Node
 from labctl.spec import labels
 from labctl.swarm import cluster
 from labctl.swarm.states import is_orphaned, memberships, trouble_of
-from labctl.waiting import Pending, wait_until
+from labctl.waiting import Pending, stretched, wait_until
 from labctl.words import counted
 
 if TYPE_CHECKING:
@@ -58,7 +59,9 @@ def wake(lab: Lab, nodes: Sequence[Node], steps: Steps, begin: Callable[[Node], 
     def boot(node: Node) -> Node:
         if node.is_running:
             with doing.at(node.name, "waiting for the engine"):
-                wait_engine(node, lab.backend, given_up=given_up, kept=True, ran=True)
+                wait_engine(
+                    node, lab.backend, given_up=given_up, kept=True, ran=not _is_booting(lab.backend.look(node))
+                )
             return node
         with doing.at(node.name, "going on" if node.state == "paused" else "booting"):
             version = wait_engine(started := begin(node), lab.backend, given_up=given_up, kept=True)
@@ -86,6 +89,11 @@ def wake(lab: Lab, nodes: Sequence[Node], steps: Steps, begin: Callable[[Node], 
         with steps.step("Verifying"):
             tried = (_tried(lab, _serving(lab, known), down, steps) if names else "") or tried
             steps.note(tried)
+
+
+def _is_booting(node: Node) -> bool:
+    """Whether somebody else has started the node's machine just now: its engine may say nothing for a while."""
+    return node.began is not None and time.time() - node.began < stretched(BOOT_LIMIT)
 
 
 def _tried(lab: Lab, serving: Sequence[Node], started: Sequence[Node], steps: Steps) -> str:

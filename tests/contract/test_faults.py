@@ -269,9 +269,9 @@ def test_what_cannot_be_injected_is_told_and_changes_nothing(lab: Lab) -> None:
         (NotFoundError, "cutt", "w1", {}, "did you mean cut"),
         (NotFoundError, "cut", "worker9", {}, "did you mean worker"),
         (NotFoundError, "bad-image", "nothing", {}, "no service named"),
-        (UsageError, "cut", "w1", {"port": "1"}, "takes no --port"),
-        (UsageError, "block", "w1", {"port": "0"}, "--port 0"),
-        (UsageError, "loss", "w1", {"share": "110%"}, "--share 110%"),
+        (UsageError, "cut", "w1", {"port": "1"}, "takes no port="),
+        (UsageError, "block", "w1", {"port": "0"}, "port=0"),
+        (UsageError, "loss", "w1", {"share": "110%"}, "share=110%"),
         (UsageError, "cut", "m1", {}, "no majority"),
         (UsageError, "stop", "m1", {}, "no majority"),
     ]
@@ -310,6 +310,94 @@ def test_a_node_without_nft_says_so_and_nothing_is_left(lab: Lab) -> None:
         assert worker.run("ls /run/labctl/faults").stdout == ""
     finally:
         worker.expect("mv /root/nft.away /usr/sbin/nft")
+
+
+def run_labctl(lab: Lab, *words: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "labctl", "-l", lab.name, *words]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def until_quiet(lab: Lab) -> None:
+    until = time.monotonic() + HANGING
+    while active(lab.scene()) and time.monotonic() < until:
+        time.sleep(0.5)
+    assert active(lab.scene()) == []
+
+
+@pytest.mark.parametrize("after", [0.5, 1.0, 1.6, 2.4])
+def test_ctrl_c_while_a_node_is_stopped_leaves_it_running_or_with_its_lease(lab: Lab, after: float) -> None:
+    process = run_labctl(lab, "fault", "inject", "stop", "w1", "--for", "5s")
+    time.sleep(after)
+    process.send_signal(signal.SIGINT)
+    process.wait(HANGING)
+    until_quiet(lab)
+    sampled(lab, engine_answers, ALL)
+
+
+def test_a_look_during_an_injection_does_not_cancel_the_healing(lab: Lab) -> None:
+    for kind in ("stop", "engine-stop", "cut"):
+        process = run_labctl(lab, "fault", "inject", kind, "w1", "--for", "6s")
+        while process.poll() is None:
+            active(lab.scene())
+        assert process.returncode == 0
+        until_quiet(lab)
+        sampled(lab, engine_answers, ALL)
+        sampled(lab, PING, ALL)
+
+
+def test_a_lease_leaves_alone_what_somebody_did_later(lab: Lab) -> None:
+    lab.fault("kill", "w1", seconds=8).__enter__()
+    lab.start(["w1"])
+    lab.backend.stop(lab.node("w1"))  # as `docker stop` would
+    time.sleep(10)
+    assert lab.refresh().node("w1").state == "exited"
+    assert active(lab.scene()) == []
+    lab.start(["w1"])
+
+
+def test_all_packets_can_be_lost(lab: Lab) -> None:
+    with lab.fault("loss", "w1", share=100):
+        sampled(lab, PING, NONE)
+    sampled(lab, PING, ALL)
+
+
+def test_what_no_labctl_wrote_on_a_node_is_cleared_away_there(lab: Lab) -> None:
+    folder = "/run/labctl/faults/0123ab"
+    for text in ("[1]", "{brok", '{"id": "/root/.docker/config", "kind": "stop", "target": "worker1"}'):
+        lab.node("w1").expect(f"mkdir -p {folder}; printf %s '{text}' > {folder}/fault")
+        assert active(lab.scene()) == []
+        assert heal(lab.scene()) == []
+        assert not lab.node("w1").run(f"test -e {folder}").ok
+
+
+def test_the_only_manager_is_back_before_its_services_are_healed(lab: Lab, web: str) -> None:
+    before = spec_of(lab, web)
+    lab.fault("bad-image", web).__enter__()
+    lab.fault("stop", "m1", sure=True).__enter__()
+    assert sorted(one.kind for one in heal(lab.scene())) == ["bad-image", "stop"]
+    assert spec_of(lab, web) == before
+
+
+def test_a_service_heals_though_its_manager_was_started_again(lab: Lab, web: str) -> None:
+    before = spec_of(lab, web)
+    lab.fault("bad-image", web, seconds=20).__enter__()
+    lab.restart(["m1"])
+    sampled(lab, lambda lab: spec_of(lab, web) == before, ALL)
+    lab.fault("bad-image", web, seconds=1).__enter__()
+    lab.manager().expect("pkill -f service_lease || pkill -f labctl/faults || true")
+    time.sleep(7)
+    assert active(lab.scene()) == []
+    assert spec_of(lab, web) == before
+
+
+def test_the_lab_serves_at_once_after_a_cut_that_was_healed(lab: Lab) -> None:
+    with lab.fault("cut", "w1"):
+        sampled(lab, lambda lab: lab.status().nodes[1].swarm == "down", ALL)
+        (told,) = [one for one in lab.status().problems if "worker1" in one]
+        assert "has the fault cut" in told
+        assert "restart" not in told
+    lab.verify()
+    assert lab.status().is_good
 
 
 def test_every_kind_is_tried_here() -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from labctl.backend.base import LabRecord, NodePlan, Place, Snapshot, in_order
 from labctl.backend.dind.config import container_name, network_name, node_container
-from labctl.backend.dind.marked import lab_names, moved_to, nodes_among, owner_mark, spec_of, subnet_of
+from labctl.backend.dind.marked import lab_names, moved_to, nodes_among, owner_mark, run_of, spec_of, subnet_of
 from labctl.concurrent import each, together
 from labctl.engine import Endpoint, Engine
 from labctl.engine.client import tar_of
@@ -172,7 +172,7 @@ class DindBackend:
     def look(self, node: Node) -> Node:
         """The node as its container now is."""
         found = self.engine.container(node.machine)
-        return replace(node, state=found["State"]["Status"] if found else "gone")
+        return replace(node, **run_of(found), state=found["State"]["Status"]) if found else replace(node, state="gone")
 
     def start(self, node: Node) -> Node:
         """Start a node's container, or let it go on; one that runs is fine."""

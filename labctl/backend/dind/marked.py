@@ -7,6 +7,7 @@ import ipaddress
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from labctl.owner import is_anothers, owner_of
@@ -15,7 +16,7 @@ from labctl.spec import labels
 if TYPE_CHECKING:
     from labctl.spec import LabSpec
 
-__all__ = ["lab_names", "moved_to", "nodes_among", "owner_mark", "spec_of", "subnet_of"]
+__all__ = ["lab_names", "moved_to", "nodes_among", "owner_mark", "run_of", "spec_of", "subnet_of"]
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")  # as the spec has it, without its imports
 LONGEST = 63
@@ -48,6 +49,16 @@ def moved_to(found: Mapping[str, Any], network: str, address: str) -> str | None
         return None
     has = str((networks.get(network) or {}).get("IPAddress") or "")
     return None if has == address else has
+
+
+def run_of(inspected: Mapping[str, Any]) -> dict[str, Any]:
+    """Which run of its container this is, or was the last, and when that began: `run_id` and `began` of a Node."""
+    began = str(inspected["State"].get("StartedAt") or "")
+    try:
+        moment = datetime.fromisoformat(began).timestamp()
+    except ValueError:
+        moment = 0.0
+    return {"run_id": f"{inspected.get('Id', '')} {began}", "began": moment if moment > 0 else None}
 
 
 def subnet_of(network: Mapping[str, Any]) -> str | None:

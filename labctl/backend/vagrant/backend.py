@@ -24,6 +24,7 @@ from labctl.backend.vagrant.labfile import (
     VmLab,
     console_of,
     folder_of,
+    machine_id,
     refuse_other_provider,
     spec_json,
     spec_of,
@@ -216,7 +217,8 @@ class VagrantBackend:
         machine = lab.machine(node.name) if lab else None
         if lab is None or machine is None:
             return replace(node, state="gone")
-        return replace(node, state=self._states(replace(lab, nodes=(machine,)))[node.name])
+        state = self._states(replace(lab, nodes=(machine,)))[node.name]
+        return replace(node, state=state, run_id=machine_id(lab.lab, node.name))
 
     def start(self, node: Node) -> Node:
         """Start a node's machine, or let it go on; one that runs is fine."""

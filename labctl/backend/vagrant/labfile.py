@@ -17,7 +17,18 @@ from labctl.state import lab_path, machines_path, write_private
 if TYPE_CHECKING:
     from labctl.spec import LabSpec, NodeSpec
 
-__all__ = ["FILE", "USER", "Box", "Machine", "VmLab", "console_of", "folder_of", "spec_json", "spec_of"]
+__all__ = [
+    "FILE",
+    "USER",
+    "Box",
+    "Machine",
+    "VmLab",
+    "console_of",
+    "folder_of",
+    "machine_id",
+    "spec_json",
+    "spec_of",
+]
 
 FILE = "lab.json"
 USER = "vagrant"  # whom every box lets in
@@ -206,6 +217,16 @@ def refuse_other_provider(lab: VmLab | None, provider: str) -> None:
 def folder_of(lab: str) -> Path:
     """Where a lab's Vagrant files are, or would be."""
     return machines_path(lab)
+
+
+def machine_id(lab: str, node: str) -> str:
+    """What the provider knows a machine by, as Vagrant wrote it down: one made anew has another. "" for nothing."""
+    for path in sorted(folder_of(lab).glob(f".vagrant/machines/{node}/*/id")):
+        try:
+            return path.read_text().strip()
+        except (OSError, ValueError):
+            continue
+    return ""
 
 
 def console_of(lab: str, node: str) -> Path:

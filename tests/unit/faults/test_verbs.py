@@ -5,57 +5,17 @@ from __future__ import annotations
 import itertools
 import shutil
 import subprocess
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from labctl.backend import FakeBackend, LabRecord
 from labctl.errors import CommandFailed, LabError, NodeDown, NotFoundError, UsageError
-from labctl.faults import KINDS, Fault, Scene, active, heal, inject, kind_named, pick, planned, seconds_of
-from labctl.faults.innode import LIST, PLACE, injection
-from labctl.node import Node
+from labctl.faults import KINDS, Fault, active, heal, inject, kind_named, pick, planned, seconds_of
+from labctl.faults.innode import PLACE, injection
 from labctl.state import lab_path
-from labctl.swarm import SwarmView
-from labctl.transport import FakeTransport, Result
+from labctl.transport import Result
 
-from ..nodes import fake_node
-
-
-@pytest.fixture(autouse=True)
-def own_notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What one test notes is not found by the next."""
-    monkeypatch.setenv("LABCTL_STATE", str(tmp_path / "state"))
-
-
-def no_swarm() -> SwarmView:
-    raise LabError("no manager answers")
-
-
-def scene_of(*nodes: Node, memory: int | None = None) -> Scene:
-    backend = FakeBackend()
-    backend.hold(LabRecord("lab", lambda: None, "172.30.1.0/24", "labctl-lab", nodes))
-    return Scene("lab", "172.30.1.0/24", nodes, backend, no_swarm, lambda _names: None, lambda _node: memory)
-
-
-def node(name: str, answer: Callable[[str], Result] | None = None, *, state: str = "running") -> Node:
-    """A node whose faults are none, and whose every other command is answered by `answer`."""
-    return replace(fake_node(name, state=state), transport=Answering(answer or (lambda text: Result(text, 0))))
-
-
-class Answering(FakeTransport):
-    """A transport whose commands are too long to be scripted one by one."""
-
-    def __init__(self, answer: Callable[[str], Result]) -> None:
-        super().__init__()
-        self.answer = answer
-
-    def run(self, command, **_how):  # type: ignore[no-untyped-def]  # FakeTransport's own
-        text = command if isinstance(command, str) else " ".join(command)
-        self.commands.append(text)
-        return Result(text, 0) if text == LIST else self.answer(text)
-
+from .scenes import Answering, node, scene_of
 
 MANAGERS = tuple(f"manager{number}" for number in (1, 2, 3))
 
@@ -100,6 +60,17 @@ def test_faults_are_planned_one_for_each_target_with_the_defaults() -> None:
         ("delay", {"delay": "1s"}, "--delay 1s"),
         ("mtu", {"size": "9000"}, "--size 9000"),
         ("cpu", {"busy": "many"}, "--busy many"),
+        ("cpu", {"busy": "-3"}, "--busy -3: expected loops from 0"),
+        ("loss", {"share": "0.001"}, "--share 0.001: expected a percentage from 0.01"),
+        ("loss", {"share": "nan"}, "--share nan: expected a percentage"),
+        ("loss", {"share": "half"}, "--share half: expected a percentage"),
+        ("loss", {"share": "٥"}, "--share ٥: expected a percentage"),
+        ("rate", {"rate": "0kbit"}, "--rate 0kbit: expected a rate"),
+        ("mtu", {"size": "1_300"}, "--size 1_300: expected bytes"),
+        ("delay", {"reorder": "-1%"}, "--reorder -1%: expected a percentage from 0"),
+        ("kill-tasks", {"share": "some"}, "--share some: expected a number"),
+        ("kill-tasks", {"share": "x%"}, "--share x%: expected a number"),
+        ("partition", {"from": "worker1\nworker2"}, "expected a line of text"),
         ("kill-tasks", {"share": "0"}, "--share 0"),
     ],
 )
@@ -126,7 +97,7 @@ def test_the_same_seed_picks_the_same_nodes() -> None:
 
 @pytest.mark.parametrize("share", ["0", "11", "-1", "half", "0%", "101%"])
 def test_what_picks_no_nodes_is_refused(share: str) -> None:
-    with pytest.raises(UsageError, match="--share"):
+    with pytest.raises(UsageError, match="--pick"):
         pick([node(f"worker{number}") for number in range(1, 11)], share)
 
 

@@ -1,0 +1,86 @@
+"""What `labctl status` says of faults: where a node has one, that is what ails it, and healing it is what helps."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from labctl.backend import LabRecord
+from labctl.concurrent import each
+from labctl.errors import LabctlError
+from labctl.node import Node
+
+if TYPE_CHECKING:
+    from labctl.faults.reading import Trace
+    from labctl.swarm.state import Service
+
+__all__ = ["faults_of_services", "with_faults"]
+
+ADVICE = re.compile(r"`labctl (?:start|restart|resume)\b")
+
+
+def with_faults(record: LabRecord, problems: Sequence[str]) -> list[str]:
+    """The problems, where nodes have faults with these in the place of the advice to start such a node over.
+
+    Nodes are asked only where there is a problem; that a lab in which all is well has a fault, its user knows.
+    """
+    if not problems:
+        return []
+    faults = _faults_of_nodes(record)
+    told = [f"{node} has the fault {kind} ({id_}): `labctl fault heal {id_}`" for node, kind, id_ in faults]
+    names = {node for node, _, _ in faults}
+    return [*told, *(one for one in problems if not _advises_about(one, names))]
+
+
+def faults_of_services(services: Iterable[Service]) -> list[str]:
+    """The faults that services have, as their labels tell, each with what heals it."""
+    from labctl.faults.kinds import healed_by
+    from labctl.faults.reading import fault_of
+    from labctl.faults.services import traces_of
+
+    told = []
+    for service in [one for one in services if one.labels]:
+        for trace in traces_of(service):
+            try:
+                fault = fault_of(trace, healed_by("manager"))
+            except ValueError:
+                continue
+            late = ", which is overdue" if fault.is_overdue else ""
+            told.append(
+                f"service {service.name} has the fault {fault.kind} ({fault.id}){late}: `labctl fault heal {fault.id}`"
+            )
+    return told
+
+
+def _advises_about(problem: str, names: Iterable[str]) -> bool:
+    """Whether a problem says to start one of these nodes."""
+    return ADVICE.search(problem) is not None and any(re.search(rf"\b{re.escape(one)}\b", problem) for one in names)
+
+
+def _faults_of_nodes(record: LabRecord) -> list[tuple[str, str, str]]:
+    """Node, kind and id of what is noted on this host for a node that does not run, and of what running nodes tell."""
+    from labctl.faults.innode import traces_on
+    from labctl.faults.kinds import healed_by
+    from labctl.faults.notes import texts
+    from labctl.faults.reading import Trace, fault_of
+
+    def ask(node: Node) -> list[Trace]:
+        try:
+            return traces_on(node)
+        except LabctlError:
+            return []
+
+    down = {node.name for node in record.nodes if not node.is_running}
+    here = [(Trace("", id_, text), "host") for id_, text in texts(record.name).items()]
+    asked = each([node for node in record.nodes if node.is_running], ask)
+    there = [(trace, "node") for traces in asked for trace in traces]
+    found = []
+    for trace, healer in [*here, *there]:
+        try:
+            fault = fault_of(trace, healed_by(healer))
+        except ValueError:
+            continue
+        if healer == "node" or fault.target in down:
+            found.append((fault.target, fault.kind, fault.id))
+    return found
