@@ -115,7 +115,9 @@ def test_stop_kill_and_start(backend: Backend, lab_name: str, subnet: str) -> No
     backend.create_base(spec, subnet)
     (node,) = made(backend, spec, subnet)
 
+    first = backend.look(node)
     backend.stop(node)
+    assert backend.look(node).run_id == first.run_id
     stopped = backend.find(lab_name)
     assert stopped is not None and not stopped.nodes[0].is_running
     backend.stop(node)  # twice is fine
@@ -124,6 +126,8 @@ def test_stop_kill_and_start(backend: Backend, lab_name: str, subnet: str) -> No
     assert again.is_running
     assert again.address == node.address
     assert again.endpoint == node.endpoint
+    if backend.name != "vagrant":  # which knows the machine, and no more of its starts
+        assert backend.look(again).run_id != first.run_id
 
     backend.kill(again)
     killed = backend.find(lab_name)

@@ -533,3 +533,20 @@ def test_a_watching_run_ends_when_nobody_watches(write: Write) -> None:
         watching.close()
 
     assert watching.is_over
+
+
+def test_what_lies_beside_the_checks_is_imported_by_them_and_by_nobody_else(write: Write) -> None:
+    """A file called random.py there is no module of pytest's or labctl's."""
+    path = write('''
+        import random, beside
+
+        @step("a")
+        def test_done():
+            """It is done."""
+            assert beside.HERE and random.random() < 1
+    ''')
+    (path.parent / "beside.py").write_text("HERE = True\n")
+    for name in ("random", "pytest", "click"):
+        (path.parent / f"{name}.py").write_text("raise SystemExit('it was imported')\n")
+
+    assert outcomes(run(path)) == {"test_done": "done"}

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from labctl.cli.fault import _refuse_unused
 from labctl.errors import CommandFailed, LabError, NodeDown, NotFoundError, UsageError
 from labctl.faults import KINDS, Fault, active, heal, inject, kind_named, pick, planned, seconds_of
 from labctl.faults.innode import PLACE, injection
@@ -197,3 +198,45 @@ def test_healing_an_unknown_fault_is_refused() -> None:
 def test_a_fault_knows_how_long_it_lasts() -> None:
     assert Fault("1", "cut", "w1").left is None
     assert Fault("1", "cut", "w1", until=0.0).left == 0.0
+
+
+NFT = """\
+Error: conflicting expressions
+    numgen random mod 10000 < 10000 drop
+    ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+"""
+
+
+def test_of_what_nft_says_the_line_that_says_what_is_wrong_is_told() -> None:
+    worker = node("worker1", lambda text: Result(text, 1, stderr=NFT) if "mkdir -p" in text else Result(text, 0))
+    with pytest.raises(CommandFailed, match=r"`inject cut` exited 1: Error: conflicting expressions$"):
+        inject(scene_of(node("manager1"), worker), planned(kind_named("cut"), ["worker1"]))
+
+
+@pytest.mark.parametrize(("share", "rule"), [("100%", "drop"), ("99.99", "9999 drop"), ("0.01%", "mod 10000 < 1 drop")])
+def test_what_is_lost_is_what_was_asked_for(share: str, rule: str) -> None:
+    scene = scene_of(node("manager1"), node("worker1"))
+    (fault,) = planned(kind_named("loss"), ["worker1"], {"share": share})
+    into, out = kind_named("loss").lost(scene, scene.nodes[1], fault)  # type: ignore[attr-defined]
+    assert (into[0].endswith(rule), out) == (True, [])
+
+
+@pytest.mark.parametrize(
+    ("kind", "flags", "says"),
+    [
+        ("bad-image", {"label": "a=b"}, "--label is of no account: bad-image acts on services"),
+        ("bad-image", {"pick": "1"}, "--pick is of no account"),
+        ("unhealthy", {"seed": "1"}, "--seed is of no account"),
+        ("bad-image", {"service": "web"}, "either a service's name or --service"),
+        ("cut", {"seed": "1"}, "--seed picks nothing without --pick"),
+        ("cut", {"seed": "1", "pick": "1"}, ""),
+        ("kill-tasks", {"seed": "1"}, ""),
+    ],
+)
+def test_flags_of_no_account_are_refused(kind: str, flags: dict[str, str], says: str) -> None:
+    given = {"label": None, "pick": None, "seed": None, "service": None, **flags}
+    if not says:
+        _refuse_unused(kind_named(kind), ["w1"], given)
+        return
+    with pytest.raises(UsageError, match=says):
+        _refuse_unused(kind_named(kind), ["w1"], given)

@@ -6,6 +6,7 @@ import json
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,8 @@ from labctl.backend import LabRecord
 from labctl.engine.client import tar_of
 from labctl.engine.fake import FakeEngine
 from labctl.errors import EngineRefused, EngineUnreachable, LabError
+from labctl.faults import Fault, notes
+from labctl.faults.innode import LIST
 from labctl.follower.files import State, Way
 from labctl.follower.managers import PROBE
 from labctl.lab import Context, LabStatus, NodeStatus, status_of
@@ -684,3 +687,43 @@ def test_an_encrypted_network_is_a_problem_where_the_kernel_cannot(manager: Fake
     (problem,) = look(manager, worker).problems
 
     assert problem.startswith("network sec is encrypted, and the nodes have no ESP in the kernel")
+
+
+CUT = json.dumps({"id": "1aeb8c", "kind": "cut", "target": "worker1", "options": {}, "until": None})
+
+
+def test_a_node_that_is_ill_by_a_fault_is_not_to_be_started_over(manager: FakeNode, worker: FakeNode) -> None:
+    manager.api["GET /nodes"] = [raw_node("manager1", leader=True), raw_node("worker1", state="down")]
+    worker.shell.answers[LIST] = f"1aeb8c {CUT}\nffffff [1]\n"
+
+    assert look(manager, worker).problems == ("worker1 has the fault cut (1aeb8c): `labctl fault heal 1aeb8c`",)
+
+
+def test_a_node_that_is_down_by_a_fault_is_healed_and_not_started(
+    manager: FakeNode, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("LABCTL_STATE", str(tmp_path))
+    manager.api["GET /nodes"] = [raw_node("manager1", leader=True), raw_node("worker1", state="down")]
+    notes.write("demo", Fault("1aeb8c", "stop", "worker1"), notes.Note())
+
+    found = look(manager, fake_node("worker1", state="exited"))
+    assert found.problems == ("worker1 has the fault stop (1aeb8c): `labctl fault heal 1aeb8c`",)
+
+
+def test_nodes_are_not_asked_for_faults_where_all_is_well(manager: FakeNode, worker: FakeNode) -> None:
+    worker.shell.answers[LIST] = f"1aeb8c {CUT}\n"
+
+    assert look(manager, worker).is_good
+    assert LIST not in worker.shell.commands
+
+
+@pytest.mark.parametrize(("until", "told"), [("9999999999", ""), ("1000", ", which is overdue")])
+def test_a_fault_of_a_service_is_told(manager: FakeNode, worker: FakeNode, until: str, told: str) -> None:
+    marks = {"labctl.fault": "1aeb8c", "labctl.fault.kind": "bad-image", "labctl.fault.until": until}
+    service = raw_service("web")
+    service["Spec"]["Labels"] = marks
+    manager.api["GET /services"] = [service]
+
+    found = look(manager, worker)
+    assert found.is_good
+    assert found.warnings == (f"service web has the fault bad-image (1aeb8c){told}: `labctl fault heal 1aeb8c`",)

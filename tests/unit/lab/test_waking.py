@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +11,9 @@ import pytest
 from labctl.backend import FakeBackend
 from labctl.engine.fake import Asked, FakeEngine
 from labctl.errors import LabError
+from labctl.events import Steps
 from labctl.lab import Lab
+from labctl.lab.waking import wake
 from labctl.node import Node
 from labctl.spec import labels
 
@@ -137,3 +141,22 @@ def test_a_node_that_is_half_made_is_not_started(lab: Lab) -> None:
 
     assert "`labctl up`" in (caught.value.hint or "")
     assert states(lab) == ["running", "created"]
+
+
+@pytest.mark.parametrize(("ago", "hangs"), [(1.0, False), (3600.0, True), (None, True)])
+def test_an_engine_that_somebody_else_has_just_started_boots_and_does_not_hang(
+    monkeypatch: pytest.MonkeyPatch, ago: float | None, hangs: bool
+) -> None:
+    """It may take connections and say nothing for longer than one that ran already."""
+    lab, ran = lab_in_memory(), list[bool]()
+    node = replace(lab.node("worker1"), state="running", began=None if ago is None else time.time() - ago)
+    lab.backend.hold(replace(lab.record, nodes=(lab.node("manager1"), node)))  # type: ignore[attr-defined]  # a FakeBackend's
+    monkeypatch.setattr("labctl.lab.waking.wait_engine", lambda *_, ran=False, **__: ran_before(ran))
+
+    def ran_before(value: bool) -> str:
+        ran.append(value)
+        return "1"
+
+    lab = lab.refresh()
+    wake(lab, [lab.node("worker1")], Steps(lambda _: None, total=3), lab.backend.start)
+    assert ran == [hangs]
