@@ -78,6 +78,7 @@ def copy(
     # A file may be written to what is a pipe or a device here: /dev/stdout.
     if to.kind not in ("none", from_.kind) and (from_.kind, to.kind) != ("file", "special file"):
         raise UsageError(f"{target} is a {to.kind}, and {source} is a {from_.kind}")
+    _check_apart(source, from_, target, to)
     if from_.kind == "folder":
         same = _same(source, target) if delta and to.kind == "folder" else frozenset()
         strays = source.strays()
@@ -97,6 +98,17 @@ def _check_source(source: Place, found: Found, *, recursive: bool) -> None:
         raise UsageError(f"{source} is a pipe, a socket or a device: only files and folders are copied")
     if found.kind == "folder" and not recursive:
         raise UsageError(f"{source} is a folder", hint="`-r` copies folders.")
+
+
+def _check_apart(source: Place, from_: Found, target: Place, to: Found) -> None:
+    """Refuse a file onto itself, which would be emptied before it is read, and a folder into itself, which never ends.
+
+    As cp does, whatever the two paths look like.
+    """
+    if to.identity and from_.identity == to.identity:
+        raise UsageError(f"{source} and {target} are the same {from_.kind}")
+    if from_.kind == "folder" and from_.identity in target.around():
+        raise UsageError(f"{source} cannot be copied into itself, {target}", hint="Copy it to a folder outside of it.")
 
 
 def _same(source: Place, target: Place) -> Set[str]:

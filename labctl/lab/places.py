@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import itertools
 import os
 import re
+import secrets
 import tarfile
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence, Set
@@ -29,22 +31,43 @@ __all__ = ["Found", "LocalPlace", "NodePlace", "Place", "sum_of"]
 CHUNK = 1 << 16
 MOST_SUMS = 64 << 20  # bytes; a file whose sum is not known is copied
 NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)  # what a link that leads nowhere answers
-LOOKED = re.compile(r"(?P<kind>file|folder|special file)\n(?P<mode>[0-7]{1,6})\n(?P<path>.*)\n", re.DOTALL)
+LOOKED = re.compile(
+    r"(?P<kind>file|folder|special file)\n(?P<mode>[0-7]{1,6}) (?P<inode>\d+:\d+)\n(?P<path>.*)\n", re.DOTALL
+)
 LOOP = re.compile(
     r"find: (?:File system loop detected; )?'(.*?)'(?:: Too many levels of symbolic links| is part of .*)"
 )
+
+# Write stdin to "$1" with mode "$2"; it must end with "$3", which has "$4" bytes and is no part of the file. It is made
+# beside what is there, whose owner it gets, and takes its place when it is whole. A file that is mounted at its path
+# (/etc/hosts of a container), whose folder takes no other or whose owner cannot be kept, is written over then.
+WRITE = """
+[ ! -e "$1" ] || [ -f "$1" ] || { head -c "-$4" > "$1"; exit; }
+to=$(realpath -m -- "$1") || exit
+[ ! -e "$to" ] || [ -w "$to" ] || { echo "$1: Permission denied" >&2; exit 1; }
+trap 'rm -f -- "$new"' EXIT
+trap 'exit 129' HUP INT TERM
+new=$(mktemp "${to%/*}/.labctl-XXXXXXXXXX" 2>/dev/null) || new=$([ -e "$to" ] && mktemp) || { : >> "$to"; exit 1; }
+cat > "$new" || exit
+[ "$(tail -c "$4" "$new")" = "$3" ] || { echo "what was to be written ended too early" >&2; exit 1; }
+truncate -s "-$4" "$new" && chmod "$2" "$new" || exit
+{ [ ! -e "$to" ] || chown --reference="$to" "$new"; } 2>/dev/null && mv -fT -- "$new" "$to" 2>/dev/null && exit
+cat "$new" > "$to" && chmod "$2" "$to"
+"""
 
 
 @dataclass(frozen=True)
 class Found:
     """What stands at a path: `kind` is file, folder, special file or none.
 
-    A special file is a pipe, a socket or a device. `name` is the last part, `mode` the permissions.
+    A special file is a pipe, a socket or a device. `name` is the last part, `mode` the permissions. `identity` is what
+    it has in common with the same file by another path: machine and inode.
     """
 
     kind: str
     name: str = ""
     mode: int = 0o644
+    identity: str = ""
 
 
 class Place(Protocol):
@@ -60,12 +83,16 @@ class Place(Protocol):
         """The place of that name in this folder."""
         ...
 
+    def around(self) -> Set[str]:
+        """The identities of the folders that it is in, and its own: links followed, whatever of it is there."""
+        ...
+
     def read(self) -> Iterator[bytes]:
         """The file's content."""
         ...
 
     def write(self, content: Iterable[bytes], mode: int) -> None:
-        """Write the file, in a folder that is there."""
+        """Write the file, in a folder that is there: whole, or what was there stays."""
         ...
 
     def sums(self) -> dict[str, str]:
@@ -108,11 +135,17 @@ class LocalPlace:
         if not self.path.exists():
             return Found("none")
         kind = "folder" if self.path.is_dir() else "file" if self.path.is_file() else "special file"
-        return Found(kind, _name_of(self.path.name, self.path.resolve().name), self.path.stat().st_mode & PERMISSIONS)
+        name, mode = _name_of(self.path.name, self.path.resolve().name), self.path.stat().st_mode & PERMISSIONS
+        return Found(kind, name, mode, _here(self.path))
 
     def below(self, name: str) -> Place:
         """The place of that name in this folder."""
         return LocalPlace(str(self.path / name), self.path)
+
+    def around(self) -> Set[str]:
+        """The identities of the folders that it is in."""
+        real = self.path.resolve()
+        return {_here(path) for path in (real, *real.parents) if path.exists()}
 
     def read(self) -> Iterator[bytes]:
         """The file's content."""
@@ -172,7 +205,7 @@ class NodePlace:
         script = (
             'test -e "$1" || exit 44; '
             'if test -d "$1"; then echo folder; elif test -f "$1"; then echo file; else echo special file; fi; '
-            'stat -Lc %a "$1"; realpath "$1"'
+            'stat -Lc "%a %d:%i" "$1"; realpath "$1"'
         )
         result = self.node.run(self._argv("/bin/sh", "-c", script, "sh", self._word))
         if result.code == 44:
@@ -183,11 +216,20 @@ class NodePlace:
         real = said["path"].rpartition("/")[2]
         # A name that nobody typed: a hidden one would be read by what runs here (.bashrc, .ssh).
         name = _name_of(self.path, "" if real.startswith(".") else real)
-        return Found(said["kind"], name, int(said["mode"], 8) & PERMISSIONS)
+        return Found(said["kind"], name, int(said["mode"], 8) & PERMISSIONS, f"{self.node.name} {said['inode']}")
 
     def below(self, name: str) -> Place:
         """The place of that name in this folder."""
         return NodePlace(self.node, name if self.path == "." else f"{self.path.rstrip('/')}/{name}", self.user)
+
+    def around(self) -> Set[str]:
+        """The identities of the folders that it is in."""
+        script = (
+            'p=$(realpath -m -- "$1") || exit; '
+            'while stat -Lc %d:%i -- "$p" 2>/dev/null; [ "$p" != / ]; do p=${p%/*}; p=${p:-/}; done'
+        )
+        said = self.node.run(self._argv("/bin/sh", "-c", script, "sh", self._word)).stdout
+        return {f"{self.node.name} {inode}" for inode in said.split()}
 
     def read(self) -> Iterator[bytes]:
         """The file's content."""
@@ -195,8 +237,9 @@ class NodePlace:
 
     def write(self, content: Iterable[bytes], mode: int) -> None:
         """Write the file."""
-        script = 'cat > "$1" && chmod "$2" "$1"'
-        _run(self._stream("/bin/sh", "-c", script, "sh", self._word, f"{mode:o}", stdin=content))
+        end = secrets.token_hex(16)  # a source that breaks off looks like one that has ended, but for this
+        argv = ["/bin/sh", "-c", WRITE, "sh", self._word, f"{mode:o}", end, str(len(end))]
+        _run(self._stream(*argv, stdin=itertools.chain(content, [end.encode()])))
 
     def sums(self) -> dict[str, str]:
         """The SHA-256 of each file below."""
@@ -318,6 +361,12 @@ def _below(folder: Path) -> Iterator[tuple[str, Path | None]]:
                 yield name, path
             else:
                 yield name, path if S_ISREG(found.st_mode) else None
+
+
+def _here(path: Path) -> str:
+    """What this machine calls what is at the path, whatever the path."""
+    found = path.stat()
+    return f" {found.st_dev}:{found.st_ino}"
 
 
 def _identity(folder: Path) -> tuple[int, int]:

@@ -249,6 +249,25 @@ def test_a_file_there_and_back(lab: Lab, tmp_path: Path) -> None:
     assert labctl("scp", "w1:/run/docker.pid", str(tmp_path), lab=lab.name).code == 0, "what is mounted inside too"
 
 
+def test_a_copy_onto_itself_is_refused_and_one_that_is_mounted_is_written(lab: Lab, tmp_path: Path) -> None:
+    node = lab.node("w1")
+    node.expect("echo precious > /tmp/keep; chown docker /tmp/keep; ln -sf keep /tmp/link; mkdir -p /tmp/into")
+
+    for source, target in (("/tmp/keep", "/tmp/keep"), ("/tmp/link", "/tmp"), ("/tmp/keep", "/tmp/../tmp/link")):
+        said = labctl("scp", f"w1:{source}", f"docker@worker1:{target}", lab=lab.name)
+        assert (said.code, "are the same file" in said.err) == (2, True), said.err
+    inside = labctl("scp", "-r", "w1:/tmp/into", "w1:/tmp/into/sub", lab=lab.name)
+    assert (inside.code, "itself" in inside.err) == (2, True)
+    assert node.expect("cat /tmp/keep; ls -A /tmp/into").stdout == "precious\n"
+    # A container's /etc/hosts is a mount: no other file can take its place.
+    assert labctl("scp", "w1:/etc/hosts", "hosts", lab=lab.name, cwd=tmp_path).code == 0
+    with (tmp_path / "hosts").open("a") as hosts:
+        hosts.write("192.0.2.1 by-scp\n")
+    assert labctl("scp", "hosts", "w1:/etc/hosts", lab=lab.name, cwd=tmp_path).code == 0
+    assert "by-scp" in node.expect("cat /etc/hosts; ls -A /etc").stdout
+    node.expect("rm -r /tmp/keep /tmp/link /tmp/into")
+
+
 def test_a_folder_there_across_and_back(lab: Lab, tmp_path: Path) -> None:
     source = folder(tmp_path / "site")
 

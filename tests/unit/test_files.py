@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -81,3 +83,35 @@ def test_a_folder_is_refused_and_a_long_name_is_not(tmp_path: Path) -> None:
         pass
     with written_whole(tmp_path / ("n" * 255)) as out:
         out.write(b"x")
+
+
+@pytest.mark.parametrize("path", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "/proc/thread-self/fd/1", "link"])
+@pytest.mark.parametrize("mode", ["wb", "ab"])
+def test_what_is_open_is_written_from_where_it_stands(tmp_path: Path, path: str, mode: str) -> None:
+    code = (
+        "from labctl.files import written_whole; from pathlib import Path; import sys; print('first')\n"
+        "with written_whole(Path(sys.argv[1]), follow=True) as out: out.write(b'content\\n')\n"
+        "print('last')"
+    )
+    (tmp_path / "link").symlink_to("/dev/stdout")
+    with (tmp_path / "out").open(mode) as out:
+        out.write(b"before\n")
+        out.flush()
+        subprocess.run([sys.executable, "-c", code, path], stdout=out, check=True, cwd=tmp_path)
+        subprocess.run(["echo", "after"], stdout=out, check=True)
+
+    assert (tmp_path / "out").read_text().split() == ["before", "first", "content", "last", "after"]
+
+
+def test_a_descriptor_that_is_closed_is_an_error() -> None:
+    with pytest.raises(OSError, match="Bad file descriptor"), written_whole(Path("/dev/fd/987")):
+        pass
+
+
+def test_a_link_to_stdout_that_is_not_followed_gives_way(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("/dev/stdout")
+
+    with written_whole(tmp_path / "link") as out:
+        out.write(b"new")
+
+    assert not (tmp_path / "link").is_symlink()

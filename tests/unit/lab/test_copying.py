@@ -88,7 +88,7 @@ def test_the_paths_of_a_node_are_never_read_by_its_shell(lab: Lab, node: FakeNod
     script = (
         'test -e "$1" || exit 44; '
         'if test -d "$1"; then echo folder; elif test -f "$1"; then echo file; else echo special file; fi; '
-        'stat -Lc %a "$1"; realpath "$1"'
+        'stat -Lc "%a %d:%i" "$1"; realpath "$1"'
     )
     shown = f"/bin/sh -c 'cd ~docker && exec runuser -u docker -- \"$@\"' sh /bin/sh -c '{script}' sh '$(reboot)'"
     node.shell.answers[shown] = Result(shown, 44)

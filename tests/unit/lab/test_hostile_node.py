@@ -26,7 +26,7 @@ Entry = tuple[str, bytes, str]  # name, kind, content or where a link leads
 class Hostile(FakeTransport):
     """Answers each look with `looked`, and each copy with `archive`; `seen` is what it was asked."""
 
-    looked = "folder\n755\n/root/dir\n"
+    looked = "folder\n755 1:2\n/root/dir\n"
     archive = b""
 
     def __init__(self) -> None:
@@ -128,7 +128,7 @@ def test_no_name_that_a_node_answers_leads_elsewhere(
     node: FakeNode, home: Path, typed: str, answer: str, kind: str
 ) -> None:
     before = everything(home)
-    hostile(node).looked = f"{kind}\n755\n/{answer}\n"
+    hostile(node).looked = f"{kind}\n755 1:2\n/{answer}\n"
     hostile(node).archive = archive(("victim", FILE, "x"))
 
     with pytest.raises(UsageError, match="no name that it could have"):
@@ -139,7 +139,7 @@ def test_no_name_that_a_node_answers_leads_elsewhere(
 
 
 def test_a_copy_has_the_name_that_was_typed_whatever_the_node_says(node: FakeNode, home: Path) -> None:
-    hostile(node).looked = "file\n600\n/root/.bashrc\n"
+    hostile(node).looked = "file\n600 1:2\n/root/.bashrc\n"
     hostile(node).archive = b"content"
 
     copy(NodePlace(node, "notes"), LocalPlace(str(home / "target")))
@@ -148,7 +148,16 @@ def test_a_copy_has_the_name_that_was_typed_whatever_the_node_says(node: FakeNod
 
 
 @pytest.mark.parametrize(
-    "looked", ["", "file\n", "pipe\n644\n/x\n", "file\n99\n/x\n", "file\nrwx\n/x\n", "file\n644\n"]
+    "looked",
+    [
+        "",
+        "file\n",
+        "pipe\n644 1:2\n/x\n",
+        "file\n99 1:2\n/x\n",
+        "file\nrwx 1:2\n/x\n",
+        "file\n644 1:2\n",
+        "file\n644\n/x\n",
+    ],
 )
 def test_an_answer_that_makes_no_sense_is_refused(node: FakeNode, home: Path, looked: str) -> None:
     hostile(node).looked = looked
@@ -177,7 +186,7 @@ def test_links_in_the_target_are_not_followed_out_of_it(node: FakeNode, home: Pa
 
 def test_a_file_of_a_linked_name_in_the_target_is_refused(node: FakeNode, home: Path) -> None:
     (home / "target" / "x").symlink_to(home / "victim")
-    hostile(node).looked = "file\n644\n/root/x\n"
+    hostile(node).looked = "file\n644 1:2\n/root/x\n"
 
     with pytest.raises(UsageError, match="a link there points elsewhere"):
         copy(NodePlace(node, "x"), LocalPlace(str(home / "target")))
@@ -187,7 +196,7 @@ def test_a_file_of_a_linked_name_in_the_target_is_refused(node: FakeNode, home: 
 
 def test_a_link_that_was_typed_is_followed(node: FakeNode, home: Path) -> None:
     (home / "link").symlink_to("victim")
-    hostile(node).looked = "file\n640\n/root/x\n"
+    hostile(node).looked = "file\n640 1:2\n/root/x\n"
     hostile(node).archive = b"new"
 
     copy(NodePlace(node, "x"), LocalPlace(str(home / "link")))
@@ -241,7 +250,7 @@ def test_a_name_of_this_machine_is_neither_an_option_nor_a_word_of_the_nodes_she
 ) -> None:
     source = home / name
     source.mkdir()
-    hostile(node).looked = "folder\n755\n/root\n"
+    hostile(node).looked = "folder\n755 1:2\n/root\n"
 
     copy(LocalPlace(str(source)), NodePlace(node, "."), recursive=True)
 
