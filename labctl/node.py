@@ -112,7 +112,7 @@ class Node:
         return self.transport.stream(command, stdin=stdin)
 
     def put(self, content: bytes, path: str, *, mode: int = 0o644) -> None:
-        """Write a file on the node."""
+        """Write a file on the node. Raises UsageError where a folder is at the path."""
         self.transport.put(content, path, mode=mode)
 
     def get(self, path: str) -> bytes:

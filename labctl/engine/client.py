@@ -228,8 +228,9 @@ class Engine(ImageCalls):
             return attached.outcome()
 
     def put(self, container: str, folder: str, archive: bytes) -> None:
-        """Unpack a tar archive in a folder of the container, running or not."""
-        self._ask("PUT", f"/containers/{container}/archive", params={"path": folder}, body=archive)
+        """Unpack a tar archive in a folder of the container, running or not; a file never takes a folder's place."""
+        params = {"path": folder, "noOverwriteDirNonDir": 1}  # without it the engine removes the folder with all in it
+        self._ask("PUT", f"/containers/{container}/archive", params=params, body=archive)
 
     def get(self, container: str, path: str) -> Iterator[bytes]:
         """Read a file or folder of the container as a tar archive."""

@@ -7,6 +7,7 @@ import os
 import posixpath
 import re
 import secrets
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from labctl.swarm.stackfile import StackFile
 
 __all__ = ["carried", "environment_of", "with_own_paths"]
 
+RELATIVE = "Name it by a path relative to the stack file."
 PLACE = re.compile(r"/tmp/labctl-stack-[0-9a-f]+")
 
 OTHERS = (
@@ -33,6 +35,7 @@ CLEAN = (
     f"[ -f $d{MADE} ] && xargs -0 -r rmdir --ignore-fail-on-non-empty < $d{MADE} 2>/dev/null; rm -rf $d"
 )
 SWEEP = f"for d in /tmp/labctl-stack-*/; do {CLEAN}; done"
+THERE = "[ -e {0} ] || [ -L {0} ]"  # whatever it is
 # Which folders on the way to these are not there.
 MISSING = 'for d; do while [ ! -d "$d" ]; do printf "%s\\n" "$d"; d=$(dirname -- "$d"); done; done'
 
@@ -102,13 +105,14 @@ def _top(files: Sequence[StackFile]) -> Path:
 
 
 def _is_there(manager: Node, path: str, content: bytes) -> bool:
-    """Whether the node has a file that is named by an absolute path. Raises UsageError where it is another one."""
+    """Whether the node has a file that is named by an absolute path. Raises UsageError where anything else is there."""
     try:
         there = manager.get(path)
     except NotFoundError:
+        # A folder, a device, or a link that leads nowhere: no file, and yet somebody's.
+        if manager.transport.run(THERE.format(shlex.quote(path))).ok:
+            raise UsageError(f"{path} is no file on {manager.name}", hint=RELATIVE) from None
         return False
     if there != content:
-        raise UsageError(
-            f"{path} is another file on {manager.name} than here", hint="Name it by a path relative to the stack file."
-        )
+        raise UsageError(f"{path} is another file on {manager.name} than here", hint=RELATIVE)
     return True

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from labctl.concurrent import Stop
-from labctl.errors import LabError
+from labctl.errors import LabError, UsageError
 
 if TYPE_CHECKING:
     from labctl.transport.seat import Terminal
 
 __all__ = [
     "COLUMNS",
+    "FOLDER",
     "ROWS",
     "STREAM_LIMIT",
     "TERM",
@@ -23,6 +24,7 @@ __all__ = [
     "Way",
     "as_argv",
     "bounded",
+    "is_a_folder",
     "shown",
     "whole",
 ]
@@ -31,6 +33,7 @@ Way = Literal["exec", "ssh"]  # to a node that is a container; to a machine ther
 STREAM_LIMIT = 3600.0  # seconds that a copy may take
 LARGEST_FILE = 64 << 20  # bytes of a file that is read into memory
 TERM, ROWS, COLUMNS = "xterm-256color", 24, 80  # a terminal's kind and size where nobody says
+FOLDER = 45  # the exit code by which our own scripts say that a folder is where a file should be
 KILL_AFTER = 2  # seconds between a command's SIGTERM at its limit, and SIGKILL
 
 
@@ -99,7 +102,7 @@ class Transport(Protocol):
         ...
 
     def put(self, content: bytes, path: str, *, mode: int = 0o644) -> None:
-        """Write a file on the node."""
+        """Write a file on the node. Raises UsageError where a folder is at the path."""
         ...
 
     def get(self, path: str) -> bytes:
@@ -142,6 +145,11 @@ def shown(command: str | Sequence[str], hide: Sequence[str] = ()) -> str:
     for secret in hide:
         text = text.replace(secret, "***")
     return text
+
+
+def is_a_folder(path: str, node: str) -> UsageError:
+    """What is said of a path at which a file should be written, and a folder is."""
+    return UsageError(f"{path} on {node} is a folder", hint="Name the file in it, as FOLDER/NAME.")
 
 
 def whole(content: Iterable[bytes], name: str) -> bytes:

@@ -21,7 +21,19 @@ from labctl.engine.attached import Attached, ExecOutcome
 from labctl.engine.client import tar_of
 from labctl.errors import CommandFailed, EngineRefused, NodeDown, NotFoundError
 from labctl.kept import Kept
-from labctl.transport.base import COLUMNS, ROWS, STREAM_LIMIT, TERM, Result, as_argv, bounded, shown, whole
+from labctl.transport.base import (
+    COLUMNS,
+    FOLDER,
+    ROWS,
+    STREAM_LIMIT,
+    TERM,
+    Result,
+    as_argv,
+    bounded,
+    is_a_folder,
+    shown,
+    whole,
+)
 from labctl.transport.running import STDERR, Feeder
 from labctl.transport.seat import Terminal
 from labctl.transport.terminal import Noted
@@ -62,14 +74,21 @@ class DockerExec:
 
     def put(self, content: bytes, path: str, *, mode: int = 0o644) -> None:
         """Write a file in the container; its folder is made where it is missing."""
+        if path.endswith("/"):
+            raise is_a_folder(path, self._node)
         if not path.startswith(MOUNTED_INSIDE):
             self._put(path, content, mode)
             return
         # head ends by itself where the end of an input cannot be told.
-        script = 'mkdir -p "$(dirname "$1")" && head -c "$2" > "$1" && chmod "$3" "$1"'
+        script = f'[ ! -d "$1" ] || exit {FOLDER}; mkdir -p "$(dirname "$1")" && head -c "$2" > "$1" && chmod "$3" "$1"'
         argv = ["/bin/sh", "-c", script, "sh", path, str(len(content)), f"{mode:o}"]
-        for _ in self.stream(argv, stdin=[content]):
-            pass
+        try:
+            for _ in self.stream(argv, stdin=[content]):
+                pass
+        except CommandFailed as failed:
+            if failed.result.code == FOLDER:
+                raise is_a_folder(path, self._node) from failed
+            raise
 
     def get(self, path: str) -> bytes:
         """Read a file of the container; raises NotFoundError when it is missing."""
@@ -191,6 +210,8 @@ class DockerExec:
                 self._engine.execute(self._container, ["mkdir", "-p", "--", folder])
                 self._engine.put(self._container, folder, tar_of({name: (content, mode)}))
         except EngineRefused as refused:
+            if "cannot overwrite directory" in refused.message:
+                raise is_a_folder(path, self._node) from refused
             raise EngineRefused(f"cannot write {path} in {folder} on {self._node}: {refused.message}") from refused
 
     def _with_stdin(self, argv: list[str], stdin: bytes) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from labctl.concurrent import Stop
 from labctl.errors import CommandFailed, NotFoundError
-from labctl.transport.base import COLUMNS, ROWS, STREAM_LIMIT, TERM, Result, shown
+from labctl.transport.base import COLUMNS, ROWS, STREAM_LIMIT, TERM, Result, is_a_folder, shown
 from labctl.transport.running import STDOUT
 from labctl.transport.seat import Terminal
 
@@ -56,6 +56,8 @@ class FakeTransport:
 
     def put(self, content: bytes, path: str, *, mode: int = 0o644) -> None:
         """Remember the file."""
+        if path.endswith("/") or any(name.startswith(f"{path}/") for name in self.files):
+            raise is_a_folder(path, "the fake node")
         self.files[path] = content
 
     def get(self, path: str) -> bytes:

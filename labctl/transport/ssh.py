@@ -13,6 +13,7 @@ from labctl.errors import CommandFailed, LabError, NotFoundError
 from labctl.kept import Kept
 from labctl.transport.base import (
     COLUMNS,
+    FOLDER,
     KILL_AFTER,
     ROWS,
     STREAM_LIMIT,
@@ -20,6 +21,7 @@ from labctl.transport.base import (
     Result,
     as_argv,
     bounded,
+    is_a_folder,
     shown,
     whole,
 )
@@ -125,14 +127,19 @@ class Ssh:
         """Write a file on the node, whole or not at all; its folder is made where it is missing."""
         # The length is told, so that a connection that dies half-way does not look like the end of the file.
         script = (
+            f'[ ! -d "$1" ] || [ -L "$1" ] || exit {FOLDER}; '
             'set -e; umask 022; mkdir -p "$(dirname "$1")"; new=$(mktemp "$1.XXXXXX"); trap \'rm -f "$new"\' EXIT; '
             'head -c "$2" > "$new"; [ "$(stat -c %s "$new")" = "$2" ]; chmod "$3" "$new"; mv -fT "$new" "$1"'
         )
+        if path.endswith("/"):
+            raise is_a_folder(path, self._node)
         argv = ["/bin/sh", "-c", script, "put", path, str(len(content)), f"{mode:o}"]
         try:
             for _ in self.stream(argv, stdin=[content]):
                 pass
         except CommandFailed as failed:
+            if failed.result.code == FOLDER:
+                raise is_a_folder(path, self._node) from failed
             reason = failed.result.stderr.strip().splitlines()[-1:] or ["the input ended too early"]
             raise LabError(f"cannot write {path} on {self._node}: {reason[0]}") from failed
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from labctl.errors import CommandFailed, NodeDown, NotFoundError
+from labctl.errors import CommandFailed, NodeDown, NotFoundError, UsageError
 from labctl.lab import Context, Lab, UpOptions, bring_up, find_lab
 from labctl.node import Node
 from labctl.spec import LabSpec
@@ -74,6 +74,8 @@ def test_the_fake_hides_secrets_keeps_files_and_fails_as_the_others_do() -> None
     assert fake.get("/etc/x") == b"\0\xff"
     with pytest.raises(NotFoundError):
         fake.get("/etc/none")
+    with pytest.raises(UsageError, match="/etc on the fake node is a folder"):
+        fake.put(b"x", "/etc")
     with pytest.raises(CommandFailed, match="exited 1: no"):
         list(fake.stream(["false"]))
 

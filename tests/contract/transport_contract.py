@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from labctl.concurrent import Stop
-from labctl.errors import CommandFailed, LabctlError, LabError, NotFoundError
+from labctl.errors import CommandFailed, LabctlError, LabError, NotFoundError, UsageError
 from labctl.transport import Terminal, Transport
 from labctl.waiting import Pending, wait_until
 from tests.guard import HANGING, LONG, no_hang
@@ -151,6 +151,20 @@ class TransportContract:
     def test_a_file_that_cannot_be_written_is_told(self, transport: Transport) -> None:
         with pytest.raises(LabctlError):
             transport.put(b"x", "/proc/labctl/none")
+
+    @pytest.mark.parametrize("folder", ["/tmp/labctl-contract", "/run/labctl-contract"])
+    def test_a_folder_is_no_place_for_a_file_and_stays_with_all_in_it(self, transport: Transport, folder: str) -> None:
+        transport.put(b"precious", f"{folder}/data/kept")
+
+        for path in (f"{folder}/data", f"{folder}/data/", folder):
+            with pytest.raises(UsageError, match=f"{path} on .* is a folder"):
+                transport.put(b"x", path)
+
+        assert transport.get(f"{folder}/data/kept") == b"precious"
+        assert transport.run(["ls", "-A", folder, f"{folder}/data"]).stdout.split() == [
+            f"{folder}:", "data", f"{folder}/data:", "kept",
+        ]  # fmt: skip
+        transport.run(["rm", "-rf", folder])
 
     def test_a_stream_carries_bytes_as_they_are(self, transport: Transport) -> None:
         chunks = [os.urandom(100_000) for _ in range(50)]

@@ -16,7 +16,7 @@ from labctl.errors import EngineRefused, EngineUnreachable, NotFoundError, NotYe
 from labctl.events import Event, Noted, Warned
 from labctl.swarm import SwarmView
 from labctl.swarm import stack as stacks
-from labctl.swarm.carrying import CLEAN, MADE, MISSING, OUTSIDE, SWEEP
+from labctl.swarm.carrying import CLEAN, MADE, MISSING, OUTSIDE, SWEEP, THERE
 from labctl.swarm.refusal import told_apart
 from labctl.swarm.stackfile import StackFile, place_of, read_stack_file, read_stack_files
 from labctl.swarm.state import Service, Task
@@ -52,6 +52,12 @@ def manager(deploy: Result | str = "Creating service web_a\n", config: Result | 
         "docker --version": "Docker version 26.1.5+dfsg1, build a72d7cd\n",
     }
     return node
+
+
+def nothing_at(node: FakeNode, *paths: Path) -> None:
+    """Let the node say that it has nothing at the paths."""
+    for path in paths:
+        node.shell.answers[THERE.format(path)] = Result("", 1)
 
 
 def stack_file(folder: Path, text: str = "services: {a: {image: x}}\n", **files: str) -> StackFile:
@@ -348,6 +354,7 @@ def test_a_secret_named_by_an_absolute_path_is_put_there_and_taken_away(tmp_path
         tmp_path, f"services: {{a: {{image: x}}}}\nsecrets: {{pw: {{file: {secret}}}}}\n", **{"pw.txt": "x"}
     )
     node = manager()
+    nothing_at(node, secret)
     asked = shlex.join(["/bin/sh", "-c", MISSING, "sh", str(tmp_path)])
     node.shell.answers[asked] = f"{tmp_path}\n{tmp_path.parent}\n"
 
@@ -383,6 +390,23 @@ def test_folders_that_were_made_for_such_files_go_with_them(tmp_path: Path) -> N
     assert (kept / "mine").exists()
 
 
+def test_what_is_no_file_at_that_path_is_left_alone(tmp_path: Path) -> None:
+    """A folder, a device or a link that leads nowhere: what is put in its place would be taken away afterwards."""
+    secret = tmp_path / "pw.txt"
+    file = stack_file(
+        tmp_path, f"services: {{a: {{image: x}}}}\nsecrets: {{pw: {{file: {secret}}}}}\n", **{"pw.txt": "x"}
+    )
+    node = manager()
+    node.shell.answers[THERE.format(secret)] = ""
+
+    with pytest.raises(UsageError, match=r"pw\.txt is no file on manager1") as caught:
+        stacks.deploy(node, file, "web")
+
+    assert "relative to the stack file" in str(caught.value.hint)
+    assert not node.shell.files
+    assert not node.shell.streamed
+
+
 def test_another_file_at_that_path_is_left_alone(tmp_path: Path) -> None:
     secret = tmp_path / "pw.txt"
     file = stack_file(
@@ -403,6 +427,7 @@ def test_nothing_is_put_there_where_a_later_file_is_refused(tmp_path: Path) -> N
     text = f"services: {{a: {{image: x}}}}\nsecrets: {{a: {{file: {first}}}, b: {{file: {second}}}}}\n"
     file = stack_file(tmp_path, text, **{"a.txt": "x", "b.txt": "y"})
     node = manager()
+    nothing_at(node, first)
     node.shell.files[str(second)] = b"the node's own"
 
     with pytest.raises(UsageError, match="is another file"):

@@ -9,7 +9,7 @@ import pytest
 
 from labctl.engine.client import ExecOutcome, tar_of
 from labctl.engine.fake import FakeEngine
-from labctl.errors import EngineRefused, NodeDown, NotFoundError
+from labctl.errors import EngineRefused, NodeDown, NotFoundError, UsageError
 from labctl.transport import DockerExec
 
 NOT_RUNNING = EngineRefused("Container c1 is not running", status=409)
@@ -49,7 +49,7 @@ def test_a_file_is_written_with_its_mode_and_changes_no_folder() -> None:
     transport(engine).put(b"hello", "/etc/labctl/x", mode=0o600)
 
     (asked,) = engine.asked
-    assert asked.query == {"path": "/etc/labctl"}
+    assert asked.query == {"path": "/etc/labctl", "noOverwriteDirNonDir": "1"}
     with tarfile.open(fileobj=io.BytesIO(asked.body)) as archive:
         assert archive.getnames() == ["x"]
         entry = archive.getmember("x")
@@ -63,6 +63,15 @@ def test_a_file_that_cannot_be_written_is_told_with_its_path_and_its_node() -> N
 
     with pytest.raises(EngineRefused, match=r"cannot write /etc/x in /etc on worker1: .*no space left on device"):
         transport(engine).put(b"", "/etc/x")
+
+
+@pytest.mark.parametrize("path", ["/opt/data", "/opt/data/"])
+def test_a_folder_is_not_replaced_by_a_file(path: str) -> None:
+    refused = EngineRefused('cannot overwrite directory "/opt/data" with non-directory "/"', status=500)
+    engine = FakeEngine({"PUT /containers/c1/archive": refused})
+
+    with pytest.raises(UsageError, match=f"{path} on worker1 is a folder"):
+        transport(engine).put(b"", path)
 
 
 @pytest.mark.parametrize("state", ["exited", "paused"])

@@ -17,7 +17,7 @@ from pathlib import Path
 import paramiko
 import pytest
 
-from labctl.errors import CommandFailed, HostError, LabctlError, LabError, NodeDown, NotFoundError
+from labctl.errors import CommandFailed, HostError, LabctlError, LabError, NodeDown, NotFoundError, UsageError
 from labctl.pki import make_ssh_key
 from labctl.transport.known_hosts import HostKey, KnownHosts
 from labctl.transport.ssh import Ssh
@@ -162,13 +162,21 @@ def test_a_file_comes_back_as_it_was_put(ssh: Ssh, tmp_path: Path) -> None:
     assert [entry.name for entry in path.parent.iterdir()] == ["a file"]
 
 
+def test_a_folder_is_not_replaced_by_a_file(ssh: Ssh, tmp_path: Path) -> None:
+    (tmp_path / "data" / "kept").mkdir(parents=True)
+
+    for path in (f"{tmp_path}/data", f"{tmp_path}/data/", f"{tmp_path}/none/"):
+        with pytest.raises(UsageError, match=f"{path} on .* is a folder"):
+            ssh.put(b"x", path)
+
+    assert [path.name for path in tmp_path.glob("data/*")] == ["kept"]
+
+
 def test_a_file_that_cannot_be_written_is_told_with_path_and_node(ssh: Ssh, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
 
     with pytest.raises(LabError, match=r"cannot write /proc/none/x on w1: mkdir: .*No such file"):
         ssh.put(b"x", "/proc/none/x")
-    with pytest.raises(LabError, match=r"cannot write .*/folder on w1"):
-        ssh.put(b"x", str(tmp_path / "folder"))
     assert list((tmp_path / "folder").iterdir()) == []
 
 
