@@ -169,8 +169,9 @@ class DockerExec:
         env = {"USER": user, "LOGNAME": user}  # as a login sets them
         if at_terminal():
             env["TERM"] = os.environ.get("TERM", "xterm")
-            with self._attached(list(command), tty=True, env=env, user=user) as attached:
-                return sit(attached)
+            noted = Noted(at_terminal=True)
+            with self._attached(noted.starting(command), tty=True, env=env, user=user) as attached:
+                return sit(attached, cut=attached.cut, end=lambda: self._end(noted))
         noted = Noted()
         with self._attached(noted.starting(command), env=env, user=user) as attached:
             # An engine does not end what it runs for somebody who has gone (moby#9098).

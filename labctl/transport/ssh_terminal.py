@@ -27,7 +27,7 @@ def attach(connection: SshConnection, command: list[str]) -> int:
                 pass
             return hand_over(ssh_words(connection.login, text))
         with contextlib.closing(SshCommand(connection, text, terminal=os.environ.get("TERM", "xterm"))) as running:
-            return sit(running)
+            return sit(running, cut=running.close, end=lambda: None)  # sshd ends it with its session (SIGHUP)
     noted = Noted()
     with contextlib.closing(SshCommand(connection, text_of(noted.starting(command)), held=HELD)) as running:
         return pipe(running, lambda: _end(connection, noted))

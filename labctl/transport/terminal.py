@@ -20,6 +20,7 @@ from labctl.transport.running import STDERR, Running
 __all__ = ["Noted", "at_terminal", "pipe", "sit"]
 
 CHUNK = 1 << 16
+HUNG_UP = 129  # the shell's own code for a command that the end of its terminal ended
 RESIZE, END = b"r", b"e"
 CLIENTS = "a client's work there: labctl.transport.client"
 
@@ -52,12 +53,39 @@ def at_terminal() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
-def sit(running: Running) -> int:
-    """Carry our terminal's keys, size and screen to a command with a terminal, and return its exit code."""
-    with _raw_terminal(), _keyboard(running):
-        for _, data in running.output():
-            _write_all(sys.stdout.fileno(), data)
-    return running.exit_code()
+def sit(running: Running, *, cut: Callable[[], object], end: Callable[[], object]) -> int:
+    """Carry our terminal's keys, size and screen to a command with a terminal, and return its exit code.
+
+    `end` ends the command on the node when we are told to go, or our terminal has gone (a window that is closed, of
+    which nobody else may tell us); then `cut` lets the reading of its output wait no longer.
+    """
+    gone = threading.Event()
+
+    def hang_up() -> None:
+        gone.set()
+        cut()
+
+    try:
+        with _raw_terminal(), _keyboard(running, hang_up):
+            for _, data in running.output():
+                _write_all(sys.stdout.fileno(), data)
+        if not gone.is_set():
+            return running.exit_code()
+    except KeyboardInterrupt:
+        _leave(running, end)
+        raise
+    except (LabctlError, OSError, ValueError) as problem:  # the latter where what is read from was cut off
+        if not gone.is_set() and not isinstance(problem, OutputFailed):
+            raise
+    _leave(running, end)
+    return HUNG_UP
+
+
+def _leave(running: Running, end: Callable[[], object]) -> None:
+    """Let go of a command, and end it: an engine does not end what it runs for somebody who has gone (moby#9098)."""
+    # Our end of the output goes first: an engine that cannot get rid of it tells of no command's end any more.
+    running.close()
+    within(LAST_WORDS, end)
 
 
 def pipe(running: Running, end: Callable[[], None]) -> int:
@@ -79,9 +107,7 @@ def pipe(running: Running, end: Callable[[], None]) -> int:
                 else:
                     _write_all(sys.stdout.fileno(), data)
         except (KeyboardInterrupt, BrokenPipeError, OutputFailed):
-            # Our end of the output goes first: an engine that cannot get rid of it tells of no command's end any more.
-            running.close()
-            within(LAST_WORDS, end)
+            _leave(running, end)
             raise
     return running.exit_code()
 
@@ -118,8 +144,11 @@ def _read_stdin() -> bytes:
 
 
 @contextlib.contextmanager
-def _keyboard(running: Running) -> Iterator[None]:
-    """Carry what is typed, and the window's size whenever it changes, while the block reads the output."""
+def _keyboard(running: Running, hang_up: Callable[[], None]) -> Iterator[None]:
+    """Carry what is typed, and the window's size whenever it changes, while the block reads the output.
+
+    `hang_up` is called when the terminal has gone.
+    """
     if sys.platform == "win32":
         raise AssertionError(CLIENTS)
     listening, calling = os.pipe()
@@ -127,7 +156,7 @@ def _keyboard(running: Running) -> Iterator[None]:
     def changed(_signal: int, _frame: FrameType | None) -> None:
         os.write(calling, RESIZE)
 
-    typing = threading.Thread(target=_type, args=(running, listening), daemon=True)
+    typing = threading.Thread(target=_type, args=(running, listening, hang_up), daemon=True)
     before = signal.signal(signal.SIGWINCH, changed)
     try:
         typing.start()
@@ -140,27 +169,27 @@ def _keyboard(running: Running) -> Iterator[None]:
         os.close(calling)
 
 
-def _type(running: Running, listening: int) -> None:
+def _type(running: Running, listening: int, hang_up: Callable[[], None]) -> None:
     keyboard = sys.stdin.fileno()
-    watched = [keyboard, listening]
     _fit(running)
     while True:
-        ready, _, _ = select.select(watched, [], [])
+        ready, _, _ = select.select([keyboard, listening], [], [])
         if listening in ready:
             if END in os.read(listening, CHUNK):
                 return
             _fit(running)
         if keyboard in ready:
-            typed = os.read(keyboard, CHUNK)
-            if not typed:
-                watched.remove(keyboard)
+            typed = _read_stdin()
+            if not typed:  # a terminal in raw mode has no other end: Ctrl-D is a key
+                hang_up()
+                return
             with contextlib.suppress(LabctlError):
                 running.send(typed)
 
 
 def _fit(running: Running) -> None:
-    size = os.get_terminal_size(sys.stdout.fileno())
-    with contextlib.suppress(LabctlError):
+    with contextlib.suppress(LabctlError, OSError):  # the latter where the terminal has gone
+        size = os.get_terminal_size(sys.stdout.fileno())
         running.resize(size.lines, size.columns)
 
 
@@ -183,9 +212,13 @@ def _raw_terminal() -> Iterator[None]:
     import tty
 
     descriptor = sys.stdin.fileno()
-    before = termios.tcgetattr(descriptor)
     try:
+        before = termios.tcgetattr(descriptor)
         tty.setraw(descriptor, termios.TCSADRAIN)  # what was typed ahead is for the command
+    except termios.error as problem:  # no OSError; it has gone since we looked
+        raise OutputFailed(*problem.args) from problem
+    try:
         yield
     finally:
-        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+        with contextlib.suppress(termios.error):  # one that has gone needs nothing back
+            termios.tcsetattr(descriptor, termios.TCSADRAIN, before)

@@ -212,6 +212,23 @@ def test_a_shell_at_a_terminal(lab: Lab) -> None:
         assert not seat.is_raw(), "the terminal is as it was"
 
 
+@pytest.mark.parametrize("way", ["exec", "ssh"])
+@pytest.mark.parametrize("told", ["SIGHUP", "SIGTERM", "nothing"])
+def test_what_runs_at_a_terminal_ends_with_it(lab: Lab, told: str, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A window that is closed sends its session's leader SIGHUP; who was started by another hears nothing."""
+    monkeypatch.setenv("LABCTL_TRANSPORT", way)
+    deaf = ["nohup"] if told == "nothing" else []
+    with terminal([*deaf, *LABCTL, "ssh", "-l", lab.name, "w1", "echo begun; sleep 4324"]) as seat:
+        seat.wait_for("begun")
+        if told == "SIGTERM":
+            seat.end(signal.SIGTERM)
+        else:
+            seat.hang_up()
+        assert seat.code() == (143 if told == "SIGTERM" else 129)
+
+    _wait_gone(lab, "sleep 4324")
+
+
 def test_one_command_at_a_terminal_has_one_too(lab: Lab) -> None:
     with terminal([*LABCTL, "ssh", "-l", lab.name, "w1", "tty && exit 3"]) as seat:
         seat.wait_for(r"/dev/pts/\d+")

@@ -13,7 +13,7 @@ import sys
 import termios
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,6 +73,19 @@ class Terminal:
     def type(self, text: str) -> None:
         """Type keys."""
         os.write(self._descriptor, text.encode())
+
+    def hang_up(self) -> None:
+        """Close the window."""
+        with suppress(OSError):
+            os.close(self._descriptor)
+
+    def end(self, number: int) -> None:
+        """Send the command a signal."""
+        self._process.send_signal(number)
+
+    def code(self, *, limit: float = 20.0) -> int:
+        """Wait for the end of a command whose window is closed, and return its exit code."""
+        return self._process.wait(limit)
 
     def resize(self, lines: int, columns: int) -> None:
         """Give the window another size."""
@@ -145,4 +158,4 @@ def terminal(command: Sequence[str], *, lines: int = 24, columns: int = 80) -> I
     finally:
         process.kill()
         process.wait(10)
-        os.close(ours)
+        seat.hang_up()
