@@ -102,7 +102,7 @@ class Ladder:
         names = _all([node.name for node in chosen])
         self.emit(Noted(f"{_first_line(problem)}; {names}: the engine starts over"))
         each(chosen, lambda node: start_over(node, self.backend))
-        cluster.wait_ready(self.manager(), [node.name for node in self.nodes], noted=self.note)
+        cluster.wait_ready(self.manager(), [node.name for node in self.nodes], nodes=self.nodes, noted=self.note)
         self.settle(chosen)
         return f"a new start of the engine of {names}"
 

@@ -295,7 +295,7 @@ class _Up:
         if self.formed:
             manager = forming.manager or cluster.working_manager(record.nodes)
             names = [node.name for node in record.nodes if node.is_running and self.spec.joins(node.name)]
-            members = cluster.wait_ready(manager, names, noted=self.steps.note)
+            members = cluster.wait_ready(manager, names, nodes=record.nodes, noted=self.steps.note)
             remove_ghosts(manager, record.nodes, self.steps.emit, joined=names)
             label_nodes(manager, members, self.spec)
             leader = next((member.hostname for member in members if member.leader), "?")

@@ -84,7 +84,7 @@ def wake(lab: Lab, nodes: Sequence[Node], steps: Steps, begin: Callable[[Node], 
                 _refuse_given_up(lab.nodes)
                 manager = _patient_manager(lab, steps.note)
                 refuse_strays([node for node in lab.nodes if lab.spec.joins(node.name)], manager)
-                known = cluster.wait_ready(manager, names, noted=steps.note)
+                known = cluster.wait_ready(manager, names, nodes=lab.nodes, noted=steps.note)
                 steps.note(f"{counted(len(names), 'node')} ready")
         with steps.step("Verifying"):
             tried = (_tried(lab, _serving(lab, known), down, steps) if names else "") or tried

@@ -17,8 +17,9 @@ from labctl.node import Node
 from labctl.swarm.asking import Asking
 from labctl.swarm.membership import Membership, membership
 from labctl.swarm.state import SwarmNode, SwarmView
+from labctl.swarm.stuck import Stuck
 from labctl.swarm.voters import is_no_manager, voters_of
-from labctl.waiting import Pending, stretched, unhurried, wait_until
+from labctl.waiting import Clock, Pending, stretched, unhurried, wait_until
 from labctl.words import counted
 
 if TYPE_CHECKING:
@@ -208,10 +209,21 @@ def _quorum_mend(*, may_elect: bool) -> str:
 
 
 def wait_ready(
-    manager: Node, names: Sequence[str], *, limit: float = READY_LIMIT, noted: Callable[[str], None] | None = None
+    manager: Node,
+    names: Sequence[str],
+    *,
+    nodes: Sequence[Node],
+    limit: float = READY_LIMIT,
+    noted: Callable[[str], None] | None = None,
+    clock: Clock | None = None,
 ) -> list[SwarmNode]:
-    """Wait until the swarm has a leader and every named node is ready, and return the nodes."""
+    """Wait until the swarm has a leader and every named node is ready, and return the nodes.
+
+    `nodes` are the lab's: the engines of those that are not ready are asked, too. Raises LabError, with what helps,
+    for one that will not be.
+    """
     view = SwarmView(manager.engine)
+    stuck = Stuck(nodes, clock)
 
     def look() -> list[SwarmNode]:
         try:
@@ -221,10 +233,14 @@ def wait_ready(
         state = {node.hostname: node.state for node in nodes if node.state == "ready"}
         missing = [name for name in names if name not in state]
         if missing:
+            stuck.check(missing)
             seen = {node.hostname: node.state for node in nodes}
             raise Pending(", ".join(f"{name} {seen.get(name, 'unknown to the manager')}" for name in missing[:5]))
         if not any(node.leader for node in nodes):
             raise Pending("no leader")
         return nodes
 
-    return wait_until("all nodes being ready", look, limit=limit, pause=0.05, longest_pause=0.5, noted=noted)
+    hint = "`labctl status` tells what helps."
+    return wait_until(
+        "all nodes being ready", look, limit=limit, pause=0.05, longest_pause=0.5, clock=clock, noted=noted, hint=hint
+    )

@@ -217,7 +217,7 @@ def test_a_shell_at_a_terminal(lab: Lab) -> None:
 def test_what_runs_at_a_terminal_ends_with_it(lab: Lab, told: str, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A window that is closed sends its session's leader SIGHUP; who was started by another hears nothing."""
     monkeypatch.setenv("LABCTL_TRANSPORT", way)
-    deaf = ["nohup"] if told == "nothing" else []
+    deaf = ["/bin/sh", "-c", "trap '' HUP; exec \"$@\"", "sh"] if told == "nothing" else []
     with terminal([*deaf, *LABCTL, "ssh", "-l", lab.name, "w1", "echo begun; sleep 4324"]) as seat:
         seat.wait_for("begun")
         if told == "SIGTERM":

@@ -150,7 +150,7 @@ def test_an_empty_swarm_is_joined_by_hand(own_lab: Make) -> None:
     command = next(line.strip() for line in said.splitlines() if line.strip().startswith("docker swarm join"))
     worker.expect(command)
 
-    members = cluster.wait_ready(manager, ["manager1", "worker1"], limit=HANGING)
+    members = cluster.wait_ready(manager, ["manager1", "worker1"], nodes=lab.nodes, limit=HANGING)
     assert len(members) == 2
 
 

@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from labctl.engine.fake import Answer
-from labctl.errors import EngineRefused, EngineUnreachable, LabError, QuorumLost, SwarmLocked
+from labctl.errors import EngineRefused, EngineUnreachable, LabError, QuorumLost, SwarmLocked, WaitTimeout
 from labctl.events import CommandShown, Event, NodeJoined
 from labctl.spec import Role
 from labctl.swarm import cluster, voters
+from labctl.swarm.stuck import LET_IN_LIMIT
+from labctl.waiting import FakeClock
 
 from ..nodes import FakeNode, fake_node, raw_info, raw_node
 
@@ -329,14 +331,17 @@ def test_no_nodes_have_no_manager() -> None:
 def test_ready_is_when_all_named_nodes_are_ready_and_one_leads(manager: FakeNode) -> None:
     manager.api["GET /nodes"] = [raw_node("manager1", leader=True), raw_node("worker1")]
 
-    assert [node.hostname for node in cluster.wait_ready(manager, ["manager1", "worker1"])] == ["manager1", "worker1"]
+    assert [node.hostname for node in cluster.wait_ready(manager, ["manager1", "worker1"], nodes=[])] == [
+        "manager1",
+        "worker1",
+    ]
 
 
 def test_a_ghost_of_the_same_name_does_not_make_a_ready_node_look_down(manager: FakeNode) -> None:
     ghost = raw_node("worker1", id_="old", state="down")
     manager.api["GET /nodes"] = [raw_node("manager1", leader=True), raw_node("worker1"), ghost]
 
-    assert len(cluster.wait_ready(manager, ["manager1", "worker1"])) == 3
+    assert len(cluster.wait_ready(manager, ["manager1", "worker1"], nodes=[])) == 3
 
 
 def test_what_is_still_missing_is_noted_on_the_way(manager: FakeNode) -> None:
@@ -352,7 +357,7 @@ def test_what_is_still_missing_is_noted_on_the_way(manager: FakeNode) -> None:
     manager.api["GET /nodes"] = lambda _: next(answers)
     noted: list[str] = []
 
-    cluster.wait_ready(manager, ["manager1", "worker1"], noted=noted.append)
+    cluster.wait_ready(manager, ["manager1", "worker1"], nodes=[], noted=noted.append)
 
     assert "does not have a leader" in noted[0]
     assert noted[1:] == ["worker1 unknown to the manager", "worker1 unknown", "no leader"]
@@ -384,3 +389,41 @@ def test_where_no_node_is_a_manager_up_is_not_promised() -> None:
         cluster.working_manager([worker], limit=0.2)
 
     assert failed.value.hint == "`labctl status` tells what helps."
+
+
+def waits_in_vain(state: str, *, error: str = "") -> tuple[FakeNode, FakeNode]:
+    """A manager that knows of a worker that is down, whose own engine says `state`."""
+    nodes = [raw_node("manager1", leader=True), raw_node("worker1", state="down")]
+    return (
+        fake_node(api={"GET /nodes": nodes}),
+        fake_node("worker1", api={"GET /info": raw_info(state, error=error)}),
+    )
+
+
+def test_a_node_that_nobody_lets_in_is_given_up_with_what_helps() -> None:
+    manager, worker = waits_in_vain("pending")
+    clock = FakeClock()
+
+    with pytest.raises(LabError, match="waits for a manager to let it into the swarm: `labctl restart worker1`"):
+        cluster.wait_ready(manager, ["manager1", "worker1"], nodes=[manager, worker], clock=clock)
+
+    assert LET_IN_LIMIT <= clock.now() < cluster.READY_LIMIT / 2
+
+
+def test_a_node_that_its_engine_has_given_up_is_not_waited_for() -> None:
+    manager, worker = waits_in_vain("error", error="rpc error: desc = node is not part of cluster")
+    clock = FakeClock()
+
+    with pytest.raises(LabError, match=r"worker1 cannot take part in its swarm \(node is not part of cluster\)"):
+        cluster.wait_ready(manager, ["manager1", "worker1"], nodes=[manager, worker], clock=clock)
+
+    assert clock.now() < LET_IN_LIMIT
+
+
+def test_a_node_that_is_in_and_not_ready_is_waited_for_to_the_end() -> None:
+    manager, worker = waits_in_vain("active")
+
+    with pytest.raises(WaitTimeout, match="worker1 down") as caught:
+        cluster.wait_ready(manager, ["manager1", "worker1"], nodes=[manager, worker], clock=FakeClock())
+
+    assert caught.value.hint == "`labctl status` tells what helps."
