@@ -350,13 +350,13 @@ def _told_often(failures: Counter[str], service: Service) -> str:
 
 
 def _reason(slots: Sequence[_Slot], wanted: int, service: Service) -> str:
-    """Why not all is well: the slots that are on their way, those alike told together."""
+    """Why not all is well: the slots that are on their way, those alike told together, and errors first."""
     waiting: dict[tuple[str, str], list[str]] = defaultdict(list)
     for slot in slots:
         if slot.state not in ("up", "done", "lost"):
             waiting[slot.state, slot.reason].append(slot.host)
     told: list[str] = []
-    for (state, reason), hosts in sorted(waiting.items(), key=lambda item: -len(item[1])):
+    for (state, reason), hosts in sorted(waiting.items(), key=lambda item: (not item[0][1], -len(item[1]))):
         where = sorted({host for host in hosts if host})
         place = f" on {', '.join(where[:MOST_HOSTS])}{', …' if len(where) > MOST_HOSTS else ''}" if where else ""
         told.append(f"{len(hosts)} {state}{place}" if not reason else f"{len(hosts)} {state}: {reason}")

@@ -217,8 +217,8 @@ class _Watch:
         return max(seen, time.time() - task.since) if task.node_id else seen
 
 
-def _note(found: list[Progress]) -> str:
-    """One line for a progress display: what is missing, and a reason; those of all were told as events."""
-    missing = [f"{one.service} {one.count}" for one in found if not one.done]
-    reasons = [one.reason for one in found if not one.done and one.reason]
-    return ", ".join(missing) + (f" ({reasons[0]})" if reasons else "")
+def _note(found: Sequence[Progress]) -> str:
+    """One line for a progress display: what is missing, the worst first, and why that is; all errors were events."""
+    missing = sorted((one for one in found if not one.done), key=lambda one: (not one.hopeless, not one.trouble))
+    told = next((one for one in missing if one.reason), None)
+    return ", ".join(f"{one.service} {one.count}" + (f" ({one.reason})" if one is told else "") for one in missing)

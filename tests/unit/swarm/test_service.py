@@ -12,7 +12,7 @@ from labctl.engine.fake import Answer, Asked, FakeEngine
 from labctl.errors import EngineRefused, NotYetError
 from labctl.events import Event, TaskConverged
 from labctl.swarm import SwarmView
-from labctl.swarm.service import PROVING, converge, progress_of, update_times
+from labctl.swarm.service import PROVING, Progress, _note, converge, progress_of, update_times
 from labctl.waiting import FakeClock
 
 from ..nodes import fake_node, raw_node, raw_service, raw_task
@@ -263,3 +263,17 @@ def test_when_updates_began_is_known_by_name() -> None:
     updated = raw_service("web", UpdateStatus={"State": "completed", "StartedAt": "then"})
 
     assert update_times(view([], service=updated), ["web", "other"]) == {"web": "then"}
+
+
+def test_a_reason_stands_with_its_own_service_and_the_worst_comes_first() -> None:
+    ordinary = Progress("app_a", 0, 1, done=False, reason="1 preparing on manager1")
+    ill = Progress("app_b", 1, 2, done=False, reason="1 starting: exit code 3", trouble=True)
+    lost = Progress(
+        "app_c", 0, 1, done=False, reason="2 attempts failed: No such image: x", trouble=True, hopeless=True
+    )
+    good = Progress("app_d", 1, 1, done=True)
+
+    assert _note([ordinary, ill, lost, good]) == ("app_c 0/1 (2 attempts failed: x), app_b 1/2, app_a 0/1")
+    assert _note([ordinary, ill]) == "app_b 1/2 (1 starting: exit code 3), app_a 0/1"
+    assert _note([ordinary, Progress("app_z", 0, 2, done=False)]) == "app_a 0/1 (1 preparing on manager1), app_z 0/2"
+    assert _note([good]) == ""
