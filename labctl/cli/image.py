@@ -55,7 +55,9 @@ def build(
     vm: bool,
     provider: str | None,
 ) -> None:
-    """Build images, and let the mirror of every lab serve them. What is there already is left alone.
+    """Build images; the mirror of every lab serves labctl's own. What is there already is left alone.
+
+    A folder's image stays on this host's engine: `labctl image push` brings it to a lab's registry.
 
     \b
     labctl image build nginx postgres      labctl's own, by any of their names

@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from labctl.concurrent import each
 from labctl.engine import Engine
 from labctl.engine.endpoint import talks_to_a_lab
-from labctl.errors import EngineRefused, LabError, NotFoundError, UsageError
+from labctl.errors import EngineRefused, LabctlError, LabError, NotFoundError, UsageError
 from labctl.images.distribution import RegistryApi
 from labctl.images.names import Reference, parse
 from labctl.images.progress import Note, heard, no_note
@@ -24,6 +24,7 @@ __all__ = ["INSIDE", "Stored", "catalog", "inside", "load", "pull", "push"]
 
 STANDIN = "labctl.standin"  # label: on a stand-in and on all that is built on one
 INSIDE = "registry:5000"  # the registry's name in the lab
+TELL_EACH = 4  # MiB between two words on how much has gone
 IDLE = 120.0  # seconds without a word after which an engine is given up
 
 
@@ -71,9 +72,7 @@ def push(engine: Engine, lab: str, name: str, as_name: str = "", note: Note = no
     """
     target = inside(as_name or name)
     parse(name)  # before the engine is asked for something that has no name
-    _require(engine, name)
-    # An engine's archive calls images by their tags, whatever was asked for.
-    tag = parse(name).familiar if "@" not in name else name
+    tag = _tag_of(engine, name, "push")
     with contextlib.closing(open_registry(engine, lab)) as api:
         archive = heard(engine.save_images([tag]), f"saving {name}", idle=IDLE)
         push_saved(api, archive, {tag: [target]}, note)
@@ -122,27 +121,57 @@ def pull(nodes: Sequence[Node], name: str, note: Note = no_note) -> None:
 def load(engine: Engine, nodes: Sequence[Node], name: str, note: Note = no_note) -> None:
     """Copy an image of this host's engine straight to nodes, without a registry, all at once.
 
-    Raises NotFoundError when this host has none of the name, UsageError for a file's.
+    Raises NotFoundError when this host has none of the name, UsageError for a file's, and for an image without one.
     """
-    _require(engine, name)
+    tag = _tag_of(engine, name, "load")
 
     def one(node: Node) -> None:
-        stream = io.BufferedReader(ByteStream(engine.save_images([name])), 1 << 20)
+        sent = _noted(engine.save_images([tag]), lambda size: note(f"{node.name}: {size} MiB sent"))
+        stream = io.BufferedReader(ByteStream(sent), 1 << 20)
         for line in heard(node.engine.load_images(stream), f"loading {name} on {node.name}", idle=IDLE):
             note(f"{node.name}: {str(line.get('stream') or line.get('status') or '').strip()}")
 
     each(nodes, one)
 
 
-def _require(engine: Engine, name: str) -> None:
-    """Refuse a name that this host's engine does not have, offering the nearest of the user's own images."""
-    if engine.image(name) is None and Path(name).is_file():
+def _noted(chunks: Iterable[bytes], note: Callable[[int], None]) -> Iterator[bytes]:
+    """The chunks, with a word on how many MiB have gone: the engine that takes them is silent until it has all."""
+    sent = told = 0
+    for chunk in chunks:
+        yield chunk
+        sent += len(chunk)
+        if sent >> 20 >= told + TELL_EACH:
+            note(told := sent >> 20)
+
+
+def _tag_of(engine: Engine, name: str, verb: str) -> str:
+    """The tag by which this host's engine knows an image: an archive has no other name for it, and so has a node.
+
+    Raises NotFoundError for none, offering the nearest of the user's own images, UsageError for an id or a digest.
+    """
+    found = engine.image(name)
+    if found is None:
+        raise _not_there(engine, name)
+    tags = [str(tag) for tag in found.get("RepoTags") or []]
+    with contextlib.suppress(UsageError):
+        if parse(name).familiar in tags and "@" not in name:
+            return parse(name).familiar
+    word = "digest" if "@" in name else "id"
+    if tags:
+        hint = f"It is {tags[0]} here: `labctl image {verb} {tags[0]}`."
+    else:
+        hint = f"Give it a name: `docker tag {name} NAME:TAG`, then `labctl image {verb} NAME:TAG`."
+    raise UsageError(f"{name} is the {word} of an image, and a lab's nodes find images by name", hint=hint)
+
+
+def _not_there(engine: Engine, name: str) -> LabctlError:
+    """What is said of a name that this host's engine does not have, with the nearest of the user's own images."""
+    if Path(name).is_file():
         told = f"`docker load -i {name}` brings the images of an archive here; `labctl bundle load {name}` a bundle's."
-        raise UsageError(f"{name} is a file, and no image's name", hint=told)
-    if engine.image(name) is None:
-        tags = [tag for image in engine.images() for tag in image.get("RepoTags") or []]
-        known = [tag for tag in tags if "<none>" not in tag and not tag.startswith("labctl-")]
-        raise NotFoundError("image", name, known, hint=_where(name))
+        return UsageError(f"{name} is a file, and no image's name", hint=told)
+    tags = [tag for image in engine.images() for tag in image.get("RepoTags") or []]
+    known = [tag for tag in tags if "<none>" not in tag and not tag.startswith("labctl-")]
+    return NotFoundError("image", name, known, hint=_where(name))
 
 
 def _where(name: str) -> str:
