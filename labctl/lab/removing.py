@@ -30,20 +30,17 @@ def remove_stacks(
     """
     manager = lab.manager()
     view = SwarmView(manager.engine)
-    missing: dict[str, NotFoundError] = {}
-    for name in dict.fromkeys(names):
-        try:
-            stacks.require(view, name)
-        except NotFoundError as problem:
-            missing[name] = problem
-    there = [name for name in dict.fromkeys(names) if name not in missing]
+    known = stacks.names(view)
+    there = [name for name in dict.fromkeys(names) if name in known]
+    # What is removed now is not offered for a name that there is not.
+    missing = [NotFoundError("stack", name, known - set(there)) for name in dict.fromkeys(names) if name not in known]
     if not there:
-        return {}, list(missing.values())
+        return {}, missing
     silent = _remove(lab, manager, there, limit, Steps(lab.context.emit, total=1))
     for name, nodes in silent.items():
         _warn_of_silence(lab, name, nodes)
     _close_ports(lab)
-    return silent, list(missing.values())
+    return silent, missing
 
 
 def _remove(lab: Lab, manager: Node, names: Sequence[str], limit: float, steps: Steps) -> dict[str, tuple[str, ...]]:

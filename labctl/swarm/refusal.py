@@ -23,6 +23,9 @@ WARNING = re.compile(r'time="[^"]*" level=warning msg="(?P<text>.*)"')
 UNCHANGEABLE = re.compile(
     r"failed to update (?P<kind>secret|config) (?P<name>\S+): .*only updates to Labels are allowed"
 )
+TAKEN = re.compile(r"network with name (?P<name>\S+) already exists")
+NO_NETWORK = re.compile(r'network "(?P<name>[^"]+)" is declared as external, but could not be found')
+NO_CONTENT = re.compile(r"(?P<kind>secret|config) not found: (?P<name>\S+)")
 FROM_ENGINE = re.compile(r"Error response from daemon: (?:rpc error: code = \w+ desc = )?")
 
 
@@ -69,10 +72,29 @@ def refusal(
     said = FROM_ENGINE.sub("", said)
     if found := UNCHANGEABLE.search(result.stderr):
         return _unchangeable(files, name, found["kind"], found["name"])
-    way_out = _way_out(manager, name, before)
+    way_out = f"{_mend(manager, said)}{_way_out(manager, name, before)}"
     if wants_ingress(said):
         way_out = f"{INGRESS_HINT}. {way_out}"
     return NotYetError(f"stack {name} was not deployed: {said}", hint=way_out)
+
+
+def _mend(manager: Node, said: str) -> str:
+    """What lets the same file be deployed, and a blank; empty where what the swarm said tells all there is."""
+    if found := TAKEN.search(said):
+        try:
+            labels = (manager.engine.network(found["name"]) or {}).get("Labels") or {}
+        except LabctlError:
+            labels = {}
+        owner = f"of stack {labels[NAMESPACE]}" if labels.get(NAMESPACE) else "of nobody's stack"
+        return (
+            f"{found['name']} is there, and {owner}: `external: true` under `networks:` lets this stack use it, "
+            "another `name:` gives it one of its own. "
+        )
+    if found := NO_NETWORK.search(said):
+        return f"`labctl docker -- network create -d overlay {found['name']}` makes it. "
+    if found := NO_CONTENT.search(said):
+        return f"`labctl docker -- {found['kind']} create {found['name']} FILE` makes it. "
+    return ""
 
 
 def _way_out(manager: Node, name: str, before: Parts) -> str:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from labctl.concurrent import within
 from labctl.engine.client import Json
@@ -31,6 +32,7 @@ __all__ = [
     "check_name",
     "deploy",
     "merged",
+    "names",
     "published_ports",
     "remove",
     "require",
@@ -41,6 +43,7 @@ __all__ = [
 ]
 
 NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?")
+LONGEST_NAME = 63  # of a service, with its stack's: it is a part of a name in DNS
 DEPLOY_LIMIT = 120.0  # seconds; the CLI asks the registry for each image's digest
 REMOVE_LIMIT = 90.0
 ANSWER_LIMIT = 5.0  # seconds that a node may take to tell what it has of a stack
@@ -75,6 +78,22 @@ def check_name(name: str) -> None:
         raise UsageError(f"{name!r} is no name for a stack: letters, digits, - and _, a letter or digit at each end")
 
 
+def _check_services(files: Sequence[StackFile], stack: str) -> None:
+    """Raise UsageError for what Compose lets a service be called, and Swarm refuses when its networks are made."""
+    problems = []
+    for file in files:
+        for service in file.services:
+            whole, line = f"{stack}_{service}", file.document.line_of(("services", service))
+            wrong = "letters, digits, - and _, a letter or digit at each end" if not NAME.fullmatch(service) else ""
+            if len(whole) > LONGEST_NAME:
+                wrong = f"{whole} has {len(whole)} characters, and Swarm takes {LONGEST_NAME} at most"
+            if wrong:
+                place = f"{file.name}:{line}" if line else file.name
+                problems.append(f"{place}: {service!r} is no name for a service: {wrong}")
+    if problems:
+        raise UsageError("\n".join(problems))
+
+
 def stacks(view: SwarmView) -> list[Stack]:
     """All stacks, by name."""
     count = Counter(service.stack for service in view.services() if service.stack)
@@ -99,6 +118,7 @@ def deploy(
     """
     check_name(name)
     files = [file] if isinstance(file, StackFile) else list(file)
+    _check_services(files, name)
     _warn(files, emit)
     view = SwarmView(manager.engine)
     services = tuple(dict.fromkeys(f"{name}_{service}" for one in files for service in one.services))
@@ -169,8 +189,14 @@ class _Going:
 
 def _warn(files: Sequence[StackFile], emit: Emit) -> None:
     """Tell what will not be as the files have it."""
-    for source in dict.fromkeys(bind for file in files for bind in file.binds):
-        emit(Warned(f"{source} is mounted from the node that runs the task, and labctl copies no folders to nodes"))
+    for source, folder in dict.fromkeys((bind, file.folder) for file in files for bind in file.binds):
+        told = f"{source} is mounted from the node that runs the task, and"
+        path = Path(folder, source).expanduser() if not source.startswith("~") else Path(source).expanduser()
+        if path.is_file():
+            way = "name it under `configs:`, which goes along, or where `labctl scp` puts it on the nodes"
+            emit(Warned(f"{told} a file goes there with no stack: {way}"))
+        else:
+            emit(Warned(f"{told} labctl copies no folders to nodes: `labctl scp -r` does"))
     for variable in dict.fromkeys(variable for file in files for variable in file.unset):
         emit(Warned(f"{variable} is not set: Docker puts nothing in its place"))
     for file in files:
@@ -243,10 +269,16 @@ def tasks_of(view: SwarmView, name: str) -> list[Task]:
     return [Task.of(raw) for raw in view.engine.swarm_objects("tasks", {"label": [f"{NAMESPACE}={name}"]})]
 
 
+def names(view: SwarmView) -> set[str]:
+    """The names of all stacks of which something is there: one that is half made, or half gone, has networks alone."""
+    labels = [network.get("Labels") or {} for network in view.engine.networks([NAMESPACE])]
+    return {stack.name for stack in stacks(view)} | {str(found[NAMESPACE]) for found in labels if NAMESPACE in found}
+
+
 def require(view: SwarmView, name: str) -> None:
     """Raise NotFoundError, with the nearest name, when nothing of such a stack is there."""
     if not view.services(stack=name) and not view.engine.networks([f"{NAMESPACE}={name}"]):
-        raise NotFoundError("stack", name, [stack.name for stack in stacks(view)])
+        raise NotFoundError("stack", name, names(view))
 
 
 def remove(

@@ -30,8 +30,9 @@ __all__ = ["way_out"]
 PULL_LIMIT = 15.0  # seconds in which a registry that is in reach has begun to answer
 NEXT_LINE = "\n     "
 MOUNT = (
-    "What a service mounts by a path has to be on each node that runs it, and labctl copies no folders to nodes: name"
-    f"{NEXT_LINE}an absolute path that is on the nodes (`labctl exec -- mkdir -p /srv/data` makes it), or a volume."
+    "What a service mounts by a path has to be on each node that runs it, and goes there with no stack: name an"
+    f"{NEXT_LINE}absolute path that is on the nodes (`labctl exec -- mkdir -p /srv/data` makes a folder,"
+    f"{NEXT_LINE}`labctl scp FILE NODE:/srv/` brings a file), a volume, or for a file one of `configs:`."
 )
 PLACEMENT = (
     "No node is what its placement asks for: mend that, or `labctl docker -- node update "

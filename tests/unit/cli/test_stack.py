@@ -13,7 +13,7 @@ import pytest
 
 from labctl.cli import stack as cli
 from labctl.cli.stack_rows import print_rows, task_fields
-from labctl.errors import NotFoundError, UsageError
+from labctl.errors import UsageError
 from labctl.swarm.refusal import FileRefused
 from labctl.swarm.state import Task
 
@@ -138,16 +138,12 @@ def test_a_format_is_a_template_over_dockers_fields(capsys: pytest.CaptureFixtur
 
 @pytest.fixture
 def removed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """A lab with the stacks `web` (a part of it on a silent worker1) and `db`; what is removed is listed."""
+    """A lab with the stacks `web` (a part of it on a silent worker1), `db` and `wbx`; what is removed is listed."""
     from labctl.cli.common import App
     from labctl.lab import removing
     from labctl.swarm import stack as stacks
 
     done: list[str] = []
-
-    def require(_view: object, name: str) -> None:
-        if name not in ("web", "db"):
-            raise NotFoundError("stack", name, ["web", "db"])
 
     def remove(_manager: object, name: str, **_more: Any) -> tuple[str, ...]:
         done.append(name)
@@ -158,7 +154,7 @@ def removed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return SimpleNamespace(name="lab", nodes=(), manager=lambda: SimpleNamespace(engine=None), context=context)
 
     monkeypatch.setattr(App, "lab", lab)
-    monkeypatch.setattr(stacks, "require", require)
+    monkeypatch.setattr(stacks, "names", lambda _view: {"web", "db", "wbx"} - set(done))
     monkeypatch.setattr(stacks, "remove", remove)
     monkeypatch.setattr(removing, "_close_ports", lambda _lab: None)
     return done
@@ -169,8 +165,8 @@ def test_a_name_that_is_not_there_keeps_no_other_stack_and_is_told(labctl: Labct
 
     assert sorted(removed) == ["db", "web"]
     assert said.code == 2
-    assert "no stack named 'wbe': did you mean web?" in said.err
-    assert "no stack named 'nothing'" in said.err
+    assert "no stack named 'wbe': did you mean wbx?" in said.err
+    assert "no stack named 'nothing': there is: wbx\n" in said.err, "what was removed is there no more"
 
 
 def test_a_removal_says_where_containers_may_go_on(labctl: Labctl, removed: list[str]) -> None:

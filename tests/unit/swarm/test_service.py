@@ -268,9 +268,7 @@ def test_when_updates_began_is_known_by_name() -> None:
 def test_a_reason_stands_with_its_own_service_and_the_worst_comes_first() -> None:
     ordinary = Progress("app_a", 0, 1, done=False, reason="1 preparing on manager1")
     ill = Progress("app_b", 1, 2, done=False, reason="1 starting: exit code 3", trouble=True)
-    lost = Progress(
-        "app_c", 0, 1, done=False, reason="2 attempts failed: x", trouble=True, hopeless=True
-    )
+    lost = Progress("app_c", 0, 1, done=False, reason="2 attempts failed: x", trouble=True, hopeless=True)
     good = Progress("app_d", 1, 1, done=True)
 
     assert _note([ordinary, ill, lost, good]) == ("app_c 0/1 (2 attempts failed: x), app_b 1/2, app_a 0/1")

@@ -573,3 +573,68 @@ def test_a_port_of_single_nodes_is_shown_as_on_those_nodes() -> None:
         "worker1:32768->70/tcp",
     ]
     assert stacks.shown_ports(service, [ended], {}) == ["*:5000->80/tcp", "-:9000->90/udp", "-:->70/tcp"]
+
+
+def test_a_stack_that_has_networks_alone_is_there() -> None:
+    node = swarm_with(fake_node())
+    node.api["GET /networks"] = [
+        {"Id": "n1", "Name": "half_default", "Labels": {LABEL: "half"}},
+        {"Id": "n2", "Name": "own", "Labels": None},
+    ]
+
+    assert stacks.names(SwarmView(node.engine)) == {"web", "half"}
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (
+            "failed to create network shared: Error response from daemon: network with name shared already exists",
+            "shared is there, and of stack one: `external: true` under `networks:` lets this stack use it, another",
+        ),
+        (
+            'network "nonet" is declared as external, but could not be found. You need to create',
+            "`labctl docker -- network create -d overlay nonet` makes it.",
+        ),
+        ("service a: secret not found: pw", "`labctl docker -- secret create pw FILE` makes it."),
+    ],
+)
+def test_what_the_swarm_lacks_or_has_already_is_told_with_the_way(tmp_path: Path, said: str, told: str) -> None:
+    node = manager(Result("", 1, "", f"{said}\n"))
+    node.api["GET /networks/shared"] = {"Id": "n", "Labels": {LABEL: "one"}}
+
+    with pytest.raises(NotYetError) as caught:
+        stacks.deploy(node, stack_file(tmp_path), "web")
+
+    assert str(caught.value.hint).startswith(told)
+    assert str(caught.value.hint).endswith("Nothing was made. Deploy again when this is mended.")
+
+
+@pytest.mark.parametrize(
+    ("service", "told"),
+    [
+        ("web1.2", "stack.yml:2: 'web1.2' is no name for a service: letters, digits, - and _"),
+        ("a-", "stack.yml:2: 'a-' is no name for a service"),
+        ("a" * 60, "web_a{60} has 64 characters, and Swarm takes 63 at most"),
+    ],
+)
+def test_a_service_that_swarm_would_refuse_is_refused_before_anything_is_made(
+    tmp_path: Path, service: str, told: str
+) -> None:
+    node = manager()
+
+    with pytest.raises(UsageError, match=told):
+        stacks.deploy(node, stack_file(tmp_path, f"services:\n  {service}: {{image: x}}\n"), "web")
+
+    assert not node.shell.commands
+
+
+def test_who_mounts_a_file_of_this_machine_is_told_what_brings_it(tmp_path: Path, heard: list[Event]) -> None:
+    text = "services: {a: {image: x, volumes: ['./conf:/c', './data:/d']}}\n"
+    (tmp_path / "data").mkdir()
+
+    stacks.deploy(manager(), stack_file(tmp_path, text, conf="x"), "web", emit=heard.append)
+
+    of_file, of_folder = (str(event.text) for event in heard if isinstance(event, Warned))
+    assert of_file.startswith("./conf is mounted from the node that runs the task") and "`labctl scp`" in of_file
+    assert of_folder.startswith("./data is mounted from the node") and "`labctl scp -r`" in of_folder

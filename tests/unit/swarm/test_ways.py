@@ -199,8 +199,9 @@ def test_a_folder_that_no_node_has_is_told_with_the_paths_that_work() -> None:
 
     found = hint(f'3 attempts failed: invalid mount config for type "bind": {said}')
 
-    assert "absolute path that is on the nodes" in found
+    assert "path that is on the nodes" in found
     assert "`labctl exec -- mkdir -p /srv/data`" in found
+    assert "`labctl scp FILE NODE:/srv/`" in found
 
 
 def test_other_reasons_lead_to_the_tasks() -> None:
