@@ -13,7 +13,7 @@ from labctl.engine.errors import PRIVILEGED_HINT, wants_devices
 from labctl.errors import CommandFailed, NodeDown
 from labctl.events import CommandShown, Emit, quiet
 from labctl.transport import Result, Terminal, Transport
-from labctl.transport.base import COLUMNS, ROWS, TERM
+from labctl.transport.base import COLUMNS, ROWS, TERM, as_argv
 
 if TYPE_CHECKING:
     from labctl.spec import Role
@@ -85,6 +85,7 @@ class Node:
         """Run a command and return how it ended, whatever the exit code; see Transport.run. Raises NodeDown."""
         if not self.is_running:
             raise NodeDown(self.name, self.state)
+        as_argv(command)  # refuses an empty list, whatever the way to the node
         result = self.transport.run(command, limit=limit, stdin=stdin, env=env, hide=hide, stop=stop)
         self.show(CommandShown(self.name, result.shown))
         return result
@@ -105,11 +106,14 @@ class Node:
             raise CommandFailed(self.name, result, hint=hint or devices)
         return result
 
-    def stream(self, command: Sequence[str], *, stdin: Iterable[bytes] = ()) -> Iterator[bytes]:
-        """Run a command on bytes and yield those that it writes. Raises NodeDown, and CommandFailed at its end."""
+    def stream(self, command: str | Sequence[str], *, stdin: Iterable[bytes] = ()) -> Iterator[bytes]:
+        """Run a command on bytes (text goes to the shell) and yield those that it writes.
+
+        Raises NodeDown, and CommandFailed at its end.
+        """
         if not self.is_running:
             raise NodeDown(self.name, self.state)
-        return self.transport.stream(command, stdin=stdin)
+        return self.transport.stream(as_argv(command), stdin=stdin)
 
     def put(self, content: bytes, path: str, *, mode: int = 0o644) -> None:
         """Write a file on the node. Raises UsageError where a folder is at the path."""
@@ -123,11 +127,11 @@ class Node:
         """Give the terminal to a command of one of the node's users, and return its exit code."""
         if not self.is_running:
             raise NodeDown(self.name, self.state)
-        return self.transport.interactive(command, user=user)
+        return self.transport.interactive(as_argv(command), user=user)
 
     def terminal(
         self,
-        command: Sequence[str] = LOGIN_SHELL,
+        command: str | Sequence[str] = LOGIN_SHELL,
         *,
         user: str = LOGIN_USER,
         term: str = TERM,
@@ -136,8 +140,9 @@ class Node:
     ) -> Terminal:
         """Run a command of one of the node's users, a login shell where none is said, with a terminal that you hold.
 
-        It takes and gives bytes, has a size, and is closed by you: see Terminal. Raises NodeDown.
+        Text goes to the shell. The terminal takes and gives bytes, has a size, and is closed by you: see Terminal.
+        Raises NodeDown.
         """
         if not self.is_running:
             raise NodeDown(self.name, self.state)
-        return self.transport.terminal(command, user=user, term=term, rows=rows, columns=columns)
+        return self.transport.terminal(as_argv(command), user=user, term=term, rows=rows, columns=columns)

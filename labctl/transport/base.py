@@ -130,7 +130,9 @@ class Transport(Protocol):
 
 
 def as_argv(command: str | Sequence[str]) -> list[str]:
-    """Return the argument vector of a command; a string is for the shell."""
+    """Return the argument vector of a command; a string is for the shell. Raises UsageError for none."""
+    if not command and not isinstance(command, str):
+        raise UsageError("there is no command to run: the list of its words is empty")
     return ["/bin/sh", "-c", command] if isinstance(command, str) else list(command)
 
 

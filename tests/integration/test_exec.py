@@ -285,6 +285,27 @@ def test_a_copy_onto_itself_is_refused_and_one_that_is_mounted_is_written(lab: L
     node.expect("rm -r /tmp/keep /tmp/link /tmp/into")
 
 
+@pytest.mark.parametrize("way", ["exec", "ssh"])
+def test_ctrl_c_ends_the_look_through_a_folder_that_leads_everywhere(
+    lab: Lab, way: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("LABCTL_TRANSPORT", way)
+    node = lab.node("w1")
+    # find waits for a folder that is a dead end: what it would do in a large tree takes as long as that does.
+    slow = "#!/bin/sh\nexec sleep 4325\n"
+    node.put(slow.encode(), "/usr/local/bin/find", mode=0o755)
+    node.expect("mkdir -p /tmp/wide")
+    try:
+        process = subprocess.Popen([*LABCTL, "scp", "-r", "-l", lab.name, "w1:/tmp/wide", str(tmp_path / "here")])
+        wait_until("its begin", lambda: _there(lab, "sleep 4325"), limit=HANGING)
+        process.send_signal(signal.SIGINT)
+
+        assert process.wait(HANGING) == 130
+        _wait_gone(lab, "sleep 4325")
+    finally:
+        node.expect("rm -r /usr/local/bin/find /tmp/wide")
+
+
 def test_a_folder_there_across_and_back(lab: Lab, tmp_path: Path) -> None:
     source = folder(tmp_path / "site")
 

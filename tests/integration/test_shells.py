@@ -32,7 +32,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A PATH with a `labctl` in it."""
     folder = tmp_path_factory.mktemp("bin")
     command = folder / "labctl"
-    command.write_text(f"#!{sys.executable}\nfrom labctl.cli.main import main\nmain()\n")
+    command.write_text(f"#!{sys.executable}\nfrom labctl.__main__ import main\nmain()\n")
     command.chmod(0o755)
     return f"{folder}:{os.environ['PATH']}"
 

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from labctl.errors import CommandFailed, NodeDown, NotFoundError
+from labctl.errors import CommandFailed, NodeDown, NotFoundError, UsageError
 from labctl.events import CommandShown, Event
 from labctl.transport import Result
 
@@ -148,3 +148,21 @@ def test_the_terminal_is_given_to_a_command_and_its_code_returned() -> None:
 @pytest.mark.parametrize(("name", "manages"), [("manager1", True), ("worker1", False)])
 def test_a_node_knows_what_it_was_made_as(name: str, manages: bool) -> None:
     assert fake_node(name).is_manager is manages
+
+
+def test_text_is_for_the_shell_whatever_runs_it() -> None:
+    node = fake_node()
+    node.shell.answers["/bin/sh -c 'ls | wc'"] = "1\n"
+
+    with node.terminal("ls | wc") as seat:
+        assert seat.read() == b"1\n"
+    assert b"".join(node.stream("ls | wc")) == b"1\n"
+
+
+def test_an_empty_list_is_no_command() -> None:
+    node = fake_node()
+
+    for run in (node.run, node.expect, node.stream, node.terminal, node.interactive):
+        with pytest.raises(UsageError, match="there is no command to run"):
+            run([])
+    assert not node.shell.commands

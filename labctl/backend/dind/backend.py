@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from labctl.backend.base import LabRecord, NodePlan, Place, Snapshot, in_order
 from labctl.backend.dind.config import container_name, network_name, node_container
+from labctl.backend.dind.freezing import freeze
 from labctl.backend.dind.marked import lab_names, moved_to, nodes_among, owner_mark, run_of, spec_of, subnet_of
 from labctl.concurrent import each, together
 from labctl.engine import Endpoint, Engine
@@ -193,8 +194,7 @@ class DindBackend:
 
     def suspend(self, node: Node) -> None:
         """Freeze a node's container; one that is frozen, or down, is fine."""
-        if self.look(node).is_running:
-            self.engine.pause(node.machine)
+        freeze(self.engine, node, lambda: self.look(node).is_running)
 
     def resume(self, node: Node) -> Node:
         """Let a node's container go on; its clock is the host's."""

@@ -89,6 +89,22 @@ def test_a_signal_ends_a_command_as_ctrl_c_does(tmp_path: Path, number: int, nam
     assert (tmp_path / "undone").exists()
 
 
+def test_ctrl_c_while_labctl_is_still_being_read_is_no_traceback() -> None:
+    code = """
+import sys
+class Interrupted:
+    def find_spec(self, name, *_):
+        if name == "click":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupted())
+from labctl.__main__ import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
+
+
 def test_a_second_signal_ends_a_command_that_does_not_come_to_its_end() -> None:
     process = in_the_middle("try: begin(); time.sleep(600)\nfinally: print(flush=True); time.sleep(600)")
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from labctl.errors import LabError
+from labctl.errors import LabError, UsageError
 from labctl.transport.base import Result, as_argv, bounded, shown, whole
 
 
@@ -17,6 +17,11 @@ def test_text_goes_to_the_shell() -> None:
 
 def test_a_list_goes_to_no_shell() -> None:
     assert as_argv(("echo", "$HOME")) == ["echo", "$HOME"]
+
+
+def test_an_empty_list_is_no_command() -> None:
+    with pytest.raises(UsageError, match="there is no command to run"):
+        as_argv([])
 
 
 def test_the_node_itself_ends_a_command_at_its_limit() -> None:

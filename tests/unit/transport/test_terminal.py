@@ -166,8 +166,9 @@ def test_a_signal_ends_the_command_and_a_terminal_that_has_gone_hides_it_not(win
         def output(self) -> Iterator[tuple[int, bytes]]:
             if goes:
                 window.close()
-            raise KeyboardInterrupt
-            yield
+            if not self.closed:
+                raise KeyboardInterrupt
+            yield from ()
 
     running = Told(window.close)
 
