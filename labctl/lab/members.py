@@ -23,6 +23,12 @@ __all__ = ["label_nodes", "leave_if_joined", "leave_swarm", "members_of", "remov
 
 DRAIN_LIMIT = 60.0
 LEAVE_LIMIT = 60.0  # seconds that a node may take to leave its swarm; usually one
+# What a leader says when too few managers answer to agree on a change: it waits for them, and then steps down.
+WITHOUT_MAJORITY = ("lost leader status", "does not have a leader", "loss of quorum", "not enough healthy")
+NO_MAJORITY = (
+    "too few managers answer to agree on that a node goes: one that is down or suspended has its vote still",
+    "`labctl start` and `labctl resume` bring managers back; then it goes.",
+)
 CHANGE_LIMIT = 30.0  # seconds that a change of a member may be refused because another is under way
 
 
@@ -162,6 +168,8 @@ def _change(manager: Node, *words: str) -> None:
         except CommandFailed as failed:
             if "out of sequence" in failed.message or "must be demoted" in failed.message:
                 raise Pending(failed.message) from None
+            if any(word in failed.message for word in WITHOUT_MAJORITY):
+                raise QuorumLost(NO_MAJORITY[0], hint=NO_MAJORITY[1]) from failed
             raise
 
     wait_until(f"docker node {words[0]}", attempt, limit=CHANGE_LIMIT, pause=0.1)

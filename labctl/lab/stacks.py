@@ -10,6 +10,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
 
@@ -23,6 +24,7 @@ from labctl.swarm import Service, SwarmView, stack
 from labctl.swarm.caveats import stack_caveats
 from labctl.swarm.progress import Progress
 from labctl.swarm.stackfile import StackFile, read_stack_files
+from labctl.swarm.ways import Nearby
 from labctl.words import counted
 
 if TYPE_CHECKING:
@@ -93,11 +95,32 @@ def deploy(
     found: list[Progress] = []
     if wait:
         with steps.step("Converging"):
+            near = Nearby(partial(_is_here, lab), _tags_in_mirror)
             found = stack.wait_converged(
-                view, deployed, nodes=lab.nodes, limit=limit, emit=steps.emit, noted=steps.note
+                view, deployed, nodes=lab.nodes, near=near, limit=limit, emit=steps.emit, noted=steps.note
             )
             steps.note(summary(found))
     return Deployment(name, tuple(found), tuple(_open_ports(lab, view, name)))
+
+
+def _is_here(lab: Lab, image: str) -> bool:
+    try:
+        return lab.context.engine.image(image) is not None
+    except LabctlError:
+        return False
+
+
+def _tags_in_mirror(image: str) -> list[str]:
+    """The names under which the lab's mirror serves what labctl has in the place of other tags of the image."""
+    from labctl.images import mirror_mode, read_catalogue
+    from labctl.images.names import parse
+
+    try:
+        wanted, mode = parse(image), mirror_mode()
+    except LabctlError:
+        return []
+    served = (name for one in read_catalogue().images.values() for name in one.served(mode))
+    return [name.familiar for name in served if wanted.is_hub and name.repository == wanted.repository]
 
 
 def _by_a_manager(lab: Lab, steps: Steps, carry: Callable[[Node], stack.Deployed]) -> tuple[Node, stack.Deployed]:

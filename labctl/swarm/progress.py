@@ -212,7 +212,9 @@ def _slot_of(
         needed = SETTLED_AFTER_FAILURE if failed else SETTLED
         if age(newest) >= needed:
             return _Slot("up") if age(newest) >= proving(newest) else _Slot(YOUNG, "", host)
-        return _Slot("just started", shortened(failed.ended or failed.reason) if failed else "", host)
+        if failed:
+            return _Slot("just started after a failure", shortened(failed.ended or failed.reason), host)
+        return _Slot("just started", "", host)
     if newest.reason or newest.ended:
         return _Slot(newest.state, shortened(newest.ended or newest.reason), host)
     if failed is not None:

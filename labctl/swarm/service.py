@@ -15,7 +15,7 @@ from labctl.swarm.elsewhere import absent_images, is_elsewhere, missing_image
 from labctl.swarm.health import Health
 from labctl.swarm.progress import GIVEN_UP, MISSING_IMAGE, NO_NODE, UNMET_FOR, Progress, has_check, judge
 from labctl.swarm.state import Service, SwarmNode, SwarmView, Task
-from labctl.swarm.ways import way_out
+from labctl.swarm.ways import Nearby, way_out
 from labctl.waiting import Clock, Pending, SystemClock, stretched, wait_until
 
 __all__ = ["CONVERGE_LIMIT", "Progress", "converge", "progress_of", "update_times"]
@@ -38,6 +38,7 @@ def converge(
     old_updates: Mapping[str, str] | None = None,
     old_tasks: Collection[str] = (),
     nodes: Sequence[Node] = (),
+    near: Nearby | None = None,
     clock: Clock | None = None,
 ) -> list[Progress]:
     """Wait until the named services are what they shall be, and stay so for PROVING; return how each stands.
@@ -45,11 +46,13 @@ def converge(
     Each change is emitted as TaskConverged; `noted` hears what is still missing, in words. `old_updates` (see
     `update_times`) are the updates that had begun before: how they ended is not this wait's affair, nor how the
     tasks failed whose ids are `old_tasks`. The engines of `nodes` are asked about health checks that fail and images
-    that are missing.
+    that are missing; `near` knows what is outside of the swarm.
     Raises NotYetError with the scheduler's own reasons, at the limit, or as soon as waiting cannot help.
     """
     names = list(dict.fromkeys(services))
-    watch = _Watch(view, names, emit, noted, dict(old_updates or {}), nodes, clock or SystemClock(), old_tasks, PROVING)
+    watch = _Watch(
+        view, names, emit, noted, dict(old_updates or {}), nodes, clock or SystemClock(), old_tasks, PROVING, near
+    )
     try:
         return wait_until(
             "the services",
@@ -96,6 +99,7 @@ class _Watch:
     clock: Clock
     old_tasks: Collection[str] = ()
     proving: float = 0.0
+    near: Nearby | None = None
     unfinished: list[Progress] = field(default_factory=list)
     _services: dict[str, Service] = field(default_factory=dict)
     _members: list[SwarmNode] = field(default_factory=list)
@@ -108,7 +112,7 @@ class _Watch:
 
     def way_out(self, unfinished: Sequence[Progress]) -> str | None:
         """The hint for services that are not what they shall be."""
-        return way_out(unfinished, self._services, self._members, self.nodes)
+        return way_out(unfinished, self._services, self._members, self.nodes, self.near)
 
     def look(self) -> list[Progress]:
         try:

@@ -21,6 +21,7 @@ from labctl.swarm.refusal import Parts, paragraphs, parts_of, refusal, told_apar
 from labctl.swarm.service import CONVERGE_LIMIT, Progress, converge, update_times
 from labctl.swarm.stackfile import StackFile
 from labctl.swarm.state import NAMESPACE, Port, Service, SwarmView, Task
+from labctl.swarm.ways import Nearby
 from labctl.transport import Result
 from labctl.waiting import Pending, stretched, wait_until
 from labctl.words import counted
@@ -221,6 +222,7 @@ def wait_converged(
     deployed: Deployed,
     *,
     nodes: Sequence[Node] = (),
+    near: Nearby | None = None,
     limit: float = CONVERGE_LIMIT,
     emit: Emit = quiet,
     noted: Callable[[str], None] | None = None,
@@ -235,6 +237,7 @@ def wait_converged(
         old_updates=deployed.old_updates,
         old_tasks=deployed.old_tasks,
         nodes=nodes,
+        near=near,
     )
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
+from labctl.concurrent import each
 from labctl.engine.errors import PRIVILEGED_HINT, wants_devices
 from labctl.errors import LabctlError
 from labctl.node import Node
@@ -25,7 +27,7 @@ from labctl.swarm.progress import (
 from labctl.swarm.state import Service, SwarmNode
 from labctl.words import counted
 
-__all__ = ["way_out"]
+__all__ = ["Nearby", "way_out"]
 
 PULL_LIMIT = 15.0  # seconds in which a registry that is in reach has begun to answer
 NEXT_LINE = "\n     "
@@ -47,11 +49,20 @@ UNREACHABLE = re.compile(r"dial tcp|no such host|i/o timeout|connection refused|
 FROM_ENGINE = re.compile(r"^Error response from daemon: ")
 
 
+@dataclass(frozen=True)
+class Nearby:
+    """What is known of an image outside of the swarm: whether this host's engine has it, and its tags in the mirror."""
+
+    is_here: Callable[[str], bool] = lambda _image: False
+    tags: Callable[[str], Sequence[str]] = lambda _image: ()
+
+
 def way_out(
     unfinished: Sequence[Progress],
     services: Mapping[str, Service],
     members: Sequence[SwarmNode],
     nodes: Sequence[Node] = (),
+    near: Nearby | None = None,
 ) -> str | None:
     """The hint for services that are not what they shall be; each kind of trouble is told once.
 
@@ -75,7 +86,7 @@ def way_out(
             images.append(image.partition("@")[0])
     if images:
         rolled_back = any("rolled back" in one.reason for one in unfinished)
-        told[MISSING_IMAGE] = _images(list(dict.fromkeys(images)), nodes, again=rolled_back)
+        told[MISSING_IMAGE] = _images(list(dict.fromkeys(images)), nodes, near or Nearby(), again=rolled_back)
     if not told and unfinished:
         name = unfinished[0].service
         if EXITED in unfinished[0].reason:
@@ -173,23 +184,46 @@ def _spread(service: Service) -> str:
     )
 
 
-def _images(names: Sequence[str], nodes: Sequence[Node], *, again: bool) -> str:
-    """Where the images were looked for, and how to bring them: told for the first one."""
-    whys = {_registry(name): "" for name in names}
-    for registry in whys:
-        whys[registry] = _why(registry, next(name for name in names if _registry(name) == registry), nodes)
-    name, *others = names
-    more = f" The same goes for {', '.join(others)}." if others else ""
+def _images(names: Sequence[str], nodes: Sequence[Node], near: Nearby, *, again: bool) -> str:
+    """Where the images were looked for, and how to bring them: told for the first one that some node lacks."""
+    there = [name for name in names if _is_everywhere(name, nodes)]
+    missing = [name for name in names if name not in there]
+    lines = [f"Every node has {', '.join(there)} by now."] if there else []
+    if not missing:
+        return NEXT_LINE.join(lines)
+    name, *others = missing
     then = "deploy again then" if again else "the swarm's next attempt takes it"
-    return NEXT_LINE.join(
-        (
-            *whys.values(),
-            "`labctl image ls` shows what the lab's mirror serves.",
-            f"To bring {name}: let this host's engine have it (docker pull, docker load or docker build), then",
-            f"`labctl image load {name}` copies it to the nodes: {then};",
-            f"`labctl image push {name}` keeps it in the lab's registry: name it in the file as that prints.{more}",
+    if near.is_here(name):
+        lines.append(f"This host's engine has {name}:")
+    else:
+        registries = {_registry(one): one for one in reversed(missing)}
+        lines += [_why(registry, one, nodes) for registry, one in reversed(registries.items())]
+        tags = ", ".join(near.tags(name))
+        mirror = f"The lab's mirror has {tags}." if tags else "`labctl image ls` shows what the lab's mirror serves."
+        bring = f"To bring {name}: let this host's engine have it (docker pull, docker load or docker build), then"
+        lines += [mirror, bring]
+        lines.append(
+            f"To bring {name}: let this host's engine have it (docker pull, docker load or docker build), then"
         )
-    )
+    more = f" The same goes for {', '.join(others)}." if others else ""
+    lines += [
+        f"`labctl image load {name}` copies it to the nodes: {then};",
+        f"`labctl image push {name}` keeps it in the lab's registry: name it in the file as that prints.{more}",
+    ]
+    return NEXT_LINE.join(lines)
+
+
+def _is_everywhere(name: str, nodes: Sequence[Node]) -> bool:
+    """Whether all nodes that run have the image: then it came after the attempts that missed it."""
+
+    def has(node: Node) -> bool:
+        try:
+            return node.engine.image(name) is not None
+        except LabctlError:
+            return False
+
+    running = [node for node in nodes if node.is_running]
+    return bool(running) and all(each(running, has))
 
 
 def _registry(name: str) -> str:

@@ -259,6 +259,23 @@ def test_a_change_that_is_refused_for_good_is_told_at_once() -> None:
     assert manager.shell.commands == [drain]
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "rpc error: code = Unknown desc = raft: failed to process the request: node lost leader status",
+        "can't remove member from the raft: this would result in a loss of quorum",
+    ],
+)
+def test_a_change_on_which_too_few_managers_agree_is_told_in_words(said: str) -> None:
+    manager = manager_of(raw_node("manager1", leader=True), raw_node("manager2"))
+    manager.shell.answers["docker node demote id-manager2"] = Result("", 1, "", said)
+
+    with pytest.raises(QuorumLost, match="too few managers answer") as caught:
+        leave_swarm(worker("manager2"), [manager])
+
+    assert "`labctl resume`" in str(caught.value.hint)
+
+
 def test_a_node_that_is_down_is_only_taken_off_the_list() -> None:
     manager = manager_of(raw_node("manager1"), raw_node("worker1", state="down"))
     leaving = worker(state="exited")

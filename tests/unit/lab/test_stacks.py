@@ -116,3 +116,13 @@ def test_a_look_at_services_is_another_managers_when_one_dies(heard: list[Event]
     assert [one.name for one in view.services()] == ["web_a"]
     assert [one.name for one in view.services()] == ["web_a"], "and stays with that one"
     assert lab.looks == 1
+
+
+def test_the_mirrors_tags_of_an_image_are_those_that_it_serves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LABCTL_HUB", "never")
+    assert "redis:latest" in stacks._tags_in_mirror("redis:7.0.2")
+    assert stacks._tags_in_mirror("registry:5000/redis:1") == []
+    assert stacks._tags_in_mirror("No Name") == []
+
+    monkeypatch.setenv("LABCTL_HUB", "always")
+    assert stacks._tags_in_mirror("redis:7.0.2") == [], "the Hub itself answers for its names"

@@ -117,7 +117,7 @@ def test_a_task_whose_slot_has_failed_before_must_run_for_longer() -> None:
     soon = judged(service(), crashed, task(1, second=2), task(2), age=SETTLED_AFTER_FAILURE - 1)
     later = judged(service(), crashed, task(1, second=2), task(2), age=SETTLED_AFTER_FAILURE)
 
-    assert soon.reason == "1 just started: task: non-zero exit (1)"
+    assert soon.reason == "1 just started after a failure: task: non-zero exit (1)"
     assert later.done
 
 

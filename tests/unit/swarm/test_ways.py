@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from labctl.errors import EngineRefused
 from labctl.swarm.progress import Progress
 from labctl.swarm.state import Service, SwarmNode
-from labctl.swarm.ways import way_out
+from labctl.swarm.ways import Nearby, way_out
 from labctl.transport import Result
 
 from ..nodes import FakeNode, fake_node, raw_node, raw_service
@@ -52,6 +53,7 @@ def reserving(**reservations: Any) -> Service:
 def puller(said: str) -> FakeNode:
     node = fake_node("worker1")
     node.shell.answers["docker pull -q mysql:8"] = Result("", 1, "", said)
+    node.api["GET /images/mysql:8/json"] = EngineRefused("no such image", status=404)
     return node
 
 
@@ -207,3 +209,35 @@ def test_a_folder_that_no_node_has_is_told_with_the_paths_that_work() -> None:
 def test_other_reasons_lead_to_the_tasks() -> None:
     assert hint("1 failed") == "`labctl docker -- service ps --no-trunc web` tells more."
     assert way_out([], {}, []) is None
+
+
+def lacking() -> Any:
+    return progress("1 failed and will not be started again: No such image: mysql:8")
+
+
+def test_an_image_that_this_host_has_only_needs_to_be_copied() -> None:
+    near = Nearby(is_here=lambda name: name == "mysql:8")
+
+    found = str(way_out([lacking()], {}, [member()], [puller("")], near))
+
+    assert found.startswith("This host's engine has mysql:8:\n     `labctl image load mysql:8` copies it")
+    assert "docker build" not in found
+
+
+def test_tags_that_the_mirror_has_are_named() -> None:
+    near = Nearby(tags=lambda _name: ["mysql:latest", "mysql:8.4"])
+
+    found = str(way_out([lacking()], {}, [member()], [], near))
+
+    assert "The lab's mirror has mysql:latest, mysql:8.4." in found
+    assert "image ls" not in found
+
+
+def test_an_image_that_came_too_late_is_not_to_be_brought() -> None:
+    node = fake_node("worker1", api={"GET /images/mysql:8/json": {"Id": "1"}})
+
+    found = str(way_out([lacking()], {}, [member()], [node]))
+
+    assert found == (
+        "Every node has mysql:8 by now.\n     Then `labctl docker -- service update --force web` starts it again."
+    )
