@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,11 +26,12 @@ from labctl.swarm.progress import (
     reserved,
 )
 from labctl.swarm.state import Service, SwarmNode
-from labctl.words import counted
+from labctl.words import counted, some
 
 __all__ = ["Nearby", "way_out"]
 
 PULL_LIMIT = 15.0  # seconds in which a registry that is in reach has begun to answer
+MOST_TAGS = 5
 NEXT_LINE = "\n     "
 MOUNT = (
     "What a service mounts by a path has to be on each node that runs it, and goes there with no stack: name an"
@@ -198,13 +200,10 @@ def _images(names: Sequence[str], nodes: Sequence[Node], near: Nearby, *, again:
     else:
         registries = {_registry(one): one for one in reversed(missing)}
         lines += [_why(registry, one, nodes) for registry, one in reversed(registries.items())]
-        tags = ", ".join(near.tags(name))
+        tags = some(difflib.get_close_matches(name, near.tags(name), n=MOST_TAGS, cutoff=0), MOST_TAGS)
         mirror = f"The lab's mirror has {tags}." if tags else "`labctl image ls` shows what the lab's mirror serves."
         bring = f"To bring {name}: let this host's engine have it (docker pull, docker load or docker build), then"
         lines += [mirror, bring]
-        lines.append(
-            f"To bring {name}: let this host's engine have it (docker pull, docker load or docker build), then"
-        )
     more = f" The same goes for {', '.join(others)}." if others else ""
     lines += [
         f"`labctl image load {name}` copies it to the nodes: {then};",

@@ -225,11 +225,14 @@ def test_an_image_that_this_host_has_only_needs_to_be_copied() -> None:
 
 
 def test_tags_that_the_mirror_has_are_named() -> None:
-    near = Nearby(tags=lambda _name: ["mysql:latest", "mysql:8.4"])
+    near = Nearby(tags=lambda _name: ["mysql:latest", *(f"mysql:{number}" for number in range(50, 80)), "mysql:8.4"])
 
     found = str(way_out([lacking()], {}, [member()], [], near))
 
-    assert "The lab's mirror has mysql:latest, mysql:8.4." in found
+    named = found.splitlines()[1].strip()
+    assert named.startswith("The lab's mirror has mysql:") and named.count("mysql:") == 5, "the nearest"
+    assert "mysql:8.4" in named
+    assert found.count("To bring mysql:8") == 1
     assert "image ls" not in found
 
 
