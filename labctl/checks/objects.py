@@ -155,7 +155,7 @@ def missing(kind: str, name: str, there: Iterable[str], *, look: str = "") -> No
     """Answer "not yet": there is no `kind` of that name. One that is nearly called so is told. Raises NotYet."""
     near = difflib.get_close_matches(name, sorted(set(there) - {name}), n=1, cutoff=0.75)
     told = f"; there is {near[0]}" if near else ""
-    not_yet(f"there is no {kind} {name}{told}", look=look or f"docker {kind} ls")
+    not_yet(f"there is no {kind} {name}{told}", look=look or f"labctl docker -- {kind} ls")
 
 
 def _named(swarm: Swarm, kind: str, name: str) -> Mapping[str, Any]:

@@ -182,7 +182,7 @@ class StackInSwarm:
     def service(self, name: str) -> ServiceInSwarm:
         """The service that the stack file calls `name`; answers "not yet" when it is missing."""
         if name not in self.services:
-            not_yet(f"the stack {self.name} has no service {name}", look=f"docker stack services {self.name}")
+            not_yet(f"the stack {self.name} has no service {name}", look=f"labctl docker -- stack services {self.name}")
         return self.services[name]
 
     def must_run(self) -> None:

@@ -7,18 +7,39 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from labctl.exercise.model import Exercise, Fence, Step
+from labctl.exercise.model import GROUPS, HOST, Exercise, Fence, Step
 from labctl.exercise.questions import Question
 
-__all__ = ["CODE", "chosen", "differences", "languages_of", "set_chosen", "text_file"]
+__all__ = ["CODE", "Frame", "chosen", "differences", "frame_of", "languages_of", "set_chosen", "text_file"]
 
 ENGLISH = "en"
 CODE = re.compile(r"[a-z]{2,3}")
 _asked: ContextVar[str | None] = ContextVar("language", default=None)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What labctl puts into a step's text, in the text's own language; {} is where a block runs."""
+
+    on: str = "On **{}**:"
+    on_changed: str = "On **{}**, once you have changed it:"
+    question: str = "Question"
+    places: Mapping[str, str] = field(default_factory=lambda: {HOST: "this machine", **GROUPS})
+
+
+FRAMES = {
+    "ko": Frame(
+        on="**{}**에서:",
+        on_changed="**{}**에서, 알맞게 고쳐서:",
+        question="질문",
+        places={HOST: "내 컴퓨터", "@manager": "모든 매니저", "@worker": "모든 워커", "@all": "모든 노드"},
+    )
+}
 
 
 def set_chosen(code: str | None) -> None:
@@ -39,6 +60,11 @@ def text_file(folder: Path) -> Path:
     """The file with an exercise's text in the language that is chosen; the English one where there is no such file."""
     translated = folder / f"exercise.{chosen()}.md"
     return translated if translated.is_file() else folder / "exercise.md"
+
+
+def frame_of(file: Path) -> Frame:
+    """The words around the blocks and questions of a file with an exercise's text."""
+    return FRAMES.get(file.name.split(".")[1], Frame())
 
 
 def languages_of(folder: Path) -> list[str]:

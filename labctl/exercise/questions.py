@@ -95,9 +95,9 @@ class Question:
             return Judged(said in {_plain(one) for one in self.exact})
         return Judged(not self.pattern or re.fullmatch(self.pattern, said, re.IGNORECASE) is not None)
 
-    def shown(self) -> str:
-        """The question as Markdown for the learner."""
-        lines = [f"**Question:** {self.text}"]
+    def shown(self, word: str = "Question") -> str:
+        """The question as Markdown for the learner; `word` says that it is one."""
+        lines = [f"**{word}:** {self.text}"]
         if self.choices:
             chosen = zip(self.letters, self.choices, strict=True)
             lines.append("\n".join(f"- **{letter})** {choice.text}" for letter, choice in chosen))

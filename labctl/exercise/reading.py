@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from labctl.errors import SpecError
 from labctl.exercise.fences import NODE, read_fence, words_of
 from labctl.exercise.front import read_front
-from labctl.exercise.language import text_file
+from labctl.exercise.language import Frame, frame_of, text_file
 from labctl.exercise.layout import unclosed
 from labctl.exercise.model import GROUPS, HOST, ID, Exercise, Fence, Front, Step, checks_name
 from labctl.exercise.questions import LANGUAGE as QUESTION
@@ -116,6 +116,7 @@ class _Section:
 class _Reader:
     def __init__(self, path: Path, text: str) -> None:
         self.path = path
+        self.frame = frame_of(path)
         # The lines that a Markdown parser counts; str.splitlines knows of more.
         self.lines = re.sub(r"\r\n?", "\n", text).split("\n")
         self.problems: list[tuple[int, str]] = []
@@ -221,7 +222,7 @@ class _Reader:
     def _step(self, section: _Section) -> Step:
         folded = {kind: [part for part in section.details if part.kind == kind] for kind in FOLDED}
         self._check_folded(section, folded)
-        texts = {kind: [_plain_fences(part.text) for part in parts] for kind, parts in folded.items()}
+        texts = {kind: [_plain_fences(part.text, self.frame) for part in parts] for kind, parts in folded.items()}
         step = Step(
             id=section.id,
             title=section.title,
@@ -277,13 +278,13 @@ class _Reader:
         shown: dict[int, str] = {}
         for block in section.blocks:
             if isinstance(block.fence, Question):
-                shown[block.begin] = block.fence.shown()
+                shown[block.begin] = block.fence.shown(self.frame.question)
             if isinstance(block.fence, Question) or not block.fence.is_seen:
                 hidden |= set(range(block.begin, block.end))
         kept = (
             shown.get(n, self.lines[n]) for n in range(section.begin + 1, section.end) if n not in hidden or n in shown
         )
-        return _plain_fences("\n".join(kept))
+        return _plain_fences("\n".join(kept), self.frame)
 
     # -- the whole
 
@@ -324,14 +325,14 @@ class _Reader:
         self.problems.append((line, text))
 
 
-def _plain_fences(text: str) -> str:
+def _plain_fences(text: str, frame: Frame) -> str:
     """Say above each block that runs where it does, in the place of the words behind its language."""
 
     def headed(found: re.Match[str]) -> str:
         indent, ticks, language, node = found[1], found[2], found[3], found[4]
-        changed = ", once you have changed it" if " edit" in found[0] else ""
-        where = {HOST: "this machine", **GROUPS}.get(node, node)
-        return f"{indent}On **{where}**{changed}:\n\n{indent}{ticks}{language}"
+        told = frame.on_changed if " edit" in found[0] else frame.on
+        where = frame.places.get(node, node)
+        return f"{indent}{told.format(where)}\n\n{indent}{ticks}{language}"
 
     return re.sub(r"\n{3,}", "\n\n", RUNNABLE.sub(headed, text)).strip()
 

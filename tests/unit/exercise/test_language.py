@@ -94,3 +94,17 @@ def test_a_comment_in_code_is_translated_too(folder: Path) -> None:
         file.write_text(file.read_text().replace("touch $PLACE/one", f"touch $PLACE/one  {words}"))
 
     lint(read_exercise(folder))
+
+
+def test_what_labctl_puts_into_a_text_is_in_its_language(folder: Path) -> None:
+    asking = "\n```question id=q exact=1\n몇 개인가요?\n```\n"
+    (folder / "exercise.ko.md").write_text(FRONT + KOREAN + asking)
+    set_chosen("ko")
+    try:
+        text = read_exercise(folder).steps[-1].text
+    finally:
+        set_chosen(None)
+
+    assert "**내 컴퓨터**에서:" in text
+    assert "**질문:** 몇 개인가요?" in text
+    assert "On **this machine**:" in read_exercise(folder).steps[-1].text
