@@ -8,13 +8,8 @@ STACK = "voting"
 VOTE, RESULT = 5000, 5001
 VOTER = "ann"
 PROBE = "labctl-probe"
-NETWORKS = {
-    "vote": {"voting_frontend"},
-    "redis": {"voting_frontend"},
-    "worker": {"voting_frontend", "voting_backend"},
-    "db": {"voting_backend"},
-    "result": {"voting_backend"},
-}
+FRONT, BACK = "voting_frontend", "voting_backend"
+NETWORKS = {"vote": {FRONT}, "redis": {FRONT}, "worker": {FRONT, BACK}, "db": {BACK}, "result": {BACK}}
 LATER = ("vote", "change", "scale", "heal", "outage", "return", "update")
 NODES = "labctl docker -- node ls"
 TASKS = "labctl docker -- service ps voting_vote"
@@ -53,9 +48,6 @@ def test_two_nodes_are_ready(swarm):
 def test_the_stack_is_there(swarm):
     """The stack voting is deployed."""
     swarm.stack(STACK)
-
-
-# -- deploy
 
 
 @pytest.mark.step("deploy")
@@ -136,9 +128,6 @@ def test_worker_reaches_the_database(swarm):
     vote_of(swarm, VOTER)
 
 
-# -- vote
-
-
 @pytest.mark.step("vote")
 @pytest.mark.every(2)
 def test_vote_is_in_the_table(swarm):
@@ -215,9 +204,6 @@ def test_every_worker_takes_votes(swarm):
     sql(swarm, f"DELETE FROM votes WHERE id LIKE '{PROBE}-%'")
 
 
-# -- change
-
-
 @pytest.mark.step("change")
 def test_one_vote_each(swarm):
     """Ann has one row in the table, not two."""
@@ -239,9 +225,6 @@ def test_second_vote_replaced_the_first(swarm):
             look="labctl docker -- service logs --since 1m voting_worker",
             hint=f"`curl --cookie voter_id=ann --data vote=b http://{swarm.machine('w2').address}:{VOTE}/`",
         )
-
-
-# -- scale
 
 
 @pytest.mark.step("scale")
@@ -266,9 +249,6 @@ def test_one_task_for_each_node(swarm):
 def test_all_tasks_run(swarm):
     """All its tasks run."""
     swarm.service("voting_vote").must_run()
-
-
-# -- heal
 
 
 @pytest.mark.step("heal")
@@ -319,10 +299,7 @@ def test_a_worker_went_down(swarm):
 def test_tasks_moved(swarm):
     """Its tasks were made anew on other nodes."""
     if not any(moved(swarm, node) for node in outages(swarm)):
-        not_yet(
-            "no task of the stack has moved yet; the managers wait for three heartbeats",
-            look=TASKS,
-        )
+        not_yet("no task of the stack has moved yet; the managers wait for three heartbeats", look=TASKS)
 
 
 @pytest.mark.step("outage")
@@ -370,9 +347,6 @@ def moved(swarm, node):
             for later in tasks
         )
     ]
-
-
-# -- update
 
 
 OBSERVED = pytest.mark.observer(port=VOTE)
