@@ -274,6 +274,17 @@ def test_what_a_later_step_takes_back_stays_done(demo: Demo, begin: Begin, heard
     assert again.played == []
 
 
+def test_what_was_taken_back_is_not_asked_at_the_end(demo: Demo, begin: Begin, heard: list[Event], place: Path) -> None:
+    telling = CHECKS.replace('    if not (PLACE / "one")', '    (PLACE / "asked").touch()\n    if not (PLACE / "one")')
+    forgetting = PASSING.replace("rm $PLACE/one\n", "rm $PLACE/one $PLACE/asked\n")
+    playing = player(begin(demo(text=forgetting, checks=telling)), heard)
+
+    playing.play()
+
+    assert playing.report.is_done
+    assert not (place / "asked").exists(), "to wait for it would take its whole limit"
+
+
 QUESTION = """
 ```question id=where pattern=".*/place"
 Where?
