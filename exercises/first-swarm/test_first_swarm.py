@@ -110,8 +110,10 @@ def must_have_joined(swarm, name, *, too_early):
             hint=f"Wrong address or port? `docker swarm leave --force` on `{name}`, then join with the line from `m1`.",
         )
     if own["LocalNodeState"] != "active":
+        workers = [other.hostname for other in members(swarm).values() if other.hostname != swarm.machine("m1").name]
+        instead = f"; {workers[0]} joined in its place" if name == "w1" and workers else ""
         not_yet(
-            f"{node} is in no swarm",
+            f"{node} is in no swarm{instead}",
             look=MEMBERS,
             hint=f"The line from `docker swarm join-token worker` belongs on `{name}`, not on `m1`.",
         )

@@ -7,6 +7,10 @@ from labctl.checks import not_yet, wrong
 NAME, PORT, TARGET = "shop", 8090, 80
 LS = "labctl docker -- service ls"
 PS = f"labctl docker -- service ps {NAME}"
+FLUSHED = (
+    "The node that runs the task is silent, too. If you removed all rules of its firewall, Docker's are gone with the "
+    "bad one: `labctl restart w1` brings them back."
+)
 SILENCE = 2.0  # seconds; who answers at all does so in milliseconds
 
 
@@ -72,9 +76,11 @@ def test_every_node_answers(swarm):
     pages = swarm.http_everywhere(PORT, limit=SILENCE)
     silent = sorted(node for node, page in pages.items() if not page.ok)
     if silent:
+        home = swarm.machine("w1").name
         answering = ", ".join(sorted(set(pages) - set(silent))) or "no node"
         not_yet(
             f"{NAME} does not answer on {' and '.join(silent)}",
             found=f"answers on {answering}",
             look=f"labctl ssh m1 curl -sS -m 2 -o /dev/null {pages[silent[0]].url}",
+            hint=FLUSHED if home in silent else "",
         )
