@@ -239,7 +239,9 @@ def answer(request: pytest.FixtureRequest) -> Callable[[str], str]:
             answers = {}
         text = answers.get(question)
         if not isinstance(text, str) or not text.strip():
-            not_yet("the question is not answered yet", look=f"labctl exercise answer {question} ...")
+            not_yet(
+                f"the question is not answered yet: press a, or type `labctl exercise answer {question}` and the answer"
+            )
         return text.strip()
 
     return given

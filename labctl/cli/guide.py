@@ -36,6 +36,8 @@ SIGNS = {
 CODE = re.compile(r"^[ \t]*```[^\n]*\n(.*?)^[ \t]*```[ \t]*$", re.MULTILINE | re.DOTALL)
 LIVE_LINES = 12  # of the screen, that a long text leaves to what is below it, at least
 FEWEST_LINES = 6  # of text on one screen, however small that is
+READ_ON = (" ", "\r", "\n")
+UNBOUNDED = 10_000  # lines, more than any text has
 PAGER_LIMIT = 1.0  # seconds between two looks whether the terminal was resized
 
 
@@ -52,6 +54,7 @@ class TerminalScreen:
         self._is_stale = False
         self._unread = 0  # lines that were shown since a key was pressed
         self._below = LIVE_LINES
+        self._pushed_back = ""  # a key that was pressed while a long text waited
         self._handlers: dict[int, Any] = {}
 
     def _new_live(self) -> Live:
@@ -110,7 +113,7 @@ class TerminalScreen:
 
     def key(self, seconds: float) -> str:
         """Return the key that is pressed within so many seconds; the end of the input counts as q."""
-        typed = self._keyboard.key(seconds)
+        typed, self._pushed_back = self._pushed_back or self._keyboard.key(seconds), ""
         if typed:
             self._unread = 0
         return "q" if typed == END_OF_INPUT else typed.lower()
@@ -120,7 +123,8 @@ class TerminalScreen:
         self._live.stop()
         self._keyboard.end()
         try:
-            return input(f"{question}\n> ")
+            self._console.print(question)
+            return input("> ")
         except (EOFError, KeyboardInterrupt):
             self._console.print()
             return ""
@@ -146,14 +150,22 @@ class TerminalScreen:
         self._live.console.print()
 
     def _more(self) -> bool:
-        """Wait until the learner wants to read on; false where they do not."""
+        """Wait until the learner wants to read on; false where they do not.
+
+        A key that means something else shows the rest at once, and is heeded then.
+        """
         self._drawn = None
         self._live.update(Text("── more: space or Enter · q: skip ──", style="reverse"), refresh=True)
         while True:
             typed = self._keyboard.key(PAGER_LIMIT)
-            if typed:
+            if typed in ("q", END_OF_INPUT):
                 self._unread = 0
-                return typed not in ("q", END_OF_INPUT)
+                return False
+            if typed:
+                is_for_us = typed in READ_ON
+                self._unread = 0 if is_for_us else -UNBOUNDED
+                self._pushed_back = "" if is_for_us else typed
+                return True
 
     def _draw_anew(self) -> None:
         """Clear the screen, and show what was shown of the step: what was drawn for another width is in the way."""

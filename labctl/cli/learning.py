@@ -72,6 +72,9 @@ def answer(app: App, words: tuple[str, ...], *, name: str | None, folders: tuple
     asked = [question.id for question in session.current.questions]
     if not asked:
         raise UsageError(f"the step {session.current.id} asks no question")
+    if words == (asked[0],) or (words[0] in asked and len(words) == 1):
+        click.echo(lesson_with_lab(session.stage.fill(session.current.question(words[0]).shown())))
+        raise UsageError("an answer is missing", hint=f"`labctl exercise answer {words[0]} ANSWER`")
     if words[0] in asked and len(words) > 1:
         question, text = words[0], " ".join(words[1:])
     elif len(asked) == 1 and words[0] not in asked:

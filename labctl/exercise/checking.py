@@ -82,8 +82,8 @@ def with_answers(stage: Stage, steps: Iterable[Step], report: CheckReport) -> Ch
 def _judged(step: Step, question: Question, given: str | None) -> CheckResult:
     name, title = f"{ANSWER}{question.id}", question.text.splitlines()[0]
     if given is None:
-        look = f"labctl exercise answer {question.id} ..."
-        return CheckResult(step.id, name, title, "not-yet", "the question is not answered yet", look=look)
+        how = f"press a, or type `labctl exercise answer {question.id}` and the answer"
+        return CheckResult(step.id, name, title, "not-yet", f"the question is not answered yet: {how}")
     worth = question.judge(given)
     if worth.is_right:
         return CheckResult(step.id, name, title, "done")

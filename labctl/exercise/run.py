@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from labctl.checks.report import CheckReport, CheckResult, told
 from labctl.checks.runner import CheckRun, Observe
 from labctl.errors import LabctlError
+from labctl.events import quiet
 from labctl.exercise.checking import check_all, has_checks, request_of, with_answers
 from labctl.exercise.model import Exercise, Step
 from labctl.exercise.session import Session
@@ -134,6 +135,7 @@ class Run:
 
     def start(self) -> None:
         """Show the step that the learner is at, and begin to watch."""
+        self.session.stage.emit = quiet  # what a set-up types is behind the scenes, and no line of anybody's screen
         self._enter(self.step, observe="keep")
         self._watcher = threading.Thread(target=self._watch, name="labctl-run", daemon=True)
         self._watcher.start()
