@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Callable, Set
 
-from labctl.errors import UsageError
+from labctl.errors import NotFoundError, UsageError
 from labctl.lab.lab import Lab
 from labctl.lab.places import Found, LocalPlace, NodePlace, Place, sum_of
 from labctl.node import LOGIN_USER
@@ -44,7 +44,12 @@ def place(lab: Lab, text: str) -> Place:
     check_user(user or LOGIN_USER)
     # Like scp, from the user's home; the shell on the node never sees the path, so ~ is taken off here.
     inside = "." if path in ("", "~") else path.removeprefix("~/")
-    node = lab.node(machine)
+    try:
+        node = lab.node(machine)
+    except NotFoundError as problem:
+        if LocalPlace(text).look().kind != "none":  # with scp too, a colon makes it another machine's
+            problem.hint = f"`./{text}` is the one of that name here."
+        raise
     if not user and not inside.startswith("/"):
         user = LOGIN_USER  # whose home `labctl ssh` begins in
     return NodePlace(node, inside, "" if user == "root" else user)

@@ -84,6 +84,22 @@ def test_unknown_nodes_and_users_are_refused(lab: Lab) -> None:
         place(lab, "a;b@w1:x")
 
 
+def test_a_file_here_with_a_colon_in_its_name_is_told_how_to_be_written(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a:b.txt").touch()
+
+    with pytest.raises(NotFoundError, match="no node named 'a'") as here:
+        place(lab, "a:b.txt")
+    with pytest.raises(NotFoundError) as nowhere:
+        place(lab, "a:none")
+
+    assert here.value.hint == "`./a:b.txt` is the one of that name here."
+    assert nowhere.value.hint != here.value.hint
+    assert place(lab, "./a:b.txt").look().kind == "file"
+
+
 def test_the_paths_of_a_node_are_never_read_by_its_shell(lab: Lab, node: FakeNode) -> None:
     script = (
         'test -e "$1" || exit 44; '
