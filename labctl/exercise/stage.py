@@ -15,7 +15,7 @@ from pathlib import Path
 
 from labctl.assets import digest_of
 from labctl.checks.nodes import node_named
-from labctl.concurrent import each
+from labctl.concurrent import Stop, each
 from labctl.engine.client import tar_of
 from labctl.errors import CommandFailed, HostError, LabctlError, LabError, NodeDown, NotFoundError, UsageError
 from labctl.events import Emit, Noted
@@ -147,7 +147,7 @@ class Stage:
 def _on_node(node: Node, code: str) -> Result:
     if not node.is_running:
         raise NodeDown(node.name, node.state)
-    return node.transport.run(code, limit=FENCE_LIMIT)
+    return node.transport.run(code, limit=FENCE_LIMIT, stop=Stop())  # Ctrl-C ends it there too
 
 
 def lacking(lab: Lab, exercise: Exercise) -> str:

@@ -8,7 +8,8 @@ from collections.abc import Callable, Set
 
 from labctl.errors import NotFoundError, UsageError
 from labctl.lab.lab import Lab
-from labctl.lab.places import Found, LocalPlace, NodePlace, Place, sum_of
+from labctl.lab.nodeplace import NodePlace
+from labctl.lab.places import Found, LocalPlace, Place, sum_of
 from labctl.node import LOGIN_USER
 from labctl.words import some
 

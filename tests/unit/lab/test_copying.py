@@ -15,7 +15,8 @@ from labctl.engine.fake import FakeEngine
 from labctl.errors import NotFoundError, UsageError
 from labctl.lab import Context, Lab
 from labctl.lab.copying import copy, place, split_place
-from labctl.lab.places import LocalPlace, NodePlace
+from labctl.lab.nodeplace import NodePlace
+from labctl.lab.places import LocalPlace
 from labctl.tarstream import end, header
 from labctl.transport import Result
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from labctl.errors import UsageError
 from labctl.lab.copying import copy
-from labctl.lab.places import LocalPlace, NodePlace
+from labctl.lab.nodeplace import NodePlace
+from labctl.lab.places import LocalPlace
 from labctl.transport import FakeTransport, Result
 from labctl.transport.base import STREAM_LIMIT
 
@@ -270,7 +271,7 @@ def test_what_goes_from_node_to_node_is_checked_on_its_way(node: FakeNode) -> No
 
 
 def test_sums_without_end_take_no_memory(node: FakeNode, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("labctl.lab.places.MOST_SUMS", 100)
+    monkeypatch.setattr("labctl.lab.nodeplace.MOST_SUMS", 100)
     hostile(node).archive = b"".join(b"%064d  ./f%d\0" % (n, n) for n in range(50_000)) + b"no sum\0"
 
     found = NodePlace(node, "dir").sums()

@@ -13,7 +13,8 @@ import pytest
 
 from labctl.errors import CommandFailed, LabError, UsageError
 from labctl.lab.copying import copy
-from labctl.lab.places import LocalPlace, NodePlace
+from labctl.lab.nodeplace import NodePlace
+from labctl.lab.places import LocalPlace
 from labctl.transport import FakeTransport, Result
 from labctl.transport.base import STREAM_LIMIT
 
@@ -176,3 +177,37 @@ def test_a_device_is_written_to_and_stays_as_it_is(node: FakeNode) -> None:
     at(node, "/dev/null").write([b"gone"], 0o640)
 
     assert (before.st_mode, before.st_ino) == (Path("/dev/null").stat().st_mode, Path("/dev/null").stat().st_ino)
+
+
+def test_a_folder_with_a_link_to_where_it_is_copied_is_copied_once(same: Any, tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "f").write_text("1")
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "old").write_text("2")
+    (tmp_path / "a" / "link").symlink_to("../b")
+
+    copy(same(tmp_path / "a"), same(tmp_path / "b"), recursive=True)
+
+    assert content(tmp_path / "b" / "a") == {"f": "1"}
+    assert content(tmp_path / "b" / "a" / "link") == {"old": "2"}
+    assert not (tmp_path / "b" / "a" / "link" / "a" / "link").exists()
+
+
+def test_a_copy_of_what_differs_leaves_out_the_rest_and_leaves_no_list_behind(
+    node: FakeNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "lists").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "lists"))
+    (tmp_path / "a").mkdir()
+    for name in ("same", "*", "-n", "two\nlines"):
+        (tmp_path / "a" / name).write_text(name)
+    copy(at(node, tmp_path / "a"), at(node, tmp_path / "b"), recursive=True)
+    for path in (tmp_path / "b").iterdir():
+        os.utime(path, (1000, 1000))
+    (tmp_path / "a" / "*").write_text("other")
+
+    copy(at(node, f"{tmp_path}/a/."), at(node, tmp_path / "b"), recursive=True, delta=True)
+
+    assert content(tmp_path / "b") == {"same": "same", "*": "other", "-n": "-n", "two\nlines": "two\nlines"}
+    assert {path.name for path in (tmp_path / "b").iterdir() if path.stat().st_mtime != 1000} == {"*"}
+    assert not list((tmp_path / "lists").iterdir())
