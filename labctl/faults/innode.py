@@ -122,7 +122,7 @@ class InNode:
         """What a script that failed means; its command is too long to be read."""
         return CommandFailed(node.name, Result(f"inject {self.name}", result.code, "", _reason(result)))
 
-    def heal(self, scene: Scene, fault: Fault) -> None:
+    def heal(self, scene: Scene, fault: Fault) -> bool:
         """Run the node's own script of it. A node that is down, or gone, has lost the fault with its state.
 
         Raises NodeDown for one that is suspended: it has the fault still.
@@ -133,6 +133,7 @@ class InNode:
         if node is not None and node.is_running:
             place = _place(fault)
             node.expect(f"[ ! -e {place}/undo ] || sh {place}/undo; rm -rf {place}", limit=120)
+        return self.parts_nodes
 
     def state(self, scene: Scene, fault: Fault) -> State:
         """What the node shows now."""

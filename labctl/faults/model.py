@@ -173,8 +173,8 @@ class Kind(Protocol):
         """Break it. A lease, where the fault has one, is armed before."""
         ...
 
-    def heal(self, scene: Scene, fault: Fault) -> None:
-        """Mend it; one that is mended already is fine."""
+    def heal(self, scene: Scene, fault: Fault) -> bool:
+        """Mend it; one that is mended already is fine. Whether the lab is to be tried with its node then."""
         ...
 
     def state(self, scene: Scene, fault: Fault) -> State:

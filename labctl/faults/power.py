@@ -64,7 +64,7 @@ class _Power:
             raise
         notes.write(scene.lab, fault, replace(note, struck=True), again=True)
 
-    def heal(self, scene: Scene, fault: Fault) -> None:
+    def heal(self, scene: Scene, fault: Fault) -> bool:
         """Bring the node back, when the strike has ended; one that is back already is fine.
 
         The lab is not held for it: whoever holds it may be waiting for just this node.
@@ -72,7 +72,7 @@ class _Power:
         with notes.striking_on(scene.lab, [fault.target]):
             note = notes.read(scene.lab, fault.id)
             if note is None:  # somebody has stopped, started or removed the node himself
-                return
+                return False
 
             def look() -> Node | None:
                 node = scene.node(fault.target)
@@ -83,9 +83,11 @@ class _Power:
             node = wait_until(
                 f"the end of {self.name} on {fault.target}", look, limit=self._limit(scene) + 10, pause=0.2
             )
-            if node is not None and self._state(scene, node, note) == "acts":
+            is_down = node is not None and self._state(scene, node, note) == "acts"
+            if node is not None and is_down:
                 (scene.backend.resume if node.state == "paused" else scene.backend.start)(node)
             notes.forget(scene.lab, fault.id)
+            return is_down
 
     def state(self, scene: Scene, fault: Fault) -> State:
         """Whether the run of the node that was struck is in that state."""

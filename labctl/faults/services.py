@@ -65,9 +65,10 @@ class _Changed:
         changed = {**changed, "Labels": {**(spec.get("Labels") or {}), **marks}}
         scene.swarm().engine.post(f"/services/{service.id}/update", changed, version=service.raw["Version"]["Index"])
 
-    def heal(self, scene: Scene, fault: Fault) -> None:
+    def heal(self, scene: Scene, fault: Fault) -> bool:
         """Put back what the service had; what was changed since then stays. Raises what the engine refuses it with."""
         clear(scene, fault.target, fault.id)
+        return False
 
     def state(self, scene: Scene, fault: Fault) -> State:
         """Whether the service still has the broken part."""
@@ -168,8 +169,9 @@ class KillTasks:
                 raise LabError(f"the node of task {task.id[:12]} does not run", hint="`labctl status` tells which.")
             node.expect(f"docker kill {shlex.quote(task.container_id)}")
 
-    def heal(self, scene: Scene, fault: Fault) -> None:
+    def heal(self, scene: Scene, fault: Fault) -> bool:
         """The swarm does."""
+        return False
 
     def state(self, scene: Scene, fault: Fault) -> State:
         """It was over when it was done."""

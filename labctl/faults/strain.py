@@ -34,12 +34,12 @@ class EngineStop(InNode):
             "! pgrep -x dockerd >/dev/null",
         )
 
-    def heal(self, scene: Scene, fault: Fault) -> None:
+    def heal(self, scene: Scene, fault: Fault) -> bool:
         """Let the engine start, and wait until it answers. Raises WaitTimeout."""
         super().heal(scene, fault)
         node = scene.node(fault.target)
         if node is None or not node.is_running:
-            return
+            return False
 
         def answers() -> None:
             try:
@@ -48,6 +48,7 @@ class EngineStop(InNode):
                 raise Pending(problem.message) from None
 
         wait_until(f"the engine of {node.name}", answers, limit=ENGINE_LIMIT, pause=0.2)
+        return True
 
 
 class Disk(InNode):

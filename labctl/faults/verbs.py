@@ -166,7 +166,7 @@ def heal(scene: Scene, ids: Sequence[str] | None = None) -> list[Fault]:
             raise _unknown(scene, wanted, known, found.silent)
     chosen, healing = [known[wanted] for wanted in dict.fromkeys(ids)], _Healing(scene)
     healing.do(chosen, "host", "node")
-    healing.attempt(lambda: _after(scene, chosen))
+    healing.try_nodes()
     healing.do(chosen, "manager")
     raise_all(healing.problems)
     return chosen
@@ -180,7 +180,7 @@ def _heal_all(scene: Scene) -> list[Fault]:
     healing.do(inside.faults, "node")
     for _, clear in (first + inside).unread:
         healing.attempt(clear)
-    healing.attempt(lambda: _after(scene, (first + inside).faults))
+    healing.try_nodes()
     last = on_services(scene)  # now that the managers are back
     for _, clear in last.unread:
         healing.attempt(clear)
@@ -197,12 +197,26 @@ class _Healing:
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
         self.problems: list[LabctlError] = []
+        self._back: list[Fault] = []
 
     def do(self, faults: Sequence[Fault], *healers: str) -> None:
         """Heal those of the faults that these places heal: one place after the other, in each all at once."""
         for healer in healers:
             here = [fault for fault in faults if KINDS[fault.kind].healer == healer]
-            each(here, lambda fault: self.attempt(lambda: KINDS[fault.kind].heal(self.scene, fault)))
+            each(here, lambda fault: self.attempt(lambda: self._heal(fault)))
+
+    def _heal(self, fault: Fault) -> None:
+        if KINDS[fault.kind].heal(self.scene, fault):
+            self._back.append(fault)
+
+    def try_nodes(self) -> None:
+        """Let the engines of nodes that were apart meet again, and try the lab with nodes that were brought back."""
+        apart = [fault.target for fault in self._back if KINDS[fault.kind].healer == "node"]
+        back = [fault.target for fault in self._back if KINDS[fault.kind].healer == "host"]
+        if apart:
+            self.attempt(lambda: self.scene.meet(apart))
+        if back:
+            self.attempt(lambda: self.scene.start(back))
 
     def attempt(self, job: Callable[[], object]) -> None:
         """Do one thing; what it raises is told at the end."""
@@ -242,22 +256,14 @@ class Injected:
 
     def heal(self) -> None:
         """Heal them now; what has healed by itself is fine."""
-        each(self.faults, lambda fault: KINDS[fault.kind].heal(self.scene, fault))
-        _after(self.scene, self.faults)
+        healing = _Healing(self.scene)
+        healing.do(self.faults, "host", "node", "manager")
+        healing.try_nodes()
+        raise_all(healing.problems)
 
     def is_active(self) -> bool:
         """Whether any of them acts now."""
         return any(KINDS[fault.kind].state(self.scene, fault) == "acts" for fault in self.faults)
-
-
-def _after(scene: Scene, healed: Sequence[Fault]) -> None:
-    """Let the engines of nodes that were apart meet again, and try the lab with nodes that are back."""
-    apart = [fault.target for fault in healed if KINDS[fault.kind].parts_nodes]
-    back = [fault.target for fault in healed if KINDS[fault.kind].healer == "host"]
-    if apart:
-        scene.meet(apart)
-    if back:
-        scene.start(back)
 
 
 def _healed(kind: Kind, scene: Scene, fault: Fault) -> None:

@@ -27,22 +27,33 @@ def scene_of(lab: Lab) -> Scene:
     now = lab.refresh()
     sizes = {spec.name: spec.memory_bytes for spec in now.spec.all_nodes()}
 
-    def try_with(names: Sequence[str]) -> None:
-        """Try the lab with nodes that have come back, and mend what they missed."""
-        now.refresh().start(names)
-
     return Scene(
         now.name,
         now.record.subnet or now.spec.subnet or "",
         now.nodes,
         now.backend,
         now.swarm,
-        try_with,
+        lambda names: _try_with(now.refresh(), names),
         lambda node: sizes.get(node.name),
         now.context.emit,
         lambda names: _meet(now.refresh(), names),
         swarmed=now.spec.swarm == "formed",
     )
+
+
+def _try_with(lab: Lab, names: Sequence[str]) -> None:
+    """Try the lab with nodes that have come back, and mend what they missed.
+
+    One that somebody stops while this waits for its turn is left alone.
+    """
+    from labctl.events import Steps
+    from labctl.lab.waking import WAKE_STEPS, wake
+
+    with lab._changing(None) as held:
+        back = [node for node in held.nodes if node.name in names and node.is_running]
+        if back:
+            wake(held, back, Steps(held.context.emit, total=WAKE_STEPS), held.backend.start)
+            tend_services(held)
 
 
 def tend_services(lab: Lab) -> None:

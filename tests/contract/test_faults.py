@@ -383,9 +383,9 @@ def test_a_service_heals_though_its_manager_was_started_again(lab: Lab, web: str
     lab.fault("bad-image", web, seconds=20).__enter__()
     lab.restart(["m1"])
     sampled(lab, lambda lab: spec_of(lab, web) == before, ALL)
-    lab.fault("bad-image", web, seconds=1).__enter__()
-    lab.manager().expect("pkill -f service_lease || pkill -f labctl/faults || true")
-    time.sleep(7)
+    lab.fault("bad-image", web, seconds=4).__enter__()
+    lab.manager().run("pkill -f '[l]abctl/faults/'")
+    time.sleep(11)
     assert active(lab.scene()) == []
     assert spec_of(lab, web) == before
 

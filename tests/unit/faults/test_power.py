@@ -170,9 +170,12 @@ def test_a_note_does_not_outlive_the_outage_that_it_is_about(scene: Scene) -> No
     fault = struck(scene, "kill", "worker1")
     scene.backend.start(scene.nodes[1])  # behind labctl's back
     FakeBackend.stop(slow(scene), scene.nodes[1])
+    tried: list[object] = []
+    scene.start = tried.append
 
-    kind_named("kill").heal(scene, fault)
+    assert heal(scene, [fault.id]) == [fault]
     assert state(scene, "worker1") == "exited"
+    assert tried == [], "nor is it started to try the lab with it"
     assert noted() == []
 
 
