@@ -173,8 +173,9 @@ def test_the_others_took_its_tasks(swarm):
 
 
 def gone(swarm):
-    """The machines that run and are in no swarm."""
-    return [machine for machine in swarm.machines if machine.is_running and not is_member(machine)]
+    """The workers' machines that run and are in no swarm."""
+    workers = [machine for machine in swarm.machines if machine.is_running and not machine.is_manager]
+    return [machine for machine in workers if not is_member(machine)]
 
 
 def is_member(machine):

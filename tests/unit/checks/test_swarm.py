@@ -97,7 +97,7 @@ def test_what_is_missing_is_not_yet_there(manager: FakeNode) -> None:
     ):
         with pytest.raises(NotYet, match=told) as caught:
             ask()
-        assert caught.value.look.startswith("docker ")
+        assert caught.value.look.startswith("labctl docker -- ")
     manager.api["GET /services"] = []
     with pytest.raises(NotYet, match="there is no stack voting"):
         swarm.stack("voting")
