@@ -181,7 +181,7 @@ class LabCore:
         context = replace(self.context, emit=on_event or self.context.emit, unlock_key=key)
         return replace(self, context=context, backend=context.backend(self.backend.name))
 
-    def end_faults(self, nodes: Sequence[Node]) -> None:
+    def _end_faults(self, nodes: Sequence[Node]) -> None:
         """End the faults that this host would heal: these nodes are what somebody makes them now, and stay so."""
         from labctl.faults import notes
 

@@ -10,6 +10,7 @@ from labctl.backend import LabRecord
 from labctl.concurrent import each
 from labctl.errors import LabctlError
 from labctl.node import Node
+from labctl.state import lab_path
 
 if TYPE_CHECKING:
     from labctl.faults.reading import Trace
@@ -61,8 +62,6 @@ def _advises_about(problem: str, names: Iterable[str]) -> bool:
 def _faults_of_nodes(record: LabRecord) -> list[tuple[str, str, str]]:
     """Node, kind and id of what is noted on this host for a node that does not run, and of what running nodes tell."""
     from labctl.faults.innode import traces_on
-    from labctl.faults.kinds import healed_by
-    from labctl.faults.notes import texts
     from labctl.faults.reading import Trace, fault_of
 
     def ask(node: Node) -> list[Trace]:
@@ -72,10 +71,14 @@ def _faults_of_nodes(record: LabRecord) -> list[tuple[str, str, str]]:
             return []
 
     down = {node.name for node in record.nodes if not node.is_running}
-    here = [(Trace("", id_, text), "host") for id_, text in texts(record.name).items()]
+    here = [(Trace("", id_, text), "host") for id_, text in _noted(record.name).items()]
     asked = each([node for node in record.nodes if node.is_running], ask)
     there = [(trace, "node") for traces in asked for trace in traces]
-    found = []
+    found: list[tuple[str, str, str]] = []
+    if not here and not there:
+        return found
+    from labctl.faults.kinds import healed_by
+
     for trace, healer in [*here, *there]:
         try:
             fault = fault_of(trace, healed_by(healer))
@@ -84,3 +87,12 @@ def _faults_of_nodes(record: LabRecord) -> list[tuple[str, str, str]]:
         if healer == "node" or fault.target in down:
             found.append((fault.target, fault.kind, fault.id))
     return found
+
+
+def _noted(lab: str) -> dict[str, str]:
+    """What is noted on this host; where nothing is, what reads notes is not loaded."""
+    if not (lab_path(lab) / "faults").is_dir():
+        return {}
+    from labctl.faults.notes import texts
+
+    return texts(lab)

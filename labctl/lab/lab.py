@@ -103,14 +103,14 @@ class Lab(LabCore):
     def stop(self, nodes: Nodes | None = None, *, on_event: Emit | None = None) -> list[Node]:
         """Stop nodes all at once, all of the lab where none is named; disks stay. Returns those that were up."""
         with self._changing(on_event) as lab:
-            lab.end_faults(meant := chosen(lab, nodes))
+            lab._end_faults(meant := chosen(lab, nodes))
             each(meant, lambda node: lab.backend.stop(node))
         return self._again([node for node in meant if is_up(node)])
 
     def kill(self, nodes: Nodes | None = None, *, on_event: Emit | None = None) -> list[Node]:
         """Pull the plug of nodes, all at once: nothing is shut down in order. Returns those that were up."""
         with self._changing(on_event) as lab:
-            lab.end_faults(meant := chosen(lab, nodes))
+            lab._end_faults(meant := chosen(lab, nodes))
             each(meant, lab.backend.kill)
         return self._again([node for node in meant if is_up(node)])
 
@@ -133,7 +133,7 @@ class Lab(LabCore):
             refuse_half_made(meant)
             if meant or nodes is None:
                 wake(lab, meant, steps, lab.backend.start)
-                lab.end_faults(meant)
+                lab._end_faults(meant)
                 tend_services(lab)
         return self._again([node for node in meant if not node.is_running])
 
@@ -156,7 +156,7 @@ class Lab(LabCore):
 
         with self._changing(on_event) as lab:
             running = in_state(chosen(lab, nodes), "running", also="paused")
-            lab.end_faults(running)
+            lab._end_faults(running)
             each(running, lab.backend.suspend)
         return self._again(running)
 
@@ -177,7 +177,7 @@ class Lab(LabCore):
             still = in_state(meant, "paused", also="running")
             if still:
                 wake(lab, still, Steps(lab.context.emit, total=WAKE_STEPS), lab.backend.resume)
-                lab.end_faults(still)
+                lab._end_faults(still)
                 tend_services(lab)
         return self._again(still)
 
@@ -212,7 +212,7 @@ class Lab(LabCore):
 
         with self._changing(on_event) as lab:
             there, gone = named_or_gone(lab, nodes)
-            lab.end_faults(there)
+            lab._end_faults(there)
             take_out(lab, [*(node.name for node in there), *gone], force=force)
 
     def add_nodes(

@@ -80,7 +80,7 @@ def restore(lab: Lab, name: str) -> None:
         try:
             with steps.step(f"Restoring {name}"):
                 lab.backend.restore_snapshot(lab.name, name)
-                lab.end_faults(lab.nodes)
+                lab._end_faults(lab.nodes)
         except KeyboardInterrupt:
             steps.emit(Noted(f"lab {lab.name} is put back, and suspended: `labctl resume` lets it go on"))
             raise

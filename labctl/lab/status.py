@@ -13,7 +13,6 @@ from labctl.errors import LabctlError, QuorumLost
 from labctl.follower.managers import PROBE
 from labctl.lab.addresses import moved_problems
 from labctl.lab.context import Context
-from labctl.lab.faulty import faults_of_services, with_faults
 from labctl.lab.meshes import mesh_of, mesh_problems
 from labctl.lab.parts import is_proxy, mirror_of, ports_of, registry_of, registry_trouble
 from labctl.lab.plan import HALF_MADE, lost_swarm
@@ -24,7 +23,7 @@ from labctl.swarm import caveats, cluster
 from labctl.swarm.belonging import strays_of
 from labctl.swarm.cluster import Membership
 from labctl.swarm.quorum import refuse_lost_majority
-from labctl.swarm.state import SwarmNode, SwarmView
+from labctl.swarm.state import Service, SwarmNode, SwarmView
 from labctl.swarm.states import is_orphaned, memberships, state_problems, trouble_of
 from labctl.words import counted
 
@@ -35,6 +34,8 @@ __all__ = ["LabStatus", "NodeStatus", "status_of"]
 
 
 GATEWAY = "docker_gwbridge"
+MENDS = ("`labctl start ", "`labctl restart ", "`labctl resume ")  # what a node that has a fault needs none of
+MARK = "labctl.fault"  # a service's label (labctl.faults.service_lease); whoever has no fault need not load them
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,6 @@ def status_of(context: Context, record: LabRecord) -> LabStatus:
         warnings = (edge.proxy_trouble(record.name, "gone"),)
     if swarm.probes and not context.is_held(record.name):  # nobody tries the lab just now
         warnings = (*warnings, _probes_left(swarm.probes))
-    problems, warnings = with_faults(record, problems), (*warnings, *swarm.faults)
     return LabStatus(
         name=record.name,
         backend=record.spec.backend if record.spec else "dind",
@@ -128,10 +128,26 @@ def status_of(context: Context, record: LabRecord) -> LabStatus:
         services=swarm.services,
         ports=ports,
         privileged_tasks=record.spec is not None and record.spec.privileged_tasks,
-        problems=tuple(problems),
-        warnings=warnings,
+        problems=tuple(_with_faults(record, problems)),
+        warnings=(*warnings, *swarm.faults),
         owner=record.owner.login,
     )
+
+
+def _with_faults(record: LabRecord, problems: list[str]) -> list[str]:
+    if not any(verb in problem for verb in MENDS for problem in problems):
+        return problems
+    from labctl.lab.faulty import with_faults
+
+    return with_faults(record, problems)
+
+
+def _faults_of(services: Sequence[Service]) -> tuple[str, ...]:
+    if not any(MARK in service.labels for service in services):
+        return ()
+    from labctl.lab.faulty import faults_of_services
+
+    return tuple(faults_of_services(services))
 
 
 def _node_problems(swarm: _Swarm, bad: Sequence[NodeStatus], apart: Sequence[Node], told: Collection[str]) -> list[str]:
@@ -184,8 +200,8 @@ class _Swarm:
     asked: tuple[str, ...] = ()  # whose engines were asked for what stands in `seen`
     publishes: bool = False  # a service has a port that the lab's proxy opens
     is_lost: bool = False  # its majority is, for good: `up` is refused until the cure
-    faults: tuple[str, ...] = ()  # of services
     probes: tuple[str, ...] = ()  # what labctl tries a lab with, by the services' names; no services of the user's
+    faults: tuple[str, ...] = ()  # of services
 
 
 def _probes_left(names: Sequence[str]) -> str:
@@ -228,10 +244,8 @@ def _swarm_of(record: LabRecord, running: list[Node]) -> _Swarm:
     ready = sum(member.state == "ready" for member in known)
     told = f"{ready} of {counted(len(known), 'node')} ready, {leader} leads"
     publishes = any(port.mode == "ingress" for service in services for port in service.ports)
-    faults = tuple(faults_of_services(services))
-    return _Swarm(
-        told, members, len(services), tuple(unkept), strays, seen, asked, publishes, bool(lost), faults, probes
-    )
+    ill = _faults_of(services)
+    return _Swarm(told, members, len(services), tuple(unkept), strays, seen, asked, publishes, bool(lost), probes, ill)
 
 
 def _ghosts(record: LabRecord, gone: Collection[str], known: Sequence[SwarmNode]) -> list[str]:

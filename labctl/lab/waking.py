@@ -58,10 +58,9 @@ def wake(lab: Lab, nodes: Sequence[Node], steps: Steps, begin: Callable[[Node], 
 
     def boot(node: Node) -> Node:
         if node.is_running:
+            ran = not _is_booting(lab.backend.look(node))
             with doing.at(node.name, "waiting for the engine"):
-                wait_engine(
-                    node, lab.backend, given_up=given_up, kept=True, ran=not _is_booting(lab.backend.look(node))
-                )
+                wait_engine(node, lab.backend, given_up=given_up, kept=True, ran=ran)
             return node
         with doing.at(node.name, "going on" if node.state == "paused" else "booting"):
             version = wait_engine(started := begin(node), lab.backend, given_up=given_up, kept=True)
