@@ -62,6 +62,7 @@ def _advises_about(problem: str, names: Iterable[str]) -> bool:
 def _faults_of_nodes(record: LabRecord) -> list[tuple[str, str, str]]:
     """Node, kind and id of what is noted on this host for a node that does not run, and of what running nodes tell."""
     from labctl.faults.innode import traces_on
+    from labctl.faults.model import ID
     from labctl.faults.reading import Trace, fault_of
 
     def ask(node: Node) -> list[Trace]:
@@ -73,7 +74,7 @@ def _faults_of_nodes(record: LabRecord) -> list[tuple[str, str, str]]:
     down = {node.name for node in record.nodes if not node.is_running}
     here = [(Trace("", id_, text), "host") for id_, text in _noted(record.name).items()]
     asked = each([node for node in record.nodes if node.is_running], ask)
-    there = [(trace, "node") for traces in asked for trace in traces]
+    there = [(trace, "node") for traces in asked for trace in traces if re.fullmatch(ID, trace.id)]
     found: list[tuple[str, str, str]] = []
     if not here and not there:
         return found
