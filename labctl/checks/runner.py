@@ -99,6 +99,8 @@ class CheckRun:
                 **inheriting,
                 env=_environment(),
                 cwd=self.request.file.parent,
+                # A Ctrl-C at the learner's terminal is for us: at a question it ends the answer, and not the checks.
+                start_new_session=sys.platform != "win32",
             )
         finally:
             os.close(writable)

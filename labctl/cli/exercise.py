@@ -163,7 +163,10 @@ def start(app: App, name: str, folders: tuple[Path, ...], output: str, **how: An
         from labctl.exercise.watch import Watch
 
         with TerminalScreen(session.stage.lab) as screen:
-            return Watch(session, screen).run()
+            code = Watch(session, screen).run()
+        if not session.is_finished:
+            click.echo(lesson_with_lab(f"Your place is kept: `labctl exercise {name}` goes on."), err=True)
+        return code
     session.set_up(session.current)
     _print_step(session, session.current)
     return 0

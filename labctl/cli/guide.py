@@ -54,6 +54,7 @@ class TerminalScreen:
         self._is_stale = False
         self._unread = 0  # lines that were shown since a key was pressed
         self._below = LIVE_LINES
+        self._is_asking = False
         self._pushed_back = ""  # a key that was pressed while a long text waited
         self._handlers: dict[int, Any] = {}
 
@@ -80,7 +81,8 @@ class TerminalScreen:
         self._is_stale = True
 
     def _continued(self, _signal: int, _frame: object) -> None:
-        self._keyboard.resume()
+        if not self._is_asking:  # a line that is typed has the terminal as the shell left it
+            self._keyboard.resume()
         self._is_stale = True
 
     def show(self, markdown: str) -> None:
@@ -122,6 +124,9 @@ class TerminalScreen:
         """Ask for a line of text; empty where the learner gives none, or presses Ctrl-C."""
         self._live.stop()
         self._keyboard.end()
+        self._is_asking = True
+        # A Ctrl-C here is none for the command, which would take a second one for impatience.
+        interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             self._console.print(question)
             return input("> ")
@@ -129,6 +134,8 @@ class TerminalScreen:
             self._console.print()
             return ""
         finally:
+            signal.signal(signal.SIGINT, interrupt)
+            self._is_asking = False
             self._keyboard.begin()
             self._drawn = None
             self._live = self._new_live()

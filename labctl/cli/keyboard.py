@@ -49,6 +49,9 @@ else:
     import termios
     import tty
 
+    ESCAPE = "\x1b"
+    REST_OF_KEY = 0.02  # seconds until the rest of a key that is no letter has come
+
     class Keyboard:
         """A terminal that hands out single keys from `begin` to `end`."""
 
@@ -68,5 +71,16 @@ else:
 
         def key(self, seconds: float) -> str:
             """The next key, or "" when none comes in time."""
+            if not self._has_more(seconds):
+                return ""
+            typed = os.read(self._descriptor, 1).decode(errors="replace") or END_OF_INPUT
+            if typed != ESCAPE:
+                return typed
+            # An arrow, a function key or Alt with a letter: what follows at once is a part of it, and no key.
+            while self._has_more(REST_OF_KEY) and os.read(self._descriptor, 64):
+                pass
+            return ""
+
+        def _has_more(self, seconds: float) -> bool:
             ready, _, _ = select.select([self._descriptor], [], [], seconds)
-            return (os.read(self._descriptor, 1).decode(errors="replace") or END_OF_INPUT) if ready else ""
+            return bool(ready)

@@ -27,7 +27,7 @@ class Frame:
     """What labctl puts into a step's text, in the text's own language; {} is where a block runs."""
 
     on: str = "On **{}**:"
-    on_changed: str = "On **{}**, once you have changed it:"
+    on_changed: str = "On **{}**; change it first:"
     question: str = "Question"
     places: Mapping[str, str] = field(default_factory=lambda: {HOST: "this machine", **GROUPS})
 

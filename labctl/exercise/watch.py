@@ -157,7 +157,7 @@ class Watch:
                 self._is_listed = True
                 self.screen.show(_listed(event))
             case Answered():
-                self._sign = f"answered: {event.answer}"
+                self.screen.show(self._told_answer(event))
             case _:
                 pass
 
@@ -268,6 +268,13 @@ class Watch:
             typed = self.screen.ask(f"{question.text.splitlines()[0]}{said}")
             if typed.strip():
                 self._run.answer(question.id, typed)
+
+    def _told_answer(self, answered: Answered) -> str:
+        said = f"You answered: {answered.answer}."
+        if not self._step.question(answered.question).is_judged_here:
+            return f"{said} A check looks whether it is so."
+        worth = "Right." if answered.is_right else "Not right."
+        return " ".join(filter(None, [said, f"**{worth}**", answered.reason]))
 
     def _reset(self, *, sure: bool) -> None:
         if not sure:

@@ -179,7 +179,7 @@ def test_a_tick_comes_and_goes_and_a_step_stays_done(guided: Callable[..., Termi
     terminal.until("Not yet: there is no secret key")
     terminal.until("[a] answer")
     terminal.type("amanager1\n")
-    terminal.until("answered: manager1")
+    terminal.until("You answered: manager1.")
 
     manager.expect("echo 1 | docker secret create key -")
     terminal.until("It is in the managers' log now.")
@@ -215,6 +215,25 @@ def test_ctrl_z_and_fg_leave_the_keys_alive(guided: Callable[..., Terminal]) -> 
     terminal.until("take away all that the exercise made")
     assert termios.tcgetattr(terminal.fd)[3] == raw[3]
     terminal.type("q")
+    assert terminal.end() == 0
+
+
+def test_ctrl_c_at_a_question_ends_the_answer_and_not_the_checks(
+    guided: Callable[..., Terminal], shared_lab: Lab
+) -> None:
+    terminal = guided()
+    terminal.until("Not yet: there is no secret key")
+    terminal.type("\x1bOQ\x1b[B")  # F2, and an arrow: no letters
+    terminal.type("a")
+    terminal.until("Which node leads the managers?")
+    terminal.until("> ")
+    terminal.type("\x03")
+    terminal.until("[c] check now")
+
+    shared_lab.nodes[0].expect("echo 1 | docker secret create key -")
+    terminal.until("the question is not answered yet")
+    terminal.type("q")
+    terminal.until("Your place is kept")
     assert terminal.end() == 0
 
 

@@ -106,7 +106,7 @@ a: 1
     (step,) = found.steps
 
     assert "change me" in step.text
-    assert "On **m1**, once you have changed it:" in step.text
+    assert "On **m1**; change it first:" in step.text
     assert "solved" not in step.text
     assert "gone" not in step.text
     assert "sample output" in step.text
