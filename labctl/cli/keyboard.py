@@ -76,10 +76,19 @@ else:
             typed = os.read(self._descriptor, 1).decode(errors="replace") or END_OF_INPUT
             if typed != ESCAPE:
                 return typed
-            # An arrow, a function key or Alt with a letter: what follows at once is a part of it, and no key.
-            while self._has_more(REST_OF_KEY) and os.read(self._descriptor, 64):
-                pass
+            self._skip_rest()
             return ""
+
+        def _skip_rest(self) -> None:
+            """Read what belongs to a key that is no letter: an arrow, a function key, Alt with a letter (ECMA-48)."""
+            first = self._byte()
+            if first == b"O":  # SS3: one more
+                self._byte()
+            while first == b"[" and (part := self._byte()) and not b"@" <= part <= b"~":
+                pass
+
+        def _byte(self) -> bytes:
+            return os.read(self._descriptor, 1) if self._has_more(REST_OF_KEY) else b""
 
         def _has_more(self, seconds: float) -> bool:
             ready, _, _ = select.select([self._descriptor], [], [], seconds)
