@@ -14,6 +14,7 @@ from ..nodes import FakeNode, fake_node
 from .conftest import Demo
 
 PLACE_ON_NODES = "/exercise/demo"
+PEERS = "curl -s -m 2 http://127.0.0.1:61999/clusterpeers"
 
 
 def put_there(demo: Demo, *, before: str = "") -> FakeNode:
@@ -30,6 +31,7 @@ def put_there(demo: Demo, *, before: str = "") -> FakeNode:
             f"mkdir -p {PLACE_ON_NODES}": "",
             f"tar -x -C {PLACE_ON_NODES}": "",
             f"chown -R docker: {PLACE_ON_NODES}": "",
+            PEERS: Result(PEERS, 7, "", ""),  # it shows nothing of its circle
         }
     spec = read_mapping({"name": "demo", "managers": 1, "workers": 1})
     lab = Lab(Context(FakeEngine()), FakeBackend(), LabRecord("demo", lambda: spec, None, None, nodes))
