@@ -43,6 +43,9 @@ def counts(nodes: int | None, managers: int | None, workers: int | None, *, flag
 
     Raises UsageError for what contradicts itself.
     """
+    for key, count in (("nodes", nodes), ("managers", managers), ("workers", workers)):
+        if count is not None and (isinstance(count, bool) or not isinstance(count, int)):
+            raise UsageError(f"{flag}{key} {count!r}: a whole number is wanted")
     if nodes is None:
         return {key: value for key, value in (("managers", managers), ("workers", workers)) if value is not None}
     if workers is not None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from labctl.pytest_plugin.options import is_strict
-from labctl.pytest_plugin.telling import say
+from labctl.pytest_plugin.telling import is_worker, say
 
 if TYPE_CHECKING:
     from labctl.host.facts import Facts
@@ -69,11 +69,15 @@ def _size(facts: Facts, cpus: Any, memory: Any) -> list[str]:
     from labctl.spec.rules import size_in_bytes
 
     lacking = []
+    if cpus is not None and (isinstance(cpus, bool) or not isinstance(cpus, int | float)):
+        _refuse(f"labctl_needs: cpus={cpus!r}: a number is wanted")
+    if memory is not None and not isinstance(memory, str):
+        _refuse(f'labctl_needs: memory={memory!r}: a size is wanted, as in "4g"')
     if cpus is not None and cpus_of(facts) < cpus:
         lacking.append(f"cpus={cpus} (there are {cpus_of(facts)})")
     if memory is not None:
         try:
-            wanted = size_in_bytes(str(memory))
+            wanted = size_in_bytes(memory)
         except ValueError as problem:
             raise pytest.fail.Exception(f"labctl: labctl_needs: memory: {problem}", pytrace=False) from None
         free = memory_free(facts)
@@ -107,6 +111,8 @@ def _refuse(text: str) -> NoReturn:
 
 def tell_unmet(reporter: pytest.TerminalReporter) -> None:
     """Say in the summary what was left out for this host's sake: it is no success."""
+    if is_worker(reporter.config):  # the controller hears of all, and says it once
+        return
     reasons: Counter[str] = Counter()
     for report in reporter.stats.get("skipped", []):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else ""

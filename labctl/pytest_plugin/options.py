@@ -32,11 +32,16 @@ def add_options(parser: pytest.Parser) -> None:
 
 
 def check_ini(config: pytest.Config) -> None:
-    """Raise UsageError for a word that means nothing."""
+    """Raise UsageError for a word that means nothing, and for reports that could not be written at the end."""
     for name, words in CHOICES.items():
         said = config.getini(f"labctl_{name}")
         if said and said not in words:
             raise pytest.UsageError(f"labctl_{name} = {said}: there is {' and '.join(words)}")
+    folder = report_dir(config)
+    there = next((place for place in (folder, *folder.parents) if place.exists()), None) if folder else None
+    if there is not None and not (there.is_dir() and os.access(there, os.W_OK)):
+        why = "it cannot be written to" if there.is_dir() else f"{there} is no folder"
+        raise pytest.UsageError(f"--labctl-report-dir: no reports can be written to {folder}: {why}")
 
 
 def named_lab(config: pytest.Config) -> tuple[str, str] | None:

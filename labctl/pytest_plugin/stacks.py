@@ -26,10 +26,13 @@ LONGEST = 20  # letters of a test's name; a service's whole name has at most 63
 class Stack:
     """A stack that stands. `deployment` is what came of its last deploy."""
 
-    def __init__(self, lab: Lab, name: str, files: tuple[Path, ...], given: Mapping[str, Any]) -> None:
+    def __init__(
+        self, lab: Lab, name: str, files: tuple[Path, ...], given: Mapping[str, Any], folders: tuple[Path, ...]
+    ) -> None:
         self.lab = lab
         self.name = name
         self._files = files
+        self._folders = folders
         self._given = dict(given)
         self._deployment: Deployment | None = None
 
@@ -42,7 +45,10 @@ class Stack:
 
     @property
     def services(self) -> dict[str, Progress]:
-        """How each service stands after that deploy, by its name in the file: `services["web"].running`."""
+        """How each service stood at the end of that deploy, by its name in the file: `services["web"].running`.
+
+        Nothing of it where that deploy did not wait; `tasks()` looks now.
+        """
         return {one.service.removeprefix(f"{self.name}_"): one for one in self.deployment.services}
 
     def service(self, name: str) -> str:
@@ -67,7 +73,7 @@ class Stack:
     def update(self, *files: Path | str, environment: Mapping[str, str] | None = None, **given: Any) -> Stack:
         """Deploy again under the same name, and wait: with other files, variables or flags where they are said."""
         if files:
-            self._files = found_files(files, self._files[0].parent, self._files[0].parent)
+            self._files = found_files(files, *self._folders)
             self._given.pop("text", None)
         self._given |= given
         if environment is not None:
@@ -113,10 +119,12 @@ class StackMaker:
         if text is None:
             found = found_files(files, self._beside, self._root)
         else:
-            found = (self._beside / (files[0] if files else "docker-stack.yml"),)
+            # A name that says in an error what is meant: no file of that name need be there.
+            found = (self._beside / (files[0] if files else "text of stack()"),)
             flags["text"] = text
         given = {"environment": {**os.environ, **(environment or {})}, "limit": limit, "wait": wait, **flags}
-        made = Stack(self._lab, f"{self._label}-{secrets.token_hex(3)}", found, given)
+        _refuse_wrong(limit, wait, flags)
+        made = Stack(self._lab, f"{self._label}-{secrets.token_hex(3)}", found, given, (self._beside, self._root))
         self._mine.append(made)
         self._all.append(made)
         return made.update()
@@ -155,6 +163,25 @@ def found_files(files: tuple[Path | str, ...], *folders: Path) -> tuple[Path, ..
             )
         found.append(there)
     return tuple(found)
+
+
+def _refuse_wrong(limit: object, wait: object, flags: Mapping[str, Any]) -> None:
+    """Raise UsageError for values and flags that `Lab.deploy` cannot take, before anything is deployed."""
+    import difflib
+    import inspect
+
+    from labctl import Lab, UsageError
+
+    if isinstance(limit, bool) or not isinstance(limit, int | float) or not limit > 0:
+        raise UsageError(f"limit={limit!r}: seconds are wanted, as a number above 0")
+    if not isinstance(wait, bool):
+        raise UsageError(f"wait={wait!r}: True or False is wanted")
+    known = {*inspect.signature(Lab.deploy).parameters} - {"self", "files", "name"}
+    for flag in flags:
+        if flag not in known:
+            near = difflib.get_close_matches(flag, sorted(known), n=1)
+            offer = f"did you mean {near[0]}=?" if near else f"there is {', '.join(sorted(known))}"
+            raise UsageError(f"stack() takes no {flag}=: {offer}")
 
 
 def _label(test: str) -> str:

@@ -5,6 +5,7 @@ The pytest that a test starts installs it from its conftest.py; `HOST` names the
 
 from __future__ import annotations
 
+import inspect
 import os
 import signal
 import time
@@ -175,7 +176,10 @@ class Events(list[Any]):
 
 
 def install() -> None:
-    """Let `from labctl import Lab` be this one."""
+    """Let `from labctl import Lab` be this one. Its deploy takes what the real one takes."""
+    from labctl.lab.lab import Lab
+
+    vars(FakeLab.deploy)["__signature__"] = inspect.signature(Lab.deploy)
     vars(labctl)["Lab"] = FakeLab
 
 

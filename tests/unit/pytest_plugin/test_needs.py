@@ -36,6 +36,8 @@ LACKS = {
 WRONG = {
     "'netme'": "labctl_needs: nobody knows 'netme'; there is: ipvs, netem, vagrant, xfrm",
     "disk='1g'": "labctl_needs takes cpus= and memory=, and no disk=",
+    "cpus='2'": "labctl_needs: cpus='2': a number is wanted",
+    "memory=4": "labctl_needs: memory=4: a size is wanted, as in",
     "memory='much'": "labctl_needs: memory: 'much' is no size: 512m, 2g",
 }
 

@@ -229,8 +229,8 @@ def test_the_folder_for_reports_may_stand_in_the_ini_file(session: Session) -> N
 
 
 def test_a_folder_for_reports_that_cannot_be_written_takes_nothing_from_the_failure(session: Session) -> None:
-    session.write("test_it.py", "def test_bad(stack): assert stack(text='a') is None\n")
-    (session.folder / "taken").write_text("a file")
+    taken = "open('taken', 'w').close()"
+    session.write("test_it.py", f"def test_bad(stack):\n    {taken}\n    assert stack(text='a') is None\n")
 
     code, said = session.run("--labctl-report-dir", "taken")
 
@@ -238,3 +238,48 @@ def test_a_folder_for_reports_that_cannot_be_written_takes_nothing_from_the_fail
     assert "it cannot be written to" in said and "assert <Stack bad-" in said
     assert "the lab's logs cannot be had" in said
     assert session.labs == []
+
+
+def test_an_update_finds_files_as_the_first_deploy_does(session: Session) -> None:
+    (session.folder / "pytest.ini").write_text("[pytest]\n")
+    (session.folder / "sub").mkdir()
+    session.write("sub/a.yml", "a")
+    session.write("sub/b.yml", "b")
+    session.write("test_it.py", "def test_it(stack):\n    stack('sub/a.yml').update('sub/b.yml')\n")
+
+    code, said = session.run()
+
+    assert code == 0, said
+    assert [line.split()[1] for line in session.asked("deploy")] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("limit='10'", "limit='10': seconds are wanted, as a number above 0"),
+        ("limit=0", "limit=0: seconds are wanted"),
+        ("wait='no'", "wait='no': True or False is wanted"),
+        ("wiat=False", "stack() takes no wiat=: did you mean wait"),
+    ],
+)
+def test_what_stack_does_not_take_is_told_before_anything_is_deployed(session: Session, given: str, told: str) -> None:
+    session.write("docker-stack.yml", "plain")
+    session.write("test_it.py", f"def test_it(stack):\n    stack('docker-stack.yml', {given})\n")
+
+    code, said = session.run()
+
+    assert code == 1
+    assert told in said
+    assert session.asked("deploy") == []
+
+
+@pytest.mark.parametrize("folder", ["inway", "inway/below"])
+def test_reports_that_could_not_be_written_are_refused_at_the_start(session: Session, folder: str) -> None:
+    session.write("test_it.py", "def test_it(lab): pass\n")
+    (session.folder / "inway").write_text("")
+
+    code, said = session.run(f"--labctl-report-dir={folder}")
+
+    assert code == 4
+    assert "no reports can be written to" in said
+    assert session.journal == []
