@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from labctl.errors import Abandoned, LabctlError, SeveralErrors
+from labctl.waiting import unhurried
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -59,13 +60,13 @@ class Stop:
                 self._waits.pop(threading.get_ident(), None)
 
     def __call__(self) -> None:
-        """End all that is waited for, now and from now on; this takes LAST_WORDS at most."""
+        """End all that is waited for, now and from now on; this takes LAST_WORDS at most, more on a busy machine."""
         with self._lock:
             self.called = True
             waits = list(self._waits.values())
             self._waits.clear()
         try:
-            within(LAST_WORDS, *(end for end, _ in waits))
+            within(unhurried(LAST_WORDS), *(end for end, _ in waits))
         finally:
             for _, cut in waits:
                 cut()

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from labctl.concurrent import LAST_WORDS, within
 from labctl.errors import LabctlError, LabError
 from labctl.transport.running import Running
+from labctl.waiting import unhurried
 
 __all__ = ["Terminal"]
 
@@ -68,7 +69,7 @@ class Terminal:
         self._cut()
         try:
             if not was_over:
-                within(LAST_WORDS, self._end)
+                within(unhurried(LAST_WORDS), self._end)
         finally:
             self._running.close()
 

@@ -31,7 +31,7 @@ from labctl.transport.seat import Terminal
 from labctl.transport.ssh_command import SshCommand, as_root, shell_script
 from labctl.transport.ssh_connection import Limits, Login, connection_to
 from labctl.transport.terminal import Noted
-from labctl.waiting import stretched
+from labctl.waiting import stretched, unhurried
 
 __all__ = ["Ssh"]
 
@@ -107,7 +107,7 @@ class Ssh:
         noted = Noted()
 
         def end() -> None:
-            self.run(noted.ending(), limit=LAST_WORDS)
+            self.run(noted.ending(), limit=unhurried(LAST_WORDS))
 
         with (
             self._started(noted.starting(argv) if stop else argv, limit, env, held=HELD) as running,

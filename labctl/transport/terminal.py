@@ -16,6 +16,7 @@ from types import FrameType
 from labctl.concurrent import LAST_WORDS, within
 from labctl.errors import LabctlError, OutputFailed
 from labctl.transport.running import STDERR, Running
+from labctl.waiting import unhurried
 
 __all__ = ["Noted", "at_terminal", "pipe", "sit"]
 
@@ -85,7 +86,7 @@ def _leave(running: Running, end: Callable[[], object]) -> None:
     """Let go of a command, and end it: an engine does not end what it runs for somebody who has gone (moby#9098)."""
     # Our end of the output goes first: an engine that cannot get rid of it tells of no command's end any more.
     running.close()
-    within(LAST_WORDS, end)
+    within(unhurried(LAST_WORDS), end)
 
 
 def pipe(running: Running, end: Callable[[], None]) -> int:
