@@ -62,12 +62,12 @@ def voters_of(
     """Find out who votes. `problems` are why the nodes that were asked cannot change the swarm.
 
     `nodes` are all machines of the lab where `gone` is told. Where no engine tells its swarm's managers, the nodes
-    that were made as managers are taken for them.
+    that were made as managers are taken for them, and those that cannot decide: a worker says at once that it is one.
     """
     refused = [(node, problem) for node, problem in problems if isinstance(problem, EngineRefused)]
     left = [node for node, problem in refused if problem.status in (500, 503) and not is_no_manager(problem)]
     known = _managers_known_to(nodes, left)
-    here = [node for node in nodes if (node.address in known if known else node.is_manager)]
+    here = [node for node in nodes if (node.address in known if known else node.is_manager or node in left)]
     voting = {node.name for node in here}
     away = [node for node, problem in refused if node.name in voting and IN_NO_SWARM in problem.message]
     silent = [node for node, problem in problems if node.name in voting and not isinstance(problem, EngineRefused)]

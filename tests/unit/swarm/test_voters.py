@@ -91,6 +91,18 @@ def test_a_promoted_worker_is_a_manager_though_those_that_were_made_so_are_gone(
     assert not may_have_manager([node("worker2", 13, 11, swarm=NO_MANAGER)])
 
 
+def test_promoted_workers_whose_engines_tell_nothing_while_they_vote_are_counted() -> None:
+    nodes = [node("worker1", 12), node("worker2", 13)]
+    for one in nodes:
+        one.api["GET /info"] = EngineRefused("later", status=503)
+
+    found = voters(nodes, manager1="manager")
+
+    assert found.may_elect
+    assert [one.name for one in found.here] == ["worker1", "worker2"]
+    assert found.gone == ("manager1",)
+
+
 def test_one_that_says_nothing_may_be_a_manager_that_waits_for_a_leader() -> None:
     silent = node("worker1", 12)
     silent.api["GET /info"] = EngineRefused("later", status=503)
