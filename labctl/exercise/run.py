@@ -294,8 +294,9 @@ class Run:
         checked = Checked(self.step.id, shown, tuple(told(report)))
         if checked == self._checked:
             return
+        is_news = self.session.note(self.step, report)  # first: who sees the last tick sees the step done
         self._tell(checked)
-        if self.session.note(self.step, report):
+        if is_news:
             when = self.session.progress.done[self.step.id]
             self._tell(StepDone(self.step.id, when, self.session.stage.fill(self.step.debrief)))
 
