@@ -6,7 +6,7 @@ import base64
 import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from labctl.checks.answers import not_yet
 from labctl.concurrent import each
@@ -29,11 +29,12 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class SecretInSwarm:
-    """A secret as the managers know it. What is in it nobody can read: `service.file("/run/secrets/NAME")` does."""
+class _HandedOut:
+    """What the managers keep and hand to the tasks of services: a secret or a config."""
 
     swarm: Swarm
     raw: Mapping[str, Any]
+    kind: ClassVar[str]
 
     @property
     def name(self) -> str:
@@ -58,45 +59,24 @@ class SecretInSwarm:
     @property
     def services(self) -> set[str]:
         """The names of the services whose tasks get it."""
-        return {one.name for one in self.swarm.view.services() if self.id in _ids(one, "Secrets", "SecretID")}
+        return {one.name for one in self.swarm.view.services() if self.id in _ids(one, self.kind)}
 
 
-@dataclass(frozen=True)
-class ConfigInSwarm:
+class SecretInSwarm(_HandedOut):
+    """A secret as the managers know it. What is in it nobody can read: `service.file("/run/secrets/NAME")` does."""
+
+    kind = "Secret"
+
+
+class ConfigInSwarm(_HandedOut):
     """A config as the managers know it."""
 
-    swarm: Swarm
-    raw: Mapping[str, Any]
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-        return str(self.raw["Spec"]["Name"])
-
-    @property
-    def id(self) -> str:
-        """Its id: another one once it was removed and made anew."""
-        return str(self.raw["ID"])
-
-    @property
-    def labels(self) -> dict[str, str]:
-        """Its labels."""
-        return dict(self.raw["Spec"].get("Labels") or {})
+    kind = "Config"
 
     @property
     def text(self) -> str:
         """What is in it."""
         return base64.b64decode(self.raw["Spec"].get("Data") or "").decode(errors="replace")
-
-    @property
-    def created(self) -> float:
-        """When it was made, in seconds since the epoch."""
-        return moment(self.raw.get("CreatedAt", ""))
-
-    @property
-    def services(self) -> set[str]:
-        """The names of the services whose tasks get it."""
-        return {one.name for one in self.swarm.view.services() if self.id in _ids(one, "Configs", "ConfigID")}
 
 
 @dataclass(frozen=True)
@@ -165,9 +145,9 @@ def _named(swarm: Swarm, kind: str, name: str) -> Mapping[str, Any]:
     return there[name]
 
 
-def _ids(service: Service, key: str, id_key: str) -> set[str]:
-    given = service.raw["Spec"]["TaskTemplate"].get("ContainerSpec", {}).get(key) or ()
-    return {str(one.get(id_key, "")) for one in given}
+def _ids(service: Service, kind: str) -> set[str]:
+    given = service.raw["Spec"]["TaskTemplate"].get("ContainerSpec", {}).get(f"{kind}s") or ()
+    return {str(one.get(f"{kind}ID", "")) for one in given}
 
 
 def _volumes(machine: Node) -> list[Mapping[str, Any]]:

@@ -26,7 +26,7 @@ from labctl.cli.exercise_lab import (
     which_option,
 )
 from labctl.cli.hints import lesson_with_lab
-from labctl.cli.learning import answer, in_order, lang_option, offer_what_comes_before, watch
+from labctl.cli.learning import answer, lang_option, offer_what_comes_before, watch
 from labctl.errors import UsageError
 from labctl.words import counted
 
@@ -80,7 +80,7 @@ def list_(app: App, folders: tuple[Path, ...], output: str) -> None:
     labctl exercise list
     labctl exercise list --path my-exercises
     """
-    from labctl.exercise import entries
+    from labctl.exercise.catalogue import entries, in_order
 
     rows = [_row(entry) for entry in in_order(entries(folders))]
     _warn_of_empty(app, folders)

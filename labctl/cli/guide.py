@@ -14,6 +14,7 @@ from rich.live import Live
 from rich.markdown import Markdown
 from rich.text import Text
 
+from labctl.checks.report import SIGNS
 from labctl.cli.console import console
 from labctl.cli.hints import lesson_with_lab
 from labctl.cli.keyboard import END_OF_INPUT, Keyboard
@@ -26,13 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TerminalScreen"]
 
-SIGNS = {
-    "done": ("✓", "green"),
-    "not-yet": ("○", "yellow"),
-    "not-run": ("○", "dim"),
-    "wrong": ("✗", "red"),
-    "broken": ("!", "red"),
-}
+STYLES = {"done": "green", "not-yet": "yellow", "not-run": "dim", "wrong": "red", "broken": "red"}
 CODE = re.compile(r"^[ \t]*```[^\n]*\n(.*?)^[ \t]*```[ \t]*$", re.MULTILINE | re.DOTALL)
 LIVE_LINES = 12  # of the screen, that a long text leaves to what is below it, at least
 FEWEST_LINES = 6  # of text on one screen, however small that is
@@ -201,8 +196,7 @@ def _parts(markdown: str) -> list[RenderableType]:
 def _live_part(view: View, width: int) -> Group:
     lines: list[Text] = [_head(view)]
     for result in view.checks:
-        sign, style = SIGNS[result.outcome]
-        lines.append(Text.assemble("  ", (sign, style), f" {result.title}"))
+        lines.append(Text.assemble("  ", (SIGNS[result.outcome], STYLES[result.outcome]), f" {result.title}"))
     if not view.checks and not view.failure:
         lines.append(Text("  checking …", style="dim"))
     lines += [Text(f"  {lesson_with_lab(line)}", style="yellow") for line in view.failure]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,11 +16,10 @@ from labctl.cli.hints import lesson_with_lab
 from labctl.errors import UsageError
 
 if TYPE_CHECKING:
-    from labctl.exercise.catalogue import Entry
     from labctl.exercise.model import Exercise
     from labctl.exercise.telling import RunEvent
 
-__all__ = ["answer", "exercise_to_do", "first_to_do", "in_order", "lang_option", "offer_what_comes_before", "watch"]
+__all__ = ["answer", "exercise_to_do", "lang_option", "offer_what_comes_before", "watch"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -72,12 +71,12 @@ def answer(app: App, words: tuple[str, ...], *, name: str | None, folders: tuple
     asked = [question.id for question in session.current.questions]
     if not asked:
         raise UsageError(f"the step {session.current.id} asks no question")
-    if words == (asked[0],) or (words[0] in asked and len(words) == 1):
+    if words[0] in asked and len(words) == 1:
         click.echo(lesson_with_lab(session.stage.fill(session.current.question(words[0]).shown())))
         raise UsageError("an answer is missing", hint=f"`labctl exercise answer {words[0]} ANSWER`")
-    if words[0] in asked and len(words) > 1:
+    if words[0] in asked:
         question, text = words[0], " ".join(words[1:])
-    elif len(asked) == 1 and words[0] not in asked:
+    elif len(asked) == 1:
         question, text = asked[0], " ".join(words)
     else:
         raise UsageError(
@@ -114,14 +113,15 @@ def watch(app: App, which: str | None, *, folders: tuple[Path, ...], output: str
     from labctl.exercise.telling import Finished
 
     run = Run(last_session(app, which, folders))
-    following = run.follow()
+    following, ending = run.follow(), False
     try:
         run.start()
         for event in following:
             _print_event(event, output)
             if isinstance(event, Finished):
                 break
-            if run.session.is_finished and run.is_done and run.session.following() is None:
+            if not ending and run.session.is_finished and run.is_done and run.session.following() is None:
+                ending = True
                 run.finish()
     finally:
         run.close()
@@ -165,7 +165,7 @@ def exercise_to_do(app: App) -> str | None:
     begun = _begun(app)
     if begun is not None:
         return begun
-    from labctl.exercise import entries
+    from labctl.exercise.catalogue import entries, first_to_do
 
     entry = first_to_do(entries())
     if entry is None or entry.exercise is None:
@@ -196,39 +196,3 @@ def offer_what_comes_before(found: Exercise) -> None:
     if left:
         offers = " and ".join(f"`labctl exercise {name}`" for name in left)
         click.echo(lesson_with_lab(f"{found.id} builds on what you have not done yet: {offers}."), err=True)
-
-
-def in_order(entries: Sequence[Entry]) -> list[Entry]:
-    """The catalogue as it is to be learned: by track, and in it each exercise behind those that it builds on."""
-    from typing import get_args
-
-    from labctl.exercise.model import Track
-
-    tracks = {name: number for number, name in enumerate(get_args(Track))}
-    known = {entry.id: entry for entry in entries}
-    placed: list[Entry] = []
-
-    def place(entry: Entry, above: tuple[str, ...] = ()) -> None:
-        for needed in entry.exercise.front.needs if entry.exercise else ():
-            if needed in known and needed not in above:
-                place(known[needed], (*above, entry.id))
-        if entry not in placed:
-            placed.append(entry)
-
-    def rank(entry: Entry) -> tuple[int, int, str]:
-        front = entry.exercise.front if entry.exercise else None
-        return (tracks[front.track] if front else len(tracks), len(front.needs) if front else 0, entry.id)
-
-    for entry in sorted(entries, key=rank):
-        place(entry)
-    return sorted(placed, key=lambda entry: rank(entry)[0])
-
-
-def first_to_do(entries: Sequence[Entry]) -> Entry | None:
-    """The first exercise that the user has not finished; None where all are."""
-    from labctl.exercise.progress import done_ever
-
-    for entry in in_order(entries):
-        if entry.exercise and {step.id for step in entry.exercise.required} - done_ever(entry.id).keys():
-            return entry
-    return None

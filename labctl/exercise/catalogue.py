@@ -5,13 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 from labctl.assets import asset
 from labctl.errors import NotFoundError, SpecError
-from labctl.exercise.model import Exercise
+from labctl.exercise.model import Exercise, Track
+from labctl.exercise.progress import done_ever
 from labctl.exercise.reading import read_exercise
 
-__all__ = ["Entry", "entries", "find_exercise", "holds_exercises", "ids_around", "is_exercise"]
+__all__ = [
+    "Entry",
+    "entries",
+    "find_exercise",
+    "first_to_do",
+    "holds_exercises",
+    "ids_around",
+    "in_order",
+    "is_exercise",
+]
 
 
 @dataclass(frozen=True)
@@ -55,6 +66,36 @@ def entries(folders: Sequence[Path] = ()) -> list[Entry]:
         if folder.name not in found:
             found[folder.name] = _entry(folder)
     return sorted(found.values(), key=lambda entry: entry.id)
+
+
+def in_order(entries: Sequence[Entry]) -> list[Entry]:
+    """The catalogue as it is to be learned: by track, and in it each exercise behind those that it builds on."""
+    tracks = {name: number for number, name in enumerate(get_args(Track))}
+    known = {entry.id: entry for entry in entries}
+    placed: list[Entry] = []
+
+    def place(entry: Entry, above: tuple[str, ...] = ()) -> None:
+        for needed in entry.exercise.front.needs if entry.exercise else ():
+            if needed in known and needed not in above:
+                place(known[needed], (*above, entry.id))
+        if entry not in placed:
+            placed.append(entry)
+
+    def rank(entry: Entry) -> tuple[int, int, str]:
+        front = entry.exercise.front if entry.exercise else None
+        return (tracks[front.track] if front else len(tracks), len(front.needs) if front else 0, entry.id)
+
+    for entry in sorted(entries, key=rank):
+        place(entry)
+    return sorted(placed, key=lambda entry: rank(entry)[0])
+
+
+def first_to_do(entries: Sequence[Entry]) -> Entry | None:
+    """The first exercise that the user has not finished; None where all are."""
+    for entry in in_order(entries):
+        if entry.exercise and {step.id for step in entry.exercise.required} - done_ever(entry.id).keys():
+            return entry
+    return None
 
 
 def _entry(folder: Path) -> Entry:

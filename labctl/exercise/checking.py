@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from labctl.checks.report import CheckReport, CheckResult
 from labctl.checks.runner import CheckRun, Heard, Observe, Request, run_checks
-from labctl.errors import LabError
+from labctl.errors import LabError, WaitTimeout
 from labctl.exercise.linting import read_checks
 from labctl.exercise.model import Exercise, Step
 from labctl.exercise.questions import Question
 from labctl.exercise.stage import Stage
-from labctl.waiting import stretched
+from labctl.waiting import Pending, wait_until
 
 __all__ = ["ANSWER", "check_all", "check_step", "has_checks", "hold_step", "request_of", "set_up", "with_answers"]
 
@@ -98,10 +97,15 @@ def set_up(stage: Stage, step: Step) -> None:
     for fence in step.setup:
         stage.run(fence)
     stage.refresh()
-    until = time.monotonic() + stretched(SYMPTOM_LIMIT)
-    while step.setup and check_step(stage, step).is_done:
-        if time.monotonic() > until:
-            raise LabError(
-                f"the exercise is at fault: step {step.id} was set up, and its checks are content all the same",
-                hint="`labctl exercise reset` takes away what it did; its author has to mend it.",
-            )
+
+    def look() -> None:
+        if step.setup and check_step(stage, step).is_done:
+            raise Pending("its checks are content")
+
+    try:
+        wait_until(f"the symptom of step {step.id}", look, limit=SYMPTOM_LIMIT)
+    except WaitTimeout:
+        raise LabError(
+            f"the exercise is at fault: step {step.id} was set up, and its checks are content all the same",
+            hint="`labctl exercise reset` takes away what it did; its author has to mend it.",
+        ) from None

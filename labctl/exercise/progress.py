@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import json
 import time
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -72,7 +73,7 @@ class Progress:
         What another command has noted since, a check beside the guide, is kept; what it has taken back by a reset is
         taken back here too.
         """
-        with self._held() as folder:
+        with _held(self.lab) as folder:
             file = folder / f"{self.exercise}.json"
             _keep_unread(file)
             stored = _times(_read(file))
@@ -91,9 +92,6 @@ class Progress:
             return False
         self.done[step.id] = time.time()
         return True
-
-    def _held(self) -> _Held:
-        return _Held(_folder(self.lab))
 
 
 @dataclass(frozen=True)
@@ -114,24 +112,18 @@ class Answers:
 
     def note(self, question: str, text: str) -> None:
         """Take an answer."""
-        with _Held(_folder(self.lab)):
+        with _held(self.lab):
             write_private(self.file, json.dumps({**self.all(), question: text}).encode())
 
 
-class _Held:
+@contextmanager
+def _held(lab: str) -> Iterator[Path]:
     """The folder of a lab's exercises, held against other commands: better written without the lock than not at all."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._stack = ExitStack()
-
-    def __enter__(self) -> Path:
+    folder = _folder(lab)
+    with ExitStack() as stack:
         with suppress(Busy, OSError):
-            self._stack.enter_context(held_file(self._folder / ".lock", wait=HELD_LIMIT))
-        return self._folder
-
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
+            stack.enter_context(held_file(folder / ".lock", wait=HELD_LIMIT))
+        yield folder
 
 
 def last_begun(lab: str) -> Path | None:

@@ -37,15 +37,15 @@ from labctl.exercise.telling import (
 
 __all__ = ["Following", "Run"]
 
-MOST_WAITING = 1000  # events that a follower has not taken; one who takes none loses the oldest
+MOST_WAITING = 1000  # events that a follower has not taken; one who takes none hears no more of them
 LOOK = 2.0  # seconds between two looks whether the checks still run; what they say is heard at once
 
 
 class Following:
     """What one follower has not heard yet. Begins with where the run is."""
 
-    def __init__(self, leave: Run) -> None:
-        self._run = leave
+    def __init__(self, run: Run) -> None:
+        self._run = run
         self._events: queue.SimpleQueue[RunEvent | None] = queue.SimpleQueue()
 
     def put(self, event: RunEvent | None) -> None:
@@ -80,7 +80,6 @@ class Run:
     _checks: CheckRun | None = None
     _shown: StepShown | None = None
     _checked: Checked | None = None
-    _watcher: threading.Thread | None = None
     _news: threading.Event = field(default_factory=threading.Event)
     _is_over: bool = False
 
@@ -137,8 +136,7 @@ class Run:
         """Show the step that the learner is at, and begin to watch."""
         self.session.stage.emit = quiet  # what a set-up types is behind the scenes, and no line of anybody's screen
         self._enter(self.step, observe="keep")
-        self._watcher = threading.Thread(target=self._watch, name="labctl-run", daemon=True)
-        self._watcher.start()
+        threading.Thread(target=self._watch, name="labctl-run", daemon=True).start()
 
     def next(self) -> None:
         """Go to the next step; behind the last one to the first that is not done, or finish where all are."""
@@ -229,7 +227,7 @@ class Run:
             self._end_checks()
             self.session.go_to(step)
         try:
-            if step.setup and step.id not in self.session.progress.prepared:
+            if self.session.wants_set_up(step):
                 self._tell(Preparing(step.id))
                 self.session.set_up(step)
         except LabctlError as problem:

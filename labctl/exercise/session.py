@@ -84,12 +84,16 @@ class Session:
         self.progress.current = step.id
         self.progress.save()
 
+    def wants_set_up(self, step: Step) -> bool:
+        """Whether a step has something to be set up first, and that was not done yet."""
+        return bool(step.setup) and step.id not in self.progress.prepared
+
     def set_up(self, step: Step) -> None:
         """Run what a step wants to have happened before the learner sees it, once, and see that its checks tell it.
 
         Raises CommandFailed or NodeDown when it cannot be run, LabError when the checks are content all the same.
         """
-        if not step.setup or step.id in self.progress.prepared:
+        if not self.wants_set_up(step):
             return
         set_up(self.stage, step)
         self.progress.prepared.append(step.id)

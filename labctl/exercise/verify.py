@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from labctl.checks.report import CheckReport, CheckResult, told
-from labctl.errors import LabctlError, LabError, NotYetError, SpecError
+from labctl.errors import LabctlError, LabError, NotYetError, SpecError, WaitTimeout
 from labctl.events import Emit, Steps
 from labctl.exercise.catalogue import ids_around
 from labctl.exercise.checking import check_all, check_step, set_up
@@ -21,7 +20,7 @@ from labctl.exercise.model import Exercise, Mistake, Step
 from labctl.exercise.play import SOLVE_LIMIT, tell
 from labctl.exercise.reading import AUTHORS_GUIDE, read_exercise
 from labctl.exercise.session import Session
-from labctl.waiting import stretched
+from labctl.waiting import Pending, wait_until
 from labctl.words import counted
 
 if TYPE_CHECKING:
@@ -178,18 +177,19 @@ class Verifier:
         stage = self.session.stage
         stage.run(mistake.made_by)
         stage.refresh()
-        until = time.monotonic() + min(stretched(MISTAKE_LIMIT), self.limit)
-        while True:
+
+        def look() -> None:
             first = check_step(stage, step).first
-            said = "that all is done" if first is None else first.sentence()
-            if first is not None and mistake.told in said:
-                break
-            if time.monotonic() > until:
-                line = mistake.made_by.line
-                raise NotYetError(
-                    f"step {step.id}: the mistake in line {line} should be told as {mistake.told!r}; it says: {said}"
-                )
-            time.sleep(MISTAKE_PAUSE)
+            if first is None or mistake.told not in first.sentence():
+                raise Pending("that all is done" if first is None else first.sentence())
+
+        try:
+            wait_until("the mistake being told", look, limit=min(MISTAKE_LIMIT, self.limit), pause=MISTAKE_PAUSE)
+        except WaitTimeout as late:
+            line, said = mistake.made_by.line, late.last_seen
+            raise NotYetError(
+                f"step {step.id}: the mistake in line {line} should be told as {mistake.told!r}; it says: {said}"
+            ) from None
         for fence in mistake.undone_by:
             stage.run(fence)
         stage.refresh()

@@ -182,7 +182,7 @@ class Watch:
         failure = (self._trouble,) if self._trouble else self._checked.failure if self._checked else ()
         when = done.get(step.id)
         if when is not None and failure:
-            failure = (f"Done, seen {time.strftime('%H:%M', time.localtime(when))}; it is no longer so.", *failure)
+            failure = (f"Done, seen {_clock(when)}; it is no longer so.", *failure)
         return View(
             number=exercise.number(step),
             total=len(exercise.steps),
@@ -296,11 +296,16 @@ class Watch:
         return "\n\n".join([*lines, "`labctl map` shows what you built; `labctl exercise reset` takes it away."])
 
 
+def _clock(when: float) -> str:
+    """A moment by the learner's clock."""
+    return time.strftime("%H:%M", time.localtime(when))
+
+
 def _listed(listed: Listed) -> str:
     rows = []
     for one in listed.steps:
         sign = "✓" if one.when else "○"
-        seen = f" (done, seen {time.strftime('%H:%M', time.localtime(one.when))})" if one.when else ""
+        seen = f" (done, seen {_clock(one.when)})" if one.when else ""
         here = "  ← you are here" if one.id == listed.step else ""
         gone = f"  \n    no longer so: {one.no_longer}" if one.no_longer else ""
         rows.append(f"{sign} {one.number}. {one.title}{', optional' if one.optional else ''}{seen}{here}{gone}")
