@@ -8,7 +8,7 @@ NAME, IMAGE = "nginx-service", "nginx:latest"
 PORT, TARGET = 8080, 80
 LS = "labctl docker -- service ls"
 PS = f"labctl docker -- service ps {NAME}"
-AGAIN = f"`docker service rm {NAME}` on `m1`, and create it once more."
+AGAIN = "On `m1`, run `docker service rm nginx-service`, then create it again."
 
 
 def found_service(swarm):
@@ -18,15 +18,18 @@ def found_service(swarm):
         meant = [other for other in there.values() if "nginx" in other.name or other.image.startswith("nginx")]
         if meant:
             wrong(
-                f"the service should be called {NAME}",
+                "the service should be called {name}",
                 found=meant[0].name,
                 look=LS,
-                hint=f"`docker service rm {meant[0].name}` on `m1`, and create it with that name.",
+                hint="On `m1`, run `docker service rm {other}`, then create it again with the right name.",
+                name=NAME,
+                other=meant[0].name,
             )
         not_yet(
-            f"there is no service {NAME}",
+            "there is no service {name}",
             look=LS,
-            hint="`labctl ssh m1` in a second window: only a manager takes `docker service create`.",
+            hint="`labctl ssh m1` in a second window: `docker service create` works only on a manager.",
+            name=NAME,
         )
     return there[NAME]
 
@@ -36,39 +39,49 @@ def found_service(swarm):
 
 @pytest.mark.step("create")
 def test_service_is_there(swarm):
-    """There is a service called nginx-service, of the image nginx:latest."""
+    """The service nginx-service exists and uses the image nginx:latest."""
     service = found_service(swarm)
     if service.image != IMAGE:
-        wrong(f"{NAME} should run {IMAGE}", found=service.image, look=LS, hint=AGAIN)
+        wrong("{name} should run {image}", found=service.image, look=LS, hint=AGAIN, name=NAME, image=IMAGE)
 
 
 @pytest.mark.step("create")
 def test_port_is_published(swarm):
-    """Port 8080 of every node leads to port 80 of its tasks."""
+    """Port 8080 on every node leads to port 80 of the tasks."""
     published = found_service(swarm).published
     told = ", ".join(f"{port}:{target}" for port, target in published.items()) or "no port"
     if PORT not in published:
-        wrong(f"{NAME} should publish port {PORT}", found=told, look=LS, hint=f"What people type comes first. {AGAIN}")
+        wrong(
+            "{name} should publish port {port}",
+            found=told,
+            look=LS,
+            hint="Put the port that people connect to before the colon. "
+            "On `m1`, run `docker service rm {name}`, then create it again.",
+            name=NAME,
+            port=PORT,
+        )
     if published[PORT] != TARGET:
-        wrong(f"port {PORT} should lead to port {TARGET}", found=told, look=LS, hint=AGAIN)
+        wrong("port {port} should lead to port {target}", found=told, look=LS, hint=AGAIN, port=PORT, target=TARGET)
 
 
 @pytest.mark.step("create")
 def test_three_tasks(swarm):
-    """It shall have three tasks, and all of them run."""
-    must_have(found_service(swarm), 3, "three")
+    """All three tasks are running."""
+    must_have(found_service(swarm), 3)
 
 
-def must_have(service, count, word, *, before=None):
+def must_have(service, count, *, before=None):
     """Say how far a service is from so many running tasks; `before` is how many it had when the step began."""
     if service.replicas == before:
-        not_yet(f"{NAME} shall have {before} tasks, as before", look=LS)
+        not_yet("{name} still has {before} tasks", look=LS, name=NAME, before=before)
     if service.replicas != count:
         wrong(
-            f"{NAME} should have {word} tasks",
+            "{name} should have {count} tasks",
             found=service.replicas,
             look=LS,
-            hint=f"`docker service scale {NAME}={count}` changes the number.",
+            hint="`docker service scale {name}={count}` changes the number.",
+            name=NAME,
+            count=count,
         )
     service.must_run()
 
@@ -78,17 +91,21 @@ def must_have(service, count, word, *, before=None):
 
 @pytest.mark.step("where")
 def test_node_of_the_first_task(swarm, answer):
-    """You know on which node nginx-service.1 runs."""
+    """You know which node runs nginx-service.1."""
     service = found_service(swarm)
     said = answer("node").strip("`'\" .").casefold()
     hosts = swarm.hostnames()
     right = {hosts.get(task.node_id, "").casefold() for task in service.running() if task.slot == 1}
     if not right:
-        not_yet(f"{NAME}.1 does not run", look=PS)
+        not_yet("{name}.1 does not run", look=PS, name=NAME)
     if said not in right:
         known = {name.casefold() for name in hosts.values()}
-        message = f"{NAME}.1 runs on another node" if said in known else "the answer should be the name of a node"
-        wrong(message, found=said, look=PS)
+        wrong(
+            "{name}.1 runs on another node" if said in known else "the answer should be the name of a node",
+            found=said,
+            look=PS,
+            name=NAME,
+        )
 
 
 # -- scale, mesh
@@ -96,18 +113,23 @@ def test_node_of_the_first_task(swarm, answer):
 
 @pytest.mark.step("scale")
 def test_five_tasks(swarm):
-    """It shall have five tasks, and all of them run."""
-    must_have(found_service(swarm), 5, "five", before=3)
+    """All five tasks are running."""
+    must_have(found_service(swarm), 5, before=3)
 
 
 @pytest.mark.step("mesh")
 def test_one_task(swarm):
-    """It shall have one task, and that runs."""
+    """Exactly one task is running."""
     service = found_service(swarm)
     if service.replicas == 0:
-        wrong(f"{NAME} has no task at all: nobody would answer", look=LS, hint=f"`docker service scale {NAME}=1`.")
+        wrong(
+            "{name} has no tasks, so nothing can answer",
+            look=LS,
+            hint="`docker service scale {name}=1`.",
+            name=NAME,
+        )
     if service.replicas > 1:
-        not_yet(f"{NAME} should have one task", found=service.replicas, look=LS)
+        not_yet("{name} should have one task", found=service.replicas, look=LS, name=NAME)
     service.must_run()
 
 
@@ -116,7 +138,13 @@ def test_every_node_answers(swarm):
     """Port 8080 answers on every node."""
     for node, page in swarm.http_everywhere(PORT).items():
         if not page.ok:
-            not_yet(f"port {PORT} does not answer on {node}", found=page, look=f"labctl ssh m1 curl {page.url}")
+            not_yet(
+                "port {port} does not answer on {node}",
+                found=page,
+                look=f"labctl ssh m1 curl {page.url}",
+                port=PORT,
+                node=node,
+            )
 
 
 # -- rm
@@ -126,16 +154,18 @@ def test_every_node_answers(swarm):
 def test_service_is_gone(swarm):
     """The service is gone."""
     if NAME in [service.name for service in swarm.services()]:
-        not_yet(f"{NAME} is still there", look=LS)
+        not_yet("{name} is still there", look=LS, name=NAME)
 
 
 @pytest.mark.step("rm")
 def test_containers_are_gone(swarm):
-    """No node has a container of it any more."""
+    """No node has a container of the service left."""
     for machine in swarm.machines:
         left = machine.engine.containers([f"com.docker.swarm.service.name={NAME}"]) if machine.is_running else ()
         if left:
             not_yet(
-                f"{machine.name} is still stopping {len(left)} of its containers",
+                "{machine} is still stopping {left} of its containers",
                 look=f"labctl ssh {machine.name} docker ps",
+                machine=machine.name,
+                left=len(left),
             )

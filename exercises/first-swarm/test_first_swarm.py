@@ -28,7 +28,12 @@ def members(swarm):
     """The nodes of the swarm that m1 manages, by id; "not yet" while it manages none."""
     machine, own = swarm.machine("m1"), own_word(swarm, "m1")
     if own["LocalNodeState"] != "active":
-        not_yet(f"{machine.name} is in no swarm", look=looked_at("m1"), hint="Type `docker swarm init` on `m1`.")
+        not_yet(
+            "{machine} is not in a swarm",
+            look=looked_at("m1"),
+            hint="Type `docker swarm init` on `m1`.",
+            machine=machine.name,
+        )
     return {node.id: node for node in swarm.nodes()}
 
 
@@ -42,29 +47,33 @@ def member(swarm, name):
 
 @pytest.mark.step("init")
 def test_swarm_was_started(swarm):
-    """The first machine is in a swarm, and manages it."""
+    """The first machine manages a swarm."""
     machine, own = swarm.machine("m1"), own_word(swarm, "m1")
     others = [other for other in swarm.machines if other.name != machine.name]
     if own["LocalNodeState"] != "active":
         elsewhere = [other.name for other in others if other.engine.info()["Swarm"]["LocalNodeState"] == "active"]
         if elsewhere:
             wrong(
-                f"the swarm should be on {machine.name}",
-                found=f"one on {elsewhere[0]}",
+                "the swarm should be on {machine}",
+                found="a swarm on {elsewhere}",
                 look="labctl exec @all -- docker info --format '{{.Swarm.LocalNodeState}}'",
-                hint=f"On {elsewhere[0]}: `docker swarm leave --force`. Then `docker swarm init` on `m1`.",
+                hint="On {elsewhere}: `docker swarm leave --force`. Then `docker swarm init` on `m1`.",
+                machine=machine.name,
+                elsewhere=elsewhere[0],
             )
         not_yet(
-            f"{machine.name} is in no swarm",
+            "{machine} is not in a swarm",
             look=looked_at("m1"),
             hint="`labctl ssh m1` in a second window, then `docker swarm init` there.",
+            machine=machine.name,
         )
     if not own["ControlAvailable"]:
         wrong(
-            f"{machine.name} should be a manager",
+            "{machine} should be a manager",
             found="a worker",
             look=looked_at("m1"),
-            hint=f"Another manager can change that: `docker node promote {machine.name}` there.",
+            hint="Run `docker node promote {machine}` on another manager.",
+            machine=machine.name,
         )
 
 
@@ -86,13 +95,13 @@ def test_second_worker_joined(swarm):
 
 @pytest.mark.step("join")
 def test_first_worker_is_ready(swarm):
-    """The manager hears of the second machine."""
+    """The second machine is Ready."""
     must_be_ready(swarm, "w1")
 
 
 @pytest.mark.step("second")
 def test_second_worker_is_ready(swarm):
-    """The manager hears of the third machine."""
+    """The third machine is Ready."""
     must_be_ready(swarm, "w2")
 
 
@@ -100,7 +109,7 @@ def must_be_ready(swarm, name):
     """Say that a node is in, and not heard of yet."""
     node, found = swarm.machine(name).name, member(swarm, name)
     if found is None or found.state != "ready":
-        not_yet(f"{node} is not ready yet", found=found.state if found else "not in the swarm", look=MEMBERS)
+        not_yet("{node} is not ready yet", found=found.state if found else "not in the swarm", look=MEMBERS, node=node)
 
 
 def ids(swarm):
@@ -114,31 +123,39 @@ def must_have_joined(swarm, name, *, too_early):
     found = member(swarm, name)
     if own["LocalNodeState"] in ("pending", "error"):
         not_yet(
-            f"{node} tries to join, and gets no answer",
+            "{node} is trying to join but gets no answer",
             found=own["Error"] or own["LocalNodeState"],
             look=looked_at(name),
-            hint=f"Wrong address or port? `docker swarm leave --force` on `{name}`, then join with the line from `m1`.",
+            hint="Wrong address or port? `docker swarm leave --force` on `{name}`, then join with the line from `m1`.",
+            node=node,
+            name=name,
         )
     if own["LocalNodeState"] != "active":
         workers = [other.hostname for other in members(swarm).values() if other.hostname != swarm.machine("m1").name]
-        instead = f"; {workers[0]} joined in its place" if name == "w1" and workers else ""
+        other = workers[0] if name == "w1" and workers else ""
         not_yet(
-            f"{node} is in no swarm{instead}",
+            "{node} is not in a swarm; {other} joined instead" if other else "{node} is not in a swarm",
             look=MEMBERS,
-            hint=f"The line from `docker swarm join-token worker` belongs on `{name}`, not on `m1`.",
+            hint="Run the line from `docker swarm join-token worker` on `{name}`, not on `m1`.",
+            node=node,
+            other=other,
+            name=name,
         )
     if found is None:
         wrong(
-            f"{node} is in a swarm of its own" if own["ControlAvailable"] else f"{node} is in another swarm",
+            "{node} is in a swarm of its own" if own["ControlAvailable"] else "{node} is in another swarm",
             look=looked_at(name),
-            hint=f"`docker swarm leave --force` on `{name}`, then join with the line from `m1`.",
+            hint="`docker swarm leave --force` on `{name}`, then join with the line from `m1`.",
+            node=node,
+            name=name,
         )
     if found.role == "manager" and too_early():
         wrong(
-            f"{node} joined with the managers' token",
+            "{node} joined with the manager token",
             found="a manager",
             look=MEMBERS,
-            hint=f"`docker node demote {node}` on `m1` makes a worker of it.",
+            hint="`docker node demote {node}` on `m1` makes it a worker.",
+            node=node,
         )
 
 
@@ -148,18 +165,18 @@ def must_have_joined(swarm, name, *, too_early):
 @pytest.mark.every(2)  # no engine tells of a new token
 @pytest.mark.step("tokens")
 def test_the_workers_token_is_new(swarm):
-    """The workers' token is another one than before."""
+    """The worker token has been rotated."""
     members(swarm)
     answer = swarm.machine("m1").run(f"cat {TOKENS} && {{ {FINGERPRINTS} }}")
     lines = answer.stdout.splitlines()
     if not answer.ok or len(lines) != 4:
-        not_yet("the workers' token was not changed yet", look="labctl docker -- swarm join-token --help")
+        not_yet("the worker token has not been rotated yet", look="labctl docker -- swarm join-token --help")
     (worker, manager), now = lines[:2], lines[2:]
     if worker == now[0] and manager != now[1]:
         wrong(
-            "the managers' token was changed, and the workers' is the one that leaked",
+            "the manager token was rotated, but the worker token is the one that leaked",
             look="labctl docker -- swarm join-token worker",
-            hint="The same command, with `worker` in the place of `manager`.",
+            hint="Run the same command with `worker` instead of `manager`.",
         )
     if worker == now[0]:
         not_yet("the workers' token is still the one that leaked", look="labctl docker -- swarm join-token worker")
@@ -174,10 +191,12 @@ def test_first_worker_manages(swarm):
     found, other = member(swarm, "w1"), member(swarm, "w2")
     if found is not None and found.role != "manager" and other is not None and other.role == "manager":
         wrong(
-            f"{found.hostname} should be the new manager",
+            "{hostname} should be the new manager",
             found=other.hostname,
             look=MEMBERS,
-            hint=f"`docker node demote {other.hostname}`, then promote {found.hostname}.",
+            hint="`docker node demote {other}`, then promote {hostname}.",
+            hostname=found.hostname,
+            other=other.hostname,
         )
     must_manage(swarm, "w1")
 
@@ -193,11 +212,16 @@ def must_manage(swarm, name):
     """Say what keeps a node from being a manager that the others reach."""
     node, found = swarm.machine(name).name, member(swarm, name)
     if found is None:
-        not_yet(f"{node} is not in the swarm", look=MEMBERS, hint="Two steps back it joined: `b` leads there.")
+        not_yet(
+            "{node} is not in the swarm",
+            look=MEMBERS,
+            hint="Press `b` to go back to the step where it joins, and join it again.",
+            node=node,
+        )
     if found.role != "manager":
-        not_yet(f"{node} is a worker", look=MEMBERS)
+        not_yet("{node} is a worker", look=MEMBERS, node=node)
     if found.reachability != "reachable":
-        not_yet(f"{node} is becoming a manager", found=found.reachability or "not reached yet", look=MEMBERS)
+        not_yet("{node} is becoming a manager", found=found.reachability or "not reached yet", look=MEMBERS, node=node)
 
 
 @pytest.mark.step("back")
@@ -208,13 +232,19 @@ def test_one_manager_is_left(swarm):
     others = sorted(name for name, node in found.items() if node.role == "manager" and name != first)
     if found[first].role != "manager":
         wrong(
-            f"{first} should stay a manager",
-            found=f"managers: {', '.join(others)}",
+            "{first} should stay a manager",
+            found="managers: {others}",
             look="labctl docker -- node ls",
-            hint=f"`docker node promote {first}` on {others[0] if others else 'another manager'}.",
+            hint="`docker node promote {first}` on another manager.",
+            first=first,
+            others=", ".join(others),
         )
     if others:
-        not_yet(f"{' and '.join(others)} should be {'workers' if len(others) > 1 else 'a worker'}", look=MEMBERS)
+        not_yet(
+            "{others} should be workers" if len(others) > 1 else "{others} should be a worker",
+            look=MEMBERS,
+            others=", ".join(others),
+        )
 
 
 @pytest.mark.step("back")
@@ -224,4 +254,9 @@ def test_all_three_are_in(swarm):
         found = member(swarm, name)
         if found is None or found.state != "ready":
             node = swarm.machine(name).name
-            not_yet(f"{node} should be in the swarm and ready", found=found.state if found else "not in", look=MEMBERS)
+            not_yet(
+                "{node} should be in the swarm and ready",
+                found=found.state if found else "not in the swarm",
+                look=MEMBERS,
+                node=node,
+            )

@@ -16,41 +16,48 @@ SILENCE = 2.0  # seconds; who answers at all does so in milliseconds
 
 @pytest.mark.step("repair")
 def test_shop_runs_once(swarm):
-    """The service shop runs once."""
+    """The service shop has one task."""
     there = {service.name for service in swarm.services()}
     if NAME not in there:
         not_yet(
-            f"there is no service {NAME} any more",
+            "there is no service {name} any more",
             look=LS,
             hint="`labctl exercise reset`, then begin again: the service is made anew.",
+            name=NAME,
         )
     shop = swarm.service(NAME)
     if shop.replicas != 1:
         wrong(
-            f"{NAME} should run once: more tasks hide the fault, and do not mend it",
+            "{name} should have one task: more tasks hide the fault but do not fix it",
             found=shop.replicas,
             look=LS,
-            hint=f"`docker service scale {NAME}=1`.",
+            hint="`docker service scale {name}=1`.",
+            name=NAME,
         )
 
 
 @pytest.mark.step("repair")
 def test_shop_stays(swarm):
-    """Its task stays on worker 1, and port 8090 belongs to every node."""
+    """Its task stays on worker 1, and every node publishes port 8090."""
     shop, home = swarm.service(NAME), swarm.machine("w1").name
     constraints = shop.spec["TaskTemplate"].get("Placement", {}).get("Constraints") or []
     if f"node.hostname=={home}" not in [constraint.replace(" ", "") for constraint in constraints]:
         wrong(
-            f"{NAME} should stay on {home}: its disk is there",
+            "{name} should stay on {home}: its disk is there",
             found=", ".join(constraints) or "no constraint",
             look=f"labctl docker -- service inspect --pretty {NAME}",
-            hint=f"`docker service update --constraint-add node.hostname=={home} {NAME}`.",
+            hint="`docker service update --constraint-add node.hostname=={home} {name}`.",
+            name=NAME,
+            home=home,
         )
     if shop.published.get(PORT) != TARGET:
         wrong(
-            f"{NAME} should publish port {PORT} on every node, in ingress mode, and lead to {TARGET}",
+            "{name} should publish port {port} in ingress mode, on every node, to port {target}",
             found=", ".join(f"{port.published} ({port.mode})" for port in shop.facts.ports) or "no port",
             look=f"labctl docker -- service inspect --pretty {NAME}",
+            name=NAME,
+            port=PORT,
+            target=TARGET,
         )
 
 
@@ -60,7 +67,7 @@ def test_nodes_are_ready(swarm):
     ready = {node.hostname for node in swarm.nodes() if node.state == "ready"}
     for machine in swarm.machines:
         if machine.name not in ready:
-            not_yet(f"{machine.name} is not ready", look="labctl status")
+            not_yet("{machine} is not ready", look="labctl status", machine=machine.name)
 
 
 @pytest.mark.step("repair")
@@ -79,8 +86,11 @@ def test_every_node_answers(swarm):
         home = swarm.machine("w1").name
         answering = ", ".join(sorted(set(pages) - set(silent))) or "no node"
         not_yet(
-            f"{NAME} does not answer on {' and '.join(silent)}",
-            found=f"answers on {answering}",
+            "{name} does not answer on {silent}",
+            found="answers on {answering}",
             look=f"labctl ssh m1 curl -sS -m 2 -o /dev/null {pages[silent[0]].url}",
             hint=FLUSHED if home in silent else "",
+            name=NAME,
+            silent=", ".join(silent),
+            answering=answering,
         )

@@ -22,9 +22,13 @@ def must_find_file(store):
     if FILE not in store.secrets:
         place, secret = next(iter(store.secrets.items()))
         wrong(
-            f"the secret lies in /run/secrets/{place}, and redis reads /run/secrets/{FILE}",
+            "the secret is at /run/secrets/{place}, but redis reads /run/secrets/{file}",
             look=INSPECT,
-            hint=f"`--secret source={secret},target={FILE}` when it is made; `--secret-add` takes the same words.",
+            hint="Create the service with `--secret source={secret},target={file}`; "
+            "`--secret-add` takes the same value.",
+            place=place,
+            file=FILE,
+            secret=secret,
         )
     return store.secrets[FILE]
 
@@ -34,7 +38,7 @@ def must_find_file(store):
 
 @pytest.mark.step("create")
 def test_there_is_a_secret(swarm):
-    """There is a secret store-1."""
+    """The secret store-1 exists."""
     swarm.secret(OLD)
 
 
@@ -49,17 +53,17 @@ def test_the_service_gets_it(swarm):
 
 @pytest.mark.step("use")
 def test_the_service_runs(swarm):
-    """It runs."""
+    """The service is running."""
     swarm.service(STORE).must_run()
 
 
 @pytest.mark.step("use")
 def test_redis_wants_a_password(swarm):
-    """Redis lets nobody in without a password."""
+    """Redis requires a password."""
     said = swarm.service(STORE).run("redis-cli ping")
     if "PONG" in said.stdout:
         wrong(
-            "redis lets everybody in: it does not read the secret",
+            "redis accepts anyone: it does not read the secret",
             found="PONG",
             look=INSPECT,
             hint="`redis-server /run/secrets/store.conf` stands at the end of the command, and the secret begins with "
@@ -82,7 +86,8 @@ def test_you_know_the_password(swarm, answer):
             "that is not the password",
             found=" ".join(said),
             look="labctl docker -- service ps store",
-            hint=f"It is the second word in /run/secrets/{FILE}, in the container, on the node that runs it.",
+            hint="It is the second word in /run/secrets/{file}, in the container, on the node that runs it.",
+            file=FILE,
         )
 
 
@@ -91,7 +96,7 @@ def test_you_know_the_password(swarm, answer):
 
 @pytest.mark.step("rotate")
 def test_there_is_a_second_secret(swarm):
-    """There is a secret store-2."""
+    """The secret store-2 exists."""
     swarm.secret(NEW)
 
 
@@ -105,16 +110,19 @@ def test_the_service_takes_the_second(swarm):
     there_before = [task for task in store.tasks() if NEW in secrets_of(task)]
     if there_before:
         wrong(
-            f"store takes {secret} again",
+            "store uses {secret} again",
             look=INSPECT,
-            hint=f"`docker service update --secret-rm {secret} --secret-add source={NEW},target={FILE} store`",
+            hint="`docker service update --secret-rm {secret} --secret-add source={new},target={file} store`",
+            secret=secret,
+            new=NEW,
+            file=FILE,
         )
-    not_yet(f"store still gets {secret}", look=INSPECT)
+    not_yet("store still uses {secret}", look=INSPECT, secret=secret)
 
 
 @pytest.mark.step("rotate", "retire")
 def test_redis_began_anew(swarm):
-    """Its task was made anew, and runs."""
+    """A new task is running."""
     store = swarm.service(STORE)
     store.must_run()
     if any(NEW not in secrets_of(task) for task in store.running()):

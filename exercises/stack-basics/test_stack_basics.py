@@ -40,16 +40,18 @@ def test_the_stack_is_there(swarm):
     others = strangers(swarm)
     if others and not swarm.services(stack=STACK):
         wrong(
-            f"the stack is called {others[0]}, not {STACK}",
+            "the stack is called {other}, not {stack}",
             look="labctl docker -- stack ls",
-            hint=f"`docker stack rm {others[0]}` takes it away. Then deploy the file as {STACK}.",
+            hint="`docker stack rm {other}` removes it. Then deploy the file as {stack}.",
+            other=others[0],
+            stack=STACK,
         )
     swarm.stack(STACK).service("web")
 
 
 @pytest.mark.step("deploy")
 def test_it_runs(swarm):
-    """Its service web has all its tasks."""
+    """All tasks of the service web are running."""
     swarm.stack(STACK).must_run()
 
 
@@ -71,9 +73,14 @@ def test_which_node_is_idle(swarm, answer):
     hosts = sorted(node.hostname for node in swarm.nodes() if node.state == "ready")
     meant = next((host for host in hosts if said in (host.casefold(), short(host))), None)
     if meant is None:
-        wrong(f"there is no node {said}", found=f"there is {', '.join(hosts)}", look=NODES)
+        wrong("there is no node {said}", found="there is {hosts}", look=NODES, said=said, hosts=", ".join(hosts))
     if meant in swarm.service(SERVICE).nodes():
-        wrong(f"{meant} runs a task of web", look=TASKS, hint="Look for the node that the list does not have.")
+        wrong(
+            "{meant} runs a task of web",
+            look=TASKS,
+            hint="Look for the node that is missing from the list.",
+            meant=meant,
+        )
 
 
 # -- scale
@@ -82,32 +89,41 @@ def test_which_node_is_idle(swarm, answer):
 @pytest.mark.step("scale")
 @pytest.mark.every(2)
 def test_six_tasks_are_wanted(swarm, node):
-    """The service web shall have six tasks."""
+    """The service web is set to six replicas."""
     replicas = swarm.service(SERVICE).replicas
     if replicas == 6:
         return
     refuse_second_stack(swarm)
     if replicas != 2:
         wrong(
-            f"web shall have 6 tasks, not {replicas}",
+            "web should have 6 replicas, not {replicas}",
             look=SERVICES,
-            hint=f"`replicas: 6` in the file, then `{DEPLOY}`.",
+            hint="`replicas: 6` in the file, then `{deploy}`.",
+            replicas=replicas,
+            deploy=DEPLOY,
         )
     if said_by_file(node) == "6":
-        not_yet("the file says 6, and the swarm has not been told", found=replicas, look=SERVICES, hint=f"`{DEPLOY}`")
-    not_yet("web has 2 tasks, and shall have 6", look=SERVICES)
+        not_yet(
+            "the file says 6 but has not been deployed",
+            found=replicas,
+            look=SERVICES,
+            hint="`{deploy}`",
+            deploy=DEPLOY,
+        )
+    not_yet("web has 2 replicas and needs 6", look=SERVICES)
 
 
 @pytest.mark.step("scale")
 @pytest.mark.every(2)
 def test_the_file_says_so(node):
-    """The stack file says so too."""
+    """The stack file also says six."""
     said = said_by_file(node)
     if said != "6":
         wrong(
-            f"the swarm has 6 tasks, and the file still says replicas: {said}",
+            "the swarm has 6 tasks, and the file still says replicas: {said}",
             look=f"labctl ssh m1 cat {FILE}",
-            hint="The next deployment would make it as the file says. Let the file say 6, and deploy it.",
+            hint="The next deployment would undo this. Set `replicas: 6` in the file and deploy it.",
+            said=said,
         )
 
 
@@ -132,9 +148,11 @@ def refuse_second_stack(swarm):
     idle = found - {service.stack for service in swarm.services()} - {STACK}
     for name in sorted(idle | set(strangers(swarm))):
         wrong(
-            f"{name} is a second stack beside {STACK}",
+            "there is a second stack, {name}, next to {stack}",
             look="labctl docker -- network ls",
-            hint=f"`docker stack rm {name}` takes it away. Then deploy the file as {STACK}.",
+            hint="`docker stack rm {name}` removes it. Then deploy the file as {stack}.",
+            name=name,
+            stack=STACK,
         )
 
 
@@ -150,29 +168,31 @@ def test_a_worker_left(swarm):
     if left:
         other = sorted(left)[0]
         wrong(
-            f"{other} has left, not {second}",
+            "{other} has left, not {second}",
             look=NODES,
-            hint=f"On m1: `docker swarm join-token worker`; type the line that it prints on {other}. "
-            "Then let w2 leave.",
+            hint="On m1: `docker swarm join-token worker`; type the line that it prints on {other}. Then let w2 leave.",
+            other=other,
+            second=second,
         )
     for node in swarm.nodes():
         if node.availability == "drain":
             wrong(
-                f"{node.hostname} is drained, and still a member",
+                "{node} is drained but still in the swarm",
                 look=NODES,
-                hint=f"`docker node update --availability active {node.hostname}` takes that back. "
-                "To leave is the node's own word: `docker swarm leave`, typed there.",
+                hint="`docker node update --availability active {node}` undoes that. "
+                "A node leaves by itself: run `docker swarm leave` on that node.",
+                node=node.hostname,
             )
-    not_yet("all nodes are members", look=NODES)
+    not_yet("all nodes are still in the swarm", look=NODES)
 
 
 @pytest.mark.step("leave")
 def test_the_managers_know(swarm):
-    """The managers know that it is gone."""
+    """The managers see it as Down."""
     missing = {machine.name for machine in gone(swarm)}
     for node in swarm.nodes():
         if node.hostname in missing and node.state == "ready":
-            not_yet(f"the managers still take {node.hostname} for ready", look=NODES)
+            not_yet("the managers still see {node} as Ready", look=NODES, node=node.hostname)
 
 
 @pytest.mark.step("leave")
@@ -199,7 +219,11 @@ def is_member(machine):
 def test_it_came_back(swarm):
     """It has joined again, as a worker."""
     for machine in gone(swarm):
-        not_yet(f"{machine.name} is in no swarm", look=f'labctl ssh {machine.name} "docker info | grep -A 3 Swarm:"')
+        not_yet(
+            "{machine} is not in a swarm",
+            look=f'labctl ssh {machine.name} "docker info | grep -A 3 Swarm:"',
+            machine=machine.name,
+        )
     deployed = swarm.service(SERVICE).created
     back = [node for node in swarm.nodes() if node.created > deployed]
     if not back:
@@ -207,25 +231,29 @@ def test_it_came_back(swarm):
     for node in back:
         if node.role == "manager":
             wrong(
-                f"{node.hostname} joined as a manager",
+                "{node} joined as a manager",
                 look=NODES,
-                hint=f"On m1: `docker node demote {node.id}` makes a worker of it.",
+                hint="On m1: `docker node demote {id}` makes it a worker.",
+                node=node.hostname,
+                id=node.id,
             )
         if node.state != "ready":
-            not_yet(f"{node.hostname} is not ready yet", found=node.state, look=NODES)
+            not_yet("{node} is not ready yet", found=node.state, look=NODES, node=node.hostname)
 
 
 @pytest.mark.step("return")
 def test_no_old_entry_is_left(swarm):
-    """Each node is there once."""
+    """Each node is listed once."""
     nodes = swarm.nodes()
     ready = {node.hostname for node in nodes if node.state == "ready"}
     for node in nodes:
         if node.state == "down" and node.hostname in ready:
             not_yet(
-                f"{node.hostname} is there twice, once of them Down",
+                "{node} is listed twice, once as Down",
                 look=NODES,
-                hint=f"`docker node rm {node.id}` on m1; that is the id of the one that is Down.",
+                hint="`docker node rm {id}` on m1; that is the id of the one that is Down.",
+                node=node.hostname,
+                id=node.id,
             )
 
 
@@ -237,7 +265,7 @@ def test_no_service_is_left(swarm):
     """The stack has no service any more."""
     left = swarm.services(stack=STACK)
     if left:
-        not_yet(f"the service {left[0].name} is there", look="labctl docker -- stack ls")
+        not_yet("the service {name} still exists", look="labctl docker -- stack ls", name=left[0].name)
 
 
 @pytest.mark.step("remove")
@@ -247,5 +275,6 @@ def test_no_network_is_left(swarm):
         not_yet(
             "the stack's network is still there",
             look="labctl docker -- network ls",
-            hint=f"`docker stack rm {STACK}` takes away all of the stack, `docker service rm` only a service.",
+            hint="`docker stack rm {stack}` removes the whole stack, `docker service rm` only a service.",
+            stack=STACK,
         )

@@ -20,10 +20,12 @@ def sql(swarm, query):
     """The rows that the database answers, each as text."""
     answer = swarm.service("voting_db").run(f'psql -U postgres -At -c "{query}"')
     if 'relation "votes" does not exist' in answer.stderr:
-        not_yet("there is no table yet: the worker makes it", look="labctl docker -- service logs voting_worker")
+        not_yet("the worker has not created the table yet", look="labctl docker -- service logs voting_worker")
     if not answer.ok:
         not_yet(
-            f"the database does not answer: {answer.stderr.strip()}", look="labctl docker -- service logs voting_db"
+            "the database does not answer: {said}",
+            look="labctl docker -- service logs voting_db",
+            said=answer.stderr.strip(),
         )
     return answer.stdout.split()
 
@@ -58,9 +60,11 @@ def test_all_five_services(swarm):
     ]
     if others and STACK not in others:
         wrong(
-            f"the stack is called {others[0]}, not {STACK}",
+            "the stack is called {other}, not {stack}",
             look="labctl docker -- stack ls",
-            hint=f"`docker stack rm {others[0]}` takes it away. Then deploy the file as {STACK}.",
+            hint="`docker stack rm {other}` removes it. Then deploy the file as {stack}.",
+            other=others[0],
+            stack=STACK,
         )
     stack = swarm.stack(STACK)
     for name in NETWORKS:
@@ -69,15 +73,17 @@ def test_all_five_services(swarm):
 
 @pytest.mark.step("deploy")
 def test_networks(swarm):
-    """Each service is on its own networks, and only worker is on both."""
+    """Each service is on the right networks; only worker is on both."""
     stack = swarm.stack(STACK)
     for name, wanted in NETWORKS.items():
         found = stack.service(name).networks
         if found != wanted:
             wrong(
-                f"{name} should be on {' and '.join(sorted(wanted))}",
-                found=" and ".join(sorted(found)) or "no network",
+                "{name} should be on {wanted}",
+                found=", ".join(sorted(found)) or "no network",
                 look=f"labctl docker -- service inspect --pretty voting_{name}",
+                name=name,
+                wanted=", ".join(sorted(wanted)),
             )
 
 
@@ -89,9 +95,11 @@ def test_ports(swarm):
         published = stack.service(name).published
         if port not in published:
             wrong(
-                f"{name} should publish port {port}",
+                "{name} should publish port {port}",
                 found=", ".join(map(str, published)) or "no port",
                 look="labctl docker -- stack services voting",
+                name=name,
+                port=port,
             )
 
 
@@ -109,7 +117,7 @@ def test_database_is_on_a_manager(swarm):
 
 @pytest.mark.step("deploy")
 def test_services_run(swarm):
-    """Every service has all its tasks."""
+    """All tasks of every service are running."""
     swarm.stack(STACK).must_run()
 
 
@@ -119,7 +127,13 @@ def test_pages_answer_on_every_node(swarm):
     for name, port in (("vote", VOTE), ("result", RESULT)):
         for node, answer in swarm.http_everywhere(port).items():
             if not answer.ok:
-                not_yet(f"the page of {name} does not answer on {node}", found=answer, look=f"curl {answer.url}")
+                not_yet(
+                    "the page of {name} does not answer on {node}",
+                    found=answer,
+                    look=f"curl {answer.url}",
+                    name=name,
+                    node=node,
+                )
 
 
 @pytest.mark.step("deploy")
@@ -131,15 +145,16 @@ def test_worker_reaches_the_database(swarm):
 @pytest.mark.step("vote")
 @pytest.mark.every(2)
 def test_vote_is_in_the_table(swarm):
-    """The vote of ann, for a, is in the table."""
+    """Ann's vote for a is in the table."""
     rows = vote_of(swarm, VOTER)
     if not rows:
         refuse_nobody(swarm)
     if rows != ["a"]:
         wrong(
-            f"ann's vote is for {' and '.join(rows)}; it shall be for a",
+            "ann's vote is for {rows}; it should be for a",
             look=f"curl http://{swarm.machine('m1').address}:{RESULT}/api/tally",
             hint="Vote once more as ann: the new vote takes the place of the old one.",
+            rows=", ".join(rows),
         )
 
 
@@ -148,21 +163,21 @@ def refuse_nobody(swarm):
     others = [voter for voter in sql(swarm, "SELECT id FROM votes ORDER BY id LIMIT 4") if not voter.startswith(PROBE)]
     if others:
         not_yet(
-            "there are votes, and none of ann",
+            "there are votes, but none from ann",
             found=", ".join(others[:3]),
             look="labctl docker -- service logs voting_worker",
             hint="The cookie says who votes: `--cookie voter_id=ann`, in small letters. A browser has another name.",
         )
     not_yet(
-        "the table has no vote of ann",
+        "the table has no vote from ann",
         look="labctl docker -- service logs voting_worker",
-        hint="Did the page answer `Not counted`? It takes `vote=a` and `vote=b`, and nothing else.",
+        hint="Did the page answer `Not counted`? Send `vote=a` or `vote=b`; it accepts nothing else.",
     )
 
 
 @pytest.mark.step("vote")
 def test_queue_is_empty(swarm):
-    """No vote waits on the queue: the worker keeps up."""
+    """The queue is empty: the worker keeps up."""
     waiting = swarm.service("voting_redis").run("redis-cli LLEN votes").stdout.strip()
     if waiting != "0":
         not_yet("votes wait on the queue", found=waiting, look="labctl docker -- service logs voting_worker")
@@ -178,7 +193,13 @@ def test_result_page_counts_the_table(swarm):
     rows = sql(swarm, "SELECT vote FROM votes")
     stored = {choice: rows.count(choice) for choice in "ab"}
     if shown != stored:
-        not_yet(f"the table has {stored}", found=f"the page says {shown}", look=f"curl {answer.url}")
+        not_yet(
+            "the table has {stored}",
+            found="the page says {shown}",
+            look=f"curl {answer.url}",
+            stored=stored,
+            shown=shown,
+        )
 
 
 @pytest.mark.step("vote")
@@ -189,15 +210,16 @@ def test_every_worker_takes_votes(swarm):
     for worker in workers:
         answer = swarm.http(worker, VOTE, form={"vote": "a"}, cookie=f"voter_id={PROBE}-{worker}")
         if not answer.ok:
-            not_yet(f"{worker} takes no vote", found=answer, look=f"curl {answer.url}")
+            not_yet("{worker} does not accept votes", found=answer, look=f"curl {answer.url}", worker=worker)
 
     def all_arrived():
         arrived = sql(swarm, f"SELECT id FROM votes WHERE id LIKE '{PROBE}-%'")
         missing = [worker for worker in workers if f"{PROBE}-{worker}" not in arrived]
         if missing:
             not_yet(
-                f"labctl's own vote through {missing[0]} has not arrived",
+                "labctl's own vote through {missing} has not arrived",
                 look="labctl docker -- service logs voting_worker",
+                missing=missing[0],
             )
 
     patiently(all_arrived)
@@ -209,7 +231,7 @@ def test_one_vote_each(swarm):
     """Ann has one row in the table, not two."""
     rows = vote_of(swarm, VOTER)
     if not rows:
-        not_yet("the table has no vote of ann")
+        not_yet("the table has no vote from ann")
     if len(rows) != 1:
         wrong("ann should have one row", found=len(rows))
 
@@ -221,28 +243,38 @@ def test_second_vote_replaced_the_first(swarm):
     rows = vote_of(swarm, VOTER)
     if rows != ["b"]:
         not_yet(
-            f"ann's vote is still for {', '.join(rows)}",
+            "ann's vote is still for {rows}",
             look="labctl docker -- service logs --since 1m voting_worker",
-            hint=f"`curl --cookie voter_id=ann --data vote=b http://{swarm.machine('w2').address}:{VOTE}/`",
+            hint="`curl --cookie voter_id=ann --data vote=b http://{address}:{vote}/`",
+            rows=", ".join(rows),
+            address=swarm.machine("w2").address,
+            vote=VOTE,
         )
 
 
 @pytest.mark.step("scale")
 def test_one_task_for_each_node(swarm):
-    """The service vote shall have a task for each node."""
+    """The service vote has one replica for each node."""
     vote, nodes = swarm.service("voting_vote"), len({node.hostname for node in swarm.nodes()})
     result = swarm.service("voting_result")
     if vote.replicas <= 2 and result.replicas > 1:
         wrong(
-            "voting_result was scaled, and vote is meant",
-            found=f"voting_result shall have {result.replicas} tasks",
+            "scale voting_vote, not voting_result",
+            found="voting_result has {result} replicas",
             look=SERVICES,
             hint="`docker service scale voting_result=1` takes it back. People vote on voting_vote.",
+            result=result.replicas,
         )
     if vote.replicas <= 2:
-        not_yet(f"vote shall have {nodes} tasks, one for each node", found=vote.replicas, look=SERVICES)
+        not_yet("vote should have {nodes} replicas, one for each node", found=vote.replicas, look=SERVICES, nodes=nodes)
     if vote.replicas < nodes:
-        wrong(f"there are {nodes} nodes", found=f"vote shall have {vote.replicas} tasks", look=SERVICES)
+        wrong(
+            "there are {nodes} nodes",
+            found="vote has {vote} replicas",
+            look=SERVICES,
+            nodes=nodes,
+            vote=vote.replicas,
+        )
 
 
 @pytest.mark.step("scale")
@@ -257,7 +289,7 @@ def test_a_container_was_killed(swarm):
     if not killed(swarm.service("voting_vote")):
         stopped = [task for task in swarm.service("voting_vote").tasks() if task.state == "complete"]
         if stopped:
-            wrong("a container of vote ended in order, with exit code 0", look=TASKS)
+            wrong("a container of vote stopped normally, with exit code 0", look=TASKS)
         not_yet("no container of vote was killed", look=TASKS)
 
 
@@ -268,7 +300,7 @@ def test_it_came_back(swarm):
     running = {task.slot for task in vote.running()}
     missing = {task.slot for task in killed(vote) if task.slot <= vote.replicas} - running
     if missing:
-        not_yet(f"no task runs yet in the place of voting_vote.{min(missing)}", look=TASKS)
+        not_yet("no task runs yet in the place of voting_vote.{missing}", look=TASKS, missing=min(missing))
 
 
 def killed(vote):
@@ -287,24 +319,25 @@ def test_a_worker_went_down(swarm):
     for node in swarm.nodes():
         if node.availability == "drain":
             wrong(
-                f"{node.hostname} is drained, and not switched off",
+                "{node} is drained but not shut down",
                 look=NODES,
-                hint=f"`docker node update --availability active {node.hostname}` takes that back. "
-                "The machine is switched off in its own shell: `labctl ssh w2`, then `sudo shutdown now`.",
+                hint="`docker node update --availability active {node}` undoes that. "
+                "Shut the machine down from its own shell: `labctl ssh w2`, then `sudo shutdown now`.",
+                node=node.hostname,
             )
     not_yet("no worker has been shut down yet", look=NODES)
 
 
 @pytest.mark.step("outage")
 def test_tasks_moved(swarm):
-    """Its tasks were made anew on other nodes."""
+    """New tasks replaced its tasks on other nodes."""
     if not any(moved(swarm, node) for node in outages(swarm)):
         not_yet("no task of the stack has moved yet; the managers wait for three heartbeats", look=TASKS)
 
 
 @pytest.mark.step("outage")
 def test_app_runs(swarm):
-    """The app has all its tasks again."""
+    """All tasks of the app are running again."""
     swarm.stack(STACK).must_run()
 
 
@@ -320,7 +353,7 @@ def test_all_nodes_are_ready(swarm):
     """Every node is ready again."""
     for node in swarm.nodes():
         if node.state != "ready":
-            not_yet(f"{node.hostname} is {node.state}", look=NODES)
+            not_yet("{node} is {state}", look=NODES, node=node.hostname, state=node.state)
 
 
 def outages(swarm):
@@ -355,7 +388,7 @@ OBSERVED = pytest.mark.observer(port=VOTE)
 @OBSERVED
 @pytest.mark.step("update")
 def test_new_version_was_asked_for(swarm, observer):
-    """The service vote shall run labctl/vote:2."""
+    """The service vote is set to labctl/vote:2."""
     image = swarm.service("voting_vote").image
     if image == "labctl/vote:1":
         if observer.lost:
@@ -378,7 +411,7 @@ def test_update_is_through(swarm):
 @OBSERVED
 @pytest.mark.step("update")
 def test_no_request_was_lost(observer):
-    """No request was lost on the way."""
+    """No request was lost during the update."""
     counts = observer.counts
     if sum(counts.values()) < FEWEST:
         not_yet(
@@ -387,8 +420,10 @@ def test_no_request_was_lost(observer):
     if observer.lost:
         wrong(
             "requests were lost during the update",
-            found=f"{observer.lost} of {observer.total}",
+            found="{lost} of {total}",
             look="labctl docker -- service inspect --pretty voting_vote",
+            lost=observer.lost,
+            total=observer.total,
         )
 
 

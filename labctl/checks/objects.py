@@ -134,8 +134,10 @@ def volume_of(swarm: Swarm, name: str) -> VolumeOnNodes:
 def missing(kind: str, name: str, there: Iterable[str], *, look: str = "") -> NoReturn:
     """Answer "not yet": there is no `kind` of that name. One that is nearly called so is told. Raises NotYet."""
     near = difflib.get_close_matches(name, sorted(set(there) - {name}), n=1, cutoff=0.75)
-    told = f"; there is {near[0]}" if near else ""
-    not_yet(f"there is no {kind} {name}{told}", look=look or f"labctl docker -- {kind} ls")
+    look = look or f"labctl docker -- {kind} ls"
+    if near:
+        not_yet("there is no {kind} {name}; did you mean {near}?", look=look, kind=kind, name=name, near=near[0])
+    not_yet("there is no {kind} {name}", look=look, kind=kind, name=name)
 
 
 def _named(swarm: Swarm, kind: str, name: str) -> Mapping[str, Any]:

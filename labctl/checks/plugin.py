@@ -12,16 +12,18 @@ import contextlib
 import json
 import sys
 from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from labctl.checks import verdicts
-from labctl.checks.answers import not_yet
+from labctl.checks.answers import NOT_ANSWERED, not_yet
 from labctl.checks.deadline import deadline
 from labctl.checks.rounds import watch
 from labctl.checks.running import Running
+from labctl.checks.sentences import ENGLISH
 from labctl.checks.verdicts import CheckInfo, info_of
 from labctl.errors import LabctlError
 from labctl.waiting import stretched
@@ -51,6 +53,7 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
     group.addoption("--labctl-report", type=int, default=None, help="where the answers go: see handing.py")
     group.addoption("--labctl-steps", default="", help="ids of the steps to check, with commas; all where empty")
     group.addoption("--labctl-nodes", default="", help="the nodes that the exercise asks a lab to have, with commas")
+    group.addoption("--labctl-language", default=ENGLISH, help="what the checks speak, where they are translated")
     group.addoption("--labctl-answers", type=Path, default=None, help="a file of JSON: what the learner answered")
     group.addoption("--labctl-wait", type=float, default=0.0, help="seconds to wait for what is not yet so")
     group.addoption("--labctl-hold", action="store_true", help="be ready, and begin when a line comes on stdin")
@@ -103,7 +106,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Keep the checks of the steps asked for, guards first; the order of the file is the order of diagnosis."""
     running = config.stash[RUNNING]
     for item in items:
-        item.stash[INFO] = info_of(item)
+        info = info_of(item)
+        item.stash[INFO] = replace(info, title=running.sentences.get(info.title, info.title))
     asked = set(filter(None, config.getoption("--labctl-steps").split(",")))
     chosen = [item for item in items if not asked or item.stash[INFO].is_about(asked)]
     items[:] = sorted(chosen, key=lambda item: not item.stash[INFO].guard)
@@ -239,9 +243,7 @@ def answer(request: pytest.FixtureRequest) -> Callable[[str], str]:
             answers = {}
         text = answers.get(question)
         if not isinstance(text, str) or not text.strip():
-            not_yet(
-                f"the question is not answered yet: press a, or type `labctl exercise answer {question}` and the answer"
-            )
+            not_yet(NOT_ANSWERED, question=question)
         return text.strip()
 
     return given

@@ -19,6 +19,7 @@ from typing import IO, Any, Literal
 
 from labctl.checks.handing import handed
 from labctl.checks.report import CheckReport, CheckResult
+from labctl.checks.sentences import ENGLISH
 from labctl.errors import LabError, NotFoundError
 from labctl.waiting import stretched
 
@@ -44,7 +45,7 @@ class Request:
     `steps` are ids, empty for all; `wait` is for how many seconds to ask again what is not yet so; `observe` starts
     the steps' observers, `fresh` ones forget what they had seen. `nodes` are those that the exercise asks for: one of
     them that the lab lacks is the lab's fault, another that a check names is the check's. `answers` is a file with what
-    the learner answered to questions.
+    the learner answered to questions; `language` is what the checks speak, where they are translated.
     """
 
     file: Path
@@ -55,6 +56,7 @@ class Request:
     observe: Observe = "no"
     nodes: tuple[str, ...] = ()
     answers: Path | None = None
+    language: str = ENGLISH
 
 
 def run_checks(request: Request, *, heard: Heard | None = None) -> CheckReport:
@@ -283,7 +285,7 @@ def _command(request: Request, report: int) -> list[str]:
         "-c", os.devnull, "--rootdir", str(file.parent), "--import-mode=importlib",
         "-s", "-q", "--no-header", "--tb=line", "--strict-markers",
         "--labctl-lab", request.lab, "--labctl-report", str(report), "--labctl-steps", ",".join(request.steps),
-        "--labctl-nodes", ",".join(request.nodes),
+        "--labctl-nodes", ",".join(request.nodes), "--labctl-language", request.language,
         "--labctl-wait", str(request.wait), "--labctl-observe", request.observe,
         *(["--labctl-probes"] if request.probes else []),
         *(["--labctl-answers", str(request.answers)] if request.answers else []), str(file),

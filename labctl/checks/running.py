@@ -23,6 +23,7 @@ from labctl.checks import verdicts
 from labctl.checks.deadline import deadline
 from labctl.checks.handing import taken
 from labctl.checks.rounds import Alarm
+from labctl.checks.sentences import Sentences, translated
 from labctl.checks.verdicts import Around, CheckInfo, Verdict, fault_of_file, verdict_of
 from labctl.errors import LabctlError
 from labctl.waiting import stretched
@@ -54,9 +55,11 @@ class Running:
         hold: bool,
         probes: bool,
         nodes: str,
+        sentences: Sentences,
     ) -> None:
         self._lab_name = lab_name
         self._nodes = frozenset(filter(None, nodes.split(",")))
+        self.sentences = sentences
         self._out = os.fdopen(taken(report), "w", encoding="utf-8", buffering=1) if report is not None else None
         self._watch = watch
         self._hold = hold
@@ -84,6 +87,9 @@ class Running:
             hold=option.labctl_hold,
             probes=option.labctl_probes,
             nodes=option.labctl_nodes,
+            sentences=translated(Path(option.file_or_dir[0]).parent, option.labctl_language)
+            if option.file_or_dir
+            else {},
         )
 
     @cached_property
@@ -123,7 +129,7 @@ class Running:
 
     def judge(self, raised: BaseException, info: CheckInfo) -> Verdict:
         """What an exception out of a check means, in the lab if it was asked for."""
-        return verdict_of(raised, info, Around(self.__dict__.get("lab"), self._nodes))
+        return verdict_of(raised, info, Around(self.__dict__.get("lab"), self._nodes, self.sentences))
 
     def say_begun(self, info: CheckInfo) -> None:
         """Tell that a check, or what it needs, begins: of what ends the process then, it is the culprit."""
@@ -178,7 +184,8 @@ class Running:
     def _ask_once(self, info: CheckInfo, check: Callable[[], object]) -> Verdict:
         if info.probe and not self._probes.is_set():
             # A run without probes leaves them out; a learner who watches is told how to have them.
-            return self._probed.get(info.name, PRESS_C) if self._watch else replace(PRESS_C, outcome="not-run")
+            offer = replace(PRESS_C, message=self.sentences.get(PRESS_C.message, PRESS_C.message))
+            return self._probed.get(info.name, offer) if self._watch else replace(offer, outcome="not-run")
         try:
             with deadline(stretched(verdicts.CHECK_LIMIT)):
                 check()

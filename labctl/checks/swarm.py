@@ -182,7 +182,8 @@ class StackInSwarm:
     def service(self, name: str) -> ServiceInSwarm:
         """The service that the stack file calls `name`; answers "not yet" when it is missing."""
         if name not in self.services:
-            not_yet(f"the stack {self.name} has no service {name}", look=f"labctl docker -- stack services {self.name}")
+            look = f"labctl docker -- stack services {self.name}"
+            not_yet("the stack {stack} has no service {name}", look=look, stack=self.name, name=name)
         return self.services[name]
 
     def must_run(self) -> None:
@@ -274,7 +275,7 @@ class ServiceInSwarm:
             raise TypeError(f"run takes a command as one string, not {type(command).__name__}: {command!r}")
         tasks = [task for task in self.running() if task.container_id]
         if not tasks:
-            not_yet(f"no task of {self.name} runs", look=f"labctl docker -- service ps {self.name}")
+            not_yet("no task of {name} runs", look=f"labctl docker -- service ps {self.name}", name=self.name)
         machine = self.swarm.machine(self.swarm.hostnames()[tasks[0].node_id])
         limit = seconds_left(stretched(COMMAND_LIMIT))
         outcome = machine.engine.execute(tasks[0].container_id, ["timeout", f"{limit:g}", "sh", "-c", command])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from labctl.checks.answers import Unsatisfied, Wrong
 from labctl.checks.deadline import DeadlinePassed, SlowCommand, deadline
+from labctl.checks.sentences import Sentences
 from labctl.checks.tracing import asked_in, is_written, labctl_was_at_it, place_of, unwrapped
 from labctl.engine import Engine
 from labctl.errors import EngineRefused, LabctlError, NotFoundError, UsageError
@@ -61,10 +62,11 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Around:
-    """What a check runs in: the lab, if one was asked for, and the nodes that the exercise asks it to have."""
+    """What a check runs in: the lab, if one was asked for; the nodes that the exercise asks for; translations."""
 
     lab: Lab | None = None
     nodes: frozenset[str] = frozenset()
+    sentences: Sentences = field(default_factory=dict)
 
 
 def info_of(item: pytest.Item) -> CheckInfo:
@@ -132,10 +134,11 @@ def _verdict_of(raised: BaseException, info: CheckInfo, around: Around) -> Verdi
     match raised:
         case Unsatisfied():
             outcome: Outcome = "wrong" if isinstance(raised, Wrong) else "not-yet"
-            return Verdict(outcome, raised.message, raised.found, raised.look, hint=raised.hint)
+            return Verdict(outcome, look=raised.look, **raised.say(around.sentences)._asdict())
         case AssertionError() | pytest.fail.Exception():
             said, *rest = str(raised).strip().splitlines() or [""]
             bare = said.startswith("assert ")
+            said = around.sentences.get(said, said)
             return Verdict("wrong", "" if bare else said, said if bare else (rest[0] if rest else ""))
         case DeadlinePassed():
             return _too_slow(raised, info, around)

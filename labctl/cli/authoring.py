@@ -1,17 +1,22 @@
-"""exercise test, lint, new: the verbs for those who write exercises."""
+"""exercise test, lint, preview, messages, new: the verbs for those who write exercises."""
 
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 
 import click
 
 from labctl.cli.common import App, confirm, lab_command
 from labctl.cli.exercise_lab import begin, complete_exercises, lab_for, path_option, reported
+from labctl.cli.learning import lang_option
+from labctl.errors import NotFoundError, SpecError
 from labctl.words import counted
 
-__all__ = ["lint", "new", "test"]
+__all__ = ["lint", "messages", "new", "preview", "test"]
+
+LOOK = 0.3  # seconds between two looks whether an author has saved a file
 
 
 @click.command("test")
@@ -72,3 +77,72 @@ def new(folder: Path) -> None:
 
     for path in write_template(folder):
         click.echo(str(path))
+
+
+@click.command("messages")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--lang", "language", metavar="CODE", required=True, help="The language, as in exercise.CODE.md.")
+def messages(folder: Path, *, language: str) -> None:
+    """Write exercise.CODE.po, or bring it up to date: every sentence that the checks may say, to be translated.
+
+    What is translated stays. The checks are read as text: nothing of them is run.
+
+    \b
+    labctl exercise messages ./my-exercise --lang ko
+    """
+    from labctl.exercise import read_exercise
+    from labctl.exercise.sentences import update_catalog
+
+    file, left = update_catalog(read_exercise(folder, folder / "exercise.md"), language)
+    click.echo(f"{file}: {counted(left, 'sentence')} to translate." if left else f"{file}: nothing to translate.")
+
+
+@click.command("preview")
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("step", required=False)
+@click.option("-w", "--watch", is_flag=True, help="Show it anew whenever a file is saved, until Ctrl-C.")
+@lang_option
+def preview(folder: Path, step: str | None, *, watch: bool) -> None:
+    """Show the exercise in FOLDER, or one STEP of it, as a learner reads it; no lab is needed.
+
+    Below each step stands what learners do not see at first: what is ticked, hints, the solution, blocks that run
+    behind the scenes. What is wrong with the exercise comes last.
+
+    \b
+    labctl exercise preview ./my-exercise
+    labctl exercise preview ./my-exercise 2 --watch --lang ko
+    """
+    from labctl.exercise.preview import stamp
+
+    seen = stamp(folder)
+    is_well = _previewed(folder, step)
+    while watch:
+        time.sleep(LOOK)
+        if seen != (now := stamp(folder)):
+            seen = now
+            click.clear()
+            _previewed(folder, step)
+    if not is_well:
+        click.get_current_context().exit(1)
+
+
+def _previewed(folder: Path, step: str | None) -> bool:
+    """Show it, as far as it can be read; whether nothing is wrong with it."""
+    from labctl.cli.guide import show_text
+    from labctl.exercise import read_exercise
+    from labctl.exercise.preview import preview as pages
+    from labctl.exercise.preview import problems_of
+
+    problems = problems_of(folder)
+    try:
+        exercise = read_exercise(folder)
+        chosen = exercise.step(step) if step else None
+        for page in pages(exercise, chosen):
+            show_text(page)
+    except SpecError as unreadable:
+        problems = problems or unreadable.message.splitlines()
+    except NotFoundError as missing:
+        problems = [missing.message]
+    for problem in problems:
+        click.echo(problem, err=True)
+    return not problems

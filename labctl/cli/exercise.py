@@ -394,5 +394,5 @@ def reset(app: App, which: str | None, *, yes: bool, name: str | None, folders: 
         session.reset()
 
 
-for verb in (answer, watch, authoring.test, authoring.lint, authoring.new):
+for verb in (answer, watch, authoring.test, authoring.lint, authoring.messages, authoring.new, authoring.preview):
     exercise.add_command(verb)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from labctl.exercise.watch import View
     from labctl.lab import Lab
 
-__all__ = ["TerminalScreen"]
+__all__ = ["TerminalScreen", "show_text"]
 
 STYLES = {"done": "green", "not-yet": "yellow", "not-run": "dim", "wrong": "red", "broken": "red"}
 CODE = re.compile(r"^[ \t]*```[^\n]*\n(.*?)^[ \t]*```[ \t]*$", re.MULTILINE | re.DOTALL)
@@ -180,6 +180,14 @@ class TerminalScreen:
         for markdown in self._shown:
             for part in _parts(lesson_with_lab(markdown)):
                 self._print(part)
+
+
+def show_text(markdown: str) -> None:
+    """Print Markdown as the guide shows it, without waiting for anybody."""
+    screen = console()
+    for part in _parts(markdown):
+        screen.print(part, soft_wrap=isinstance(part, Text))
+        screen.print()
 
 
 def _parts(markdown: str) -> list[RenderableType]:

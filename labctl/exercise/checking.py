@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from labctl.checks.answers import NOT_ANSWERED
 from labctl.checks.report import CheckReport, CheckResult
 from labctl.checks.runner import CheckRun, Heard, Observe, Request, run_checks
+from labctl.checks.sentences import Sentences, filled, translated
 from labctl.errors import LabError, WaitTimeout
 from labctl.exercise.linting import read_checks
 from labctl.exercise.model import Exercise, Step
@@ -17,6 +19,7 @@ from labctl.waiting import Pending, wait_until
 __all__ = ["ANSWER", "check_all", "check_step", "has_checks", "hold_step", "request_of", "set_up", "with_answers"]
 
 ANSWER = "answer:"  # what the name of a result begins with that is no check's, but a question's
+NOT_THE_ANSWER = "that is not the answer"
 SYMPTOM_LIMIT = 30.0  # seconds from a step's set-up to the moment when its checks say so
 
 
@@ -58,6 +61,7 @@ def request_of(
         observe=observe,
         nodes=stage.exercise.front.lab.names,
         answers=stage.answers.file,
+        language=stage.exercise.language,
     )
 
 
@@ -69,8 +73,9 @@ def has_checks(exercise: Exercise, step: Step) -> bool:
 def with_answers(stage: Stage, steps: Iterable[Step], report: CheckReport) -> CheckReport:
     """The report with what the learner's answers to the steps' questions are worth, of those that no check judges."""
     given = stage.answers.all()
+    sentences = translated(stage.exercise.folder, stage.exercise.language)
     results = [
-        _judged(step, question, given.get(question.id))
+        _judged(step, question, given.get(question.id), sentences)
         for step in steps
         for question in step.questions
         if question.is_judged_here
@@ -78,15 +83,16 @@ def with_answers(stage: Stage, steps: Iterable[Step], report: CheckReport) -> Ch
     return replace(report, results=(*report.results, *results)) if results else report
 
 
-def _judged(step: Step, question: Question, given: str | None) -> CheckResult:
+def _judged(step: Step, question: Question, given: str | None, sentences: Sentences) -> CheckResult:
     name, title = f"{ANSWER}{question.id}", question.text.splitlines()[0]
     if given is None:
-        how = f"press a, or type `labctl exercise answer {question.id}` and the answer"
-        return CheckResult(step.id, name, title, "not-yet", f"the question is not answered yet: {how}")
+        message = filled(sentences.get(NOT_ANSWERED, NOT_ANSWERED), {"question": question.id})
+        return CheckResult(step.id, name, title, "not-yet", message)
     worth = question.judge(given)
     if worth.is_right:
         return CheckResult(step.id, name, title, "done")
-    return CheckResult(step.id, name, title, "wrong", worth.reason or "that is not the answer", found=given)
+    reason = worth.reason or sentences.get(NOT_THE_ANSWER, NOT_THE_ANSWER)
+    return CheckResult(step.id, name, title, "wrong", reason, found=given)
 
 
 def set_up(stage: Stage, step: Step) -> None:

@@ -12,12 +12,22 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from labctl.checks.sentences import ENGLISH
 from labctl.exercise.model import GROUPS, HOST, Exercise, Fence, Step
 from labctl.exercise.questions import Question
 
-__all__ = ["CODE", "Frame", "chosen", "differences", "frame_of", "languages_of", "set_chosen", "text_file"]
+__all__ = [
+    "CODE",
+    "Frame",
+    "chosen",
+    "differences",
+    "frame_of",
+    "language_of",
+    "languages_of",
+    "set_chosen",
+    "text_file",
+]
 
-ENGLISH = "en"
 CODE = re.compile(r"[a-z]{2,3}")
 _asked: ContextVar[str | None] = ContextVar("language", default=None)
 
@@ -62,9 +72,15 @@ def text_file(folder: Path) -> Path:
     return translated if translated.is_file() else folder / "exercise.md"
 
 
+def language_of(file: Path) -> str:
+    """The language of a file with an exercise's text: "ko" of exercise.ko.md."""
+    words = file.name.split(".")
+    return words[1] if len(words) == 3 else ENGLISH
+
+
 def frame_of(file: Path) -> Frame:
     """The words around the blocks and questions of a file with an exercise's text."""
-    return FRAMES.get(file.name.split(".")[1], Frame())
+    return FRAMES.get(language_of(file), Frame())
 
 
 def languages_of(folder: Path) -> list[str]:

@@ -193,13 +193,14 @@ class Step:
 
 @dataclass(frozen=True)
 class Exercise:
-    """An exercise as its folder holds it."""
+    """An exercise as its folder holds it, in one language."""
 
     folder: Path
     front: Front
     intro: str
     steps: tuple[Step, ...]
     reset: tuple[Fence, ...] = ()
+    language: str = "en"
 
     @property
     def id(self) -> str:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from labctl.errors import SpecError
 from labctl.exercise.fences import NODE, read_fence, words_of
 from labctl.exercise.front import read_front
-from labctl.exercise.language import Frame, frame_of, text_file
+from labctl.exercise.language import Frame, frame_of, language_of, text_file
 from labctl.exercise.layout import unclosed
 from labctl.exercise.model import GROUPS, HOST, ID, Exercise, Fence, Front, Step, checks_name
 from labctl.exercise.questions import LANGUAGE as QUESTION
@@ -136,7 +136,7 @@ class _Reader:
         steps = tuple(self._step(section) for section in sections)
         reset = tuple(fence for section in sections for fence in section.fences if fence.reset)
         self._check_whole(front, steps, folder)
-        return Exercise(folder, front, "\n".join(intro).strip(), steps, reset)
+        return Exercise(folder, front, "\n".join(intro).strip(), steps, reset, language_of(self.path))
 
     # -- steps
 

@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from labctl.checks.report import CheckResult
+from labctl.exercise.model import Step
+from labctl.words import counted
 
 __all__ = [
     "Answered",
@@ -24,7 +26,14 @@ __all__ = [
     "StepShown",
     "Trouble",
     "as_json",
+    "heading",
 ]
+
+
+def heading(number: int, total: int, step: Step | StepShown) -> str:
+    """The heading of a step: where it stands, its title, how long it takes."""
+    about = f" (about {counted(step.minutes, 'minute')})" if step.minutes else ""
+    return f"## {number} of {total}: {step.title}{about}{', optional' if step.optional else ''}"
 
 
 @dataclass(frozen=True)

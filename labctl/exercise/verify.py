@@ -19,6 +19,7 @@ from labctl.exercise.linting import Check, read_checks
 from labctl.exercise.model import Exercise, Mistake, Step
 from labctl.exercise.play import SOLVE_LIMIT, tell
 from labctl.exercise.reading import AUTHORS_GUIDE, read_exercise
+from labctl.exercise.sentences import untranslated
 from labctl.exercise.session import Session
 from labctl.waiting import Pending, wait_until
 from labctl.words import counted
@@ -42,7 +43,7 @@ def lint(exercise: Exercise) -> None:
     problems = [*found.problems, *_unbound_checks(exercise, found.checks), *_unchecked_steps(exercise, found.checks)]
     if not found.checks:
         problems.insert(0, f"{exercise.checks}: there is not one check in it")
-    problems += [*_around(exercise), *_translations(exercise)]
+    problems += [*_around(exercise), *_translations(exercise), *untranslated(exercise)]
     if problems:
         raise SpecError(problems, source=str(exercise.folder), hint=AUTHORS_GUIDE)
 
@@ -110,10 +111,12 @@ class Verifier:
         Raises NotYetError where a check passes untouched or fails solved, LabError when the lab is broken, SpecError
         when the exercise does not hold together, CommandFailed when a code block of a solution fails.
         """
-        exercise = self.session.exercise
+        folder = self.session.exercise.folder
+        # In English, whatever the author's own language: a `wrong` block has the sentence that is told in English.
+        exercise = read_exercise(folder, folder / "exercise.md")
         steps = Steps(self.emit, total=len(exercise.steps) + 4)
         with steps.step("Reading the exercise"):
-            lint(read_exercise(exercise.folder, exercise.folder / "exercise.md"))
+            lint(exercise)
         with steps.step("Taking away what is there"):
             self.session.reset()
             lab = self.session.stage.lab.refresh()

@@ -27,6 +27,7 @@ from labctl.exercise.telling import (
     StepDone,
     StepShown,
     Trouble,
+    heading,
 )
 from labctl.words import counted
 
@@ -164,9 +165,7 @@ class Watch:
     def _show_step(self, shown: StepShown) -> None:
         if shown.intro and not self._run.session.progress.done:
             self.screen.show(shown.intro)
-        about = f" (about {counted(shown.minutes, 'minute')})" if shown.minutes else ""
-        optional = ", optional" if shown.optional else ""
-        self.screen.show(f"## {shown.number} of {shown.total}: {shown.title}{about}{optional}\n\n{shown.text}")
+        self.screen.show(f"{heading(shown.number, shown.total, shown)}\n\n{shown.text}")
         if shown.debrief:
             self.screen.show(f"**Done before.** {shown.debrief}")
 

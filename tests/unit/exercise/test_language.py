@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from labctl.errors import SpecError
 from labctl.exercise import read_exercise
 from labctl.exercise.language import chosen, languages_of, set_chosen
+from labctl.exercise.sentences import update_catalog
 from labctl.exercise.verify import lint
 
 from .conftest import FRONT, TEXT, Demo
@@ -30,6 +32,8 @@ def no_language(monkeypatch: pytest.MonkeyPatch) -> None:
 def folder(demo: Demo) -> Path:
     found = demo().folder
     (found / "exercise.ko.md").write_text(FRONT + KOREAN)
+    file, _ = update_catalog(read_exercise(found), "ko")
+    file.write_text(re.sub(r'msgid "(.+)"\nmsgstr ""', r'msgid "\1"\nmsgstr "→ \1"', file.read_text()))
     return found
 
 
