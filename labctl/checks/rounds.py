@@ -95,7 +95,6 @@ def watch(session: pytest.Session, running: Running, all_done: Callable[[], None
             following = items[number + 1] if number + 1 < len(items) else None
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
             _renew(item)
-        running.end_round()
         if not was_done and running.is_done:
             was_done = True
             all_done()

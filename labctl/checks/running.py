@@ -65,7 +65,8 @@ class Running:
         self._hold = hold
         self._wait = wait
         self._wait_until = 0.0
-        self._probes = threading.Event()
+        self._with_probes = probes
+        self._probes = threading.Event()  # somebody has asked for them
         if probes:
             self._probes.set()
         self._looked = time.monotonic()
@@ -157,13 +158,14 @@ class Running:
         return self._watch
 
     def new_round(self) -> None:
-        """Forget the answers of the round before; what was told of them is remembered."""
+        """Forget the answers of the round before; what was told of them is remembered.
+
+        A learner who asks for the probes asks for one round: one who asks during a round asks for the next.
+        """
+        self._with_probes = self._probes.is_set()
+        self._probes.clear()
         self._answers.clear()
         self._refresh()
-
-    def end_round(self) -> None:
-        """A learner who asks for the probes asks for one time."""
-        self._probes.clear()
 
     def ask(self, info: CheckInfo, check: Callable[[], object]) -> None:
         """Ask a check until it is done or waiting is over, and tell its last answer; once, while watching."""
@@ -182,19 +184,19 @@ class Running:
             self._refresh()
 
     def _ask_once(self, info: CheckInfo, check: Callable[[], object]) -> Verdict:
-        if info.probe and not self._probes.is_set():
+        if info.probe and not self._with_probes:
             # A run without probes leaves them out; a learner who watches is told how to have them.
             offer = replace(PRESS_C, message=self.sentences.get(PRESS_C.message, PRESS_C.message))
             return self._probed.get(info.name, offer) if self._watch else replace(offer, outcome="not-run")
         try:
             with deadline(stretched(verdicts.CHECK_LIMIT)):
-                check()
+                returned = check()
         except BaseException as raised:
             if self.is_interrupted:
                 raise
             verdict = self.judge(raised, info)  # whatever a check raises is its answer
         else:
-            verdict = DONE
+            verdict = DONE if returned is None else verdicts.returned(returned, info)
         if info.probe:
             self._probed[info.name] = verdict
         return verdict

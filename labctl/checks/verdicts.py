@@ -20,7 +20,17 @@ if TYPE_CHECKING:
     from labctl.lab import Lab
     from labctl.node import Node
 
-__all__ = ["CHECK_LIMIT", "READ_LIMIT", "Around", "CheckInfo", "Verdict", "fault_of_file", "info_of", "verdict_of"]
+__all__ = [
+    "CHECK_LIMIT",
+    "READ_LIMIT",
+    "Around",
+    "CheckInfo",
+    "Verdict",
+    "fault_of_file",
+    "info_of",
+    "returned",
+    "verdict_of",
+]
 
 CHECK_LIMIT = 15.0  # seconds that a check may take to answer
 READ_LIMIT = 20.0  # seconds for a file of checks to be imported, less than the runner waits
@@ -153,6 +163,13 @@ def _verdict_of(raised: BaseException, info: CheckInfo, around: Around) -> Verdi
             return _fault(info, f"asks for {known!r}, and there is no such fixture ({info.file}:{info.line})")
         case _:
             return _fault(info, f"raised {_named(raised)}{place}")
+
+
+def returned(value: object, info: CheckInfo) -> Verdict:
+    """What it means that a check returns something: its author thought that labctl would look at it."""
+    what = str(value) if isinstance(value, bool) else f"a {type(value).__name__}"
+    how = "one that is content returns nothing; `assert`, wrong() and not_yet() say no"
+    return _fault(info, f"returns {what}, which means nothing ({info.file}:{info.line}): {how}")
 
 
 def _of_labctl(raised: LabctlError, info: CheckInfo, around: Around) -> Verdict:

@@ -130,13 +130,15 @@ def _made(app: App, lab: Lab | None, found: Exercise) -> Lab:
 
 def begin(app: App, lab: Lab, found: Exercise) -> Session:
     """Make the lab ready for the exercise, as a step of its own."""
-    from labctl.events import Steps
+    from labctl.events import Steps, Warned
     from labctl.exercise.session import Session
 
     steps = Steps(app.emit, total=1)
     with steps.step("Making the lab ready"):
         session = Session.begin(lab, found, steps.emit, steps.note)
         steps.note("")
+    if found.stale:
+        app.emit(Warned(f"the translation lags behind: this is the English text ({found.stale})"))
     return session
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import signal
 import sys
@@ -123,6 +124,8 @@ class TerminalScreen:
         # A Ctrl-C here is none for the command, which would take a second one for impatience.
         interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
+            with contextlib.suppress(ImportError):  # not on Windows, whose own consoles edit a line
+                import readline  # noqa: F401  from here on a line that is typed can be edited
             self._console.print(question)
             return input("> ")
         except (EOFError, KeyboardInterrupt):

@@ -13,13 +13,14 @@ from labctl.errors import LabError, WaitTimeout
 from labctl.exercise.linting import read_checks
 from labctl.exercise.model import Exercise, Step
 from labctl.exercise.questions import Question
-from labctl.exercise.stage import Stage
+from labctl.exercise.stage import BlockFailed, Stage
 from labctl.waiting import Pending, wait_until
 
 __all__ = ["ANSWER", "check_all", "check_step", "has_checks", "hold_step", "request_of", "set_up", "with_answers"]
 
 ANSWER = "answer:"  # what the name of a result begins with that is no check's, but a question's
 NOT_THE_ANSWER = "that is not the answer"
+AUTHOR = "`labctl exercise reset` takes away what it did; its author has to mend it."
 SYMPTOM_LIMIT = 30.0  # seconds from a step's set-up to the moment when its checks say so
 
 
@@ -98,10 +99,14 @@ def _judged(step: Step, question: Question, given: str | None, sentences: Senten
 def set_up(stage: Stage, step: Step) -> None:
     """Run a step's set-up, and wait until its checks tell of it: a learner must find what the text speaks of.
 
-    Raises CommandFailed or NodeDown when it cannot be run, LabError when the checks are content all the same.
+    Raises LabError when it cannot be run, or when the checks are content all the same; NodeDown.
     """
     for fence in step.setup:
-        stage.run(fence)
+        try:
+            stage.run(fence)
+        except BlockFailed as failed:
+            where = f"step {step.id} cannot be set up (exercise.md:{fence.line})"
+            raise LabError(f"the exercise is at fault: {where}: {failed.message}", hint=AUTHOR) from None
     stage.refresh()
 
     def look() -> None:
@@ -113,5 +118,5 @@ def set_up(stage: Stage, step: Step) -> None:
     except WaitTimeout:
         raise LabError(
             f"the exercise is at fault: step {step.id} was set up, and its checks are content all the same",
-            hint="`labctl exercise reset` takes away what it did; its author has to mend it.",
+            hint=AUTHOR,
         ) from None

@@ -20,6 +20,7 @@ FLAGS = {
     "reset": "reset",
     "setup": "setup",
     "undo": "undo",
+    "solved": "solved",
 }
 VALUES = {"wrong": 'wrong="what is said"', "answer": "answer=ID"}
 # Of these a block is one at most: each says who types it.
@@ -58,6 +59,8 @@ def read_fence(language: str, words: Words, code: str, line: int) -> tuple[Fence
         problems.append((line, f"a block is one of {' and '.join(kinds)}, not both"))
     if "answer" in values and "solve" not in flags and "wrong" not in values:
         problems.append((line, "a block with answer= gives a question's answer away: it is a `solve` block"))
+    if "solved" in flags and "wrong" not in values:
+        problems.append((line, '`solved` says when a mistake is made: it stands beside wrong="what is said"'))
     return Fence(nodes[0], code.rstrip("\n"), language, line, **flags, **values), problems
 
 

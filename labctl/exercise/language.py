@@ -18,6 +18,7 @@ from labctl.exercise.questions import Question
 
 __all__ = [
     "CODE",
+    "FILLED_IN",
     "Frame",
     "chosen",
     "differences",
@@ -28,6 +29,7 @@ __all__ = [
     "text_file",
 ]
 
+FILLED_IN = re.compile(r"\{\{\s*(node|url)\.([^}\s]*)\s*\}\}")  # in a step's text: what only a lab knows
 CODE = re.compile(r"[a-z]{2,3}")
 _asked: ContextVar[str | None] = ContextVar("language", default=None)
 
@@ -112,6 +114,10 @@ def _other_parts(one: Step, other: Step) -> Iterator[tuple[int, str]]:
             yield other.line, f"step {one.id}: {what} is not as in exercise.md"
     if len(one.hints) != len(other.hints):
         yield other.line, f"step {one.id}: {len(other.hints)} hints, and {len(one.hints)} in exercise.md"
+    mine, theirs = (FILLED_IN.findall("\n".join([s.text, *s.hints, s.solution, s.debrief])) for s in (one, other))
+    if set(mine) != set(theirs):
+        lacking = next(iter(set(mine) ^ set(theirs)))
+        yield other.line, f"step {one.id}: {{{{{lacking[0]}.{lacking[1]}}}}} stands in one language only"
     for part in ("solution", "debrief"):
         if bool(getattr(one, part)) != bool(getattr(other, part)):
             yield other.line, f"step {one.id}: there is a {part} in one language only"

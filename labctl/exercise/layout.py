@@ -1,4 +1,4 @@
-"""What is left open in exercise.md, and pictures that are not there: found before, and without, reading its steps."""
+"""What is left open in exercise.md, and files that are not there: found before, and without, reading its steps."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["missing_pictures", "unclosed"]
+__all__ = ["missing_files", "unclosed"]
 
 FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
 TAG = re.compile(r"<(/?)details\b", re.IGNORECASE)
 STEP = re.compile(r" {0,3}##\s")
-PICTURE = re.compile(r"!\[[^\]]*\]\(\s*<?([^)\s>]+)|<img\b[^>]*\bsrc=[\"']?([^\"'\s>]+)", re.IGNORECASE)
+FILE = re.compile(r"!?\[[^\]]*\]\(\s*<?([^)\s>]+)|<img\b[^>]*\bsrc=[\"']?([^\"'\s>]+)", re.IGNORECASE)
 CODE = re.compile(r"`[^`]*`")
 ELSEWHERE = re.compile(r"[a-z][a-z0-9+.-]*:|//|#", re.IGNORECASE)
 
@@ -53,18 +53,18 @@ def unclosed(lines: Sequence[str], begin: int = 0) -> list[Problem]:
     return problems
 
 
-def missing_pictures(lines: Sequence[str], folder: Path) -> list[Problem]:
-    """The pictures of the text whose files are not there."""
+def missing_files(lines: Sequence[str], folder: Path) -> list[Problem]:
+    """The pictures and files that the text leads to, and that are not there."""
     return [
-        (line.number, f"the picture {name} is not there")
+        (line.number, f"the file {name} is not there")
         for line in _outside(lines, 0)[0]
-        for name in _pictures(line.text)
+        for name in _files(line.text)
         if not ELSEWHERE.match(name) and not (folder / name).is_file()
     ]
 
 
-def _pictures(text: str) -> Iterator[str]:
-    for found in PICTURE.finditer(CODE.sub("", text)):
+def _files(text: str) -> Iterator[str]:
+    for found in FILE.finditer(CODE.sub("", text)):
         yield found[1] or found[2]
 
 

@@ -59,6 +59,7 @@ def read_checks(exercise: Exercise) -> Checks:
     shared = _parsed(beside) if beside.is_file() else ast.Module([], [])
     reader = _Reader(path, tree, {*FIXTURES, *_fixtures(tree), *_fixtures(shared)})
     reader.problems += [*_missing_modules(beside, shared), *_missing_modules(path, tree)]
+    reader.problems += [*_unknown_names(beside, shared), *_unknown_names(path, tree)]
     for function in _functions(tree):
         reader.read(function)
     return Checks(reader.checks, reader.problems)
@@ -87,6 +88,16 @@ def _missing_modules(path: Path, tree: ast.Module) -> Iterator[str]:
             is_beside = path.with_name(f"{first}.py").is_file() or path.with_name(first).is_dir()
             if not is_beside and importlib.util.find_spec(first) is None:
                 yield f"{path}:{node.lineno}: there is no module {first} to import"
+
+
+def _unknown_names(path: Path, tree: ast.Module) -> Iterator[str]:
+    """The names that stand for nothing; found without running a line."""
+    from pyflakes.checker import Checker
+    from pyflakes.messages import UndefinedName
+
+    for message in Checker(tree, filename=str(path)).messages:
+        if isinstance(message, UndefinedName):
+            yield f"{path}:{message.lineno}: there is no name {message.message_args[0]}"
 
 
 def _functions(tree: ast.Module) -> Iterator[FUNCTION]:

@@ -99,6 +99,7 @@ class Fence:
     setup    runs before the learner sees the step, a fault for example; nobody sees it
     undo     takes back the `wrong` block before it; nobody sees it
     wrong    a common mistake, and what the learner is told of it; typed only to verify the exercise
+    solved   the mistake is made when the step is solved, on top of that
     answer   the id of the question that what it prints answers: rightly in a `solve` block, wrongly in a `wrong` one
     """
 
@@ -113,12 +114,18 @@ class Fence:
     setup: bool = False
     undo: bool = False
     wrong: str = ""
+    solved: bool = False
     answer: str = ""
 
     @property
     def is_seen(self) -> bool:
         """Whether the text of the step shows it to the learner."""
         return not (self.solve or self.is_behind_the_scenes)
+
+    @property
+    def is_labctls(self) -> bool:
+        """Whether labctl runs it, and no person types it, rightly or wrongly."""
+        return self.reset or self.setup or self.undo
 
     @property
     def is_behind_the_scenes(self) -> bool:
@@ -128,7 +135,10 @@ class Fence:
 
 @dataclass(frozen=True)
 class Mistake:
-    """A common mistake: the block that makes it, what the learner is told then, and the blocks that take it back."""
+    """A common mistake: the block that makes it, what the learner is told then, and the blocks that take it back.
+
+    It is made before the step is solved, or on top of the solution.
+    """
 
     made_by: Fence
     undone_by: tuple[Fence, ...]
@@ -193,7 +203,10 @@ class Step:
 
 @dataclass(frozen=True)
 class Exercise:
-    """An exercise as its folder holds it, in one language."""
+    """An exercise as its folder holds it, in one language.
+
+    `stale` tells what the translation that was asked for lacks; this is the original then.
+    """
 
     folder: Path
     front: Front
@@ -201,6 +214,7 @@ class Exercise:
     steps: tuple[Step, ...]
     reset: tuple[Fence, ...] = ()
     language: str = "en"
+    stale: str = ""
 
     @property
     def id(self) -> str:

@@ -81,14 +81,16 @@ class Question:
         """What a learner types for each of the choices."""
         return "abcdefghijklmnopqrstuvwxyz"[: len(self.choices)]
 
+    def takes(self, answer: str) -> bool:
+        """Whether it is an answer at all, and can be judged: of choices, one of them."""
+        return not self.choices or self._chosen(_plain(answer)) is not None
+
     def judge(self, answer: str) -> Judged:
         """Tell whether an answer is right. One that a check has to judge counts as right here."""
         said = _plain(answer)
         if self.choices:
             chosen = self._chosen(said)
-            if chosen is None:
-                return Judged(False, f"type one of {', '.join(self.letters)}")
-            return Judged(chosen.is_right, chosen.reason)
+            return Judged(chosen is not None and chosen.is_right, chosen.reason if chosen else "")
         if self.wants_yes:
             return Judged(said in YES, "" if said in YES else "type yes when it is so")
         if self.exact:

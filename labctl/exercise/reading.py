@@ -9,17 +9,19 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from labctl.checks.sentences import ENGLISH
 from labctl.errors import SpecError
 from labctl.exercise.fences import NODE, read_fence, words_of
 from labctl.exercise.front import read_front
-from labctl.exercise.language import Frame, frame_of, language_of, text_file
+from labctl.exercise.language import FILLED_IN, Frame, differences, frame_of, language_of, text_file
 from labctl.exercise.layout import unclosed
 from labctl.exercise.model import GROUPS, HOST, ID, Exercise, Fence, Front, Step, checks_name
 from labctl.exercise.questions import LANGUAGE as QUESTION
@@ -37,16 +39,27 @@ DETAILS = re.compile(r"\s*<details>\s*<summary>\s*(.*?)\s*</summary>(.*)", re.DO
 END = re.compile(r"</details>\s*$", re.IGNORECASE)
 LONGEST_STEP = 60  # minutes
 FOLDED = ("hint", "solution", "debrief")  # in the order in which they stand
+SAME = {"answer": "solution", "answers": "solution", "tip": "hint"}  # what others call these parts
 RUNNABLE = re.compile(r"^([ \t]*)(`{3,}|~{3,})[ \t]*(\w*)[^\n`]*?\bnode=(\S+)[^\n]*$", re.MULTILINE)
-FILLED_IN = re.compile(r"\{\{\s*(node|url)\.([^}\s]*)\s*\}\}")
 
 
 def read_exercise(folder: Path, file: Path | None = None) -> Exercise:
     """Read the exercise in a folder, in the language that is chosen, or in a `file` of it.
 
+    A translation that lags behind the original is not taken: a learner reads the original then, and `stale` tells.
     Raises SpecError with all problems of its text.
     """
-    path = file if file is not None else text_file(folder)
+    if file is not None:
+        return _read(folder, file)
+    found = _read(folder, text_file(folder))
+    if found.language == ENGLISH:
+        return found
+    original = _read(folder, folder / "exercise.md")
+    line, what = next(differences(original, found), (0, ""))
+    return replace(original, stale=f"exercise.{found.language}.md:{line}: {what}") if what else found
+
+
+def _read(folder: Path, path: Path) -> Exercise:
     reader = _Reader(path, _text_of(path))
     exercise = reader.read(folder)
     if reader.problems or exercise is None:
@@ -59,7 +72,7 @@ def _text_of(path: Path) -> str:
     try:
         if path.stat().st_size > LARGEST:
             raise SpecError([f"{path} is larger than 1 MiB"], source=str(path), hint=AUTHORS_GUIDE)
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")  # editors on Windows begin with a mark
     except FileNotFoundError:
         problem = f"there is no file {path}"
     except UnicodeDecodeError:
@@ -187,6 +200,11 @@ class _Reader:
         found = DETAILS.match(token.content)
         if found and opened is None:
             kind = (found[1].split() or [""])[0].lower()
+            # Any other part is the author's own; what is misspelt would be shown at once, and to everybody.
+            near = [] if kind in FOLDED else difflib.get_close_matches(SAME.get(kind, kind), FOLDED, n=1, cutoff=0.75)
+            if near:
+                meant = near[0].capitalize()
+                self._problem(begin + 1, f"<summary>{found[1]}</summary> is shown at once; did you mean {meant}?")
             if not END.search(token.content):
                 return kind, begin
             section.details.append(_Details(kind, begin, end, END.sub("", found[2]).strip()))

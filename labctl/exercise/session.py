@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
@@ -19,6 +20,9 @@ from labctl.exercise.stage import Stage, close_ports, known_urls, prepare
 from labctl.lab import Lab
 
 __all__ = ["Hint", "Session"]
+
+# Arrow keys and Escape leave these in a line that is typed; none of them is meant.
+CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")
 
 
 @dataclass(frozen=True)
@@ -112,20 +116,23 @@ class Session:
     def answer(self, step: Step, question: str, text: str) -> Judged:
         """Take an answer. Raises NotFoundError for a question that is not there, UsageError for what is none."""
         asked = step.question(question)
-        if not text.strip() or len(text) > LONGEST:
+        text = CONTROL.sub("", text).strip()
+        if not text or len(text) > LONGEST:
             raise UsageError(f"an answer has 1 to {LONGEST} characters")
-        self.stage.answers.note(asked.id, text.strip())
+        if not asked.takes(text):
+            raise UsageError(f"{text!r} is none of the choices: type one of {', '.join(asked.letters)}")
+        self.stage.answers.note(asked.id, text)
         return asked.judge(text)
 
     def note(self, step: Step, report: CheckReport, *, is_learner: bool = True) -> bool:
         """Remember that a step is done if a report says so; true where that is news."""
         if not report.is_done:
             return False
-        if is_learner:
-            note_ever(self.exercise.id, step.id)
         is_news = self.progress.mark(step)
         if is_news:
             self.progress.save()
+            if is_learner:  # what `--auto` did is done in this lab, and nobody's work
+                note_ever(self.exercise.id, step.id)
         return is_news
 
     def note_all(self, report: CheckReport, *, is_learner: bool = True) -> None:

@@ -19,9 +19,9 @@ from labctl.concurrent import Stop, each
 from labctl.engine.client import tar_of
 from labctl.errors import CommandFailed, HostError, LabctlError, LabError, NodeDown, NotFoundError, UsageError
 from labctl.events import Emit, Noted
+from labctl.exercise.language import FILLED_IN
 from labctl.exercise.model import GROUPS, HOST, Exercise, Fence, Step
 from labctl.exercise.progress import Answers
-from labctl.exercise.reading import FILLED_IN
 from labctl.host.programs import find_bash
 from labctl.lab import Lab
 from labctl.node import LOGIN_USER, Node
@@ -30,12 +30,31 @@ from labctl.transport import Result
 from labctl.waiting import stretched
 from labctl.words import counted
 
-__all__ = ["Stage", "close_ports", "known_urls", "lacking", "lacks_registry", "prepare", "suggested_up", "way_to_fit"]
+__all__ = [
+    "BlockFailed",
+    "Stage",
+    "close_ports",
+    "known_urls",
+    "lacking",
+    "lacks_registry",
+    "prepare",
+    "suggested_up",
+    "way_to_fit",
+]
 
 SWARM_LIMIT = 5.0  # seconds for a manager to answer who is in its swarm
 FENCE_LIMIT = 300.0  # seconds for one code block
 OWN_IMAGES = "labctl/"  # no registry of the world has these
 MARK = ".labctl"  # in the exercise's folder on a node: which version of the files is there
+
+
+class BlockFailed(CommandFailed):
+    """A block of the exercise ended with an error."""
+
+    def __init__(self, failed: CommandFailed, fence: Fence) -> None:
+        LabError.__init__(self, failed.message, hint=failed.hint)
+        self.result = failed.result
+        self.fence = fence
 
 
 @dataclass
@@ -79,10 +98,13 @@ class Stage:
 
         What a block with `answer=` prints answers that question.
 
-        Raises CommandFailed or NodeDown when it cannot be run or ends with an error, unless the block or the caller
-        says that it may.
+        It runs as the user that a learner is, what labctl runs behind the scenes as root; the first line that fails
+        ends it. Raises CommandFailed or NodeDown when it cannot be run or ends with an error, unless the block or the
+        caller says that it may.
         """
         code = self.fill(fence.code)
+        may_fail = may_fail or fence.fail_ok
+        user = "root" if fence.is_labctls else LOGIN_USER
         if fence.node == HOST:
             places: list[Node | None] = [None]
         elif fence.node in GROUPS:
@@ -92,15 +114,20 @@ class Stage:
         told = "here" if fence.node == HOST else ", ".join(node.name for node in places if node is not None)
         for line in code.splitlines():
             self.emit(Noted(f"{told} $ {line}"))
-        done = each(places, lambda node: self._run(node, code, may_fail=may_fail or fence.fail_ok))
+        try:
+            done = each(places, lambda node: self._run(node, code, user, may_fail=may_fail))
+        except CommandFailed as failed:
+            raise BlockFailed(failed, fence) from None
         results = [result for result in done if result is not None]
         if fence.answer:
             self.answers.note(fence.answer, "".join(result.stdout for result in results).strip())
         return results
 
-    def _run(self, node: Node | None, code: str, *, may_fail: bool) -> Result | None:
+    def _run(self, node: Node | None, code: str, user: str, *, may_fail: bool) -> Result | None:
+        # A person stops at a line that fails, and so does this.
+        typed = code if may_fail else f"set -e\n{code}"
         try:
-            result = self._on_host(code) if node is None else _on_node(node, code)
+            result = self._on_host(typed) if node is None else _on_node(node, typed, user)
         except NodeDown:
             if may_fail:
                 return None
@@ -144,10 +171,12 @@ class Stage:
         return Result(code, done.returncode, done.stdout, done.stderr, time.monotonic() - began)
 
 
-def _on_node(node: Node, code: str) -> Result:
+def _on_node(node: Node, code: str, user: str) -> Result:
     if not node.is_running:
         raise NodeDown(node.name, node.state)
-    return node.transport.run(code, limit=FENCE_LIMIT, stop=Stop())  # Ctrl-C ends it there too
+    # As `labctl ssh` lets people in: what only root may do would fail for the learner, and not here.
+    command = code if user == "root" else ["su", "-", user, "-c", code]
+    return node.transport.run(command, limit=FENCE_LIMIT, stop=Stop())  # Ctrl-C ends it there too
 
 
 def lacking(lab: Lab, exercise: Exercise) -> str:

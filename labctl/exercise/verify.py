@@ -14,13 +14,14 @@ from labctl.events import Emit, Steps
 from labctl.exercise.catalogue import ids_around
 from labctl.exercise.checking import check_all, check_step, set_up
 from labctl.exercise.language import differences, languages_of
-from labctl.exercise.layout import missing_pictures
+from labctl.exercise.layout import missing_files
 from labctl.exercise.linting import Check, read_checks
 from labctl.exercise.model import Exercise, Mistake, Step
 from labctl.exercise.play import SOLVE_LIMIT, tell
 from labctl.exercise.reading import AUTHORS_GUIDE, read_exercise
 from labctl.exercise.sentences import untranslated
 from labctl.exercise.session import Session
+from labctl.exercise.stage import BlockFailed
 from labctl.waiting import Pending, wait_until
 from labctl.words import counted
 
@@ -79,7 +80,7 @@ def _unchecked_steps(exercise: Exercise, checks: list[Check]) -> list[str]:
 
 
 def _around(exercise: Exercise) -> list[str]:
-    """What the exercise points at and is not there: exercises to do before, and pictures."""
+    """What the exercise points at and is not there: exercises to do before, pictures and files."""
     path = exercise.folder / "exercise.md"
     lines = path.read_text(encoding="utf-8").split("\n")
     known = ids_around(exercise.folder)
@@ -90,7 +91,7 @@ def _around(exercise: Exercise) -> list[str]:
             near = difflib.get_close_matches(needed, sorted(known), n=1)
             offer = f"did you mean {near[0]}?" if near else f"there is {', '.join(sorted(known))}"
             problems.append(f"{path}:{line}: needs: there is no exercise {needed}: {offer}")
-    return [*problems, *(f"{path}:{number}: {text}" for number, text in missing_pictures(lines, exercise.folder))]
+    return [*problems, *(f"{path}:{number}: {text}" for number, text in missing_files(lines, exercise.folder))]
 
 
 @dataclass
@@ -117,17 +118,38 @@ class Verifier:
         steps = Steps(self.emit, total=len(exercise.steps) + 4)
         with steps.step("Reading the exercise"):
             lint(exercise)
-        with steps.step("Taking away what is there"):
+        with steps.step("Taking away what is there"), self._blamed():
             self.session.reset()
             lab = self.session.stage.lab.refresh()
             self.session = Session.begin(lab, exercise, steps.emit, steps.note)
         for step in exercise.steps:
-            with steps.step(step.title), self._reported(step):
+            with steps.step(step.title), self._reported(step), self._blamed():
                 self._step(step, steps)
         with steps.step("Checking everything once more"):
             self._check_end()
-        with steps.step("Taking away what it made"):
+        with steps.step("Taking away what it made"), self._blamed():
             self.session.reset()
+            self._check_reset(exercise)
+
+    def _check_reset(self, exercise: Exercise) -> None:
+        """What was not done before is not done any more: of the first step, all others build on something."""
+        first = exercise.steps[0]
+        if first.setup or not check_step(self.session.stage, first).is_done:
+            return
+        where = f"{exercise.folder / 'exercise.md'}:{exercise.reset[-1].line}" if exercise.reset else "there is none"
+        raise NotYetError(
+            f"after the reset ({where}) step {first.id} is done still: what the exercise made is left behind",
+            hint="A block ```sh node=m1 reset takes it away. Until then `labctl exercise test` finds it done already.",
+        )
+
+    @contextlib.contextmanager
+    def _blamed(self) -> Iterator[None]:
+        """Tell a block that does not run as what it is: its author's, with its line."""
+        try:
+            yield
+        except BlockFailed as failed:
+            file = self.session.exercise.folder / "exercise.md"
+            raise NotYetError(f"this block does not run ({file}:{failed.fence.line}): {failed.message}") from failed
 
     def _check_end(self) -> None:
         passing = {step.id for step in self.session.exercise.steps if step.passing}
@@ -162,12 +184,19 @@ class Verifier:
             self.reports.append(untouched)
             _refuse(untouched, f"step {step.id}, untouched")
         for mistake in step.mistakes:
-            steps.note(f"mistake: {mistake.told}")
-            self._mistake(step, mistake)
+            if not mistake.made_by.solved:
+                steps.note(f"mistake: {mistake.told}")
+                self._mistake(step, mistake)
         for once_more in (False, True):
+            for mistake in step.mistakes if once_more else ():
+                if mistake.made_by.solved:
+                    steps.note(f"mistake: {mistake.told}")
+                    self._mistake(step, mistake)
             steps.note("solved twice" if once_more else "solved")
             stage.play(step, may_fail=once_more)
-            report = check_step(stage, step, wait=self.limit, observe="keep")
+            report = check_step(
+                stage, step, wait=self.limit, observe="keep", heard=lambda one: steps.note(one.sentence())
+            )
             self.reports.append(report)
             _refuse(report, f"step {step.id}, solved{' twice' if once_more else ''}")
         for result in self.reports[-1].results:
@@ -189,9 +218,9 @@ class Verifier:
         try:
             wait_until("the mistake being told", look, limit=min(MISTAKE_LIMIT, self.limit), pause=MISTAKE_PAUSE)
         except WaitTimeout as late:
-            line, said = mistake.made_by.line, late.last_seen
+            place = f"{stage.exercise.folder / 'exercise.md'}:{mistake.made_by.line}"
             raise NotYetError(
-                f"step {step.id}: the mistake in line {line} should be told as {mistake.told!r}; it says: {said}"
+                f"step {step.id}: this mistake ({place}) should be told as {mistake.told!r}; it says: {late.last_seen}"
             ) from None
         for fence in mistake.undone_by:
             stage.run(fence)

@@ -264,7 +264,8 @@ class Watch:
         given = self._run.session.stage.answers.all()
         for question in self._step.questions:
             said = f" (so far: {given[question.id]})" if question.id in given else ""
-            typed = self.screen.ask(f"{question.text.splitlines()[0]}{said}")
+            self.screen.show(question.shown())
+            typed = self.screen.ask(f"Your answer{said}:")
             if typed.strip():
                 self._run.answer(question.id, typed)
 

@@ -79,6 +79,7 @@ def test_a_translation_that_says_the_same_is_content(folder: Path) -> None:
         ("touch $PLACE/one", "touch $PLACE/eins", "step first: this block is not as in exercise.md, line"),
         ("<details><summary>Hint</summary>touch one</details>", "", "step first: 1 hints, and 2 in exercise.md"),
         ("minutes: 5", "minutes: 6", "minutes: it is not as in exercise.md"),
+        ("{{node.m1.name}}", "manager1", "step first: {{node.m1.name}} stands in one language only"),
         ("Make another one.", "```question id=q yes\nQ?\n```", "step second: its questions are not those of"),
     ],
 )
@@ -100,9 +101,24 @@ def test_a_comment_in_code_is_translated_too(folder: Path) -> None:
     lint(read_exercise(folder))
 
 
+def test_who_reads_a_translation_that_lags_behind_gets_the_original_and_is_told(folder: Path) -> None:
+    file = folder / "exercise.md"
+    file.write_text(file.read_text() + "\n## Third {#third}\n\n```sh node=host\ntrue\n```\n")
+    set_chosen("ko")
+    try:
+        found = read_exercise(folder)
+    finally:
+        set_chosen(None)
+
+    assert [step.id for step in found.steps] == ["first", "second", "third"]
+    assert (found.steps[0].title, found.language) == ("First", "en")
+    assert found.stale == "exercise.ko.md:1: its steps are first, second, and first, second, third in exercise.md"
+
+
 def test_what_labctl_puts_into_a_text_is_in_its_language(folder: Path) -> None:
     asking = "\n```question id=q exact=1\n몇 개인가요?\n```\n"
     (folder / "exercise.ko.md").write_text(FRONT + KOREAN + asking)
+    (folder / "exercise.md").write_text(FRONT + TEXT + asking)
     set_chosen("ko")
     try:
         text = read_exercise(folder).steps[-1].text

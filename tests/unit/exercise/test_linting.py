@@ -8,7 +8,7 @@ import pytest
 
 from labctl.errors import SpecError
 from labctl.exercise import find_exercise
-from labctl.exercise.layout import missing_pictures, unclosed
+from labctl.exercise.layout import missing_files, unclosed
 from labctl.exercise.linting import read_checks
 from labctl.exercise.verify import lint
 
@@ -162,7 +162,7 @@ def test_a_missing_picture_is_told_and_others_are_not(demo: Demo) -> None:
         lint(exercise)
 
     (said,) = caught.value.problems
-    assert "the picture img/map.png is not there" in said
+    assert "the file img/map.png is not there" in said
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_what_is_left_open(text: str, told: list[tuple[int, str]]) -> None:
 
 
 def test_pictures_in_html_count_too(tmp_path: Path) -> None:
-    assert missing_pictures(['<img src="a.png">'], tmp_path) == [(1, "the picture a.png is not there")]
+    assert missing_files(['<img src="a.png">'], tmp_path) == [(1, "the file a.png is not there")]
 
 
 def test_what_labctl_ships_keeps_the_rules() -> None:

@@ -221,10 +221,10 @@ def test_a_solution_that_undoes_itself_is_found_out(demo: Demo, begin: Begin, he
 
 
 def test_a_check_that_is_at_fault_is_found_out(demo: Demo, begin: Begin, heard: list[Event]) -> None:
-    faulty = CHECKS.replace('not_yet("there is no file one", look="ls")', "nothing_like_this()")
+    faulty = CHECKS.replace('not_yet("there is no file one", look="ls")', "[].nothing_like_this()")
 
     with pytest.raises(
-        LabError, match=r"The exercise is at fault: the check test_one raised NameError: .*\(test_demo.py:\d+\)"
+        LabError, match=r"The exercise is at fault: the check test_one raised AttributeError: .*\(test_demo.py:\d+\)"
     ):
         Verifier(begin(demo(checks=faulty)), heard.append).verify()
 

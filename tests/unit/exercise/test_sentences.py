@@ -21,6 +21,7 @@ CHECKS = (
     HEAD
     + '''
 AGAIN = "make it again"
+HERE = False
 
 
 @pytest.mark.step("first")
