@@ -10,6 +10,7 @@ import contextlib
 import errno
 import importlib
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any, NoReturn
@@ -28,6 +29,7 @@ from labctl.errors import LabctlError, OutputFailed
 __all__ = ["cli", "main"]
 
 FOR_SHELLS = ("env", "config")  # `eval "$(labctl env)"`, `docker $(labctl config) ps`
+EXTRA = re.compile(r"unexpected extra argument \(([a-z][a-z0-9-]*)\)")  # as click says it; a word that may be a lab's name
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # pydantic looks through every installed package for plugins when it is imported; labctl uses none, and a
 # command that only lists something would wait for that longer than for its answer.
@@ -237,6 +239,9 @@ def _tell_usage(error: click.ClickException) -> int:
     click.echo(f"labctl: {typed(said)}", err=True)
     context = getattr(error, "ctx", None)
     if context is not None:
+        named = EXTRA.search(said)
+        if named and any("--lab" in option.opts for option in context.command.params):
+            click.echo(f"  -> `{context.command_path} -l {named[1]}` if that is the name of a lab.", err=True)
         click.echo(f"  -> `{context.command_path} --help` shows what it takes.", err=True)
     return 2
 

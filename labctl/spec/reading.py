@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -111,6 +112,8 @@ def _text_of(path: Path) -> str:
         return content.decode()
     except FileNotFoundError:
         hint = "`labctl up --nodes 4` needs no file; `labctl schema` prints what one may say."
+        if re.fullmatch(r"[a-z][a-z0-9-]*", str(path)):
+            hint = f"`labctl up --name {path}` if that is the lab's name. {hint}"
         raise SpecError([f"{path}: there is no such file"], source=str(path), hint=hint) from None
     except UnicodeDecodeError:
         raise SpecError([f"{path}: this is not text; a lab.yaml is YAML in UTF-8"], source=str(path)) from None

@@ -470,3 +470,10 @@ def test_what_cannot_be_read_in_labctls_own_folder_is_told_by_its_path(
     assert "LABCTL_STATE" in second
     boom(PermissionError(13, "Permission denied", str(tmp_path / "other")))
     assert "this is a bug" in labctl("boom").err
+
+
+def test_a_labs_name_behind_a_command_is_offered_where_it_belongs(labctl: Labctl) -> None:
+    assert "`labctl down -l shop` if that is the name of a lab." in labctl("down", "shop").err
+    assert "`labctl up --name shop` if that is the lab's name." in labctl("up", "shop").err
+    assert "if that is the name" not in labctl("down", "a b").err
+    assert "if that is" not in labctl("doctor", "shop").err
