@@ -29,7 +29,8 @@ from labctl.errors import LabctlError, OutputFailed
 __all__ = ["cli", "main"]
 
 FOR_SHELLS = ("env", "config")  # `eval "$(labctl env)"`, `docker $(labctl config) ps`
-EXTRA = re.compile(r"unexpected extra argument \(([a-z][a-z0-9-]*)\)")  # as click says it; a word that may be a lab's name
+# As click says it: a word that may be the name of a lab.
+EXTRA = re.compile(r"unexpected extra argument \(([a-z][a-z0-9-]*)\)")
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # pydantic looks through every installed package for plugins when it is imported; labctl uses none, and a
 # command that only lists something would wait for that longer than for its answer.
