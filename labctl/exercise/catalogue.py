@@ -22,6 +22,7 @@ __all__ = [
     "ids_around",
     "in_order",
     "is_exercise",
+    "next_after",
 ]
 
 
@@ -96,6 +97,18 @@ def first_to_do(entries: Sequence[Entry]) -> Entry | None:
         if entry.exercise and {step.id for step in entry.exercise.required} - done_ever(entry.id).keys():
             return entry
     return None
+
+
+def next_after(entries: Sequence[Entry], id_: str) -> str:
+    """The exercise to do after that one, of those that the user has not begun; empty where there is none.
+
+    One that builds on it comes first, then one that the list has below it in its track.
+    """
+    ordered = [entry.exercise for entry in in_order(entries) if entry.exercise]
+    done = next((number for number, one in enumerate(ordered) if one.id == id_), len(ordered))
+    builds = [one for one in ordered if id_ in one.front.needs]
+    below = [one for one in ordered[done + 1 :] if one.front.track == ordered[done].front.track]
+    return next((one.id for one in (*builds, *below) if not done_ever(one.id)), "")
 
 
 def _entry(folder: Path) -> Entry:

@@ -17,6 +17,7 @@ from labctl.checks.report import CheckReport, CheckResult, told
 from labctl.checks.runner import CheckRun, Observe
 from labctl.errors import LabctlError
 from labctl.events import quiet
+from labctl.exercise.catalogue import entries, next_after
 from labctl.exercise.checking import check_all, has_checks, request_of, with_answers
 from labctl.exercise.model import Exercise, Step
 from labctl.exercise.session import Session
@@ -209,7 +210,8 @@ class Run:
         gone = tuple(f"{step.title}: {step.no_longer}" for step in self._standing(report) if step.no_longer)
         progress = self.session.progress
         minutes = max(1, round((max(progress.done.values(), default=time.time()) - progress.began) / 60))
-        self._tell(Finished(self.step.id, minutes, sum(progress.hints.values()), gone, self._recommended()))
+        following = next_after(entries(), self.exercise.id)
+        self._tell(Finished(self.step.id, minutes, sum(progress.hints.values()), gone, following))
 
     def close(self) -> None:
         """End the watching; followers hear the end."""
@@ -307,11 +309,3 @@ class Run:
             number = self.exercise.number(step)
             found.append(DoneBefore(step.id, number, step.title, done.get(step.id, 0.0), gone, step.optional))
         return tuple(found)
-
-    def _recommended(self) -> str:
-        """The exercise that builds on this one, of those that labctl has; empty for none."""
-        from labctl.exercise.catalogue import entries
-        from labctl.exercise.progress import done_ever
-
-        builds = [one.exercise for one in entries() if one.exercise and self.exercise.id in one.exercise.front.needs]
-        return next((one.id for one in builds if not done_ever(one.id)), "")

@@ -15,6 +15,7 @@ from labctl.engine.fake import Answer, FakeEngine
 from labctl.errors import CommandFailed, EngineRefused, NodeDown, NotFoundError, SpecError, UsageError
 from labctl.events import Event, Noted
 from labctl.exercise import Exercise, Fence, entries, find_exercise
+from labctl.exercise.catalogue import next_after
 from labctl.exercise.progress import Progress, done_ever, forget, last_begun, last_ever, note_ever
 from labctl.exercise.session import Session
 from labctl.exercise.stage import Stage, lacking, prepare, suggested_up, way_to_fit
@@ -67,6 +68,26 @@ def test_an_exercise_that_cannot_be_read_is_listed_with_its_problem(demo: Demo) 
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="no folder named"):
         entries([tmp_path / "nowhere"])
+
+
+@pytest.mark.usefixtures("state")
+def test_what_builds_on_an_exercise_is_next_and_then_what_its_track_has_below_it(tmp_path: Path) -> None:
+    for id_, keys in {
+        "base": "track: operate",
+        "zero": "track: operate\nneeds: [base]",
+        "able": "track: operate\nneeds: [zero]",
+        "loner": "track: operate",
+        "other": "track: troubleshoot\nneeds: [base]",
+    }.items():
+        (tmp_path / id_).mkdir()
+        front = FRONT.replace("id: demo", f"id: {id_}\n{keys}")
+        (tmp_path / id_ / "exercise.md").write_text(front + TEXT)
+        (tmp_path / id_ / f"test_{id_}.py").write_text(CHECKS)
+    there = [entry for entry in entries([tmp_path]) if entry.folder.is_relative_to(tmp_path.resolve())]
+
+    assert [next_after(there, id_) for id_ in ("base", "zero", "able", "loner")] == ["zero", "able", "", "zero"]
+    note_ever("zero", "first")
+    assert [next_after(there, id_) for id_ in ("base", "loner", "other", "nobody")] == ["other", "able", "", ""]
 
 
 # -- progress
