@@ -76,7 +76,7 @@ def with_answers(stage: Stage, steps: Iterable[Step], report: CheckReport) -> Ch
     given = stage.answers.all()
     sentences = translated(stage.exercise.folder, stage.exercise.language)
     results = [
-        _judged(step, question, given.get(question.id), sentences)
+        _judged(step, question.filled(stage.fill), given.get(question.id), sentences)
         for step in steps
         for question in step.questions
         if question.is_judged_here

@@ -21,8 +21,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 __all__ = ["LANGUAGE", "LONGEST", "Choice", "Judged", "Question", "read_question"]
 
@@ -96,6 +96,11 @@ class Question:
         if self.exact:
             return Judged(said in {_plain(one) for one in self.exact})
         return Judged(not self.pattern or re.fullmatch(self.pattern, said, re.IGNORECASE) is not None)
+
+    def filled(self, fill: Callable[[str], str]) -> Question:
+        """The same question with the names and addresses of a lab in its texts and answers, as `fill` puts them in."""
+        choices = tuple(replace(one, text=fill(one.text), reason=fill(one.reason)) for one in self.choices)
+        return replace(self, text=fill(self.text), exact=tuple(fill(one) for one in self.exact), choices=choices)
 
     def shown(self, word: str = "Question") -> str:
         """The question as Markdown for the learner; `word` says that it is one."""

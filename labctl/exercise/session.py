@@ -119,6 +119,7 @@ class Session:
         text = CONTROL.sub("", text).strip()
         if not text or len(text) > LONGEST:
             raise UsageError(f"an answer has 1 to {LONGEST} characters")
+        asked = asked.filled(self.stage.fill)
         if not asked.takes(text):
             raise UsageError(f"{text!r} is none of the choices: type one of {', '.join(asked.letters)}")
         self.stage.answers.note(asked.id, text)

@@ -89,8 +89,9 @@ class Stage:
             note(self.fill(fence.code).splitlines()[0])
             self.run(fence, may_fail=may_fail)
         for question in step.questions:
-            if question.solution:
-                self.answers.note(question.id, question.solution)
+            solution = question.filled(self.fill).solution
+            if solution:
+                self.answers.note(question.id, solution)
         self.refresh()
 
     def run(self, fence: Fence, *, may_fail: bool = False) -> list[Result]:

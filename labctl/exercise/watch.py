@@ -264,7 +264,7 @@ class Watch:
         given = self._run.session.stage.answers.all()
         for question in self._step.questions:
             said = f" (so far: {given[question.id]})" if question.id in given else ""
-            self.screen.show(question.shown())
+            self.screen.show(question.filled(self._run.session.stage.fill).shown())
             typed = self.screen.ask(f"Your answer{said}:")
             if typed.strip():
                 self._run.answer(question.id, typed)

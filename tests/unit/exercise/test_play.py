@@ -13,7 +13,9 @@ from labctl.checks.report import joined
 from labctl.errors import CommandFailed, LabError, NotYetError, SpecError
 from labctl.events import CheckFinished, Event, Noted, StepFinished, StepStarted
 from labctl.exercise import Exercise
+from labctl.exercise.checking import check_step
 from labctl.exercise.play import Player
+from labctl.exercise.questions import Judged
 from labctl.exercise.session import Session
 from labctl.exercise.verify import Verifier
 
@@ -303,6 +305,41 @@ def test_questions_are_answered(demo: Demo, begin: Begin, heard: list[Event]) ->
     playing.play()
 
     assert [result.title for result in playing.report.of_step("first").results] == ["There is one.", "Where?"]
+    assert playing.report.is_done
+
+
+NAMED = """
+```question id=who exact={{node.m1.name}}
+Who leads beside {{node.w1.name}}?
+```
+
+```question id=which
+Which?
+
+( ) {{node.w1.name}}
+    Not {{node.w1.name}}.
+(x) {{node.m1.name}}
+    Yes, {{node.m1.name}}.
+```
+
+## Second"""
+
+
+def test_questions_have_the_names_of_the_lab(demo: Demo, begin: Begin, heard: list[Event]) -> None:
+    session = begin(demo(text=TEXT.replace("\n## Second", NAMED)))
+    step = session.current
+
+    assert session.answer(step, "who", "manager1").is_right
+    assert session.answer(step, "which", "manager1") == Judged(True, "Yes, manager1.")
+    assert session.answer(step, "which", "a") == Judged(False, "Not worker1.")
+    results = check_step(session.stage, step).results
+    assert [(one.title, one.message) for one in results[1:]] == [
+        ("Who leads beside worker1?", ""),
+        ("Which?", "Not worker1."),
+    ]
+
+    playing = player(session, heard)
+    playing.play()
     assert playing.report.is_done
 
 
