@@ -379,6 +379,27 @@ def test_an_engine_that_joined_by_hand_and_knows_nobody_starts_over(
     assert "the engine of worker1 left a swarm" in str(told)
 
 
+@pytest.mark.parametrize(("error", "begun"), [("", ["worker1"]), ("the certificate has expired", [])])
+def test_an_engine_whose_swarm_is_broken_for_no_reason_starts_over(
+    demo: Demo, monkeypatch: pytest.MonkeyPatch, error: str, begun: list[str]
+) -> None:
+    started: list[str] = []
+    monkeypatch.setattr("labctl.lab.form.start_over", lambda node, _backend: started.append(node.name))
+    lab = bare_lab("manager1", "worker1")
+    first, broken = lab.nodes[0], fake_node("worker1")
+    assert isinstance(first, FakeNode)
+    first.api["GET /info"] = raw_info("active", manager=True)
+    first.shell.answers[f"curl -s -m 2 {WHERE}/clusterpeers"] = f"OK\ntotal entries: 1\n0) aa1 -> {first.address}\n"
+    broken.api["GET /info"] = raw_info("error", error=error)
+    lab.record = replace(lab.record, nodes=(first, broken))
+    told: list[Event] = []
+
+    prepare(lab, demo(), told.append, lambda _note: None)
+
+    assert started == begun
+    assert ("the engine of worker1 says that its swarm is broken" in str(told)) == bool(begun)
+
+
 # -- steps and checks hold together
 
 
