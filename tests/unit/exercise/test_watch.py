@@ -11,7 +11,7 @@ from labctl.exercise.session import Session
 from labctl.exercise.watch import View, Watch
 from tests.guard import HANGING, no_hang
 
-from .conftest import CHECKS, Demo
+from .conftest import CHECKS, TEXT, Demo
 
 Begin = Callable[[Exercise], Session]
 LIMIT = HANGING  # seconds for what a script waits for
@@ -135,6 +135,25 @@ def test_hints_solution_and_list_are_shown_when_asked_for(demo: Demo, begin: Beg
     assert shown[2].startswith("**Solution.**")
     assert "touch $PLACE/one" in shown[2]
     assert shown[3].startswith("○ 1. First  ← you are here  \n○ 2. Second")
+
+
+def test_a_debrief_and_a_hint_may_begin_with_a_picture(demo: Demo, begin: Begin, place: Path) -> None:
+    picture = "```text\na --> b\n```"
+    end = f"<details><summary>Debrief</summary>\n\n{picture}\n\n</details>\n\n## Second"
+    text = TEXT.replace("## Second", end).replace(">Use touch.<", f">\n\n{picture}\n\n<")
+
+    def script(screen: ScriptedScreen) -> Iterator[str | Callable[[View], bool]]:
+        yield outcomes("not-yet")
+        yield "h"
+        (place / "one").touch()
+        yield outcomes("done")
+
+    session = begin(demo(text=text))
+    shown = watch(session, script).shown[2:]
+
+    assert shown == [f"**Hint 1 of 2.**\n\n{picture}", f"**Done.**\n\n{picture}"]
+    (again,) = watch(session, lambda screen: iter([outcomes("done")])).shown[1:]
+    assert again == f"**Done before.**\n\n{picture}"
 
 
 def test_it_goes_on_where_it_was(demo: Demo, begin: Begin, place: Path) -> None:
