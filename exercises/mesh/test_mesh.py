@@ -175,9 +175,10 @@ def test_four_tasks(swarm):
     """The service hello has four tasks."""
     hello = the_service(swarm, HELLO)
     if hello.replicas != 4:
-        tell = not_yet if hello.replicas == 2 else wrong
-        hint = f"`docker service scale --detach {HELLO}=4`."
-        tell(f"{HELLO} should have four tasks", found=hello.replicas, look=LS, hint=hint)
+        wanted = f"{HELLO} should have four tasks"
+        if hello.replicas == 2:
+            not_yet(wanted, found=2, look=LS)
+        wrong(wanted, found=hello.replicas, look=LS, hint=f"`docker service scale --detach {HELLO}=4`.")
     hello.must_run()
 
 

@@ -46,13 +46,11 @@ def must_want(swarm, count, word, *, before=None):
         not_yet(f"there is no service {NAME}", look=LS)
     service = there[NAME]
     if service.replicas != count:
-        tell = not_yet if service.replicas == before else wrong
-        tell(
-            f"{NAME} should have {word} tasks",
-            found=service.replicas,
-            look=LS,
-            hint=f"`docker service scale {NAME}={count}` changes the number.",
-        )
+        told = f"{NAME} should have {word} tasks"
+        if service.replicas == before:
+            not_yet(told, found=before, look=LS)
+        hint = f"`docker service scale --detach {NAME}={count}` changes the number."
+        wrong(told, found=service.replicas, look=LS, hint=hint)
     return service
 
 
@@ -123,7 +121,6 @@ def test_new_machine_is_a_manager(swarm):
             f"{machine.name} is in no swarm",
             found=own["Error"] or own["LocalNodeState"],
             look=look,
-            hint="The line from `docker swarm join-token manager` belongs on `w2`, not on `m1`.",
         )
     if found.role != "manager":
         wrong(
@@ -215,12 +212,7 @@ def must_take_work(swarm, *names):
     for name in names:
         node = must_be_in(swarm, name)
         if node.availability != "active":
-            not_yet(
-                f"{node.hostname} takes no work",
-                found=node.availability,
-                look=NODES,
-                hint=f"`docker node update --availability active {node.hostname}`, on the node that manages.",
-            )
+            not_yet(f"{node.hostname} takes no work", found=node.availability, look=NODES)
 
 
 @pytest.mark.step("handover")
