@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from labctl.assets import asset
+from labctl.exercise.catalogue import entries, in_order
 from labctl.exercise.model import Exercise, Fence, Step
 from labctl.exercise.questions import Question
 from labctl.exercise.reading import read_exercise
@@ -26,6 +27,12 @@ def named(path: Path) -> str:
 @pytest.mark.parametrize("folder", FOLDERS, ids=named)
 def test_it_holds_together(folder: Path) -> None:
     lint(read_exercise(folder))
+
+
+def test_the_way_from_zero_begins_with_what_the_rest_builds_on() -> None:
+    way = ["first-swarm", "first-service", "scale", "roles", "global", "mesh", "registry"]
+
+    assert [entry.id for entry in in_order(entries()) if entry.id in way] == way
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=named)
