@@ -21,10 +21,11 @@ FLAGS = {
     "setup": "setup",
     "undo": "undo",
     "solved": "solved",
+    "right": "right",
 }
 VALUES = {"wrong": 'wrong="what is said"', "answer": "answer=ID"}
 # Of these a block is one at most: each says who types it.
-TYPISTS = ("solve", "edit", "reset", "setup", "undo", "wrong")
+TYPISTS = ("solve", "edit", "reset", "setup", "undo", "wrong", "right")
 
 Words = list[tuple[str, str | None]]
 Problem = tuple[int, str]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import Literal
 
@@ -25,6 +26,7 @@ __all__ = [
     "Step",
     "Swarm",
     "Track",
+    "Way",
     "check_id",
     "checks_name",
 ]
@@ -97,9 +99,10 @@ class Fence:
     fail_ok  it may end with an error
     reset    takes away what the exercise made; nobody sees it
     setup    runs before the learner sees the step, a fault for example; nobody sees it
-    undo     takes back the `wrong` block before it; nobody sees it
+    undo     takes back the `wrong` or `right` block before it; nobody sees it
     wrong    a common mistake, and what the learner is told of it; typed only to verify the exercise
     solved   the mistake is made when the step is solved, on top of that
+    right    another way to solve the step; typed only to verify the exercise
     answer   the id of the question that what it prints answers: rightly in a `solve` block, wrongly in a `wrong` one
     """
 
@@ -113,6 +116,7 @@ class Fence:
     reset: bool = False
     setup: bool = False
     undo: bool = False
+    right: bool = False
     wrong: str = ""
     solved: bool = False
     answer: str = ""
@@ -130,7 +134,7 @@ class Fence:
     @property
     def is_behind_the_scenes(self) -> bool:
         """Whether it is no part of the way through the exercise."""
-        return bool(self.reset or self.setup or self.undo or self.wrong)
+        return bool(self.reset or self.setup or self.undo or self.right or self.wrong)
 
 
 @dataclass(frozen=True)
@@ -147,6 +151,14 @@ class Mistake:
     def told(self) -> str:
         """What the check says of it: a part of its sentence."""
         return self.made_by.wrong
+
+
+@dataclass(frozen=True)
+class Way:
+    """Another way to solve a step: the block that goes it, and the blocks that take it back."""
+
+    gone_by: Fence
+    undone_by: tuple[Fence, ...]
 
 
 @dataclass(frozen=True)
@@ -184,14 +196,20 @@ class Step:
     @property
     def mistakes(self) -> tuple[Mistake, ...]:
         """The common mistakes, each with what takes it back."""
-        behind = [fence for fence in self.fences if fence.wrong or fence.undo]
-        found: list[Mistake] = []
-        for fence in behind:
-            if fence.wrong:
-                found.append(Mistake(fence, ()))
-            elif found:
-                found[-1] = Mistake(found[-1].made_by, (*found[-1].undone_by, fence))
-        return tuple(found)
+        return tuple(Mistake(made_by, undone_by) for made_by, undone_by in self._tried if made_by.wrong)
+
+    @property
+    def ways(self) -> tuple[Way, ...]:
+        """Other ways to solve it, each with what takes it back."""
+        return tuple(Way(gone_by, undone_by) for gone_by, undone_by in self._tried if gone_by.right)
+
+    @property
+    def _tried(self) -> Iterator[tuple[Fence, tuple[Fence, ...]]]:
+        """The blocks that only verify the exercise, each with the `undo` blocks behind it."""
+        behind = [fence for fence in self.fences if fence.wrong or fence.right or fence.undo]
+        for number, fence in enumerate(behind):
+            if not fence.undo:
+                yield fence, tuple(takewhile(lambda one: one.undo, behind[number + 1 :]))
 
     def question(self, name: str) -> Question:
         """The question of that id. Raises NotFoundError with the nearest id."""

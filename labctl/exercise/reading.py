@@ -286,9 +286,15 @@ class _Reader:
             if not question.solution and question.id not in answered:
                 how = f"```sh node=m1 solve answer={question.id} prints one"
                 self._problem(question.line, f"nothing answers the question {question.id}: {how}")
-        behind = [fence for fence in step.fences if fence.wrong or fence.undo]
+        behind = [fence for fence in step.fences if fence.wrong or fence.right or fence.undo]
         if behind and behind[0].undo:
-            self._problem(behind[0].line, "an `undo` block takes back the `wrong` block before it, and there is none")
+            what = "an `undo` block takes back the `wrong` or `right` block before it, and there is none"
+            self._problem(behind[0].line, what)
+        for way in step.ways:
+            if not way.undone_by and not step.setup:
+                self._problem(
+                    way.gone_by.line, "nothing takes this `right` block back: it needs an `undo` block behind it"
+                )
 
     def _visible(self, section: _Section, folded: Sequence[_Details]) -> str:
         """The step's text as a learner sees it: without what is folded, and what only others type; questions asked."""

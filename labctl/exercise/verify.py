@@ -5,18 +5,18 @@ from __future__ import annotations
 import contextlib
 import difflib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from labctl.checks.report import CheckReport, CheckResult, told
 from labctl.errors import LabctlError, LabError, NotYetError, SpecError, WaitTimeout
 from labctl.events import Emit, Steps
 from labctl.exercise.catalogue import ids_around
-from labctl.exercise.checking import check_all, check_step, set_up
+from labctl.exercise.checking import ANSWER, check_all, check_step, set_up
 from labctl.exercise.language import differences, languages_of
 from labctl.exercise.layout import missing_files
 from labctl.exercise.linting import Check, read_checks
-from labctl.exercise.model import Exercise, Mistake, Step
+from labctl.exercise.model import Exercise, Mistake, Step, Way
 from labctl.exercise.play import SOLVE_LIMIT, tell
 from labctl.exercise.reading import AUTHORS_GUIDE, read_exercise
 from labctl.exercise.sentences import untranslated
@@ -187,6 +187,9 @@ class Verifier:
             if not mistake.made_by.solved:
                 steps.note(f"mistake: {mistake.told}")
                 self._mistake(step, mistake)
+        for way in step.ways:
+            steps.note(f"another way, line {way.gone_by.line}")
+            self._way(step, way)
         for once_more in (False, True):
             for mistake in step.mistakes if once_more else ():
                 if mistake.made_by.solved:
@@ -202,7 +205,8 @@ class Verifier:
         for result in self.reports[-1].results:
             tell(steps.emit, result)
         named = f", {counted(len(step.mistakes), 'mistake')} named" if step.mistakes else ""
-        steps.note(f"fails untouched{named}, passes solved, and solved twice")
+        other = f", {counted(len(step.ways), 'other way')} taken" if step.ways else ""
+        steps.note(f"fails untouched{named}{other}, passes solved, and solved twice")
 
     def _mistake(self, step: Step, mistake: Mistake) -> None:
         """Make a common mistake, see that it is told as what it is, and take it back."""
@@ -225,6 +229,28 @@ class Verifier:
         for fence in mistake.undone_by:
             stage.run(fence)
         stage.refresh()
+
+    def _way(self, step: Step, way: Way) -> None:
+        """Solve the step in another way, see that its checks pass too, and bring back what was there before."""
+        stage = self.session.stage
+        stage.run(way.gone_by)
+        stage.refresh()
+        report = _without_answers(check_step(stage, step, wait=self.limit, observe="keep"))
+        if not report.is_done:
+            self.reports.append(report)
+        _refuse(report, f"step {step.id}, solved as in line {way.gone_by.line}")
+        for fence in way.undone_by:
+            stage.run(fence)
+        set_up(stage, step)  # looks at the lab again, too
+        if _without_answers(check_step(stage, step)).is_done:
+            raise NotYetError(
+                f"step {step.id}: its checks still pass when what line {way.gone_by.line} did is taken back"
+            )
+
+
+def _without_answers(report: CheckReport) -> CheckReport:
+    """The report without the questions: a repair answers none."""
+    return replace(report, results=tuple(one for one in report.results if not one.name.startswith(ANSWER)))
 
 
 def _refuse(report: CheckReport, when: str) -> None:

@@ -405,6 +405,56 @@ def test_a_mistake_that_is_not_named_is_the_exercises_fault(demo: Demo, begin: B
     assert not joined(verifier.reports).is_done
 
 
+WAY = """
+```sh node=host right
+echo by another command > $PLACE/one
+```
+
+```sh node=host undo
+rm $PLACE/one
+```
+
+## Second"""
+
+
+def test_another_right_way_must_pass_and_is_taken_back(demo: Demo, begin: Begin, heard: list[Event]) -> None:
+    Verifier(begin(demo(text=TEXT.replace("\n## Second", WAY))), heard.append, limit=3).verify()
+
+    notes = [event.note for event in heard if isinstance(event, StepFinished)]
+    assert "fails untouched, 1 other way taken, passes solved, and solved twice" in notes
+
+
+def test_another_right_way_answers_no_question(demo: Demo, begin: Begin, heard: list[Event]) -> None:
+    text = TEXT.replace("\n## Second", QUESTION.replace("\n## Second", WAY))
+
+    Verifier(begin(demo(text=text)), heard.append, limit=3).verify()
+
+    assert any("1 other way taken" in event.note for event in heard if isinstance(event, StepFinished))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        (
+            "$PLACE/one\n```\n\n```sh node=host undo",
+            "$PLACE/other\n```\n\n```sh node=host undo",
+            "there is no file one",
+        ),
+        ("rm $PLACE/one", "true", "its checks still pass when what line .. did is taken back"),
+    ],
+)
+def test_a_right_way_that_fails_or_stays_is_the_exercises_fault(
+    demo: Demo, begin: Begin, heard: list[Event], old: str, new: str, told: str
+) -> None:
+    text = TEXT.replace("\n## Second", WAY.replace(old, new))
+    verifier = Verifier(begin(demo(text=text)), heard.append, limit=1)
+
+    with pytest.raises(NotYetError, match=told):
+        verifier.verify()
+
+    assert not joined(verifier.reports).is_done
+
+
 def test_testing_leaves_nothing(demo: Demo, begin: Begin, heard: list[Event], place: Path) -> None:
     exercise = demo()
 
