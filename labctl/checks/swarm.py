@@ -36,6 +36,7 @@ from labctl.checks.objects import (
 )
 from labctl.concurrent import each
 from labctl.errors import NodeDown
+from labctl.swarm.placement import is_met
 from labctl.swarm.service import progress_of
 from labctl.swarm.stack import tasks_of
 from labctl.swarm.state import Service, SwarmNode, SwarmView, Task, moment
@@ -242,6 +243,18 @@ class ServiceInSwarm:
     def published(self) -> dict[int, int]:
         """Published port -> target port, of those that every node publishes."""
         return {port.published: port.target for port in self.facts.ports if port.mode == "ingress"}
+
+    @property
+    def constraints(self) -> list[str]:
+        """Its placement constraints, without spaces: `node.role==worker`."""
+        given = self.spec["TaskTemplate"].get("Placement", {}).get("Constraints") or ()
+        return [constraint.replace(" ", "") for constraint in given]
+
+    def allowed_nodes(self) -> set[str]:
+        """The names of the nodes that meet its constraints, whether or not they are ready and have room."""
+        nodes = self.swarm.view.engine.swarm_objects("nodes")
+        meet = [node for node in nodes if all(is_met(one, node) for one in self.constraints)]
+        return {node["Description"].get("Hostname", "") for node in meet}
 
     @cached_property
     def networks(self) -> set[str]:

@@ -191,3 +191,12 @@ def test_an_observer_tells_what_was_lost() -> None:
 
 def test_an_observer_that_has_not_run_has_seen_nothing() -> None:
     assert (observed().total, observed().lost) == (0, 0)
+
+
+def test_which_nodes_the_constraints_of_a_service_allow(manager: FakeNode) -> None:
+    vote = swarm_of(manager).service("voting_vote")
+    assert (vote.constraints, vote.allowed_nodes()) == ([], {"manager1", "worker1"})
+
+    vote.facts.raw["Spec"]["TaskTemplate"]["Placement"] = {"Constraints": ["node.role == worker"]}
+
+    assert (vote.constraints, vote.allowed_nodes()) == (["node.role==worker"], {"worker1"})
