@@ -76,7 +76,7 @@ def test_shop_has_a_check(swarm):
         wrong(
             "shop has no health check any more: visitors would be sent to tasks that do not work",
             look=inspect("shop"),
-            hint='`docker service update --health-cmd "curl -fs http://localhost:PORT/" shop` gives it one.',
+            hint='`docker service update --health-cmd "curl -fsS http://localhost:PORT/" shop` gives it one.',
         )
     if ALWAYS_YES.search(" ".join(words)):
         wrong("the health check says yes whatever happens", found=" ".join(words), look=inspect("shop"))
