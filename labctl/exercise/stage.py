@@ -233,12 +233,13 @@ def prepare(lab: Lab, exercise: Exercise, emit: Emit, note: Callable[[str], None
     Run again it does only what is missing. Raises UsageError when the lab lacks nodes.
     """
     from labctl import edge, images
+    from labctl.lab.restoring import restore_circle
 
     missing = lacking(lab, exercise)
     if missing:
         raise UsageError(missing, hint=f"{way_to_fit(lab, exercise, lab.name)} makes a lab that has them.")
     if exercise.front.lab.swarm == "formed":
-        _mend_engines(lab, emit)
+        restore_circle(lab.nodes, lab.backend, emit)
     engine = lab.context.engine
     if exercise.front.images and lab.spec.registry:
         note("images")
@@ -252,30 +253,6 @@ def prepare(lab: Lab, exercise: Exercise, emit: Emit, note: Callable[[str], None
         note("files")
         each([node for node in lab.nodes if node.is_running], lambda node: _put_files(node, exercise))
     return Stage(lab, exercise, emit, urls)
-
-
-def _mend_engines(lab: Lab, emit: Emit) -> None:
-    """Let engines start over that are of no use to the swarm that they are in, although it has them as ready.
-
-    One that joined by hand may know nobody there: its node would serve no port. One whose part in the swarm broke off
-    and began anew, as when a worker is promoted that only knows managers of yesterday, goes on saying "error" with no
-    reason (seen on 26.1.5): its tasks run, and each network that is new there is refused.
-    """
-    from labctl.lab.form import start_over
-    from labctl.lab.gossip import is_alone
-    from labctl.swarm.cluster import membership
-
-    def ailing(node: Node) -> str:
-        own = membership(node)
-        if own.state == "error" and not own.error:
-            return "says that its swarm is broken, and not why"
-        return "left a swarm, and knows nobody in this one" if own.state == "active" and is_alone(node) else ""
-
-    running = [node for node in lab.nodes if node.is_running]
-    ill = [(node, why) for node, why in zip(running, each(running, ailing), strict=True) if why]
-    for node, why in ill:
-        emit(Noted(f"the engine of {node.name} {why}: it starts over"))
-    each([node for node, _ in ill], lambda node: start_over(node, lab.backend))
 
 
 def known_urls(lab: Lab, exercise: Exercise) -> dict[str, str]:

@@ -70,6 +70,10 @@ class Context:
             self.emit(Noted(f"waiting for another labctl command on lab {lab}" + (f": {holder}" if holder else "")))
 
         with lab_lock(lab, engine=engine, waiting=waiting):
+            if engine and not machines_path(lab).is_dir():
+                from labctl.backend.dind.renaming import put_back_names
+
+                put_back_names(self.engine, lab)
             yield
 
     def is_held(self, lab: str) -> bool:

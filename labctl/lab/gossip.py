@@ -26,14 +26,17 @@ from labctl.swarm.caveats import ingress_network
 from labctl.waiting import Pending, wait_until
 from labctl.words import counted
 
-__all__ = ["exchange", "is_alone", "meet", "overlays_of", "shows_old_circle"]
+__all__ = ["ASK_CIRCLE", "alone_among", "exchange", "is_outside", "meet", "overlays_of", "shows_old_circle"]
 
 LIMIT = 8.0
 WHERE = f"http://127.0.0.1:{DIAGNOSTIC_PORT}"
+ASK_CIRCLE = ["curl", "-s", "-m", "2", f"{WHERE}/clusterpeers"]
 REFUSED = 7  # curl's exit code for a port that nobody listens at
 LOOKS_AT_SHUT = 10  # how often a port is looked at that stays shut: a node made by an older labctl has none
 READ_AGAIN = ("pkill", "-HUP", "-x", "dockerd")  # an engine then opens the port that its configuration names
 OPENS_WITHIN = 0.3  # seconds
+ENTERS_WITHIN = 2.0  # seconds; an engine that has just joined is in the circle in a tenth
+ANSWERED = "total entries"  # begins a list, also an empty one
 PEER = re.compile(r"([0-9a-f]+) -> ([0-9a-fA-F.:]+)")
 
 
@@ -60,23 +63,39 @@ def shows_old_circle(node: Node) -> bool:
     agent, which reads there, would serve nothing. An engine that has just left shuts the port, and one that is too
     busy to answer shows nothing either: the first is let open it, of the other the worse is taken for true.
     """
-    ask = ["curl", "-s", "-m", "2", f"{WHERE}/clusterpeers"]
-    said = node.transport.run(ask)
+    said = node.transport.run(ASK_CIRCLE)
     if said.code == REFUSED:
         node.transport.run([*READ_AGAIN])
         time.sleep(OPENS_WITHIN)
-        said = node.transport.run(ask)
+        said = node.transport.run(ASK_CIRCLE)
     return said.code not in (0, REFUSED) or PEER.search(said.stdout) is not None
 
 
-def is_alone(node: Node) -> bool:
-    """Whether the engine of a node that is in a swarm does not even know itself there.
+def alone_among(nodes: Sequence[Node]) -> list[Node]:
+    """Which of these nodes, all of them in the swarm, have an engine that does not even know itself there.
 
     That may become of one that left a swarm and joined again by hand (seen on 26.1.5): its node is ready, gets tasks,
-    and serves no published port, until the engine starts over. One that shows nothing of its circle is believed well.
+    and serves no published port, until the engine starts over. One that shows nothing of its circle is believed well,
+    and one that has just joined is looked at again.
     """
-    said = node.transport.run(["curl", "-s", "-m", "2", f"{WHERE}/clusterpeers"])
-    return said.ok and node.address not in {address for _, address in PEER.findall(said.stdout)}
+
+    def outside(nodes: Sequence[Node]) -> list[Node]:
+        return [node for node, one in zip(nodes, each(nodes, _circle_of), strict=True) if is_outside(node, one)]
+
+    if suspects := outside(nodes):
+        time.sleep(ENTERS_WITHIN)
+    return outside(suspects)
+
+
+def _circle_of(node: Node) -> str:
+    with contextlib.suppress(LabctlError):
+        return node.transport.run(ASK_CIRCLE).stdout
+    return ""  # it has stopped meanwhile
+
+
+def is_outside(node: Node, circle: str) -> bool:
+    """Whether the node's engine is not in the circle that it shows; `circle` is its answer to ASK_CIRCLE."""
+    return ANSWERED in circle and node.address not in {address for _, address in PEER.findall(circle)}
 
 
 def exchange(nodes: Sequence[Node]) -> None:

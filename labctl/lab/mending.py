@@ -23,6 +23,7 @@ from labctl.events import Emit, Noted
 from labctl.lab.announcing import announce_again
 from labctl.lab.form import start_over
 from labctl.lab.gossip import exchange, meet
+from labctl.lab.restoring import restore_circle
 from labctl.lab.verify import ANSWER_LIMIT, APART, paths_of, verify
 from labctl.node import Node
 from labctl.swarm import cluster
@@ -53,6 +54,7 @@ class Ladder:
 
     def climb(self) -> str:
         """Try the lab, mend what is ill, and return what was tried. Raises LabError that names the ill nodes."""
+        self.restore_circle()
         self.settle([node for node in self.nodes if node.name in self.fresh] or self.nodes)
         problem = self._problem(ANSWER_LIMIT)
         done, before = "", list[str]()
@@ -68,6 +70,11 @@ class Ladder:
         if isinstance(problem, str):
             return f"{problem} (after {done})" if done else problem
         raise self._told(problem)
+
+    def restore_circle(self) -> None:
+        """Let engines that know nobody in their swarm start over."""
+        if restore_circle(self.nodes, self.backend, self.emit):
+            self._wait_ready()
 
     def settle(self, nodes: Sequence[Node]) -> None:
         """Let all engines know each other, and those of these nodes what the others know."""
@@ -102,9 +109,12 @@ class Ladder:
         names = _all([node.name for node in chosen])
         self.emit(Noted(f"{_first_line(problem)}; {names}: the engine starts over"))
         each(chosen, lambda node: start_over(node, self.backend))
-        cluster.wait_ready(self.manager(), [node.name for node in self.nodes], nodes=self.nodes, noted=self.note)
+        self._wait_ready()
         self.settle(chosen)
         return f"a new start of the engine of {names}"
+
+    def _wait_ready(self) -> None:
+        cluster.wait_ready(self.manager(), [node.name for node in self.nodes], nodes=self.nodes, noted=self.note)
 
     def _may_start_over(self, ill: Sequence[str], problem: LabctlError) -> Collection[str]:
         if self.fresh:

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 from labctl import edge
 from labctl.backend import LabRecord
 from labctl.concurrent import each
+from labctl.engine.client import Json
 from labctl.errors import LabctlError, QuorumLost
 from labctl.follower.managers import PROBE
 from labctl.lab.addresses import moved_problems
 from labctl.lab.context import Context
 from labctl.lab.meshes import mesh_of, mesh_problems
+from labctl.lab.neighbours import neighbour_problems
 from labctl.lab.parts import is_proxy, mirror_of, ports_of, registry_of, registry_trouble
 from labctl.lab.plan import HALF_MADE, lost_swarm
 from labctl.lab.standing import gone_members, gone_nodes, has_lost_network, refused_as_empty
@@ -111,6 +113,7 @@ def status_of(context: Context, record: LabRecord) -> LabStatus:
     extras = context.engine.containers(labels.of_lab(record.name))
     if record.spec is not None and record.spec.registry and record.nodes:
         problems += registry_trouble(extras)
+    problems += _unheard(record, extras, swarm)
     ports, warnings = ports_of(context.engine, record, extras)
     if swarm.publishes and not any(is_proxy(one) for one in extras):
         warnings = (edge.proxy_trouble(record.name, "gone"),)
@@ -132,6 +135,14 @@ def status_of(context: Context, record: LabRecord) -> LabStatus:
         warnings=(*warnings, *swarm.faults),
         owner=record.owner.login,
     )
+
+
+def _unheard(record: LabRecord, extras: list[Json], swarm: _Swarm) -> list[str]:
+    """What nodes do not know of each other; machines, which are slow to answer, are asked by `verify` alone."""
+    if record.spec is not None and record.spec.backend != "dind":
+        return []
+    members = [name for name, one in swarm.seen.items() if one.state == "active" and name not in swarm.strays]
+    return neighbour_problems(record, extras, members)
 
 
 def _with_faults(record: LabRecord, problems: list[str]) -> list[str]:

@@ -8,9 +8,11 @@ from labctl.errors import UsageError
 from labctl.events import Steps
 from labctl.lab.addresses import refuse_moved
 from labctl.lab.members import members_of, taking_tasks
+from labctl.lab.neighbours import refuse_lost_neighbours
 from labctl.lab.strays import refuse_strays
 from labctl.lab.verify import verify
 from labctl.registry import open_registry
+from labctl.spec import labels
 from labctl.swarm.caveats import encrypted_networks
 
 if TYPE_CHECKING:
@@ -37,6 +39,8 @@ def try_lab(lab: Lab) -> str:
         open_registry(lab.context.engine, lab.name).close()
         members = members_of(lab.spec, manager, lab.nodes)
         refuse_strays(members, manager)
+        beside = lab.context.engine.containers(labels.of_lab(lab.name))
+        refuse_lost_neighbours(lab.record, beside, [node.name for node in members])
         members = taking_tasks(manager, members, steps.emit)
         encrypted = encrypted_networks(manager.engine) if len(members) > 1 else []
         tried = verify(manager, members, steps.note, encrypted=encrypted)

@@ -24,6 +24,7 @@ from labctl.lab.form import Forming, settled, wait_for_end_here
 from labctl.lab.members import label_nodes, leave_if_joined, members_of, remove_ghosts, taking_tasks
 from labctl.lab.mending import Ladder
 from labctl.lab.plan import Plan
+from labctl.lab.restoring import restore_names
 from labctl.lab.standing import gone_members
 from labctl.lab.strays import leave_again, standing_of
 from labctl.lab.unlocking import unlock
@@ -320,6 +321,8 @@ class _Up:
 
     def _verify(self, record: LabRecord, plan: Plan, backend: Backend) -> None:
         nodes = [node for node in record.nodes if node.is_running]
+        if not plan.is_new:
+            restore_names(self.engine, record, self.steps.emit)
         for name in self.spec.images:
             registry.pull(nodes, name, self.steps.note)
         if not self.options.verify:

@@ -17,6 +17,7 @@ from labctl.lab.addresses import refuse_moved
 from labctl.lab.doing import Doing
 from labctl.lab.form import BOOT_LIMIT, settled, wait_engine, wait_for_end_here
 from labctl.lab.mending import Ladder
+from labctl.lab.restoring import restore_names
 from labctl.lab.strays import refuse_strays
 from labctl.lab.unlocking import unlock_all
 from labctl.node import Node
@@ -86,6 +87,7 @@ def wake(lab: Lab, nodes: Sequence[Node], steps: Steps, begin: Callable[[Node], 
                 known = cluster.wait_ready(manager, names, nodes=lab.nodes, noted=steps.note)
                 steps.note(f"{counted(len(names), 'node')} ready")
         with steps.step("Verifying"):
+            restore_names(lab.context.engine, lab.record, steps.emit)
             tried = (_tried(lab, _serving(lab, known), down, steps) if names else "") or tried
             steps.note(tried)
 
@@ -102,6 +104,7 @@ def _tried(lab: Lab, serving: Sequence[Node], started: Sequence[Node], steps: St
     if lab.spec.swarm == "formed" and lab.spec.registry:
         refuse_moved(lab.record, serving)
         return ladder.climb()
+    ladder.restore_circle()
     ladder.settle(serving)
     return ""
 

@@ -8,7 +8,9 @@ from collections.abc import Callable
 
 import pytest
 
+from labctl.backend.dind.renaming import tell_names
 from labctl.lab import Lab
+from labctl.owner import marks
 from labctl.waiting import Pending, wait_until
 from tests.integration.verbs import labctl
 
@@ -189,3 +191,40 @@ def test_a_node_that_was_given_another_address_comes_back_by_the_way_that_is_tol
     for command in re.findall(r"`docker ([^`]+)`", said.err):
         subprocess.run(["docker", *command.split()], check=True, capture_output=True)
     assert labctl("verify", lab=lab.name, limit=200).code == 0
+
+
+def test_an_engine_takes_up_the_names_that_it_lost_when_it_left_a_swarm_and_no_container_notices(lab: Lab) -> None:
+    """A node's engine is in the place of this host's, which is left alone."""
+    node = lab.refresh().node("worker2")
+    flags = " ".join(f"--label {key}={value}" for key, value in marks("inner", "node").items())
+    node.expect("docker network create inner")
+    for name in ("one", "two"):
+        run = f"docker run -d --name {name} --network inner --network-alias called-{name} {flags}"
+        node.expect(f"{run} labctl/probe:1 sleep 900", limit=120)
+    ask = "docker exec two nslookup called-one 127.0.0.11 | tail -n +3 | grep Address"
+    began = "docker inspect -f '{{.State.StartedAt}} {{.Name}}' one two"
+    try:
+        assert node.run(ask).ok
+        before = node.expect(began).stdout
+        node.expect("docker swarm leave --force")
+        assert not node.run(ask).ok, "this engine loses no names: what restores them need not be"
+
+        tell_names(node.engine, "inner")
+
+        assert node.run(ask).ok
+        assert node.expect(began).stdout == before
+    finally:
+        node.run("docker rm -f one two; docker network rm inner")
+        assert labctl("up", "--name", lab.name, limit=400).code == 0
+
+
+def test_a_node_that_finds_nothing_by_name_is_told_with_what_helps(lab: Lab) -> None:
+    lab.refresh().node("worker1").expect("nft flush ruleset")
+
+    for verb in ("status", "verify", "start"):
+        said = labctl(verb, lab=lab.name, limit=400)
+        assert said.code == 3
+        assert "worker1 finds nothing of the lab by name, and other nodes do: `labctl" in said.out + said.err
+
+    assert labctl("restart", "worker1", lab=lab.name, limit=400).code == 0
+    assert labctl("status", lab=lab.name).code == 0

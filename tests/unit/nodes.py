@@ -7,6 +7,7 @@ from typing import Any
 from labctl.engine import Endpoint
 from labctl.engine.fake import Answer, FakeEngine
 from labctl.faults.innode import LIST
+from labctl.lab.neighbours import ASK
 from labctl.node import Node
 from labctl.spec import Role
 from labctl.transport import FakeTransport
@@ -30,8 +31,8 @@ def fake_node(
     address: str = "10.0.0.11",
     api: dict[str, Answer] | None = None,
 ) -> FakeNode:
-    """Return a node without faults; its role follows from its name where none is given."""
-    engine, transport = FakeEngine(api, where=f"the engine of {name}"), FakeTransport({LIST: ""})
+    """Return a node without faults, which finds the others; its role follows from its name where none is given."""
+    engine, transport = FakeEngine(api, where=f"the engine of {name}"), FakeTransport({LIST: "", ASK: ""})
     node = FakeNode(
         lab="lab",
         name=name,

@@ -362,7 +362,8 @@ def test_an_engine_that_joined_by_hand_and_knows_nobody_starts_over(
     demo: Demo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun: list[str] = []
-    monkeypatch.setattr("labctl.lab.form.start_over", lambda node, _backend: begun.append(node.name))
+    monkeypatch.setattr("labctl.lab.gossip.ENTERS_WITHIN", 0)
+    monkeypatch.setattr("labctl.lab.restoring.start_over", lambda node, _backend: begun.append(node.name))
     lab = bare_lab("manager1", "worker1", "worker2")
     lost, spare = (node for node in (fake_node("worker1", address="10.0.0.12"), fake_node("worker2")))
     for node, state in ((lab.nodes[0], "active"), (lost, "active"), (spare, "inactive")):
@@ -384,7 +385,8 @@ def test_an_engine_whose_swarm_is_broken_for_no_reason_starts_over(
     demo: Demo, monkeypatch: pytest.MonkeyPatch, error: str, begun: list[str]
 ) -> None:
     started: list[str] = []
-    monkeypatch.setattr("labctl.lab.form.start_over", lambda node, _backend: started.append(node.name))
+    monkeypatch.setattr("labctl.lab.gossip.ENTERS_WITHIN", 0)
+    monkeypatch.setattr("labctl.lab.restoring.start_over", lambda node, _backend: started.append(node.name))
     lab = bare_lab("manager1", "worker1")
     first, broken = lab.nodes[0], fake_node("worker1")
     assert isinstance(first, FakeNode)

@@ -6,7 +6,7 @@ import pytest
 
 from labctl.errors import EngineRefused
 from labctl.lab import gossip
-from labctl.lab.gossip import WHERE, exchange, is_alone, meet, shows_old_circle
+from labctl.lab.gossip import WHERE, alone_among, exchange, meet, shows_old_circle
 from labctl.transport import Result
 
 from ..nodes import FakeNode, fake_node
@@ -150,18 +150,33 @@ def test_an_engine_that_has_just_left_is_let_open_its_port(monkeypatch: pytest.M
     assert shows_old_circle(node)
 
 
+NOBODY = "OK\ntotal entries: 0\n"
+
+
 @pytest.mark.parametrize(
     ("said", "alone"),
     [
-        (BOTH, False),
-        ("OK\ntotal entries: 0\n", True),
+        ("OK\ntotal entries: 2\n0) aa1 -> 10.0.0.1\n1) bb2 -> 10.0.0.2\n", False),
+        (NOBODY, True),
         ("OK\ntotal entries: 1\n0) bb2 -> 10.0.0.2\n", True),
         (Result(CIRCLE, 7), False),
         (Result(CIRCLE, 28), False),
     ],
 )
-def test_an_engine_that_does_not_know_itself_is_alone(said: str | Result, alone: bool) -> None:
+def test_an_engine_that_does_not_know_itself_is_alone(
+    monkeypatch: pytest.MonkeyPatch, said: str | Result, alone: bool
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)
     node = fake_node("worker1", address="10.0.0.1")
     node.shell.answers[CIRCLE] = said
 
-    assert is_alone(node) is alone
+    assert alone_among([node]) == [node] * alone
+
+
+def test_an_engine_that_has_just_joined_and_comes_to_know_itself_is_not_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    node = fake_node("worker1", address="10.0.0.1")
+    node.shell.answers[CIRCLE] = NOBODY
+    joined = "OK\ntotal entries: 1\n0) aa1 -> 10.0.0.1\n"
+    monkeypatch.setattr("time.sleep", lambda _: node.shell.answers.update({CIRCLE: joined}))
+
+    assert alone_among([node]) == []

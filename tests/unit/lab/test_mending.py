@@ -39,6 +39,7 @@ def nodes(monkeypatch: pytest.MonkeyPatch) -> dict[str, FakeNode]:
     made = {name: fake_node(name, api={"GET /_ping": {"Server": "Docker/26.1.5 (linux)"}}) for name in NAMES}
     for node in made.values():
         node.shell.answers |= {OVER: "", mending.LOOK_ANEW: ""}
+    monkeypatch.setattr(mending, "restore_circle", lambda *_: [])
     monkeypatch.setattr(mending, "meet", lambda *_: [])
     monkeypatch.setattr(mending, "exchange", lambda _nodes: None)
     monkeypatch.setattr(mending, "announce_again", lambda _nodes: [])

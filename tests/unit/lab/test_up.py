@@ -18,6 +18,7 @@ from labctl.events import Event, Warned
 from labctl.lab import Context, UpOptions, bring_up
 from labctl.lab.gossip import WHERE
 from labctl.lab.growing import more_nodes
+from labctl.lab.neighbours import ASK
 from labctl.lab.standing import KEYS, refuse_too_many_cpus, refuse_unsound
 from labctl.lab.up import grow
 from labctl.owner import Owner
@@ -37,12 +38,12 @@ class FakeHost(Context):
     """A host whose labs are a FakeBackend's; its nodes' engines can pull what is in `pulled`."""
 
     def __init__(self, *, fail_on: tuple[str, ...] = (), cpus: int = 2) -> None:
-        super().__init__(FakeEngine({"GET /info": {"NCPU": cpus}}))
+        super().__init__(FakeEngine({"GET /info": {"NCPU": cpus}, "GET /containers/json": []}))
         self.unbuildable = False
         self.there = FakeBackend(fail_on=fail_on)
         self.there.name = "dind"  # what its labs say that they are made of
         for name in ("manager1", "worker1", "worker2"):
-            self.there.transports[name] = FakeTransport()
+            self.there.transports[name] = FakeTransport({ASK: ""})
             self.there.engines[name] = FakeEngine(
                 {
                     "GET /_ping": {"Server": "Docker/26.1.5 (linux)"},
