@@ -65,7 +65,10 @@ class OutputFailed(OSError):
 
 
 class LabctlError(Exception):
-    """Something a user should read: `message` says what is wrong, `hint` what to do next."""
+    """Something a user should read: `message` says what is wrong, `hint` what to do next.
+
+    `str()` of it is the message. A traceback, and pytest, show the hint below it, as a note.
+    """
 
     exit_code = 3
 
@@ -73,6 +76,18 @@ class LabctlError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+
+    @property
+    def hint(self) -> str | None:
+        """What to do next; None where nobody knows."""
+        return self._hint
+
+    @hint.setter
+    def hint(self, hint: str | None) -> None:
+        """Say what to do next, in the place of what was said before."""
+        others = getattr(self, "__notes__", [])[1 if getattr(self, "_hint", None) else 0 :]
+        self._hint = hint
+        self.__notes__ = [*([f"-> {hint}"] if hint else []), *others]
 
 
 class UsageError(LabctlError):

@@ -111,8 +111,6 @@ def status_of(context: Context, record: LabRecord) -> LabStatus:
     problems += [*moved.values(), *_node_problems(swarm, bad, apart, moved)]
     problems += mesh_problems(mesh, running, silent=set(swarm.asked) - swarm.seen.keys())
     extras = context.engine.containers(labels.of_lab(record.name))
-    if record.spec is not None and record.spec.registry and record.nodes:
-        problems += registry_trouble(extras)
     problems += _unheard(record, extras, swarm)
     ports, warnings = ports_of(context.engine, record, extras)
     if swarm.publishes and not any(is_proxy(one) for one in extras):
@@ -138,11 +136,16 @@ def status_of(context: Context, record: LabRecord) -> LabStatus:
 
 
 def _unheard(record: LabRecord, extras: list[Json], swarm: _Swarm) -> list[str]:
-    """What nodes do not know of each other; machines, which are slow to answer, are asked by `verify` alone."""
+    """That there is no registry, and what nodes do not know of each other.
+
+    Machines are slow to answer: `verify` alone asks them.
+    """
+    wanted = record.spec is not None and record.spec.registry and record.nodes
+    trouble = registry_trouble(extras) if wanted else []
     if record.spec is not None and record.spec.backend != "dind":
-        return []
+        return trouble
     members = [name for name, one in swarm.seen.items() if one.state == "active" and name not in swarm.strays]
-    return neighbour_problems(record, extras, members)
+    return [*trouble, *neighbour_problems(record, extras, members)]
 
 
 def _with_faults(record: LabRecord, problems: list[str]) -> list[str]:

@@ -88,8 +88,7 @@ def wake(lab: Lab, nodes: Sequence[Node], steps: Steps, begin: Callable[[Node], 
                 steps.note(f"{counted(len(names), 'node')} ready")
         with steps.step("Verifying"):
             restore_names(lab.context.engine, lab.record, steps.emit)
-            tried = (_tried(lab, _serving(lab, known), down, steps) if names else "") or tried
-            steps.note(tried)
+            steps.note((_tried(lab, _serving(lab, known), down, steps) if names else "") or tried)
 
 
 def _is_booting(node: Node) -> bool:

@@ -369,7 +369,7 @@ def test_a_full_disk_in_a_build_is_one_line_and_nothing_is_left(small_disk: Engi
     recipe = Recipe("big", "big:1", tar_of({"Dockerfile": (dockerfile.encode(), 0o644)}), dockerfile)
 
     with pytest.raises(
-        HostError, match=r"^building big: the engine's disk is full, in step 3; nothing of it was kept$"
+        HostError, match=r"^building big: the engine's disk is full, in step 3; nothing of it was kept\n"
     ):
         build(small_disk, recipe, lambda _: None)
 
@@ -397,7 +397,9 @@ def test_a_full_disk_while_the_base_is_made_is_one_line_and_nothing_is_left(
     monkeypatch.setattr("labctl.images.debootstrap.ROOM", 0)
     tag = f"t{secrets.token_hex(4)}:1"
 
-    with pytest.raises(HostError, match=f"^making the base image: the disk of {tiny} is full; nothing of it was kept$"):
+    with pytest.raises(
+        HostError, match=rf"^making the base image: the disk of {tiny} is full; nothing of it was kept\n"
+    ):
         make_base(engine, tag, lambda _: None)
 
     assert list(tiny.iterdir()) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import traceback
 
 import pytest
 
@@ -140,3 +141,21 @@ def test_several_errors_give_the_first_hint_that_there_is() -> None:
 
 def test_giving_up_because_of_another_error_is_an_error_of_the_lab() -> None:
     assert issubclass(Abandoned, LabError)
+
+
+def test_a_traceback_ends_with_the_hint_as_it_now_is() -> None:
+    problem = LabError("the lab is down", hint="`labctl up` makes one.")
+    problem.add_note("seen by a test")
+    problem.hint = "`labctl start` starts it."
+
+    shown = "".join(traceback.format_exception_only(problem))
+
+    assert shown.endswith("the lab is down\n-> `labctl start` starts it.\nseen by a test\n")
+    assert str(problem) == "the lab is down"
+
+
+def test_where_there_is_no_hint_a_traceback_shows_none() -> None:
+    problem = LabError("the lab is down", hint="Wait.")
+    problem.hint = None
+
+    assert "".join(traceback.format_exception_only(problem)).endswith("the lab is down\n")

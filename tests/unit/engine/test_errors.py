@@ -66,7 +66,7 @@ def test_a_refusal_that_is_no_json_keeps_its_words_too(serve: Serve) -> None:
 def test_a_socket_that_is_not_there_is_an_engine_that_does_not_answer(tmp_path: Path) -> None:
     engine = Engine(Endpoint(f"unix://{tmp_path}/none.sock"))
 
-    with pytest.raises(EngineUnreachable, match=r"^the engine does not answer: No such file or directory$") as caught:
+    with pytest.raises(EngineUnreachable, match=r"^the engine does not answer: No such file or directory\n") as caught:
         engine.version()
 
     assert "labctl doctor" in (caught.value.hint or "")
@@ -77,7 +77,7 @@ def test_a_port_where_nobody_listens_is_an_engine_that_does_not_answer() -> None
         taken.bind(("127.0.0.1", 0))
         engine = Engine(Endpoint(f"tcp://127.0.0.1:{taken.getsockname()[1]}"))
 
-        with pytest.raises(EngineUnreachable, match=r"^the engine does not answer: Connection refused$"):
+        with pytest.raises(EngineUnreachable, match=r"^the engine does not answer: Connection refused\n"):
             engine.version()
 
 

@@ -27,7 +27,7 @@ def test_a_scripted_refusal_comes_as_a_real_one_would() -> None:
 
 
 def test_a_scripted_silence_comes_as_a_real_one_would() -> None:
-    with pytest.raises(EngineUnreachable, match=r"^the engine does not answer: cable cut$"):
+    with pytest.raises(EngineUnreachable, match=r"^the engine does not answer: cable cut\n"):
         FakeEngine({"GET /info": EngineUnreachable("cable cut")}).info()
 
 

@@ -90,11 +90,11 @@ def test_nobody_is_sent_to_a_lab_of_somebody_else_or_to_one_of_a_quite_different
     theirs = container("workshop", "manager1", **{labels.OWNER: "alice@0123456789abcdef"})
     mine = container("o3-s", "manager1", **{labels.OWNER: own_mark()})
 
-    with pytest.raises(NotFoundError, match=r"no lab named 'workshp': there is: o3-s$"):
+    with pytest.raises(NotFoundError, match=r"no lab named 'workshp': there is: o3-s\n"):
         find_lab(Context(engine_with(theirs, mine)), "workshp")
-    with pytest.raises(NotFoundError, match=r"no lab named 'h3-b': there is: o3-s$"):
+    with pytest.raises(NotFoundError, match=r"no lab named 'h3-b': there is: o3-s\n"):
         find_lab(Context(engine_with(theirs, mine)), "h3-b")
-    with pytest.raises(NotFoundError, match=r"no lab named 'workshp'$"):
+    with pytest.raises(NotFoundError, match=r"no lab named 'workshp'\n"):
         find_lab(Context(engine_with(theirs)), "workshp")
 
 
@@ -305,7 +305,7 @@ def test_the_nearest_name_is_never_that_of_somebody_elses_lab() -> None:
     theirs = container("workshop", "manager1", **{labels.OWNER: "alice@0123456789abcdef"})
     mine = container("demo", "manager1", **{labels.OWNER: own_mark()})
 
-    with pytest.raises(NotFoundError, match=r"no lab named 'workshp': there is: demo$"):
+    with pytest.raises(NotFoundError, match=r"no lab named 'workshp': there is: demo\n"):
         find_lab(Context(engine_with(theirs, mine)), "workshp")
 
 

@@ -300,7 +300,7 @@ def test_managers_that_do_not_answer_have_not_lost_the_quorum() -> None:
 def test_a_worker_that_does_not_answer_is_not_why_no_manager_does(worker: FakeNode) -> None:
     worker.api["GET /swarm"] = EngineUnreachable("connection refused")
 
-    with pytest.raises(LabError, match=r"^no manager answers: manager1 is exited$") as caught:
+    with pytest.raises(LabError, match=r"^no manager answers: manager1 is exited\n") as caught:
         cluster.working_manager([fake_node("manager1", state="exited"), worker])
 
     assert "restart" not in (caught.value.hint or "")
