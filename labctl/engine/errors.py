@@ -14,7 +14,15 @@ from labctl.errors import EngineRefused, EngineUnreachable, LabctlError
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["INGRESS_HINT", "PRIVILEGED_HINT", "keys_hint", "translated", "wants_devices", "wants_ingress"]
+__all__ = [
+    "INGRESS_HINT",
+    "PRIVILEGED_HINT",
+    "keys_hint",
+    "lacks_majority",
+    "translated",
+    "wants_devices",
+    "wants_ingress",
+]
 
 ENGINE_HINT = "`labctl doctor` looks into it, `labctl doctor --fix` mends what it can."
 OF_NODE = "the engine of "
@@ -28,6 +36,8 @@ INGRESS_HINT = (
     "`labctl docker -- network create --driver overlay --ingress ingress` makes it again, "
     "and then `labctl up` lets all nodes enter it"
 )
+# What a leader says when too few managers answer to agree on a change: it waits for them, and then steps down.
+WITHOUT_MAJORITY = ("lost leader status", "does not have a leader", "loss of quorum", "not enough healthy")
 RPC = re.compile(r"rpc error: code = \w+ desc = ")  # how managers' words come over the wire
 # runc's words on cgroup v1.
 DEVICE_RULE = re.compile(r'failed to write "[abc] \S+ [rwm]+"')
@@ -64,6 +74,11 @@ def wants_devices(said: str) -> bool:
 def wants_ingress(said: str) -> bool:
     """Whether the swarm says that a service publishes a port, and the network is gone that would lead there."""
     return "no ingress network is present" in said
+
+
+def lacks_majority(said: str) -> bool:
+    """Whether a manager says that too few of them answer to agree on a change."""
+    return any(words in said for words in WITHOUT_MAJORITY)
 
 
 @contextmanager
@@ -115,6 +130,8 @@ def _refused(where: str, said: str, status: int) -> EngineRefused:
 def _hint_of_refusal(where: str, said: str) -> str | None:
     if wants_devices(said) and where.startswith(OF_NODE):
         return PRIVILEGED_HINT
+    if lacks_majority(said):
+        return "Too few managers answer to agree on a change: `labctl status` tells which, and what brings them back."
     return f"{INGRESS_HINT}." if wants_ingress(said) else None
 
 

@@ -18,7 +18,7 @@ from labctl.events import Emit, Steps, quiet
 from labctl.lab.choosing import Nodes, chosen, is_up, named_or_gone
 from labctl.lab.context import open_context
 from labctl.lab.core import LabCore
-from labctl.lab.standing import refuse_without_keys
+from labctl.lab.standing import refuse_without_keys, refused_as_empty, warn_of_absent
 from labctl.node import Node
 
 if TYPE_CHECKING:
@@ -127,6 +127,8 @@ class Lab(LabCore):
         from labctl.lab.waking import WAKE_STEPS, wake
 
         with self._changing(on_event, unlock_key) as lab:
+            if empty := refused_as_empty(lab.record):
+                raise empty
             refuse_without_keys(lab.name, lab.nodes)
             steps = Steps(lab.context.emit, total=WAKE_STEPS)
             meant = as_ended(lab.backend, chosen(lab, nodes), steps.note)
@@ -135,6 +137,8 @@ class Lab(LabCore):
                 wake(lab, meant, steps, lab.backend.start)
                 lab._end_faults(meant)
                 tend_services(lab)
+            if nodes is None:
+                warn_of_absent(lab.refresh().record, lab.context.emit)
         return self._again([node for node in meant if not node.is_running])
 
     def restart(

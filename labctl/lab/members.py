@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from labctl.concurrent import each
+from labctl.engine.errors import lacks_majority
 from labctl.errors import CommandFailed, LabctlError, LabError, QuorumLost, UsageError
 from labctl.events import Emit, NodeRemoved, Noted, Warned, quiet
 from labctl.node import Node
@@ -23,8 +24,6 @@ __all__ = ["label_nodes", "leave_if_joined", "leave_swarm", "members_of", "remov
 
 DRAIN_LIMIT = 60.0
 LEAVE_LIMIT = 60.0  # seconds that a node may take to leave its swarm; usually one
-# What a leader says when too few managers answer to agree on a change: it waits for them, and then steps down.
-WITHOUT_MAJORITY = ("lost leader status", "does not have a leader", "loss of quorum", "not enough healthy")
 NO_MAJORITY = (
     "too few managers answer to agree on that a node goes: one that is down or suspended has its vote still",
     "`labctl start` and `labctl resume` bring managers back; then it goes.",
@@ -168,7 +167,7 @@ def _change(manager: Node, *words: str) -> None:
         except CommandFailed as failed:
             if "out of sequence" in failed.message or "must be demoted" in failed.message:
                 raise Pending(failed.message) from None
-            if any(word in failed.message for word in WITHOUT_MAJORITY):
+            if lacks_majority(failed.message):
                 raise QuorumLost(NO_MAJORITY[0], hint=NO_MAJORITY[1]) from failed
             raise
 

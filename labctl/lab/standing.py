@@ -9,6 +9,7 @@ from labctl.backend import LabRecord
 from labctl.engine import Engine
 from labctl.engine.errors import keys_hint
 from labctl.errors import LabError, UsageError
+from labctl.events import Emit, Warned
 from labctl.node import Node
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ __all__ = [
     "refuse_unsound",
     "refuse_without_keys",
     "refused_as_empty",
+    "warn_of_absent",
 ]
 
 # What `up` would make anew where it is missing, and what the nodes that stand would then not know.
@@ -54,6 +56,16 @@ def gone_nodes(record: LabRecord) -> list[NodeSpec]:
     """The nodes that the lab shall have, and whose machines somebody has removed."""
     there = {node.name for node in record.nodes}
     return [] if record.spec is None else [node for node in record.spec.all_nodes() if node.name not in there]
+
+
+def warn_of_absent(record: LabRecord, emit: Emit) -> None:
+    """Warn of the lab's nodes that do not run, or are gone: what is told of the others is not the whole lab."""
+    for node in record.nodes:
+        if not node.is_running:
+            verb = "resume" if node.state == "paused" else "start"
+            emit(Warned(f"{node.name} is {node.state}, so it was not tried: `labctl {verb} {node.name}`"))
+    for gone in gone_nodes(record):
+        emit(Warned(f"{gone.name} is gone, so it was not tried: `labctl up` makes it anew"))
 
 
 def gone_members(record: LabRecord) -> dict[str, Role]:

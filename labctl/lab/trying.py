@@ -9,6 +9,7 @@ from labctl.events import Steps
 from labctl.lab.addresses import refuse_moved
 from labctl.lab.members import members_of, taking_tasks
 from labctl.lab.neighbours import refuse_lost_neighbours
+from labctl.lab.standing import warn_of_absent
 from labctl.lab.strays import refuse_strays
 from labctl.lab.verify import verify
 from labctl.registry import open_registry
@@ -45,4 +46,5 @@ def try_lab(lab: Lab) -> str:
         encrypted = encrypted_networks(manager.engine) if len(members) > 1 else []
         tried = verify(manager, members, steps.note, encrypted=encrypted)
         steps.note(tried)
+    warn_of_absent(lab.record, steps.emit)
     return tried

@@ -56,6 +56,16 @@ def test_a_lack_of_the_ingress_network_is_told_with_the_command_that_makes_it(se
     )
 
 
+def test_a_lack_of_managers_is_told_with_where_to_look(serve: Serve) -> None:
+    said = "raft: failed to process the request: node lost leader status"
+    engine = serve({"GET /info": lambda handler: handler.send(500, {"message": said})})
+
+    with pytest.raises(EngineRefused) as caught:
+        engine.info()
+
+    assert (caught.value.hint or "").startswith("Too few managers answer to agree on a change: `labctl status` tells")
+
+
 def test_a_refusal_that_is_no_json_keeps_its_words_too(serve: Serve) -> None:
     engine = serve({"GET /info": lambda handler: handler.send(502, None, raw=b"bad gateway\n")})
 

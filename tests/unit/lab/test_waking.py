@@ -11,7 +11,7 @@ import pytest
 from labctl.backend import FakeBackend
 from labctl.engine.fake import Asked, FakeEngine
 from labctl.errors import LabError
-from labctl.events import Steps
+from labctl.events import Event, Steps, Warned
 from labctl.lab import Lab
 from labctl.lab.waking import wake
 from labctl.node import Node
@@ -160,3 +160,26 @@ def test_an_engine_that_somebody_else_has_just_started_boots_and_does_not_hang(
     lab = lab.refresh()
     wake(lab, [lab.node("worker1")], Steps(lambda _: None, total=3), lab.backend.start)
     assert ran == [hangs]
+
+
+def test_a_lab_without_a_node_does_not_serve() -> None:
+    backend = FakeBackend()
+    lab = lab_in_memory(backend)
+    for node in lab.nodes:
+        backend.remove_node(node)
+
+    with pytest.raises(LabError, match="lab demo has no node"):
+        lab.refresh().start()
+
+
+def test_a_start_of_all_tells_which_nodes_are_gone(heard: list[Event]) -> None:
+    backend = FakeBackend()
+    lab = lab_in_memory(backend)
+    backend.remove_node(lab.node("worker1"))
+
+    lab.refresh().start(on_event=heard.append)
+    named = lab.refresh().start("manager1", on_event=heard.append)
+
+    assert named == []
+    warned = [event for event in heard if isinstance(event, Warned)]
+    assert warned == [Warned("worker1 is gone, so it was not tried: `labctl up` makes it anew")]
