@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from labctl.backend import Snapshot
     from labctl.errors import (
         Abandoned,
         CommandFailed,
@@ -91,6 +92,7 @@ __all__ = [
     "Result",
     "ServiceEvent",
     "SeveralErrors",
+    "Snapshot",
     "SpecError",
     "StepFinished",
     "StepProgress",
@@ -123,6 +125,7 @@ WHERE = {
     "PortSpec": "spec",
     "Result": "transport",
     "ServiceEvent": "lab.happening",
+    "Snapshot": "backend",
     "SwarmView": "swarm",
     "Terminal": "transport",
 }

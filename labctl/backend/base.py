@@ -52,6 +52,7 @@ class LabRecord:
     network: str | None
     nodes: tuple[Node, ...]
     owner: Owner = YOU
+    restoring: str = ""  # the snapshot that some nodes may have been put back to, and others not
 
     @cached_property
     def spec(self) -> LabSpec | None:
@@ -61,11 +62,15 @@ class LabRecord:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What a lab's machines were at one moment, their memory included. `taken` is in seconds since 1970."""
+    """What a lab's machines were at one moment. `taken` is in seconds since 1970.
+
+    `size` is how many bytes it takes, None where nobody counts them.
+    """
 
     name: str
     taken: float
     nodes: tuple[str, ...]
+    size: int | None = None
 
 
 class Backend(Protocol):
@@ -75,6 +80,9 @@ class Backend(Protocol):
     has_own_kernel: bool  # whether its nodes bring a kernel of their own, with ip_vs
     within: Sequence[str]  # the ranges that its labs' subnets must be in; none: any that is free
     reserved: Sequence[str]  # subnets that the lab needs beside its own
+    # Whether a snapshot is of machines with their memory, which stand still while they are put back. Else it is of
+    # disks, and machines are made anew of it, those too that were removed since.
+    keeps_memory: bool
 
     def labs(self) -> list[str]:
         """The names of the labs of which anything is left."""
@@ -148,21 +156,30 @@ class Backend(Protocol):
         ...
 
     def snapshots(self, lab: str) -> list[Snapshot]:
-        """The lab's snapshots, oldest first. Raises UsageError, as all on snapshots, where there can be none."""
+        """The lab's snapshots, oldest first."""
         ...
 
-    def save_snapshot(self, lab: str, name: str) -> None:
+    def prepare_save(self, lab: str, name: str) -> None:
+        """Look whether a snapshot can be saved, before a machine stands still. Raises HostError for a full disk."""
+        ...
+
+    def save_snapshot(self, lab: str, name: str, note: Callable[[str], None]) -> None:
         """Keep what the lab's machines, all of them suspended, are now. One that fails half-way leaves nothing."""
         ...
 
-    def check_snapshot(self, lab: str, name: str) -> None:
-        """Raise LabError for a snapshot of which a machine's part is gone: it cannot be restored any more."""
+    def prepare_restore(self, lab: str, name: str, note: Callable[[str], None]) -> None:
+        """Do what can be done while the lab goes on, and look whether the snapshot is whole.
+
+        Raises LabError for one that cannot be restored, and nothing is changed then.
+        """
         ...
 
     def restore_snapshot(self, lab: str, name: str) -> None:
-        """Let the lab's machines, none of which runs, be what they were: all of them, on Ctrl-C too.
+        """Let the lab's machines be what they were: all of them, on Ctrl-C too. It was prepared just before.
 
-        They are suspended then, as they were saved, or run already, where the provider has them run.
+        With memory, none of them may run; they are suspended then, as they were saved, or run already, where the
+        provider has them run. Without, they have just been started. Where it fails, `find` tells what is being
+        restored, and nobody lets the machines go on.
         """
         ...
 
@@ -171,7 +188,7 @@ class Backend(Protocol):
         ...
 
     def remove_node(self, node: Node) -> None:
-        """Remove a node with its disk, and what of it is in snapshots."""
+        """Remove a node with its disk, and what of it is in snapshots with memory."""
         ...
 
     def destroy(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -32,6 +32,7 @@ class FakeBackend:
     has_own_kernel = False
     within: Sequence[str] = ()
     reserved: Sequence[str] = ()
+    keeps_memory = True
 
     def __init__(self, *, fail_on: Sequence[str] = (), emit: Emit = quiet) -> None:
         self._emit = emit
@@ -41,6 +42,8 @@ class FakeBackend:
         self._nodes: dict[str, dict[str, Node]] = {}
         self.owners: dict[str, Owner] = {}  # of labs that are somebody else's
         self._snapshots: dict[str, list[Snapshot]] = {}
+        self._kept: dict[tuple[str, str], dict[str, Node]] = {}  # the nodes of then, by lab and snapshot
+        self.restoring: dict[str, str] = {}  # labs that are put back in part, and to what
         self.transports: dict[str, FakeTransport] = {}
         self.engines: dict[str, FakeEngine] = {}
 
@@ -56,7 +59,8 @@ class FakeBackend:
         subnet = self._subnets.get(lab)
         spec = self._specs.get(lab)
         owner = self.owners.get(lab, YOU)
-        return LabRecord(lab, lambda: spec, subnet, f"labctl-{lab}" if subnet else None, tuple(nodes), owner)
+        network, restoring = f"labctl-{lab}" if subnet else None, self.restoring.get(lab, "")
+        return LabRecord(lab, lambda: spec, subnet, network, tuple(nodes), owner, restoring)
 
     def things(self, lab: str) -> frozenset[str]:
         """The nodes' machines."""
@@ -147,16 +151,23 @@ class FakeBackend:
         """What was saved, in that order."""
         return list(self._snapshots.get(lab, ()))
 
-    def save_snapshot(self, lab: str, name: str) -> None:
+    def prepare_save(self, lab: str, name: str) -> None:
+        """There is room."""
+
+    def save_snapshot(self, lab: str, name: str, note: Callable[[str], None] = lambda _: None) -> None:
         """Note which nodes there are, one second after the one before."""
         known = self._snapshots.setdefault(lab, [])
         known.append(Snapshot(name, float(len(known)), tuple(self._nodes[lab])))
+        self._kept[lab, name] = dict(self._nodes[lab])
 
-    def check_snapshot(self, lab: str, name: str) -> None:
+    def prepare_restore(self, lab: str, name: str, note: Callable[[str], None] = lambda _: None) -> None:
         """It is whole."""
 
     def restore_snapshot(self, lab: str, name: str) -> None:
-        """Let the nodes of then be suspended."""
+        """Let the nodes of then be suspended; without memory those run that there were, and no others."""
+        if not self.keeps_memory:
+            self._nodes[lab] = {node: replace(one, state="running") for node, one in self._kept[lab, name].items()}
+            return
         kept = next(known for known in self.snapshots(lab) if known.name == name)
         for node in kept.nodes:
             self._set(self._nodes[lab][node], "paused")

@@ -33,7 +33,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "node": ("node", "node", "Add a node to the lab, or take one out in order."),
     "fault": ("fault", "fault", "Break something on purpose, and heal it."),
     "provision": ("provision", "provision", "Make machines what a node is, by the playbook."),
-    "snapshot": ("snapshot", "snapshot", "Keep what a lab of virtual machines is, and go back."),
+    "snapshot": ("snapshot", "snapshot", "Keep what a lab is, and go back to it."),
     "image": ("image", "image", "Build, push, list and pull images."),
     "registry": ("registry", "registry", "The lab's registry and its mirror of Docker Hub."),
     "port": ("port", "port", "Reach a published port on this host's 127.0.0.1."),

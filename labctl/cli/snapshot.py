@@ -1,4 +1,4 @@
-"""labctl snapshot: keep what a lab of virtual machines is, and go back to it."""
+"""labctl snapshot: keep what a lab is, and go back to it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import click
 
 from labctl.cli.common import App, confirm, lab_command, output_option, print_json, table
 from labctl.cli.completers import complete_snapshots
+from labctl.cli.unlock import unlock_option
 
 __all__ = ["snapshot"]
 
@@ -16,10 +17,11 @@ name_argument = click.argument("name", shell_complete=complete_snapshots)
 
 @click.group("snapshot")
 def snapshot() -> None:
-    """Keep what a lab of virtual machines is, and go back to it.
+    """Keep what a lab is, and go back to it.
 
-    A snapshot is of all machines at one moment, their memory included. The registry and ways to ports, which are
-    containers of this host, are not in it. It goes with the lab.
+    A snapshot is of all nodes at one moment, and goes with the lab. Of containers it holds the disks, and what was
+    pushed to the lab's registry: what ran is started again when it is restored, and nodes that were removed come
+    back. Of virtual machines it holds their memory too, and not the registry. Ways to ports stay as they are.
 
     \b
     labctl snapshot save fresh
@@ -31,7 +33,9 @@ def snapshot() -> None:
 @click.argument("name")
 @lab_command
 def save(app: App, name: str) -> None:
-    """Keep what the lab is now. Its machines stand still for some seconds.
+    """Keep what the lab is now. It stands still for some seconds.
+
+    No node may be down or have a fault.
 
     \b
     labctl snapshot save before-upgrade
@@ -44,6 +48,7 @@ def save(app: App, name: str) -> None:
 
 @snapshot.command("restore")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@unlock_option
 @name_argument
 @lab_command
 def restore(app: App, yes: bool, name: str) -> None:
@@ -66,7 +71,9 @@ def restore(app: App, yes: bool, name: str) -> None:
 @output_option
 @lab_command
 def ls(app: App, output: str) -> None:
-    """List the lab's snapshots, oldest first.
+    """List the lab's snapshots, oldest first, and how much of this host's disk they take.
+
+    Of virtual machines the provider keeps them, and tells no size.
 
     \b
     labctl snapshot ls
@@ -76,9 +83,14 @@ def ls(app: App, output: str) -> None:
 
     found = snapshots.snapshots_of(app.lab())
     if output == "json":
-        print_json([{"name": one.name, "taken": _when(one.taken), "nodes": list(one.nodes)} for one in found])
+        print_json(
+            [{"name": one.name, "taken": _when(one.taken), "nodes": list(one.nodes), "size": one.size} for one in found]
+        )
         return
-    table(["SNAPSHOT", "TAKEN", "NODES"], [[one.name, _when(one.taken), ", ".join(one.nodes)] for one in found])
+    table(
+        ["SNAPSHOT", "TAKEN", "SIZE", "NODES"],
+        [[one.name, _when(one.taken), _size(one.size), ", ".join(one.nodes) or "?"] for one in found],
+    )
 
 
 @snapshot.command("rm")
@@ -101,5 +113,13 @@ def rm(app: App, names: tuple[str, ...]) -> None:
 
 
 def _when(taken: float) -> str:
-    """This host's time, with its distance from UTC."""
+    """This host's time, with its distance from UTC; "?" where it cannot be read."""
+    if not taken:
+        return "?"
     return time.strftime("%Y-%m-%d %H:%M:%S%z", time.localtime(taken))
+
+
+def _size(size: int | None) -> str:
+    from labctl.images.progress import read_size
+
+    return "-" if size is None else read_size(size)

@@ -193,6 +193,10 @@ class Engine(ImageCalls):
             if refused.status not in (404, 409):
                 raise
 
+    def rename(self, container: str, name: str) -> None:
+        """Give a container another name."""
+        self._ask("POST", f"/containers/{container}/rename", params={"name": name})
+
     def wait_gone(self, container: str, *, limit: float = 30) -> bool:
         """Wait until a container that is being removed is gone; False when it stays."""
         deadline = time.monotonic() + limit

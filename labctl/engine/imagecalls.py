@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, cast
 
 from labctl.engine.asking import Asking, Json, as_filters
 from labctl.engine.errors import translated
+from labctl.engine.wire import JSON
 from labctl.errors import EngineRefused
+from labctl.waiting import stretched
 
 __all__ = ["CONTEXT_DOCKERFILE", "ImageCalls"]
 
 CONTEXT_DOCKERFILE = ".labctl.Dockerfile"
+COMMIT_LIMIT = 600.0  # seconds; what a container has of its own may be gigabytes
 
 
 class ImageCalls(Asking):
@@ -71,6 +75,17 @@ class ImageCalls(Asking):
         """Give an image another name."""
         repository, tag = _split_tag(name)
         self._ask("POST", f"/images/{image}/tag", params={"repo": repository, "tag": tag, "force": 1})
+
+    def commit(self, container: str, name: str, labels: Mapping[str, str]) -> str:
+        """Make an image of what a container has changed of its own, without volumes, and return its id.
+
+        The container is not frozen for it. The image bears `labels` beside those of the container.
+        """
+        repository, tag = _split_tag(name)
+        params = {"container": container, "repo": repository, "tag": tag, "pause": 0}
+        body = json.dumps({"Labels": dict(labels)}).encode()
+        limit = stretched(COMMIT_LIMIT)
+        return str(self._json("POST", "/commit", params=params, body=body, headers=JSON, limit=limit)["Id"])
 
     def remove_image(self, name: str) -> None:
         """Remove an image's name, and the image with its last one; one that is gone is fine."""

@@ -15,6 +15,7 @@ from labctl.lab.choosing import Nodes, chosen
 from labctl.node import Node
 
 if TYPE_CHECKING:
+    from labctl.lab.core import LabCore
     from labctl.lab.lab import Lab
 
 __all__ = ["OptionValue", "injected", "other_side", "scene_of", "tend_services"]
@@ -22,7 +23,7 @@ __all__ = ["OptionValue", "injected", "other_side", "scene_of", "tend_services"]
 OptionValue = str | int | float | Node | Iterable[str | Node]
 
 
-def scene_of(lab: Lab) -> Scene:
+def scene_of(lab: LabCore) -> Scene:
     """The lab as faults see it, as it is now."""
     now = lab.refresh()
     sizes = {spec.name: spec.memory_bytes for spec in now.spec.all_nodes()}
@@ -41,7 +42,7 @@ def scene_of(lab: Lab) -> Scene:
     )
 
 
-def _try_with(lab: Lab, names: Sequence[str]) -> None:
+def _try_with(lab: LabCore, names: Sequence[str]) -> None:
     """Try the lab with nodes that have come back, and mend what they missed.
 
     One that somebody stops while this waits for its turn is left alone.
@@ -56,7 +57,7 @@ def _try_with(lab: Lab, names: Sequence[str]) -> None:
             tend_services(held)
 
 
-def tend_services(lab: Lab) -> None:
+def tend_services(lab: LabCore) -> None:
     """Heal services whose time is over, and give managers that were started again the lease of the others."""
     if lab.spec.swarm != "formed":
         return
@@ -64,7 +65,7 @@ def tend_services(lab: Lab) -> None:
         tend(scene_of(replace(lab)))
 
 
-def _meet(lab: Lab, names: Sequence[str]) -> None:
+def _meet(lab: LabCore, names: Sequence[str]) -> None:
     """Let the engines of nodes that were apart hear of the others at once: by themselves they take up to a minute."""
     from labctl.lab.gossip import exchange, meet
     from labctl.swarm.cluster import DECISION_LIMIT

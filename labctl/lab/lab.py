@@ -17,8 +17,8 @@ from labctl.errors import LabError, NotFoundError, raise_all
 from labctl.events import Emit, Steps, quiet
 from labctl.lab.choosing import Nodes, chosen, is_up, named_or_gone
 from labctl.lab.context import open_context
-from labctl.lab.core import LabCore
-from labctl.lab.standing import refuse_without_keys, refused_as_empty, warn_of_absent
+from labctl.lab.keeping import Keeping
+from labctl.lab.standing import refuse_unstartable, refuse_without_keys, refused_as_empty, warn_of_absent
 from labctl.node import Node
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Lab"]
 
 
-class Lab(LabCore):
+class Lab(Keeping):
     """A lab. `Lab.up` makes one, `Lab.find` and `Lab.all` find those that stand.
 
     The properties (name, spec, nodes) tell what it was when it was found, or when the last verb of this object ended;
@@ -129,7 +129,7 @@ class Lab(LabCore):
         with self._changing(on_event, unlock_key) as lab:
             if empty := refused_as_empty(lab.record):
                 raise empty
-            refuse_without_keys(lab.name, lab.nodes)
+            refuse_unstartable(lab.record)
             steps = Steps(lab.context.emit, total=WAKE_STEPS)
             meant = as_ended(lab.backend, chosen(lab, nodes), steps.note)
             refuse_half_made(meant)
@@ -175,7 +175,7 @@ class Lab(LabCore):
         from labctl.lab.waking import WAKE_STEPS, in_state, wake
 
         with self._changing(on_event, unlock_key) as lab:
-            refuse_without_keys(lab.name, lab.nodes)
+            refuse_unstartable(lab.record)
             suspended = [node for node in lab.nodes if node.state == "paused"]
             meant = suspended or lab.nodes if nodes is None else chosen(lab, nodes)
             still = in_state(meant, "paused", also="running")

@@ -18,9 +18,12 @@ if TYPE_CHECKING:
 __all__ = [
     "gone_members",
     "gone_nodes",
+    "half_restored",
     "has_lost_network",
+    "refuse_half_restored",
     "refuse_too_many_cpus",
     "refuse_unsound",
+    "refuse_unstartable",
     "refuse_without_keys",
     "refused_as_empty",
     "warn_of_absent",
@@ -33,12 +36,35 @@ LEAST_CPUS = 0.01  # the engine's own limit
 
 def refuse_unsound(record: LabRecord, nodes: Sequence[Node]) -> None:
     """Raise LabError for a lab of these nodes that cannot be changed from here: its keys or its network are gone."""
+    refuse_half_restored(record)
     refuse_without_keys(record.name, nodes)
     if has_lost_network(record, nodes):
         raise LabError(
             f"the network of lab {record.name} is gone, and with it the way from node to node",
             hint=f"`labctl down -l {record.name}` and `labctl up -l {record.name}` make the lab anew.",
         )
+
+
+def refuse_unstartable(record: LabRecord) -> None:
+    """Raise LabError for a lab whose nodes nobody may start from here: put back in part, or without its keys."""
+    refuse_half_restored(record)
+    refuse_without_keys(record.name, record.nodes)
+
+
+def refuse_half_restored(record: LabRecord) -> None:
+    """Raise LabError for a lab some of whose nodes are put back to a snapshot, and others may not be."""
+    if told := half_restored(record):
+        raise LabError(told[0], hint=told[1])
+
+
+def half_restored(record: LabRecord) -> tuple[str, str] | None:
+    """What is wrong with such a lab, and what to do; None where all is of one moment."""
+    if not record.restoring:
+        return None
+    return (
+        f"lab {record.name} is put back to snapshot {record.restoring} in part, and would be no swarm",
+        f"`labctl snapshot restore {record.restoring}` finishes it; another one that is whole would do, too.",
+    )
 
 
 def refuse_without_keys(lab: str, nodes: Sequence[Node]) -> None:

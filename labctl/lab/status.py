@@ -18,7 +18,7 @@ from labctl.lab.meshes import mesh_of, mesh_problems
 from labctl.lab.neighbours import neighbour_problems
 from labctl.lab.parts import is_proxy, mirror_of, ports_of, registry_of, registry_trouble
 from labctl.lab.plan import HALF_MADE, lost_swarm
-from labctl.lab.standing import gone_members, gone_nodes, has_lost_network, refused_as_empty
+from labctl.lab.standing import gone_members, gone_nodes, half_restored, has_lost_network, refused_as_empty
 from labctl.node import Node
 from labctl.spec import labels
 from labctl.swarm import caveats, cluster
@@ -328,6 +328,8 @@ def _lost(record: LabRecord, gone: Sequence[NodeSpec], swarm: _Swarm) -> list[st
 
     `up` is advised for what it would do: without the lab's network, or a manager's machine, it changes nothing.
     """
+    if half := half_restored(record):
+        return [": ".join(half)]
     if empty := refused_as_empty(record):
         return [f"{empty.message}: {empty.hint}"]
     down = [_mend_of(node) for node in record.nodes if not node.is_running]

@@ -28,7 +28,7 @@ from labctl.waiting import Pending, stretched, wait_until
 from labctl.words import counted
 
 if TYPE_CHECKING:
-    from labctl.lab.lab import Lab
+    from labctl.lab.core import LabCore
     from labctl.swarm import SwarmNode
 
 __all__ = ["WAKE_STEPS", "in_state", "wake"]
@@ -49,7 +49,7 @@ def in_state(nodes: Sequence[Node], state: str, *, also: str) -> list[Node]:
     return [node for node in nodes if node.state == state]
 
 
-def wake(lab: Lab, nodes: Sequence[Node], steps: Steps, begin: Callable[[Node], Node]) -> None:
+def wake(lab: LabCore, nodes: Sequence[Node], steps: Steps, begin: Callable[[Node], Node]) -> None:
     """Start the nodes, or let them go on, by `begin`, all at once, and try the lab with them.
 
     The caller holds the lab. Three steps: nodes, swarm, verifying.
@@ -96,7 +96,7 @@ def _is_booting(node: Node) -> bool:
     return node.began is not None and time.time() - node.began < stretched(BOOT_LIMIT)
 
 
-def _tried(lab: Lab, serving: Sequence[Node], started: Sequence[Node], steps: Steps) -> str:
+def _tried(lab: LabCore, serving: Sequence[Node], started: Sequence[Node], steps: Steps) -> str:
     """Try the lab and mend what is ill in it; returns what was tried, empty where there is no probe to try it with."""
     names = {node.name for node in started}
     ladder = Ladder(lab.backend, lambda: _patient_manager(lab, steps.note), serving, names, steps.note, steps.emit)
@@ -108,7 +108,7 @@ def _tried(lab: Lab, serving: Sequence[Node], started: Sequence[Node], steps: St
     return ""
 
 
-def _start_beside(lab: Lab, given_up: threading.Event) -> None:
+def _start_beside(lab: LabCore, given_up: threading.Event) -> None:
     """Start what stands beside the nodes; the registry of machines has this host's address in their network."""
 
     def refuse_given_up() -> None:
@@ -163,13 +163,13 @@ def _refuse_given_up(nodes: Sequence[Node]) -> None:
         raise LabError(ORPHANED[0], hint=ORPHANED[1])
 
 
-def _serving(lab: Lab, known: Sequence[SwarmNode]) -> list[Node]:
+def _serving(lab: LabCore, known: Sequence[SwarmNode]) -> list[Node]:
     """The running nodes that the swarm gives tasks to; one that is drained cannot be tried, and need not be."""
     able = {member.hostname for member in known if member.state == "ready" and member.availability == "active"}
     return [node for node in lab.nodes if node.is_running and node.name in able]
 
 
-def _patient_manager(lab: Lab, note: Callable[[str], None]) -> Node:
+def _patient_manager(lab: LabCore, note: Callable[[str], None]) -> Node:
     """A manager that can change the swarm: after a start of all, the election takes a few seconds."""
 
     hint: str | None = None

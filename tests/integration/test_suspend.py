@@ -64,13 +64,3 @@ def test_what_cannot_be_suspended_or_resumed_is_told_and_nothing_is_changed(lab:
         assert "worker1 is exited" in said.err and "labctl start worker1" in said.err
     assert [node.state for node in lab.refresh().nodes] == ["running"] * 3 + ["exited"]
     assert labctl("start", "w1", lab=lab.name).code == 0
-
-
-def test_containers_have_no_snapshots_and_one_line_says_so(lab: Lab) -> None:
-    for words in (("ls",), ("save", "fresh"), ("restore", "-y", "fresh"), ("rm", "fresh")):
-        said = labctl("snapshot", *words, lab=lab.name)
-        assert (said.code, said.out) == (2, "")
-        message, hint = said.err.splitlines()
-        assert message == f"labctl: lab {lab.name} is made of containers, which have no snapshots"
-        assert "--backend vagrant" in hint
-    assert all(node.is_running for node in lab.refresh().nodes)

@@ -23,12 +23,13 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "api.md"
 SHOWN = {
     "Lab", "LabSpec", "NodeSpec", "PortSpec", "Node", "Result", "SwarmView", "LabStatus", "NodeStatus", "Deployment",
     "Terminal", "LabEvents", "LabEvent", "NodeEvent", "ServiceEvent", "NetworkEvent", "ContainerEvent", "LinkEvent",
-    "__version__",
+    "Snapshot", "__version__",
 }  # fmt: skip
 VERBS = {
     "add_nodes", "all", "deploy", "down", "events", "export_logs", "fault", "find", "kill", "name", "node", "nodes",
-    "push", "refresh", "remove_nodes", "remove_stack", "restart", "resume", "select", "service_logs", "spec",
-    "start", "status", "stop", "suspend", "swarm", "up", "url", "urls", "verify",
+    "push", "refresh", "remove_nodes", "remove_snapshot", "remove_stack", "restart", "restore_snapshot", "resume",
+    "save_snapshot", "select", "service_logs", "snapshots", "spec", "start", "status", "stop", "suspend", "swarm", "up",
+    "url", "urls", "verify",
 }  # fmt: skip
 # What the rest of labctl asks of a lab; no promise to others.
 OWN = {"as_now", "gone", "heard_by", "held", "made_here", "manager", "registry_port", "scene"}

@@ -6,18 +6,18 @@ What makes nodes is imported where it is used: to find a lab is a part of every 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from labctl.backend.base import LabRecord, NodePlan, Place, Snapshot, in_order
+from labctl.backend.dind import marked
 from labctl.backend.dind.config import container_name, network_name, node_container
 from labctl.backend.dind.freezing import freeze
-from labctl.backend.dind.marked import lab_names, moved_to, nodes_among, owner_mark, run_of, spec_of, subnet_of
 from labctl.concurrent import each, together
 from labctl.engine import Endpoint, Engine
 from labctl.engine.client import tar_of
-from labctl.errors import EngineRefused, LabError, UsageError
+from labctl.errors import EngineRefused, LabError
 from labctl.events import Emit, NodeRemoved, NodeStarted, quiet
 from labctl.node import Node
 from labctl.owner import is_anothers, is_mine, marks, owner_of
@@ -26,6 +26,7 @@ from labctl.state import lab_path
 from labctl.transport import DockerExec, Transport, Way
 
 if TYPE_CHECKING:
+    from labctl.backend.dind.snapshots import Keeper
     from labctl.backend.node_files import Authorities
     from labctl.spec import LabSpec, Role
 
@@ -44,6 +45,7 @@ class DindBackend:
     has_own_kernel = False
     within: Sequence[str] = ()
     reserved: Sequence[str] = ()
+    keeps_memory = False
 
     def __init__(
         self,
@@ -68,7 +70,7 @@ class DindBackend:
 
     def labs(self) -> list[str]:
         """The names of the labs of which a container or a network is left."""
-        return lab_names([*self.engine.containers([labels.LAB]), *self.engine.networks([labels.LAB])])
+        return marked.lab_names([*self.engine.containers([labels.LAB]), *self.engine.networks([labels.LAB])])
 
     def find(self, lab: str) -> LabRecord | None:
         """The lab as its labels show it; None when nothing of it is left."""
@@ -77,16 +79,17 @@ class DindBackend:
         volumes = self.engine.volumes(labels.of_lab(lab))
         if not containers and not networks and not volumes:
             return None
-        mark = owner_mark(networks, [*containers, *volumes])
-        nodes = [self._node(found) for found in nodes_among(containers, lab, mark)]
+        mark = marked.owner_mark(networks, [*containers, *volumes])
+        nodes = [self._node(found) for found in marked.nodes_among(containers, lab, mark)]
         network = networks[0] if networks else None
         return LabRecord(
             name=lab,
-            read_spec=lambda: spec_of(volumes),
-            subnet=subnet_of(network) if network else None,
+            read_spec=lambda: marked.spec_of(volumes),
+            subnet=marked.subnet_of(network) if network else None,
             network=network["Name"] if network else None,
             nodes=tuple(sorted(nodes, key=in_order)),
             owner=owner_of(mark, lab),
+            restoring=marked.restoring_of(volumes),
         )
 
     def things(self, lab: str) -> frozenset[str]:
@@ -173,7 +176,11 @@ class DindBackend:
     def look(self, node: Node) -> Node:
         """The node as its container now is."""
         found = self.engine.container(node.machine)
-        return replace(node, **run_of(found), state=found["State"]["Status"]) if found else replace(node, state="gone")
+        return (
+            replace(node, **marked.run_of(found), state=found["State"]["Status"])
+            if found
+            else replace(node, state="gone")
+        )
 
     def start(self, node: Node) -> Node:
         """Start a node's container, or let it go on; one that runs is fine."""
@@ -203,24 +210,33 @@ class DindBackend:
         return self.look(node)
 
     def snapshots(self, lab: str) -> list[Snapshot]:
-        """Raise UsageError: the engine keeps no state of a container that it could go back to."""
-        raise _no_snapshots(lab)
+        """Those that were made whole."""
+        return self._keeper(lab).listed()
 
-    def save_snapshot(self, lab: str, name: str) -> None:
-        """Raise UsageError."""
-        raise _no_snapshots(lab)
+    def prepare_save(self, lab: str, name: str) -> None:
+        """Look whether the engine's disk has room for it."""
+        self._keeper(lab).prepare_save(name)
 
-    def check_snapshot(self, lab: str, name: str) -> None:
-        """Raise UsageError."""
-        raise _no_snapshots(lab)
+    def save_snapshot(self, lab: str, name: str, note: Callable[[str], None]) -> None:
+        """Copy the nodes' volumes, and make images of what the containers have of their own."""
+        self._keeper(lab).save(name, note)
+
+    def prepare_restore(self, lab: str, name: str, note: Callable[[str], None]) -> None:
+        """Make new containers with the disks of then."""
+        self._keeper(lab).prepare_restore(name, note)
 
     def restore_snapshot(self, lab: str, name: str) -> None:
-        """Raise UsageError."""
-        raise _no_snapshots(lab)
+        """Let the new containers take the places of those that stand, and start them."""
+        self._keeper(lab).restore(name, self.remember)
 
     def delete_snapshot(self, lab: str, name: str) -> None:
-        """Raise UsageError."""
-        raise _no_snapshots(lab)
+        """Remove the volumes and images of a snapshot."""
+        self._keeper(lab).delete(name)
+
+    def _keeper(self, lab: str) -> Keeper:
+        from labctl.backend.dind.snapshots import Keeper
+
+        return Keeper(self.engine, lab)
 
     def remove_node(self, node: Node) -> None:
         """Remove a node's container and its volume."""
@@ -245,6 +261,7 @@ class DindBackend:
 
         names = named(self.engine.containers(labels.of_lab(lab)))
         each(names, self._remove_and_tell)
+        images = [] if keep is not None else self._keeper(lab).remove_images(others=others)
         networks = named(self.engine.networks(labels.of_lab(lab)))
         volumes = named(self.engine.volumes(labels.of_lab(lab)))
         together(
@@ -252,7 +269,7 @@ class DindBackend:
             lambda: each(networks, lambda network: self._remove_network(lab, network)),
             lambda: each(volumes, self.engine.remove_volume),
         )
-        return [*names, *networks, *volumes]
+        return [*names, *networks, *volumes, *images]
 
     def console(self, node: Node, *, tail: int = 50) -> str:
         """The last lines of the container's log."""
@@ -351,7 +368,7 @@ class DindBackend:
             port=int(marks[labels.PORT]),
             machine=found["Names"][0].lstrip("/"),
         )
-        return replace(node, moved_to=moved_to(found, network_name(node.lab), node.address))
+        return replace(node, moved_to=marked.moved_to(found, network_name(node.lab), node.address))
 
     def _as_node(self, *, lab: str, name: str, role: Role, address: str, state: str, port: int, machine: str) -> Node:
         return Node(
@@ -372,15 +389,6 @@ class DindBackend:
 
             return ssh_to(lab, name, address)
         return DockerExec(self.engine, machine, name)
-
-
-def _no_snapshots(lab: str) -> UsageError:
-    """A node's disk is a volume, and neither it nor the memory of a container can be kept and put back."""
-    return UsageError(
-        f"lab {lab} is made of containers, which have no snapshots",
-        hint=f"`labctl down -l {lab}` and `labctl up -l {lab}` make it anew in seconds; a lab of virtual machines "
-        "(`labctl up --name vms --backend vagrant`) has them.",
-    )
 
 
 def _name_of(found: Mapping[str, Any]) -> str:

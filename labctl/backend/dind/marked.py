@@ -16,7 +16,23 @@ from labctl.spec import labels
 if TYPE_CHECKING:
     from labctl.spec import LabSpec
 
-__all__ = ["lab_names", "moved_to", "nodes_among", "owner_mark", "run_of", "spec_of", "subnet_of"]
+__all__ = [
+    "NEW",
+    "OLD",
+    "is_aside",
+    "lab_names",
+    "moved_to",
+    "nodes_among",
+    "owner_mark",
+    "restoring_of",
+    "run_of",
+    "spec_of",
+    "subnet_of",
+]
+
+# Behind the names of containers of a restore: one that has not taken its node's place yet, and one whose place was
+# taken. No node's name, and no lab's, has a dot.
+NEW, OLD = ".restored", ".replaced"
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")  # as the spec has it, without its imports
 LONGEST = 63
@@ -37,6 +53,17 @@ def owner_mark(networks: Sequence[Mapping[str, Any]], rest: Sequence[Mapping[str
 def nodes_among(found: Iterable[Mapping[str, Any]], lab: str, mark: str | None) -> list[dict[str, Any]]:
     """The containers that are nodes of the lab whose owner is `mark`: labelled whole, and by nobody else."""
     return [dict(one) for one in found if _is_node(one) and _is_of(one["Labels"].get(labels.OWNER), lab, mark)]
+
+
+def is_aside(found: Mapping[str, Any]) -> bool:
+    """Whether a restore has put a container aside: it is no node yet, or no more."""
+    return any(str(name).endswith((NEW, OLD)) for name in found.get("Names") or ())
+
+
+def restoring_of(volumes: Sequence[Mapping[str, Any]]) -> str:
+    """The snapshot that the lab is put back to in part, as a volume marks it; "" where it is not."""
+    marked = [one["Labels"] or {} for one in volumes]
+    return next((str(one.get(labels.SNAPSHOT, "")) for one in marked if one.get(labels.KIND) == "restoring"), "")
 
 
 def moved_to(found: Mapping[str, Any], network: str, address: str) -> str | None:
@@ -87,7 +114,7 @@ def _is_name(text: str) -> bool:
 
 def _is_node(found: Mapping[str, Any]) -> bool:
     marks = found.get("Labels") or {}
-    if marks.get(labels.KIND) != "node" or not found.get("Names"):
+    if marks.get(labels.KIND) != "node" or not found.get("Names") or is_aside(found):
         return False
     try:
         ipaddress.IPv4Address(marks.get(labels.ADDRESS, ""))

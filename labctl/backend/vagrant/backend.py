@@ -67,6 +67,7 @@ class VagrantBackend:
 
     name = "vagrant"
     has_own_kernel = True
+    keeps_memory = True
 
     def __init__(
         self,
@@ -118,6 +119,7 @@ class VagrantBackend:
             network=f"labctl-{lab}",
             nodes=tuple(sorted((node for node in nodes if node.state != "gone"), key=in_order)),
             owner=Owner(known.owner.rpartition("@")[0], is_you=True),  # else its folder would not be here
+            restoring=known.restoring,
         )
 
     def things(self, lab: str) -> frozenset[str]:
@@ -273,15 +275,16 @@ class VagrantBackend:
         """Those that were made whole, as the lab's folder tells; Vagrant would take seconds."""
         return list(self._known(lab).snapshots)
 
-    def save_snapshot(self, lab: str, name: str) -> None:
-        """Keep what all of the lab's machines are."""
-        known = self._known(lab)
-        snapshots.save(known, self._tool(known), name)
+    def prepare_save(self, lab: str, name: str) -> None:
+        """The provider looks for room itself."""
 
-    def check_snapshot(self, lab: str, name: str) -> None:
+    def save_snapshot(self, lab: str, name: str, note: Callable[[str], None]) -> None:
+        """Keep what all of the lab's machines are."""
+        snapshots.save(known := self._known(lab), self._tool(known), name)
+
+    def prepare_restore(self, lab: str, name: str, note: Callable[[str], None]) -> None:
         """Ask Vagrant whether each machine still has its part. Raises LabError where one has not."""
-        known = self._known(lab)
-        snapshots.check(known, self._tool(known), name)
+        snapshots.check(known := self._known(lab), self._tool(known), name)
 
     def restore_snapshot(self, lab: str, name: str) -> None:
         """Put all of the lab's machines back."""
@@ -293,8 +296,7 @@ class VagrantBackend:
 
     def delete_snapshot(self, lab: str, name: str) -> None:
         """Delete what Vagrant has of a snapshot."""
-        known = self._known(lab)
-        snapshots.delete(known, self._tool(known), name)
+        snapshots.delete(known := self._known(lab), self._tool(known), name)
 
     def remove_node(self, node: Node) -> None:
         """Remove a node's machine and its disk; one that is gone is fine."""

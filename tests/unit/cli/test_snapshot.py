@@ -49,9 +49,10 @@ def words(tmp_path: Path, state: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_snapshots_are_listed_oldest_first(labctl: Labctl) -> None:
     lines = labctl("snapshot", "ls").out.splitlines()
 
-    assert lines[0].split() == ["SNAPSHOT", "TAKEN", "NODES"]
-    assert lines[1] == f"fresh      {WHEN}   manager1, worker1"
-    assert [row["name"] for row in json.loads(labctl("snapshot", "ls", "-o", "json").out)] == ["fresh", "later"]
+    assert lines[0].split() == ["SNAPSHOT", "TAKEN", "SIZE", "NODES"]
+    assert lines[1] == f"fresh      {WHEN}   -      manager1, worker1"
+    rows = json.loads(labctl("snapshot", "ls", "-o", "json").out)
+    assert [(row["name"], row["size"]) for row in rows] == [("fresh", None), ("later", None)]
 
 
 def test_names_are_offered() -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from labctl.backend import FakeBackend
-from labctl.errors import LabError, NotFoundError, UsageError
+from labctl.errors import EngineRefused, HostError, LabError, NotFoundError, UsageError
 from labctl.events import Event, Noted
+from labctl.faults.innode import LIST, PLACE, STATE
 from labctl.lab import Lab, snapshots
+from labctl.lab.status import status_of
 from labctl.node import Node
 
 from .waiting_lab import lab_in_memory
@@ -18,36 +22,46 @@ pytestmark = pytest.mark.usefixtures("state")
 
 
 class Noting(FakeBackend):
-    """Notes what is asked of it; `fails` is raised where a snapshot is saved or put back."""
+    """Notes what is asked of it; `fails` is raised where a snapshot is saved or put back, `full` before it is saved."""
 
     def __init__(self) -> None:
         super().__init__()
         self.asked: list[str] = []
         self.fails: BaseException | None = None
+        self.full: HostError | None = None
         self.is_torn = False
 
     def suspend(self, node: Node) -> None:
         self.asked.append(f"suspend {node.name}")
         super().suspend(node)
 
+    def start(self, node: Node) -> Node:
+        self.asked.append(f"start {node.name}")
+        return super().start(node)
+
     def resume(self, node: Node) -> Node:
         self.asked.append(f"resume {node.name}")
         return super().resume(node)
 
-    def save_snapshot(self, lab: str, name: str) -> None:
+    def prepare_save(self, lab: str, name: str) -> None:
+        self.asked.append(f"prepare {name}")
+        if self.full:
+            raise self.full
+
+    def save_snapshot(self, lab: str, name: str, note: Callable[[str], None] = lambda _: None) -> None:
         assert all(node.state == "paused" for node in self._nodes[lab].values())
         self.asked.append(f"save {name}")
         if self.fails:
             raise self.fails
         super().save_snapshot(lab, name)
 
-    def check_snapshot(self, lab: str, name: str) -> None:
+    def prepare_restore(self, lab: str, name: str, note: Callable[[str], None] = lambda _: None) -> None:
         self.asked.append(f"check {name}")
         if self.is_torn:
             raise LabError("nothing of worker1 any more")
 
     def restore_snapshot(self, lab: str, name: str) -> None:
-        assert not any(node.is_running for node in self._nodes[lab].values())
+        assert not (self.keeps_memory and any(node.is_running for node in self._nodes[lab].values()))
         self.asked.append(f"restore {name}")
         if self.fails:
             raise self.fails
@@ -60,8 +74,23 @@ def backend() -> Noting:
 
 
 @pytest.fixture
+def disks(backend: Noting) -> Noting:
+    """The backend, as one whose snapshots are of disks."""
+    backend.keeps_memory = False
+    return backend
+
+
+@pytest.fixture
 def lab(backend: Noting) -> Lab:
-    return lab_in_memory(backend)
+    return without_faults(lab_in_memory(backend), backend)
+
+
+def without_faults(lab: Lab, backend: Noting) -> Lab:
+    for name, transport in backend.transports.items():
+        transport.answers[LIST] = ""
+        apart = EngineRefused("This node is not a swarm manager", status=503)
+        backend.engines[name].script |= {"GET /swarm": apart, "GET /info": {"Swarm": {"LocalNodeState": "inactive"}}}
+    return lab
 
 
 def states(lab: Lab) -> list[str]:
@@ -70,7 +99,7 @@ def states(lab: Lab) -> list[str]:
 
 def in_order(asked: list[str]) -> list[str]:
     """All nodes at once are in no order."""
-    return sorted(asked[:2]) + asked[2:-2] + sorted(asked[-2:])
+    return asked[:1] + sorted(asked[1:3]) + asked[3:-2] + sorted(asked[-2:])
 
 
 def test_all_machines_stand_still_while_they_are_saved_and_serve_afterwards(lab: Lab, backend: Noting) -> None:
@@ -78,6 +107,7 @@ def test_all_machines_stand_still_while_they_are_saved_and_serve_afterwards(lab:
 
     assert (made.name, made.nodes) == ("fresh", ("manager1", "worker1"))
     assert in_order(backend.asked) == [
+        "prepare fresh",
         "suspend manager1",
         "suspend worker1",
         "save fresh",
@@ -219,3 +249,97 @@ def lab_without_gone(lab: Lab, backend: FakeBackend) -> Lab:
     """The lab as it stands, and nothing else wanted of it."""
     backend.remember(replace(lab.spec, workers=0))
     return lab.refresh()
+
+
+def test_a_disk_that_is_full_is_told_before_anything_stands_still(lab: Lab, backend: Noting) -> None:
+    backend.full = HostError("snapshot fresh takes 9 MiB, and the engine's disk has 1 MiB left")
+
+    with pytest.raises(HostError, match="has 1 MiB left"):
+        snapshots.save(lab, "fresh")
+
+    assert backend.asked == ["prepare fresh"]
+    assert states(lab) == ["running", "running"]
+
+
+def test_a_lab_with_a_fault_is_not_saved(lab: Lab, backend: Noting) -> None:
+    fault: dict[str, object] = {"kind": "cut", "target": "worker1", "options": {}, "until": None, "id": "abc123"}
+    answers = backend.transports["worker1"].answers
+    answers |= {LIST: f"abc123 {json.dumps(fault)}\n", STATE.format(place=f"{PLACE}/abc123"): ""}
+
+    with pytest.raises(LabError, match="worker1 has the fault cut, and a snapshot is of a lab in") as said:
+        snapshots.save(lab, "fresh")
+
+    assert said.value.hint == "`labctl fault heal abc123` heals it."
+    assert backend.asked == []
+
+
+def test_what_has_no_memory_is_prepared_while_the_lab_runs_and_started(lab: Lab, disks: Noting) -> None:
+    snapshots.save(lab, "fresh")
+    disks.asked.clear()
+
+    snapshots.restore(lab.refresh(), "fresh")
+
+    assert disks.asked[:2] == ["check fresh", "restore fresh"]
+    assert sorted(disks.asked[2:]) == ["start manager1", "start worker1"]
+    assert states(lab) == ["running", "running"]
+
+
+def test_a_lab_goes_on_when_a_snapshot_of_disks_is_not_whole(lab: Lab, disks: Noting) -> None:
+    snapshots.save(lab, "fresh")
+    disks.is_torn = True
+
+    with pytest.raises(LabError, match="nothing of worker1 any more"):
+        snapshots.restore(lab, "fresh")
+
+    assert states(lab) == ["running", "running"]
+
+
+def test_a_node_that_was_removed_comes_back_from_a_snapshot_of_disks(lab: Lab, disks: Noting) -> None:
+    snapshots.save(lab, "two")
+    disks.remove_node(lab.node("worker1"))
+
+    snapshots.restore(lab.refresh(), "two")
+
+    assert [node.name for node in lab.refresh().nodes] == ["manager1", "worker1"]
+
+
+@pytest.mark.parametrize("verb", ["start", "resume", "save"])
+def test_a_lab_that_is_put_back_in_part_is_not_started_and_says_what_to_do(
+    lab: Lab, backend: Noting, verb: str
+) -> None:
+    snapshots.save(lab, "fresh")
+    backend.restoring["demo"] = "fresh"
+    lab = lab.refresh()
+    verbs: dict[str, Callable[[], object]] = {
+        "start": lab.start,
+        "resume": lab.resume,
+        "save": lambda: lab.save_snapshot("other"),
+    }
+
+    with pytest.raises(LabError, match="lab demo is put back to snapshot fresh in part") as said:
+        verbs[verb]()
+
+    assert (said.value.hint or "").startswith("`labctl snapshot restore fresh` finishes it")
+    assert "`labctl snapshot restore fresh` finishes it" in status_of(lab.context, lab.record).problems[0]
+
+
+def test_the_snapshot_that_a_lab_is_put_back_to_in_part_is_not_removed(lab: Lab, backend: Noting) -> None:
+    snapshots.save(lab, "fresh")
+    backend.restoring["demo"] = "fresh"
+
+    with pytest.raises(LabError, match="would be lost without it"):
+        lab.remove_snapshot("fresh")
+
+    assert [known.name for known in lab.snapshots()] == ["fresh"]
+
+
+def test_the_verbs_of_a_lab_are_those_of_the_commands(lab: Lab) -> None:
+    heard: list[Event] = []
+
+    made = lab.save_snapshot("fresh", on_event=heard.append)
+    assert [known.name for known in lab.snapshots()] == [made.name] == ["fresh"]
+    lab.restore_snapshot("fresh", on_event=heard.append)
+    lab.remove_snapshot("fresh")
+
+    assert lab.snapshots() == []
+    assert heard

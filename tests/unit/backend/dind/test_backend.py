@@ -49,6 +49,7 @@ def engine_with(
         "GET /containers/json": containers or [],
         "GET /networks": networks or [],
         "GET /volumes": {"Volumes": volumes},
+        "GET /images/json": [],
     }
     return FakeEngine(script)
 
