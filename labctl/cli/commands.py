@@ -7,8 +7,8 @@ __all__ = ["COMMANDS", "SECTIONS"]
 SECTIONS: dict[str, tuple[str, ...]] = {
     "The lab": ("up", "down", "status", "map", "verify", "stop", "start", "suspend", "resume", "labs"),
     "Things in the lab": (
-        "exercise", "stack", "node", "fault", "provision", "snapshot", "image", "registry", "port", "ports", "open",
-        "logs",
+        "exercise", "web", "stack", "node", "fault", "provision", "snapshot", "image", "registry", "port", "ports",
+        "open", "logs",
     ),
     "Commands on nodes": ("exec", "ssh", "scp", "docker"),
     "Machines, in docker-machine's words": (
@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "resume": ("suspend", "resume", "Let suspended nodes go on."),
     "labs": ("lab", "labs", "List all labs of this machine."),
     "exercise": ("exercise", "exercise", "Do an exercise, or list, check and test them."),
+    "web": ("web", "web", "The lab in a browser: terminals, the map, an exercise."),
     "stack": ("stack", "stack", "Deploy a stack file and wait until it has converged."),
     "node": ("node", "node", "Add a node to the lab, or take one out in order."),
     "fault": ("fault", "fault", "Break something on purpose, and heal it."),

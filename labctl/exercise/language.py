@@ -22,6 +22,7 @@ __all__ = [
     "Frame",
     "chosen",
     "differences",
+    "file_in",
     "frame_of",
     "language_of",
     "languages_of",
@@ -70,8 +71,13 @@ def chosen() -> str:
 
 def text_file(folder: Path) -> Path:
     """The file with an exercise's text in the language that is chosen; the English one where there is no such file."""
-    translated = folder / f"exercise.{chosen()}.md"
-    return translated if translated.is_file() else folder / "exercise.md"
+    translated = file_in(folder, chosen())
+    return translated if translated.is_file() else file_in(folder, ENGLISH)
+
+
+def file_in(folder: Path, code: str) -> Path:
+    """Where an exercise's text in a language is, or would be."""
+    return folder / ("exercise.md" if code == ENGLISH else f"exercise.{code}.md")
 
 
 def language_of(file: Path) -> str:

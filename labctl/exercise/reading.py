@@ -18,10 +18,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labctl.checks.sentences import ENGLISH
-from labctl.errors import SpecError
+from labctl.errors import NotFoundError, SpecError
 from labctl.exercise.fences import NODE, read_fence, words_of
 from labctl.exercise.front import read_front
-from labctl.exercise.language import FILLED_IN, Frame, differences, frame_of, language_of, text_file
+from labctl.exercise.language import (
+    FILLED_IN,
+    Frame,
+    differences,
+    file_in,
+    frame_of,
+    language_of,
+    languages_of,
+    text_file,
+)
 from labctl.exercise.layout import unclosed
 from labctl.exercise.model import GROUPS, HOST, ID, Exercise, Fence, Front, Step, checks_name
 from labctl.exercise.questions import LANGUAGE as QUESTION
@@ -30,7 +39,7 @@ from labctl.exercise.questions import Question, read_question
 if TYPE_CHECKING:
     from markdown_it.token import Token
 
-__all__ = ["AUTHORS_GUIDE", "read_exercise"]
+__all__ = ["AUTHORS_GUIDE", "read_exercise", "read_in"]
 
 AUTHORS_GUIDE = "docs/exercises.md tells how an exercise is written; `labctl exercise new` makes one to begin with."
 LARGEST = 1 << 20  # bytes
@@ -66,6 +75,14 @@ def _read(folder: Path, path: Path) -> Exercise:
         problems = [f"{path}:{line}: {text}" if line else f"{path}: {text}" for line, text in sorted(reader.problems)]
         raise SpecError(problems, source=str(path), hint=AUTHORS_GUIDE)
     return exercise
+
+
+def read_in(folder: Path, code: str) -> Exercise:
+    """Read the exercise in a folder in one of its languages. Raises NotFoundError for another, SpecError as above."""
+    known = languages_of(folder)
+    if code not in known:
+        raise NotFoundError("language", code, known)
+    return read_exercise(folder, file_in(folder, code))
 
 
 def _text_of(path: Path) -> str:

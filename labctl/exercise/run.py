@@ -20,6 +20,7 @@ from labctl.events import quiet
 from labctl.exercise.catalogue import entries, next_after
 from labctl.exercise.checking import check_all, has_checks, request_of, with_answers
 from labctl.exercise.model import Exercise, Step
+from labctl.exercise.reading import read_in
 from labctl.exercise.session import Session
 from labctl.exercise.telling import (
     Answered,
@@ -158,6 +159,16 @@ class Run:
     def go_to(self, step: Step) -> None:
         """Go to a step."""
         self._enter(step, observe="keep")
+
+    def read_in(self, code: str) -> None:
+        """Tell the exercise in another of its languages from now on; place, ticks and answers stay.
+
+        Raises NotFoundError for a language that it is not told in, SpecError for a text that cannot be read.
+        """
+        exercise = read_in(self.exercise.folder, code)
+        with self._lock:
+            self.session.stage.exercise = exercise
+        self.again()
 
     def check(self) -> None:
         """Look now, and ask the probes too. Checks that ended for want of a lab are begun again."""

@@ -1,0 +1,124 @@
+"""An exercise's Markdown as the page shows it: pieces of safe HTML, blocks that can be run, and questions.
+
+Raw HTML in a text is shown as text, and links lead to http and https alone: what a text says can do nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from markdown_it import MarkdownIt
+
+from labctl.exercise.language import Frame
+from labctl.exercise.model import Fence
+from labctl.exercise.questions import Question
+
+if TYPE_CHECKING:
+    from markdown_it.token import Token
+
+__all__ = ["html_of", "parts_of"]
+
+Part = dict[str, Any]
+Fill = Callable[[str], str]
+LINK = re.compile(r"https?://", re.IGNORECASE)
+
+
+def _markdown() -> MarkdownIt:
+    reader = MarkdownIt("commonmark", {"html": False}).enable("table")
+    reader.validateLink = lambda url: LINK.match(url) is not None  # type: ignore[method-assign]  # its own protocol
+    reader.disable("image")
+
+    def open_link(renderer: Any, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
+        tokens[index].attrSet("target", "_blank")
+        tokens[index].attrSet("rel", "noopener noreferrer")
+        return str(renderer.renderToken(tokens, index, options, env))
+
+    reader.add_render_rule("link_open", open_link)
+    return reader
+
+
+MARKDOWN = _markdown()
+
+
+def html_of(text: str) -> str:
+    """Markdown as HTML that can do nothing."""
+    return str(MARKDOWN.render(text))
+
+
+def parts_of(
+    text: str, fences: Sequence[Fence], questions: Sequence[Question], frame: Frame, fill: Fill = lambda text: text
+) -> list[Part]:
+    """Cut a text into its parts: {"kind": "text" | "run" | "ask", ...}.
+
+    A block is a step's fence by what it says; `number` counts the step's fences from 0. A question is its id.
+    """
+    found: list[Part] = []
+    left = [(number, fence) for number, fence in enumerate(fences) if not fence.is_behind_the_scenes]
+    for piece in _without_questions(text, questions, frame, fill):
+        if isinstance(piece, Question):
+            found.append(_asked(piece, fill))
+        else:
+            found += _cut(piece, left, frame, fill)
+    return found
+
+
+def _without_questions(text: str, questions: Sequence[Question], frame: Frame, fill: Fill) -> Iterator[str | Question]:
+    rest = text
+    for question in questions:
+        before, found, behind = rest.partition(fill(question.shown(frame.question)))
+        if found:
+            yield before
+            yield question
+            rest = behind
+    yield rest
+
+
+def _asked(question: Question, fill: Fill) -> Part:
+    choices = zip(question.letters, question.choices, strict=True)
+    return {
+        "kind": "ask",
+        "id": question.id,
+        "html": html_of(fill(question.text)),
+        "yes": question.wants_yes,
+        "judged": question.is_judged_here,
+        "choices": [{"letter": letter, "html": MARKDOWN.renderInline(fill(one.text))} for letter, one in choices],
+    }
+
+
+def _cut(text: str, left: list[tuple[int, Fence]], frame: Frame, fill: Fill) -> Iterator[Part]:
+    """The parts of a text without questions; a block that is found is taken from those that are `left`."""
+    tokens = MARKDOWN.parse(text)
+    pending: list[Token] = []
+    for token in tokens:
+        match = next((one for one in left if _is_said(token, one[1], fill)), None)
+        if match is None:
+            pending.append(token)
+            continue
+        left.remove(match)
+        _drop_heading(pending, match[1], frame)
+        yield from _rendered(pending)
+        pending = []
+        number, fence = match
+        code = token.content.rstrip("\n")
+        yield {"kind": "run", "number": number, "node": fence.node, "code": code, "edit": fence.edit}
+    yield from _rendered(pending)
+
+
+def _is_said(token: Token, fence: Fence, fill: Fill) -> bool:
+    return token.type == "fence" and token.level == 0 and token.content.rstrip("\n") == fill(fence.code).rstrip("\n")
+
+
+def _drop_heading(tokens: list[Token], fence: Fence, frame: Frame) -> None:
+    """The line above a block tells where it runs, which the page draws on the block itself."""
+    told = frame.on_changed if fence.edit else frame.on
+    line = told.format(frame.places.get(fence.node, fence.node))
+    if len(tokens) >= 3 and tokens[-1].type == "paragraph_close" and tokens[-2].content == line:
+        del tokens[-3:]
+
+
+def _rendered(tokens: Sequence[Token]) -> Iterator[Part]:
+    html = str(MARKDOWN.renderer.render(tokens, MARKDOWN.options, {})) if tokens else ""
+    if html.strip():
+        yield {"kind": "text", "html": html}
