@@ -58,9 +58,9 @@ function Tools() {
     <div class="tools">
       <button class={`button small ${all ? "danger" : "quiet"}`} aria-pressed={all} title={words.value.broadcastOn}
         onClick={() => (broadcast.value = !all)}>{words.value.broadcast}</button>
-      <button class="button small quiet" aria-label={words.value.smaller} title={words.value.smaller} onClick={() => resizeFont(-1)}>A−</button>
+      <button class="button small quiet" aria-label={words.value.smaller} title={words.value.smaller} onClick={() => resizeFont(-1)}><Icon name="smaller" /></button>
       <span class="muted font-size" aria-live="polite">{fontSize.value}</span>
-      <button class="button small quiet" aria-label={words.value.bigger} title={words.value.bigger} onClick={() => resizeFont(1)}>A+</button>
+      <button class="button small quiet" aria-label={words.value.bigger} title={words.value.bigger} onClick={() => resizeFont(1)}><Icon name="bigger" /></button>
       <button class="button small quiet" aria-pressed={readerMode.value} aria-label={words.value.reader} title={words.value.reader}
         onClick={() => (readerMode.value = !readerMode.value)}><Icon name="reader" /></button>
     </div>

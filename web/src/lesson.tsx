@@ -44,7 +44,7 @@ function Steps() {
       <ol class="segments" aria-label={words.value.steps}>
         {all.steps.map((one, index) => (
           <li key={one.id}>
-            <button class={`segment ${one.done ? "done" : ""} ${index === at ? "here" : ""}`} title={`${index + 1}. ${one.title}`}
+            <button class={`segment ${one.done ? "done" : ""} ${index === at && !finished.value ? "here" : ""}`} title={`${index + 1}. ${one.title}`}
               aria-label={`${words.value.step} ${index + 1}: ${one.title}${one.done ? `, ${words.value.done}` : ""}`}
               aria-current={index === at ? "step" : undefined} onClick={() => void tried("go", { to: one.id })} />
           </li>
@@ -66,7 +66,7 @@ function Checks() {
   const wrong = failure.value;
   const first = found?.findIndex((one) => one.outcome !== "done" && one.outcome !== "not-run") ?? -1;
   return (
-    <div class="card checks" aria-live="polite">
+    <div class="card checks" id="checks" aria-live="polite">
       <h3>{words.value.checks}</h3>
       {!found && !wrong && <p class="muted">{words.value.waitingChecks}</p>}
       <ul>
@@ -136,6 +136,7 @@ function Ways() {
     void tried("reset");
   };
   const isLast = at.number === at.total;
+  const isOver = finished.value !== null;
   return (
     <footer class="ways">
       {wantsReset.value ? (
@@ -149,12 +150,27 @@ function Ways() {
           <button class="button" disabled={at.number === 1} onClick={() => void askStep("back")}>{words.value.back}</button>
           <button class="button quiet" onClick={() => (wantsReset.value = true)}>{words.value.reset}</button>
           <span class="grow" />
-          <button class={`button ${isDone.value ? "primary" : ""}`} onClick={() => void askStep("next")}>
-            {isLast && isDone.value ? words.value.finish : words.value.next}
-          </button>
+          {!isOver && <Ticks />}
+          {!isOver && (
+            <button class={`button ${isDone.value ? "primary" : ""}`} onClick={() => void askStep("next")}>
+              {isLast && isDone.value ? words.value.finish : words.value.next}
+            </button>
+          )}
         </div>
       )}
     </footer>
+  );
+}
+
+/** The checks in short, where they are seen whatever the reader has scrolled to. */
+function Ticks() {
+  const show = () => document.getElementById("checks")?.scrollIntoView({ block: "center" });
+  if (!checks.value?.length) return null;
+  const done = checks.value.filter((one) => one.outcome === "done").length;
+  return (
+    <button class="ticks" onClick={show} aria-label={`${words.value.checks}: ${done} / ${checks.value.length}`}>
+      {checks.value.map((one) => <span key={one.name} class={`check ${one.outcome}`}><Icon name={SIGNS[one.outcome] ?? "dot"} /></span>)}
+    </button>
   );
 }
 
@@ -163,7 +179,8 @@ function Ending() {
   return (
     <div class="card ending" role="status">
       <h2><Icon name="check" /> {words.value.allDone}</h2>
-      <p>{outline.value?.summary}. {filled(words.value.took, end.minutes, end.hints)}</p>
+      <p>{outline.value?.summary}.</p>
+      <p class="muted">{filled(words.value.tookMinutes, end.minutes)} {filled(words.value.tookHints, end.hints)}</p>
       {end.no_longer.map((gone) => <p key={gone} class="muted">{words.value.noLonger}: {gone}</p>)}
       {end.following && <p>{words.value.nextOne}: <code>labctl web {end.following}</code></p>}
     </div>

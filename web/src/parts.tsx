@@ -1,9 +1,10 @@
 // A step's text: HTML that the server made safe, blocks that run, and questions.
 import { useSignal } from "@preact/signals";
+import { useEffect, useRef } from "preact/hooks";
 import { Icon } from "./icons";
 import type { Ask, Block, Part } from "./messages";
 import { paneOf } from "./pane";
-import { answers, askStep, nodesMeant, tab, view } from "./state";
+import { answers, askStep, nodes, nodesMeant, tab, view } from "./state";
 import { filled, words } from "./words";
 
 export function Parts({ parts }: { parts: Part[] }) {
@@ -19,7 +20,23 @@ export function Parts({ parts }: { parts: Part[] }) {
 }
 
 export function Html({ html }: { html: string }) {
-  return <div class="prose" dangerouslySetInnerHTML={{ __html: html }} />;
+  const place = useRef<HTMLDivElement>(null);
+  const known = nodes.value.length;
+  useEffect(() => place.current?.querySelectorAll("code").forEach(leadToTerminal), [html, known]);
+  return <div class="prose" ref={place} dangerouslySetInnerHTML={{ __html: html }} />;
+}
+
+/** A node's name in a text, or the command that opens a shell there, leads to the terminal that stands beside it. */
+function leadToTerminal(code: HTMLElement): void {
+  const named = /^(?:labctl ssh )?([a-z][a-z0-9-]*)$/.exec(code.textContent ?? "");
+  const node = named && nodesMeant(named[1]!)[0];
+  if (!node || code.closest("pre, summary") || code.dataset.node) return;
+  code.dataset.node = node.name;
+  code.tabIndex = 0;
+  code.setAttribute("role", "button");
+  const open = () => { tab.value = node.name; view.value = "dock"; };
+  code.addEventListener("click", open);
+  code.addEventListener("keydown", (event) => { if (event.key === "Enter") open(); });
 }
 
 export function Runnable({ block }: { block: Block }) {
@@ -56,11 +73,16 @@ export function Runnable({ block }: { block: Block }) {
       </div>
       {block.edit
         ? <textarea class="block-code" spellcheck={false} rows={Math.max(1, text.value.split("\n").length)} value={text.value}
-            aria-label={`${words.value.edit}: ${place}`} onInput={(event) => (text.value = event.currentTarget.value)} />
+            aria-label={`${words.value.edit}: ${place}`} onInput={(event) => { text.value = event.currentTarget.value; grow(event.currentTarget); }} />
         : <pre class="block-code" tabIndex={0}><code>{block.code}</code></pre>}
       {output.value !== null && <pre class="block-output" role="status">{output.value}</pre>}
     </div>
   );
+}
+
+function grow(area: HTMLTextAreaElement): void {
+  area.style.height = "auto";
+  area.style.height = `${area.scrollHeight}px`;
 }
 
 function CopyButton({ text }: { text: () => string }) {
@@ -116,5 +138,6 @@ function Worth({ question }: { question: Ask }) {
   const isKnown = question.judged;
   const tone = !isKnown ? "" : given.right ? "good" : "bad";
   const said = !isKnown ? words.value.taken : given.right ? words.value.right : words.value.notRight;
-  return <p class={`worth ${tone}`} role="status">{isKnown && <Icon name={given.right ? "check" : "cross"} />} {said} {given.reason}</p>;
+  const icon = isKnown && <Icon name={given.right ? "check" : "cross"} label={said} />;
+  return <p class={`worth ${tone}`} role="status">{icon} {given.reason || said}</p>;
 }
