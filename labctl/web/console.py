@@ -95,6 +95,8 @@ class Console:
 
     def resize(self, rows: int, columns: int) -> None:
         """Give it the size of the window that it is shown in; the last one told counts."""
+        if not (rows and columns):
+            return
         size = min(max(rows, LEAST), MOST), min(max(columns, LEAST), MOST)
         with self._lock:
             terminal, same, self._size = self._terminal, size == self._size, size

@@ -68,11 +68,13 @@ class Desk:
 
     # -- terminals
 
-    def console(self, name: str) -> Console:
+    def console(self, name: str, size: tuple[int, int]) -> Console:
         """The terminal of a node, which is opened where it is not. Raises NotFoundError for no such node."""
         with self._lock:
-            if name in self._consoles:
-                return self._consoles[name]
+            known = self._consoles.get(name)
+        if known is not None:
+            known.resize(*size)
+            return known
         self.scene.now().node(name)
         with self._lock:
             if self._is_over or len(self._consoles) >= MOST_CONSOLES:
@@ -80,6 +82,7 @@ class Desk:
             if name not in self._consoles:
                 console = Console(name, lambda rows, columns: self._open(name, rows, columns), self._tell_console)
                 self._consoles[name] = console
+                console.resize(*size)
                 console.start()
             return self._consoles[name]
 

@@ -151,9 +151,9 @@ class Socket:
 
     async def _open(self, said: Mapping[str, Any]) -> None:
         """Show a terminal, from where the page left it if it is still the same one."""
-        name = said["node"]
+        name, size = said["node"], (_number(said, "rows"), _number(said, "columns"))
         try:
-            console = await self._loop.run_in_executor(self._desk.pool, self._desk.console, name)
+            console = await self._loop.run_in_executor(self._desk.pool, self._desk.console, name, size)
         except LabctlError as problem:
             self.put({"type": "terminal", "node": name, "state": "down", "why": problem.message})
             return

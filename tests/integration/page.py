@@ -94,7 +94,7 @@ class Learner:
         page.on("console", lambda said: self._note(said.type, said.text))
         page.on("pageerror", lambda error: self._note("error", str(error)))
         page.goto(address)
-        page.locator(".node").first.wait_for()
+        page.locator(".node").first.wait_for(state="attached")
         return page
 
     def _note(self, kind: str, text: str) -> None:

@@ -191,18 +191,21 @@ def two_tabs(learner: Learner, address: str) -> None:
     learner.until("worker1", "second-43")
 
 
-def test_a_playground_has_nodes_that_come_and_go_files_and_all_terminals_at_once(browser: Browser, lab: Lab) -> None:
+def test_a_playground_has_nodes_that_come_and_go_files_and_all_terminals_at_once(
+    browser: Browser, make_lab: Callable[..., Lab]
+) -> None:
+    lab = make_lab(workers=1)
     with Server("-l", lab.name) as server:
         learner = Learner(browser, server)
         learner.page.get_by_role("button", name="Add a node").click()
-        expect(learner.card("worker3").locator(".light.good")).to_be_visible()
-        learner.tab("worker3")
+        expect(learner.card("worker2").locator(".light.good")).to_be_visible()
+        learner.tab("worker2")
         learner.tab("manager1")
         learner.page.get_by_role("button", name="All nodes").click()
         learner.type("manager1", "echo on-$HOSTNAME-$((50 + 5))")
         learner.until("manager1", "on-manager1-55")
-        learner.tab("worker3")
-        learner.until("worker3", "on-worker3-55")
+        learner.tab("worker2")
+        learner.until("worker2", "on-worker2-55")
         learner.page.get_by_role("button", name="All nodes").click()
 
         learner.page.locator("#tab-files").click()
@@ -216,8 +219,8 @@ def test_a_playground_has_nodes_that_come_and_go_files_and_all_terminals_at_once
         assert learner.violations() == []
         learner.picture("web-playground")
 
-        learner.menu("worker3", "Remove")
-        expect(learner.card("worker3")).to_have_count(0)
+        learner.menu("worker2", "Remove")
+        expect(learner.card("worker2")).to_have_count(0)
         assert learner.complaints == []
 
 

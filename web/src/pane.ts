@@ -20,6 +20,7 @@ const LIGHT = {
   brightBlack: "#6b7480", brightWhite: "#1f2733",
 };
 const READY_LIMIT = 5000; // milliseconds for a shell to show its prompt
+const QUIET = 150; // milliseconds without a word: the prompt is whole
 const KEEP = 400; // lines that a page keeps for when it is loaded again
 
 export const broadcast = signal(false);
@@ -38,6 +39,8 @@ export class Pane {
   private session = "";
   private at = 0; // what is on the screen
   private live = 0; // what the node had shown when this page came: an old question needs no answer
+  private written = 0; // when something came last
+  private isWanted = false;
   private element: HTMLElement | null = null;
 
   constructor(readonly node: string) {
@@ -60,7 +63,6 @@ export class Pane {
       this.terminal.options.screenReaderMode = readerMode.value;
       this.refit();
     });
-    this.attach();
   }
 
   /** Put it on the screen. */
@@ -73,6 +75,12 @@ export class Pane {
       this.terminal.textarea?.setAttribute("aria-label", `${words.value.openTerminal} ${this.node}`);
     }
     this.refit();
+    this.need();
+  }
+
+  /** Let the server open it, if it was not asked to: with the size that the screen gives it, if it is on one. */
+  need(): void {
+    if (!this.isWanted) this.attach();
   }
 
   refit(): void {
@@ -85,8 +93,9 @@ export class Pane {
 
   /** Tell the server that this page shows the terminal, and up to where it has it. */
   attach(): void {
-    say("open", { node: this.node, session: this.session, at: this.at });
-    say("size", { node: this.node, rows: this.terminal.rows, columns: this.terminal.cols });
+    this.isWanted = true;
+    const size = { rows: this.terminal.rows, columns: this.terminal.cols };
+    say("open", { node: this.node, session: this.session, at: this.at, ...size });
   }
 
   attached(session: string, live: number): void {
@@ -100,6 +109,7 @@ export class Pane {
   take(frame: Frame): void {
     if (frame.anew && frame.at > 0) this.terminal.reset();
     const end = frame.at + frame.data.length;
+    this.written = Date.now();
     this.terminal.write(frame.data, () => {
       this.at = end;
       say("seen", { node: this.node, at: end });
@@ -144,9 +154,14 @@ export class Pane {
 
   private async ready(): Promise<void> {
     const until = Date.now() + READY_LIMIT;
-    while (Date.now() < until && !(this.at > 0 && this.at >= this.live && this.terminal.modes.bracketedPasteMode)) {
-      await new Promise((resolve) => window.setTimeout(resolve, 50));
-    }
+    await pause(); // until it is on the screen and has its size
+    this.need();
+    while (Date.now() < until && !this.isAtPrompt()) await pause();
+  }
+
+  private isAtPrompt(): boolean {
+    const isShown = this.at > 0 && this.at >= this.live && this.terminal.modes.bracketedPasteMode;
+    return isShown && Date.now() - this.written > QUIET;
   }
 
   private typed(data: string): void {
@@ -157,7 +172,7 @@ export class Pane {
   private send(data: string): void {
     const names = broadcast.value ? nodes.value.map((one) => one.name) : [this.node];
     for (const node of new Set([this.node, ...names])) {
-      if (node !== this.node) paneOf(node);
+      if (node !== this.node) paneOf(node).need();
       say("keys", { node, data });
     }
   }
@@ -198,6 +213,10 @@ export function attachedTo(node: string, session: string, live: number): void {
 
 function openLink(url: string): void {
   if (/^https?:\/\//i.test(url)) window.open(url, "_blank", "noopener,noreferrer");
+}
+
+function pause(): Promise<void> {
+  return new Promise((resolve) => window.setTimeout(resolve, 50));
 }
 
 onOpen(() => panes.forEach((pane) => pane.attach()));

@@ -85,7 +85,7 @@ def test_a_size_that_cannot_be_is_one_that_can() -> None:
         return FakeShell().terminal()
 
     console = Console("worker1", open_shell)
-    console.resize(0, 10**9)
+    console.resize(1, 10**9)
     console.start()
     assert opened.wait(HANGING)
     console.close()
