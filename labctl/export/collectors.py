@@ -84,7 +84,7 @@ def lab_collectors(engine: Engine, backend: Backend, record: LabRecord) -> list[
 
 
 def lab_secrets(record: LabRecord) -> list[str]:
-    """The lab's own secrets, as far as they can be had: the join tokens, and every private key on disk."""
+    """The lab's own secrets, as far as they can be had: the join tokens, every private key and the page's on disk."""
     found: list[str] = []
     try:
         tokens = cluster.tokens(_manager_engine_node(record.nodes))
@@ -93,7 +93,7 @@ def lab_secrets(record: LabRecord) -> list[str]:
         # Without a manager nobody knows the tokens; their form alone gives them away then.
         pass
     folder = lab_path(record.name)
-    for file in [*folder.glob("*key.pem"), *folder.glob("*ed25519*")] if folder.is_dir() else []:
+    for file in (file for kind in ("*key.pem", "*ed25519*", "web-session") for file in folder.glob(kind)):
         if file.suffix != ".pub":
             found.append(file.read_text(encoding="utf-8", errors="replace"))
     return found

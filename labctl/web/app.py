@@ -19,9 +19,9 @@ __all__ = ["PAGE", "guarded", "refuse_without_page"]
 PAGE = Path(__file__).parent / "page"
 
 
-def refuse_without_page(page: Path = PAGE) -> None:
+def refuse_without_page(page: Path | None = None) -> None:
     """Raise UsageError where the page was not built, as in a fresh checkout."""
-    if not (page / "index.html").is_file():
+    if not ((page or PAGE) / "index.html").is_file():
         raise UsageError("the page is not built in this checkout", hint="`make web` builds it.")
 
 

@@ -14,7 +14,9 @@ from labctl.transport.seat import Terminal
 from labctl.web.app import guarded
 from labctl.web.desk import Desk
 from labctl.web.safety import Guard
-from tests.unit.exercise.conftest import lab_with
+from tests.unit.exercise.conftest import begin, demo, lab, lab_with, place
+
+__all__ = ["HERE", "SOCKET", "FakeShell", "Talk", "begin", "demo", "lab", "place"]  # fixtures among them
 
 PORT = 7070
 HERE = f"http://localhost:{PORT}"
