@@ -162,8 +162,11 @@ class Socket:
         end = console.scroll.end
         self._shown[name] = _Shown(console, at if is_known else 0, at if is_known else 0, not is_known)
         console.attach(self, at if is_known else end)
-        state = {"state": console.state, "why": console.why, "session": console.session, "live": end}
-        self.put({"type": "terminal", "node": name, **state})
+        told = ""
+        while told != console.state:  # what the hub told meanwhile came before this
+            told = console.state
+            state = {"state": told, "why": console.why, "session": console.session, "live": end}
+            self.put({"type": "terminal", "node": name, **state})
 
     def _at_terminal(self, verb: str, said: Mapping[str, Any], shown: _Shown) -> None:
         if verb == "keys":

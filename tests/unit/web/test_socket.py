@@ -42,10 +42,12 @@ def shown(socket: Any, wanted: bytes) -> int:
 
 def open_terminal(socket: Any, **more: object) -> dict[str, Any]:
     socket.send_json({"do": "open", "node": "worker1", **more})
+    session: dict[str, Any] = {}
     while True:
         message = until(socket, "terminal", node="worker1")
-        if "session" in message:
-            return message
+        session = session or (message if "session" in message else {})
+        if session and message["state"] == "open":
+            return session
 
 
 def test_what_means_nothing_is_told_so_and_ends_nothing(talk: Talk) -> None:
