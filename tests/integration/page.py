@@ -42,7 +42,8 @@ class Server:
         )  # fmt: skip
         self.said: list[str] = []
         assert self._process.stdout is not None and self._process.stderr is not None
-        threading.Thread(target=lambda: self.said.extend(self._process.stderr or ()), daemon=True).start()
+        self._hearing = threading.Thread(target=lambda: self.said.extend(self._process.stderr or ()), daemon=True)
+        self._hearing.start()
         line = self._process.stdout.readline()
         found = re.fullmatch(r"http://localhost:(\d+)/\?token=(\S+)\n", line)
         assert found is not None, (line, self.said)
@@ -63,8 +64,10 @@ class Server:
         if self._process.poll() is None:
             self._process.kill()
             self._process.wait()
-        assert self._process.stdout is not None
-        self._process.stdout.close()
+        self._hearing.join(LIMIT)
+        for stream in (self._process.stdout, self._process.stderr):
+            assert stream is not None
+            stream.close()
 
 
 @contextmanager

@@ -9,8 +9,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from labctl.lab import Lab
-
-from .page import PHONE, Learner, Server, chromium
+from tests.integration.page import PHONE, Learner, Server, chromium
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
@@ -132,10 +131,11 @@ def test_a_service_is_seen_reached_and_moves_when_its_node_dies(browser: Browser
         with urllib.request.urlopen(address, timeout=60) as answer:
             assert answer.status == 200
         expect(learner.page.locator(".debrief")).to_be_visible()
+        learner.until("manager1", "converged")
+        learner.page.locator("#checks").scroll_into_view_if_needed()
         learner.picture("web")
         learner.page.get_by_role("button", name="Dark or light").click()
         assert learner.violations() == []
-        learner.picture("web-dark")
         see_faults(learner)
         learner.page.locator("#tab-events").click()
         expect(learner.page.locator(".timeline")).to_contain_text("service nginx-service created")
@@ -217,7 +217,6 @@ def test_a_playground_has_nodes_that_come_and_go_files_and_all_terminals_at_once
         assert lab.node("manager1").expect("stat -c %U /home/docker/stack.yml").stdout.strip() == "docker"
         expect(learner.page.get_by_role("button", name="stack.yml")).to_be_visible()
         assert learner.violations() == []
-        learner.picture("web-playground")
 
         learner.menu("worker2", "Remove")
         expect(learner.card("worker2")).to_have_count(0)
