@@ -58,9 +58,11 @@ def read_exercise(folder: Path, file: Path | None = None) -> Exercise:
     A translation that lags behind the original is not taken: a learner reads the original then, and `stale` tells.
     Raises SpecError with all problems of its text.
     """
-    if file is not None:
-        return _read(folder, file)
-    found = _read(folder, text_file(folder))
+    return _read(folder, file) if file is not None else _up_to_date(folder, text_file(folder))
+
+
+def _up_to_date(folder: Path, file: Path) -> Exercise:
+    found = _read(folder, file)
     if found.language == ENGLISH:
         return found
     original = _read(folder, folder / "exercise.md")
@@ -82,7 +84,7 @@ def read_in(folder: Path, code: str) -> Exercise:
     known = languages_of(folder)
     if code not in known:
         raise NotFoundError("language", code, known)
-    return read_exercise(folder, file_in(folder, code))
+    return _up_to_date(folder, file_in(folder, code))
 
 
 def _text_of(path: Path) -> str:

@@ -183,18 +183,13 @@ class Verifier:
         if untouched.outcome == "broken":
             self.reports.append(untouched)
             _refuse(untouched, f"step {step.id}, untouched")
-        for mistake in step.mistakes:
-            if not mistake.made_by.solved:
-                steps.note(f"mistake: {mistake.told}")
-                self._mistake(step, mistake)
+        self._mistakes(step, steps, solved=False)
         for way in step.ways:
             steps.note(f"another way, line {way.gone_by.line}")
             self._way(step, way)
         for once_more in (False, True):
-            for mistake in step.mistakes if once_more else ():
-                if mistake.made_by.solved:
-                    steps.note(f"mistake: {mistake.told}")
-                    self._mistake(step, mistake)
+            if once_more:
+                self._mistakes(step, steps, solved=True)
             steps.note("solved twice" if once_more else "solved")
             stage.play(step, may_fail=once_more)
             report = check_step(
@@ -207,6 +202,13 @@ class Verifier:
         named = f", {counted(len(step.mistakes), 'mistake')} named" if step.mistakes else ""
         other = f", {counted(len(step.ways), 'other way')} taken" if step.ways else ""
         steps.note(f"fails untouched{named}{other}, passes solved, and solved twice")
+
+    def _mistakes(self, step: Step, steps: Steps, *, solved: bool) -> None:
+        """Make the mistakes that belong before the solution, or on top of it."""
+        for mistake in step.mistakes:
+            if mistake.made_by.solved == solved:
+                steps.note(f"mistake: {mistake.told}")
+                self._mistake(step, mistake)
 
     def _mistake(self, step: Step, mistake: Mistake) -> None:
         """Make a common mistake, see that it is told as what it is, and take it back."""

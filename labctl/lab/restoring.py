@@ -6,7 +6,7 @@ the registry starts over, which ends no task. What only a node's new start helps
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 
 from labctl.backend import Backend, LabRecord
 from labctl.concurrent import each
@@ -61,21 +61,14 @@ def restore_circle(nodes: Sequence[Node], backend: Backend, emit: Emit) -> list[
     no reason (seen on 26.1.5): its tasks run, and each network that is new there is refused. Their containers end.
     """
     running = [node for node in nodes if node.is_running]
-    alone = {node.name for node in alone_among(running)}
-    ill = [(node, why) for node, why in zip(running, each(running, lambda one: _ailing(one, alone)), strict=True) if why]
-    for node, why in ill:
-        emit(Noted(f"the engine of {node.name} {why}: it starts over"))
-    chosen = [node for node, _ in ill]
-    each(chosen, lambda node: start_over(node, backend))
-    return chosen
-
-
-def _ailing(node: Node, alone: Set[str]) -> str:
-    """Why a node's engine is of no use to its swarm; empty where it is."""
-    own = membership(node)
-    if own.state == "error" and not own.error:
-        return "says that its swarm is broken, and not why"
-    return "left a swarm, and knows nobody in this one" if own.state == "active" and node.name in alone else ""
+    owns = list(zip(running, each(running, membership), strict=True))
+    alone = alone_among([node for node, own in owns if own.state == "active"])
+    broken = [node for node, own in owns if own.state == "error" and not own.error]
+    for ill, why in ((alone, "left a swarm, and knows nobody in this one"), (broken, "says no more than error")):
+        for node in ill:
+            emit(Noted(f"the engine of {node.name} {why}: it starts over"))
+    each([*alone, *broken], lambda node: start_over(node, backend))
+    return [*alone, *broken]
 
 
 def _lost(engine: Engine, record: LabRecord) -> Lost:

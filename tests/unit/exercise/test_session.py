@@ -399,7 +399,7 @@ def test_an_engine_whose_swarm_is_broken_for_no_reason_starts_over(
     prepare(lab, demo(), told.append, lambda _note: None)
 
     assert started == begun
-    assert ("the engine of worker1 says that its swarm is broken" in str(told)) == bool(begun)
+    assert ("the engine of worker1 says no more than error" in str(told)) == bool(begun)
 
 
 # -- steps and checks hold together

@@ -10,7 +10,7 @@ from labctl.lab import Context, Lab
 from labctl.spec import read_mapping
 from labctl.transport import Result
 
-from ..nodes import FakeNode, fake_node
+from ..nodes import FakeNode, fake_node, raw_info
 from .conftest import Demo
 
 PLACE_ON_NODES = "/exercise/demo"
@@ -25,6 +25,7 @@ def put_there(demo: Demo, *, before: str = "") -> FakeNode:
     version = digest_of([exercise.folder / "files"])
     nodes = fake_node("manager1"), fake_node("worker1")
     for node in nodes:
+        node.api["GET /info"] = raw_info()
         looked = f'[ "$(cat {PLACE_ON_NODES}/.labctl 2>/dev/null)" = {version} ]'
         node.shell.answers = {
             looked: Result(looked, int(before != "there"), "", ""),

@@ -242,6 +242,7 @@ def test_only_an_engine_that_is_in_the_swarm_starts_over_for_its_circle(
 ) -> None:
     for node in nodes.values():
         node.shell.answers |= {CIRCLE: "", START_OVER: ""}
+        node.api["GET /info"] = raw_info()
     worker = nodes["worker1"]
     worker.shell.answers[CIRCLE] = NOBODY
     worker.api |= {"GET /info": raw_info(state), "GET /_ping": {"Server": "Docker/26.1.5 (linux)"}}
