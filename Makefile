@@ -17,7 +17,7 @@ SIDE_BY_SIDE := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 LONG := -o faulthandler_timeout=1800
 COVER := --cov=labctl --cov-append --cov-report=
 
-.PHONY: help setup engine machines shells web browser demo test test-unit test-contract test-integration test-vm test-vm-core coverage lint format docs bench clean
+.PHONY: help setup engine machines shells web browser demo test test-unit test-contract test-integration test-course test-vm test-vm-core coverage lint format docs bench clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
@@ -84,6 +84,9 @@ test-contract: setup
 
 test-integration: setup
 	$(PYTEST) tests/integration $(SIDE_BY_SIDE) --reruns 1 -rR $(COVER) --junit-xml=$(REPORTS)/integration.xml
+
+test-course: engine setup  ## every lesson, as `exercise test` tries it; LESSONS=scale,mesh only those
+	LABCTL_LESSONS=$(or $(LESSONS),all) $(PYTEST) tests/integration/test_lessons.py -v --durations=0 --junit-xml=$(REPORTS)/course.xml
 
 machines: engine setup  ## Vagrant and libvirt, with emulation where KVM runs nothing
 	$(BIN)/labctl doctor --backend vagrant --nodes 2 --fix --yes

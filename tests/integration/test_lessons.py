@@ -1,14 +1,18 @@
 """The lessons that labctl ships keep the rules on a real lab: a step fails untouched, and passes when it is solved.
 
-Each takes one to three minutes, so that a run tries two of them, others each day; their names stand in the tests' ids.
-LABCTL_LESSONS=all tries every one, LABCTL_LESSONS=secrets,only-local those.
+Each takes one to three minutes, so that a run tries four of them: first those whose files changed in the last day, then
+others in turn, day by day. Their names stand in the tests' ids. LABCTL_LESSONS=all tries all (`make test-course`),
+LABCTL_LESSONS=secrets,only-local those.
 """
 
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
 
 import pytest
 
@@ -22,7 +26,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.slow]
 Make = Callable[..., Lab]
 ALL = sorted(folder.parent.name for folder in asset("exercises").glob("*/exercise.md"))
 ELSEWHERE = ("voting-app",)  # has tests of its own, each time
-SAMPLE = 2
+SAMPLE = 4
 
 
 def chosen() -> list[str]:
@@ -32,9 +36,23 @@ def chosen() -> list[str]:
         return ALL
     if said:
         return said.split(",")
-    others = [name for name in ALL if name not in ELSEWHERE]
-    first = datetime.now(UTC).timetuple().tm_yday * SAMPLE % len(others)
-    return [others[(first + number) % len(others)] for number in range(min(SAMPLE, len(others)))]
+    here = [name for name in ALL if name not in ELSEWHERE]
+    first = datetime.now(UTC).timetuple().tm_yday * SAMPLE % len(here)
+    in_turn = [*here[first:], *here[:first]]
+    return sorted(in_turn, key=lambda name: name not in touched())[:SAMPLE]
+
+
+@cache
+def touched() -> frozenset[str]:
+    """The lessons whose files changed in the last day, where git can tell."""
+    said = subprocess.run(
+        ["git", "log", "--since=1.day", "--name-only", "--format=", "--", "exercises"],
+        cwd=asset("exercises").parent,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    return frozenset(Path(line).parts[1] for line in said.stdout.splitlines() if line)
 
 
 @pytest.fixture(scope="module")
