@@ -20,27 +20,36 @@ def must_run(swarm):
     """Both tasks run."""
     shop = swarm.service(NAME)
     if len(shop.running()) < 2:
-        not_yet(f"{NAME} runs {len(shop.running())} of 2 tasks", look=LS)
+        not_yet("{name} runs {running} of 2 tasks", look=LS, name=NAME, running=len(shop.running()))
     shop.must_run()
 
 
 @pytest.mark.step("back", "spread")
 def test_shop_wants_two_tasks(swarm):
-    """The service shop wants two tasks, and publishes port 8097."""
+    """The service shop is set to run two tasks, and publishes port 8097."""
     if NAME not in {service.name for service in swarm.services()}:
         not_yet(
-            f"there is no service {NAME} any more",
+            "there is no service {name} any more",
             look=LS,
-            hint="`labctl exercise reset`, then begin again: the service is made anew.",
+            hint="`labctl exercise reset`, then begin again: that creates the service again.",
+            name=NAME,
         )
     shop = swarm.service(NAME)
     if shop.replicas != 2:
-        wrong(f"{NAME} should have two tasks", found=shop.replicas, look=LS, hint=f"`docker service scale {NAME}=2`.")
+        wrong(
+            "{name} should have two tasks",
+            found=shop.replicas,
+            look=LS,
+            hint="`docker service scale {name}=2`.",
+            name=NAME,
+        )
     if PORT not in shop.published:
         wrong(
-            f"{NAME} should publish port {PORT}",
-            found=", ".join(map(str, shop.published)) or "no port",
+            "{name} should publish port {port}",
+            found=", ".join(map(str, shop.published)) if shop.published else "no port",
             look=f"labctl docker -- service inspect --pretty {NAME}",
+            name=NAME,
+            port=PORT,
         )
 
 
@@ -55,22 +64,27 @@ def test_what_was_closed_for_a_reason_stays_closed(swarm):
         name = swarm.machine(short).name
         if now.get(name) == "active":
             wrong(
-                f"{name} should take no tasks: the reason for which it was closed is not gone",
-                found=f"Active; its label said hold={reason}",
+                "{name} should take no tasks: the reason why it was closed is still there",
+                found="Active, but its label said hold={reason}",
                 look=f"labctl docker -- node inspect --pretty {name}",
-                hint=f"`docker node update --availability drain {name}` also stops the tasks that it got meanwhile.",
+                hint="`docker node update --availability drain {name}` closes it again, "
+                "and stops the tasks that it got in the meantime.",
+                name=name,
+                reason=reason,
             )
 
 
 @pytest.mark.step("back")
 def test_no_task_is_where_it_should_not_be(swarm):
-    """No task of shop is on one of them."""
+    """None of them runs a task of shop."""
     at = swarm.service(NAME).nodes() & {swarm.machine(short).name for short in STAY_CLOSED}
-    for name in sorted(at):
+    for node in sorted(at):
         wrong(
-            f"{name} runs a task of {NAME}, and should run none",
+            "{node} runs a task of {name}, and should run none",
             look=PS,
-            hint=f"Pause keeps the tasks that a node has. `docker node update --availability drain {name}` stops them.",
+            hint="Pause keeps the tasks that a node has. `docker node update --availability drain {node}` stops them.",
+            node=node,
+            name=NAME,
         )
 
 
@@ -86,7 +100,7 @@ def test_shop_answers(swarm):
     """Port 8097 answers on every node, on the closed ones too."""
     silent = sorted(name for name, page in swarm.http_everywhere(PORT, limit=2.0).items() if not page.ok)
     if silent:
-        not_yet(f"{NAME} does not answer on {' and '.join(silent)}", look=PS)
+        not_yet("{name} does not answer on {silent}", look=PS, name=NAME, silent=", ".join(silent))
 
 
 # -- who
@@ -113,10 +127,12 @@ def test_both_workers_are_open(swarm):
     now = availability(swarm)
     for short in ("w2", "w1"):
         name = swarm.machine(short).name
-        if now.get(name) != "active":
-            opened = short == "w1"
-            say = wrong if opened else not_yet
-            say(f"{name} should take tasks", found=now.get(name, "it is not in the swarm"), look=NODES)
+        if name not in now:
+            not_yet("{name} is not in the swarm", look=NODES, name=name)
+        if now[name] != "active" and short == "w1":  # the step began with this one open
+            wrong("{name} should take tasks as before", found=now[name], look=NODES, name=name)
+        if now[name] != "active":
+            not_yet("{name} should take tasks", found=now[name], look=NODES, name=name)
 
 
 @pytest.mark.step("spread")
@@ -127,7 +143,9 @@ def test_each_worker_has_a_task(swarm):
     empty = sorted(wanted - swarm.service(NAME).nodes())
     if empty:
         wrong(
-            f"{empty[0]} has no task of {NAME}: an opened node gets new tasks, and Swarm moves nothing by itself",
+            "{empty} has no task of {name}: it gets new tasks only, and Swarm moves nothing by itself",
             look=PS,
-            hint=f"New tasks are spread. `docker service update --force {NAME}` makes all of them anew.",
+            hint="Swarm spreads new tasks. `docker service update --force {name}` replaces all tasks with new ones.",
+            empty=empty[0],
+            name=NAME,
         )

@@ -20,23 +20,27 @@ def service_of(swarm, name, port):
     """The service, with one task and its port; one that was removed is told as that."""
     if name not in {service.name for service in swarm.services()}:
         not_yet(
-            f"there is no service {name} any more",
+            "there is no service {name} any more",
             look=LS,
-            hint="`labctl exercise reset`, then begin again: the services are made anew.",
+            hint="`labctl exercise reset`, then begin again: that creates the services again.",
+            name=name,
         )
     service = swarm.service(name)
     if service.replicas != 1:
         wrong(
-            f"{name} should run one task: more of them fail as often",
+            "{name} should run one task: more tasks fail just as often",
             found=service.replicas,
             look=LS,
-            hint=f"`docker service scale {name}=1`.",
+            hint="`docker service scale {name}=1`.",
+            name=name,
         )
     if port not in service.published:
         wrong(
-            f"{name} should publish port {port}",
-            found=", ".join(map(str, service.published)) or "no port",
+            "{name} should publish port {port}",
+            found=", ".join(map(str, service.published)) if service.published else "no port",
             look=inspect(name),
+            name=name,
+            port=port,
         )
     return service
 
@@ -45,7 +49,7 @@ def must_run(swarm, name):
     """Its task runs, and goes on running. Why it does not is for the learner to find."""
     service = swarm.service(name)
     if not service.running():
-        not_yet(f"{name} runs 0 of 1 tasks", look=f"labctl docker -- service ps {name}")
+        not_yet("{name} runs 0 of 1 tasks", look=f"labctl docker -- service ps {name}", name=name)
     service.must_run()
 
 
@@ -54,7 +58,12 @@ def must_answer(swarm, name, port):
     pages = swarm.http_everywhere(port, limit=2.0)
     silent = sorted(node for node, page in pages.items() if not page.ok)
     if silent:
-        not_yet(f"{name} does not answer on {', '.join(silent)}", look=f"labctl docker -- service logs {name}")
+        not_yet(
+            "{name} does not answer on {silent}",
+            look=f"labctl docker -- service logs {name}",
+            name=name,
+            silent=", ".join(silent),
+        )
     return pages
 
 
@@ -63,23 +72,23 @@ def must_answer(swarm, name, port):
 
 @pytest.mark.step("sick")
 def test_shop_is_there(swarm):
-    """The service shop wants one task, and publishes port 8098."""
+    """The service shop is set to run one task, and publishes port 8098."""
     service_of(swarm, "shop", SHOP)
 
 
 @pytest.mark.step("sick")
 def test_shop_has_a_check(swarm):
-    """It has a health check that can say no."""
+    """It has a health check, and the check can fail."""
     check = swarm.service("shop").spec["TaskTemplate"]["ContainerSpec"].get("Healthcheck") or {}
     kind, *words = check.get("Test") or ["NONE"]
     if kind == "NONE" or not words:
         wrong(
-            "shop has no health check any more: visitors would be sent to tasks that do not work",
+            "shop has no health check any more: Swarm would send visitors to tasks that do not work",
             look=inspect("shop"),
             hint='`docker service update --health-cmd "curl -fsS http://localhost:PORT/" shop` gives it one.',
         )
     if ALWAYS_YES.search(" ".join(words)):
-        wrong("the health check says yes whatever happens", found=" ".join(words), look=inspect("shop"))
+        wrong("the health check succeeds whatever happens", found=" ".join(words), look=inspect("shop"))
 
 
 @pytest.mark.step("sick")
@@ -100,17 +109,17 @@ def test_shop_answers(swarm):
 
 @pytest.mark.step("ends")
 def test_docs_is_there(swarm):
-    """The service docs wants one task, and publishes port 8099."""
+    """The service docs is set to run one task, and publishes port 8099."""
     service_of(swarm, "docs", DOCS)
 
 
 @pytest.mark.step("ends")
 def test_docs_is_started_again(swarm):
-    """It is started again when it ends."""
+    """Swarm starts it again when it ends."""
     policy = swarm.service("docs").spec["TaskTemplate"].get("RestartPolicy") or {}
     if policy.get("Condition", "any") == "none":
         wrong(
-            "docs should be started again when it ends: without that, nothing brings it back",
+            "docs should be started again when it ends: nothing else brings it back",
             found="restart condition none",
             look=inspect("docs"),
             hint="`docker service update --restart-condition any docs`.",
@@ -129,10 +138,11 @@ def test_nginx_is_the_first_process(swarm):
     first = swarm.service("docs").run("cat /proc/1/comm").stdout.strip()
     if first in ("sh", "bash", "dash", "sleep", "tail"):
         wrong(
-            f"the first process in the container is {first}, so that nobody would notice if nginx died",
+            "the first process in the container is {first}: nobody would notice if nginx died",
             found=first,
             look=inspect("docs"),
-            hint="nginx itself has to be the first process, and stay in the foreground: `daemon off;`.",
+            hint="nginx itself has to be the first process and stay in the foreground: `daemon off;`.",
+            first=first,
         )
 
 
@@ -148,7 +158,7 @@ def test_docs_answers(swarm):
 
 @pytest.mark.step("alone")
 def test_news_is_there(swarm):
-    """The service news wants one task, and publishes port 8100."""
+    """The service news is set to run one task, and publishes port 8100."""
     service_of(swarm, "news", NEWS)
 
 
@@ -165,9 +175,10 @@ def test_news_are_shown(swarm):
     for node, page in must_answer(swarm, "news", NEWS).items():
         if "news of today" not in page.body:
             wrong(
-                f"news runs, and does not show the news: {node} answers with another page",
+                "news runs but does not show the news: {node} answers with another page",
                 found=" ".join(page.body.split())[:60],
                 look=f"labctl ssh m1 curl -s {page.url}",
-                hint="The page comes out of the config. It has to lie where nginx reads it: "
+                hint="The page comes from the config, which has to be where nginx reads it: "
                 "`target=/etc/nginx/conf.d/default.conf`.",
+                node=node,
             )

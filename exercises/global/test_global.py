@@ -24,19 +24,22 @@ def must_be_global(swarm, name):
         others = [other for other, one in there.items() if one.facts.is_global and other not in (AGENT, BACKUP)]
         if others:
             wrong(
-                f"the service should be called {name}",
+                "the service should be called {name}",
                 found=others[0],
                 look=LS,
-                hint=f"`docker service rm {others[0]}` on `m1`, and create it with that name.",
+                hint="On `m1`, run `docker service rm {other}`, then create it again with the right name.",
+                name=name,
+                other=others[0],
             )
-        not_yet(f"there is no service {name}", look=LS)
+        not_yet("there is no service {name}", look=LS, name=name)
     service = there[name]
     if not service.facts.is_global:
         wrong(
-            f"{name} should be global",
+            "{name} should be global",
             found=service.facts.mode,
             look=LS,
-            hint=f"A mode cannot be changed: `docker service rm {name}`, and create it with `--mode global`.",
+            hint="A mode cannot be changed: `docker service rm {name}`, then create it again with `--mode global`.",
+            name=name,
         )
     return service
 
@@ -76,13 +79,20 @@ def test_page_is_replicated(swarm):
     page = swarm.service(PAGE)
     if page.facts.mode != "replicated":
         wrong(
-            f"{PAGE} should be replicated",
+            "{page} should be replicated",
             found=page.facts.mode,
             look=LS,
-            hint=f"`docker service rm {PAGE}`, and create it with `--replicas 2`.",
+            hint="`docker service rm {page}`, then create it again with `--replicas 2`.",
+            page=PAGE,
         )
     if page.replicas != 2:
-        wrong(f"{PAGE} should have two tasks", found=page.replicas, look=LS, hint=f"`docker service scale {PAGE}=2`.")
+        wrong(
+            "{page} should have two tasks",
+            found=page.replicas,
+            look=LS,
+            hint="`docker service scale {page}=2`.",
+            page=PAGE,
+        )
 
 
 @pytest.mark.step("beside")
@@ -99,15 +109,16 @@ def test_new_machine_is_a_worker(swarm):
     """The new machine is in the swarm, as a worker."""
     machine, found = swarm.machine("w2"), member(swarm, "w2")
     if found is None:
-        not_yet(f"{machine.name} is not in the swarm", look=NODES)
+        not_yet("{machine} is not in the swarm", look=NODES, machine=machine.name)
     if found.role != "worker":
         wrong(
-            f"{machine.name} joined as a manager",
+            "{machine} joined as a manager",
             look=NODES,
-            hint=f"`docker node demote {machine.name}` on `m1` makes a worker of it.",
+            hint="`docker node demote {machine}` on `m1` makes it a worker.",
+            machine=machine.name,
         )
     if found.state != "ready":
-        not_yet(f"{machine.name} is not ready yet", found=found.state, look=NODES)
+        not_yet("{machine} is not ready yet", found=found.state, look=NODES, machine=machine.name)
 
 
 @pytest.mark.step("join")
@@ -115,7 +126,7 @@ def test_it_has_an_agent(swarm):
     """It runs an agent."""
     agent, found = must_be_global(swarm, AGENT), member(swarm, "w2")
     if found is None or found.id not in {task.node_id for task in agent.running()}:
-        not_yet(f"{swarm.machine('w2').name} runs no agent yet", look=look_at(AGENT))
+        not_yet("{name} runs no agent yet", look=look_at(AGENT), name=swarm.machine("w2").name)
 
 
 # -- some
@@ -123,30 +134,38 @@ def test_it_has_an_agent(swarm):
 
 @pytest.mark.step("some")
 def test_agent_is_for_workers(swarm):
-    """The agent is for workers only."""
+    """The agent may run on workers only."""
     asked = constraints(must_be_global(swarm, AGENT))
     if any(one in MANAGERS_ONLY for one in asked):
         wrong(
-            f"{AGENT} is for managers, and it should be the workers",
+            "{agent} runs on managers only; it should run on workers",
             found=", ".join(asked),
             look=f"labctl docker -- service inspect --pretty {AGENT}",
-            hint=f"`docker service update --constraint-rm node.role==manager {AGENT}` takes it back.",
+            hint="`docker service update --constraint-rm node.role==manager {agent}` undoes that.",
+            agent=AGENT,
         )
     if any(one in WORKERS_ONLY for one in asked):
         return
     for node in swarm.nodes():
         if node.role == "manager" and node.availability == "drain":
             wrong(
-                f"{node.hostname} is drained: that takes all work from it, not only the agent",
+                "{node} is drained: that takes all work from it, not only the agent",
                 look=NODES,
-                hint=f"`docker node update --availability active {node.hostname}`. Only {AGENT} shall stay away.",
+                hint="`docker node update --availability active {node}` undoes that. Only {agent} should stay away.",
+                node=node.hostname,
+                agent=AGENT,
             )
-    not_yet(f"{AGENT} runs on managers, too", found=", ".join(asked) or "no constraint", look=look_at(AGENT))
+    not_yet(
+        "{agent} runs on managers, too",
+        found=", ".join(asked) if asked else "no constraint",
+        look=look_at(AGENT),
+        agent=AGENT,
+    )
 
 
 @pytest.mark.step("some")
 def test_each_worker_has_one(swarm):
-    """Each worker has one, and no manager."""
+    """Each worker has one, and no manager does."""
     must_match(swarm, must_be_global(swarm, AGENT), "worker")
 
 
@@ -156,9 +175,16 @@ def must_match(swarm, service, role):
     for node in swarm.nodes():
         may = node.role == role and node.state == "ready" and node.availability == "active"
         if node.id in on and node.role != role:
-            not_yet(f"{service.name} still runs on {node.hostname}", look=look_at(service.name))
+            not_yet(
+                "{service} still runs on {node}", look=look_at(service.name), service=service.name, node=node.hostname
+            )
         if node.id not in on and may:
-            not_yet(f"{service.name} does not run on {node.hostname} yet", look=look_at(service.name))
+            not_yet(
+                "{service} does not run on {node} yet",
+                look=look_at(service.name),
+                service=service.name,
+                node=node.hostname,
+            )
 
 
 # -- backup
@@ -172,18 +198,19 @@ def test_backup_is_global(swarm):
 
 @pytest.mark.step("backup")
 def test_backup_is_for_managers(swarm):
-    """It is for managers only."""
+    """It may run on managers only."""
     asked = constraints(must_be_global(swarm, BACKUP))
     if not any(one in MANAGERS_ONLY for one in asked):
         wrong(
-            f"{BACKUP} runs on workers, too",
-            found=", ".join(asked) or "no constraint",
+            "{backup} runs on workers, too",
+            found=", ".join(asked) if asked else "no constraint",
             look=f"labctl docker -- service inspect --pretty {BACKUP}",
-            hint=f"`docker service update --constraint-add node.role==manager {BACKUP}` adds what is missing.",
+            hint="`docker service update --constraint-add node.role==manager {backup}` adds what is missing.",
+            backup=BACKUP,
         )
 
 
 @pytest.mark.step("backup")
 def test_each_manager_has_one(swarm):
-    """Each manager has one, and no worker."""
+    """Each manager has one, and no worker does."""
     must_match(swarm, must_be_global(swarm, BACKUP), "manager")

@@ -7,8 +7,8 @@ from labctl.checks import not_yet, wrong
 NOTE, TEXT = "plan", "tea at four"
 FOLDER = "/data"
 LS = "labctl docker -- service ls"
-BEGIN_AGAIN = "`labctl exercise reset`, then begin again: the data is made anew."
-STAY = "A constraint keeps it there: `docker service update --constraint-add node.hostname==NODE {}`."
+BEGIN_AGAIN = "`labctl exercise reset`, then begin again: that creates the data again."
+STAY = "A constraint keeps it there: `docker service update --constraint-add node.hostname==NODE {service}`."
 
 
 def inspect(name):
@@ -19,14 +19,15 @@ def inspect(name):
 def service_of(swarm, name):
     """The service, with one task; one that was removed is told as that."""
     if name not in {service.name for service in swarm.services()}:
-        not_yet(f"there is no service {name} any more", look=LS, hint=BEGIN_AGAIN)
+        not_yet("there is no service {name} any more", look=LS, hint=BEGIN_AGAIN, name=name)
     service = swarm.service(name)
     if service.replicas != 1:
         wrong(
-            f"{name} should run one task: two would write two truths",
+            "{name} should run one task: two tasks would each keep data of their own",
             found=service.replicas,
             look=LS,
-            hint=f"`docker service scale {name}=1`.",
+            hint="`docker service scale {name}=1`.",
+            name=name,
         )
     return service
 
@@ -42,10 +43,11 @@ def must_stay(service):
     allowed = service.allowed_nodes()
     if len(allowed) != 1:
         wrong(
-            f"{service.name} may still go to another node, and there its volume is empty",
-            found=", ".join(sorted(allowed)) or "no node meets its constraints",
+            "{service} may still go to another node, and there its volume is empty",
+            found=", ".join(sorted(allowed)) if allowed else "no node meets its constraints",
             look=inspect(service.name),
-            hint=STAY.format(service.name),
+            hint=STAY,
+            service=service.name,
         )
 
 
@@ -54,12 +56,13 @@ def must_stay(service):
 
 @pytest.mark.step("find")
 def test_notes_is_there(swarm):
-    """The service notes wants one task, and has a volume."""
+    """The service notes is set to run one task, and has a volume."""
     if not has_place(service_of(swarm, "notes")):
         wrong(
-            "notes keeps its data in no volume any more",
+            "notes no longer keeps its data in a volume",
             look=inspect("notes"),
-            hint=f"`docker service update --mount-add type=volume,source=notes-data,target={FOLDER} notes`.",
+            hint="`docker service update --mount-add type=volume,source=notes-data,target={folder} notes`.",
+            folder=FOLDER,
         )
 
 
@@ -79,14 +82,16 @@ def test_the_notes_are_back(swarm):
         return
     home, look = swarm.machine("w1").name, "labctl docker -- service ps notes"
     if home not in swarm.volume("notes-data").nodes:
-        not_yet(f"the volume notes-data of {home} is gone, and the notes with it", look=look, hint=BEGIN_AGAIN)
+        not_yet(
+            "the volume notes-data of {home} is gone, and the notes with it", look=look, hint=BEGIN_AGAIN, home=home
+        )
     if said:
-        wrong(f"the note {NOTE} is not the one of yesterday", found=said, look=look)
+        wrong("the note {note} is not yesterday's", found=said, look=look, note=NOTE)
     allowed = notes.allowed_nodes()
     if len(allowed) == 1:
         node = allowed.pop()
-        wrong(f"notes is bound to {node} now, and has no note called {NOTE} there", look=look)
-    not_yet(f"notes has no note called {NOTE}", look=look)
+        wrong("notes is bound to {node} now, and has no note called {note} there", look=look, node=node, note=NOTE)
+    not_yet("notes has no note called {note}", look=look, note=NOTE)
 
 
 @pytest.mark.step("find")
@@ -105,7 +110,7 @@ def test_list_has_a_place(swarm):
     if has_place(the_list):
         return
     if the_list.constraints:
-        wrong("list stays on its node, and still keeps its data in its container", look=inspect("list"))
+        wrong("list stays on its node but still keeps its data in its container", look=inspect("list"))
     not_yet("list would forget everything again at the next update", look=inspect("list"))
 
 
@@ -136,7 +141,7 @@ def test_a_note_outlived_its_task(swarm):
     oldest = min((int(time) for time in times if time.isdigit()), default=None)
     if oldest is None or oldest >= began:
         not_yet(
-            "list has a note, and is still the task that wrote it",
+            "list has a note, but the task that wrote it still runs",
             look=look,
-            hint="`docker service update --force list` makes the task anew. The note should be there after that, too.",
+            hint="`docker service update --force list` replaces the task. The note should still be there after that.",
         )

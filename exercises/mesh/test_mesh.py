@@ -8,12 +8,15 @@ HELLO, OTHER, CLIENT, QUOTE, INSIDE = "hello", "other", "client", "quote", "insi
 CHOSEN = range(30000, 32768)  # what the swarm chooses from
 PORT, TARGET = 8070, 80
 LS = "labctl docker -- service ls"
+AGAIN = "On `m1`, run `docker service rm {name}`, then create it again."
+OUTSIDE = "{name} should be in the network {network}"
+ADD = "`docker service update --detach --network-add {network} {name}`."
 
 
 def the_service(swarm, name):
     """The service of that name; "not yet" with a hint while there is none."""
     if name not in {service.name for service in swarm.services()}:
-        not_yet(f"there is no service {name}", look=LS)
+        not_yet("there is no service {name}", look=LS, name=name)
     return swarm.service(name)
 
 
@@ -24,12 +27,7 @@ def look_at(name):
 
 def told(service):
     """A service's ports as a learner types them."""
-    return ", ".join(f"{port.published}:{port.target} ({port.mode})" for port in service.facts.ports) or "no port"
-
-
-def anew(name):
-    """The hint that a service is to be made once more."""
-    return f"`docker service rm {name}` on `m1`, and create it again."
+    return ", ".join(f"{port.published}:{port.target} ({port.mode})" for port in service.facts.ports)
 
 
 # -- choose
@@ -37,23 +35,34 @@ def anew(name):
 
 @pytest.mark.step("choose")
 def test_swarm_chose_a_port(swarm):
-    """The service hello is published on a port that the swarm chose, and that leads to port 80."""
+    """The swarm chose a port for the service hello, and it leads to port 80."""
     chosen_port(swarm)
 
 
 def chosen_port(swarm):
     """The port of hello, once it is one that the swarm chose."""
     hello = the_service(swarm, HELLO)
+    if not hello.facts.ports:
+        not_yet("{name} publishes no port", look=LS, hint=AGAIN, name=HELLO)
     if TARGET not in hello.published.values():
-        tell = wrong if hello.facts.ports else not_yet
-        tell(f"a port of {HELLO} should lead to port {TARGET}", found=told(hello), look=LS, hint=anew(HELLO))
+        wrong(
+            "a port of {name} should lead to port {target}",
+            found=told(hello),
+            look=LS,
+            hint=AGAIN,
+            name=HELLO,
+            target=TARGET,
+        )
     chosen = [port for port, target in hello.published.items() if target == TARGET and port in CHOSEN]
     if not chosen:
         wrong(
-            f"{HELLO} should let the swarm choose its port",
+            "{name} should let the swarm choose its port",
             found=told(hello),
             look=LS,
-            hint=f"{anew(HELLO)} `--publish 80` has one number only.",
+            hint="On `m1`, run `docker service rm {name}`, then create it again: "
+            "`--publish {target}` has one number only.",
+            name=HELLO,
+            target=TARGET,
         )
     return chosen[0]
 
@@ -71,7 +80,7 @@ def test_port_is_known(swarm, answer):
     if said == str(TARGET):
         wrong("that is the port inside the container", found=said, look=LS)
     if said != str(port):
-        wrong(f"{HELLO} is published on another port", found=said, look=LS)
+        wrong("{name} is published on another port", found=said, look=LS, name=HELLO)
 
 
 # -- doors
@@ -87,7 +96,13 @@ def must_answer_everywhere(swarm, port):
     """Say which node does not answer on a port."""
     for node, page in swarm.http_everywhere(port).items():
         if not page.ok:
-            not_yet(f"port {port} does not answer on {node}", found=page, look=f"labctl ssh m1 curl {page.url}")
+            not_yet(
+                "port {port} does not answer on {node}",
+                found=page,
+                look=f"labctl ssh m1 curl {page.url}",
+                port=port,
+                node=node,
+            )
 
 
 # -- clash
@@ -99,15 +114,34 @@ def test_other_has_a_port_of_its_own(swarm):
     other = the_service(swarm, OTHER)
     ports = {port.published: port for port in other.facts.ports}
     if PORT not in ports:
-        wrong(f"{OTHER} should publish port {PORT}", found=told(other), look=LS, hint=anew(OTHER))
-    if ports[PORT].target != TARGET:
-        wrong(f"port {PORT} should lead to port {TARGET}", found=told(other), look=LS, hint=anew(OTHER))
-    if ports[PORT].mode != "ingress":
         wrong(
-            f"port {PORT} should be open on every node, not only where a task runs",
+            "{name} should publish port {port}",
+            found=told(other) if ports else "no port",
+            look=LS,
+            hint=AGAIN,
+            name=OTHER,
+            port=PORT,
+        )
+    if ports[PORT].target != TARGET:
+        wrong(
+            "port {port} should lead to port {target}",
             found=told(other),
             look=LS,
-            hint=f"{anew(OTHER)} `--publish {PORT}:{TARGET}` is enough.",
+            hint=AGAIN,
+            name=OTHER,
+            port=PORT,
+            target=TARGET,
+        )
+    if ports[PORT].mode != "ingress":
+        wrong(
+            "port {port} should be open on every node, not only where a task runs",
+            found=told(other),
+            look=LS,
+            hint="On `m1`, run `docker service rm {name}`, then create it again: "
+            "`--publish {port}:{target}` is enough.",
+            name=OTHER,
+            port=PORT,
+            target=TARGET,
         )
 
 
@@ -127,30 +161,29 @@ def test_network_is_there(swarm):
     network = swarm.network(INSIDE)
     if network["Driver"] != "overlay":
         wrong(
-            f"{INSIDE} should be an overlay network: this one is for a single node",
+            "{inside} should be an overlay network: this one is for a single node",
             found=network["Driver"],
             look="labctl docker -- network ls",
-            hint=f"`docker network rm {INSIDE}` on `m1`, and create it with `--driver overlay`.",
+            hint="On `m1`, run `docker network rm {inside}`, then create it again with `--driver overlay`.",
+            inside=INSIDE,
         )
 
 
 @pytest.mark.step("inside")
 def test_both_are_in_it(swarm):
     """The services hello and client are in it, and run."""
-    must_be_inside(swarm, HELLO, tell=not_yet).must_run()
+    must_be_inside(swarm, HELLO, is_older=True).must_run()
     must_be_inside(swarm, CLIENT).must_run()
 
 
-def must_be_inside(swarm, name, *, tell=wrong):
-    """The service of that name, once it is in the network."""
+def must_be_inside(swarm, name, *, is_older=False):
+    """The service of that name, once it is in the network; `is_older` for one that was there before the network."""
     service = the_service(swarm, name)
     if INSIDE not in service.networks:
-        tell(
-            f"{name} should be in the network {INSIDE}",
-            found=", ".join(sorted(service.networks)) or "no network",
-            look=look_at(name),
-            hint=f"`docker service update --detach --network-add {INSIDE} {name}`.",
-        )
+        found, look = ", ".join(sorted(service.networks)), look_at(name)
+        if is_older:
+            not_yet(OUTSIDE, found=found if found else "no network", look=look, hint=ADD, name=name, network=INSIDE)
+        wrong(OUTSIDE, found=found if found else "no network", look=look, hint=ADD, name=name, network=INSIDE)
     return service
 
 
@@ -164,7 +197,13 @@ def must_reach(swarm, name):
     """Say that a call by name does not come through, as the one who called says it."""
     called = the_service(swarm, CLIENT).run(f"wget -qO- -T 3 http://{name}")
     if not called.ok:
-        not_yet(f"{CLIENT} does not reach {name} yet", found=called.stderr.strip(), look=look_at(name))
+        not_yet(
+            "{client} does not reach {name} yet",
+            found=called.stderr.strip(),
+            look=look_at(name),
+            client=CLIENT,
+            name=name,
+        )
 
 
 # -- vip
@@ -174,11 +213,16 @@ def must_reach(swarm, name):
 def test_four_tasks(swarm):
     """The service hello has four tasks."""
     hello = the_service(swarm, HELLO)
+    if hello.replicas == 2:
+        not_yet("{name} should have four tasks", found=2, look=LS, name=HELLO)
     if hello.replicas != 4:
-        wanted = f"{HELLO} should have four tasks"
-        if hello.replicas == 2:
-            not_yet(wanted, found=2, look=LS)
-        wrong(wanted, found=hello.replicas, look=LS, hint=f"`docker service scale --detach {HELLO}=4`.")
+        wrong(
+            "{name} should have four tasks",
+            found=hello.replicas,
+            look=LS,
+            hint="`docker service scale --detach {name}=4`.",
+            name=HELLO,
+        )
     hello.must_run()
 
 
@@ -192,12 +236,12 @@ def test_address_is_known(swarm, answer):
     if said == vips.get(network):
         return
     if said in addresses(hello, network):
-        wrong(f"{said} is the address of one task, and not of the service", look=look)
+        wrong("{said} is the address of one task, not of the service", look=look, said=said)
     if said in vips.values():
-        wrong(f"{said} is the address of {HELLO} in another network", look=look)
+        wrong("{said} is the address of {name} in another network", look=look, said=said, name=HELLO)
     if said == "127.0.0.11":
-        wrong(f"{said} is the name server, which you asked", hint="You want the address below `Name:`.")
-    wrong(f"the name {HELLO} leads to another address", found=said, look=look)
+        wrong("{said} is the name server that you asked", hint="Look for the address below `Name:`.", said=said)
+    wrong("the name {name} leads to another address", found=said, look=look, name=HELLO)
 
 
 def addresses(service, network):
@@ -216,14 +260,16 @@ def bare(address):
 
 @pytest.mark.step("quote")
 def test_quote_has_no_port(swarm):
-    """The service quote is published on no port."""
+    """The service quote publishes no port."""
     quote = the_service(swarm, QUOTE)
     if quote.facts.ports:
         wrong(
-            f"{QUOTE} should be published on no port",
+            "{quote} should publish no port",
             found=told(quote),
             look=LS,
-            hint=f"`docker service update --detach --publish-rm {quote.facts.ports[0].target} {QUOTE}`.",
+            hint="`docker service update --detach --publish-rm {target} {quote}`.",
+            quote=QUOTE,
+            target=quote.facts.ports[0].target,
         )
 
 

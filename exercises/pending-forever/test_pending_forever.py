@@ -6,21 +6,22 @@ from labctl.checks import not_yet, wrong
 
 HALF = 500_000_000  # nanoseconds of a processor in each second
 LS = "labctl docker -- service ls"
-BEGIN_AGAIN = "`labctl exercise reset`, then begin again: the service is made anew."
+BEGIN_AGAIN = "`labctl exercise reset`, then begin again: that creates the service again."
 
 
 def service_of(swarm, name, tasks):
     """The service, with so many tasks; one that was removed is told as that."""
     if name not in {service.name for service in swarm.services()}:
-        not_yet(f"there is no service {name} any more", look=LS, hint=BEGIN_AGAIN)
+        not_yet("there is no service {name} any more", look=LS, hint=BEGIN_AGAIN, name=name)
     service = swarm.service(name)
     if not service.facts.is_global and service.replicas != tasks:
-        counted = "one task" if tasks == 1 else "three tasks"
         wrong(
-            f"{name} should {'run' if tasks == 1 else 'have'} {counted}",
+            "{name} should run one task" if tasks == 1 else "{name} should have three tasks",
             found=service.replicas,
             look=LS,
-            hint=f"`docker service scale {name}={tasks}`.",
+            hint="`docker service scale {name}={tasks}`.",
+            name=name,
+            tasks=tasks,
         )
     return service
 
@@ -34,7 +35,9 @@ def must_run(service, tasks):
     """All its tasks run. Why they do not is for the learner to find."""
     running = len(service.running())
     if running < tasks:
-        not_yet(f"{service.name} runs {running} of {tasks} tasks", look=LS)
+        not_yet(
+            "{service} runs {running} of {tasks} tasks", look=LS, service=service.name, running=running, tasks=tasks
+        )
     service.must_run()
 
 
@@ -43,7 +46,7 @@ def must_run(service, tasks):
 
 @pytest.mark.step("placed")
 def test_search_runs_once(swarm):
-    """The service search wants one task."""
+    """The service search is set to run one task."""
     service_of(swarm, "search", 1)
 
 
@@ -55,19 +58,24 @@ def test_search_is_bound_to_the_disk(swarm):
     if not allowed:
         return  # the symptom itself: the next check tells it
     others = ", ".join(sorted(allowed - {home}))
-    asks = ", ".join(search.constraints) or "no constraint"
+    asks = ", ".join(search.constraints)
     if home not in allowed:
         wrong(
-            f"search cannot run on {home}, and the fast disk is there",
-            found=f"{asks}: {others}",
+            "search cannot run on {home}, but the fast disk is there",
+            found="{asks} allows {others}",
             look=inspect("search"),
+            home=home,
+            asks=asks,
+            others=others,
         )
     if others:
         wrong(
-            f"search may also run on {others}, and the fast disk is in {home}",
-            found=asks,
+            "search may also run on {others}, but the fast disk is in {home}",
+            found=asks if asks else "no constraint",
             look=inspect("search"),
-            hint=f"A constraint that {home} alone meets keeps it there: by a label, or `node.hostname=={home}`.",
+            hint="A constraint that only {home} meets keeps it there: a label, or `node.hostname=={home}`.",
+            others=others,
+            home=home,
         )
 
 
@@ -82,7 +90,7 @@ def test_search_runs(swarm):
 
 @pytest.mark.step("fits")
 def test_report_runs_once(swarm):
-    """The service report wants one task."""
+    """The service report is set to run one task."""
     service_of(swarm, "report", 1)
 
 
@@ -96,15 +104,17 @@ def test_report_reserves_half_a_processor(swarm):
             "report should reserve half a processor",
             found=f"{reserved / 1e9:g}",
             look=inspect("report"),
-            hint="Without a reservation it may start on a node that is full. `--reserve-cpu 0.5` keeps its half.",
+            hint="Without a reservation it may start on a node that is full. "
+            "`--reserve-cpu 0.5` keeps half a processor free.",
         )
     has_limit = bool((resources.get("Limits") or {}).get("NanoCPUs", 0))
     if has_limit and all(node.size.cpus < reserved for node in swarm.nodes()):
         wrong(
             "a limit does not change what report reserves",
-            found=f"reserved: {reserved / 1e9:g}",
+            found="reserved: {reserved}",
             look=inspect("report"),
             hint="The scheduler reads the reservation: `--reserve-cpu`.",
+            reserved=f"{reserved / 1e9:g}",
         )
 
 
@@ -119,7 +129,7 @@ def test_report_runs(swarm):
 
 @pytest.mark.step("alone")
 def test_archive_wants_three(swarm):
-    """The service archive wants three tasks."""
+    """The service archive is set to run three tasks."""
     service_of(swarm, "archive", 3)
 
 
@@ -131,9 +141,10 @@ def test_copies_stay_apart(swarm):
     if most != 1 and not archive.facts.is_global:
         wrong(
             "nothing keeps two copies apart: they may share a node",
-            found=f"at most {most} on a node" if most else "no limit for a node",
+            found="at most {most} on a node" if most else "no limit for a node",
             look=inspect("archive"),
             hint="`docker service update --replicas-max-per-node 1 archive`.",
+            most=most,
         )
 
 

@@ -7,7 +7,7 @@ from labctl.checks import not_yet, wrong
 SHOP, GATE, MONITOR = 8092, 8094, 8096
 TARGET = 80
 LS = "labctl docker -- service ls"
-BEGIN_AGAIN = "`labctl exercise reset`, then begin again: the services are made anew."
+BEGIN_AGAIN = "`labctl exercise reset`, then begin again: that creates the services again."
 
 
 def inspect(name):
@@ -23,20 +23,26 @@ def ps(name):
 def service_of(swarm, name):
     """The service; one that was removed is told as that."""
     if name not in {service.name for service in swarm.services()}:
-        not_yet(f"there is no service {name} any more", look=LS, hint=BEGIN_AGAIN)
+        not_yet("there is no service {name} any more", look=LS, hint=BEGIN_AGAIN, name=name)
     return swarm.service(name)
 
 
 def ports_of(service):
-    """Its ports in words."""
-    return ", ".join(f"{port.published} to {port.target} ({port.mode})" for port in service.facts.ports) or "no port"
+    """Its ports as a learner types them."""
+    return ", ".join(f"{port.published}:{port.target} ({port.mode})" for port in service.facts.ports)
 
 
 def must_have_one_task(swarm, name):
     """A service with one task."""
     service = service_of(swarm, name)
     if service.replicas != 1:
-        wrong(f"{name} should run one task", found=service.replicas, look=LS, hint=f"`docker service scale {name}=1`.")
+        wrong(
+            "{name} should run one task",
+            found=service.replicas,
+            look=LS,
+            hint="`docker service scale {name}=1`.",
+            name=name,
+        )
     return service
 
 
@@ -47,31 +53,39 @@ def must_open(service, published):
     ]
     if not mine:
         wrong(
-            f"{service.name} should open port {published} of each node in host mode, and lead to {TARGET}",
-            found=ports_of(service),
+            "{service} should open port {published} of each node in host mode, leading to port {target}",
+            found=ports_of(service) if service.facts.ports else "no port",
             look=inspect(service.name),
-            hint=f"`--publish-add mode=host,published={published},target={TARGET}` opens it. `--publish-rm` "
-            "takes another one away, and wants to know its mode too.",
+            hint="`--publish-add mode=host,published={published},target={target}` opens it. "
+            "`--publish-rm` removes another port, and needs the mode of that port, too.",
+            service=service.name,
+            published=published,
+            target=TARGET,
         )
 
 
 def must_be_wanted_everywhere(swarm, service):
-    """A service that shall have a task on every node of the swarm."""
+    """A service that should have a task on every node of the swarm."""
     names = {node.hostname for node in swarm.nodes()}
     left_out = sorted(names - service.allowed_nodes())
     if not service.facts.is_global or left_out:
         wrong(
-            f"{service.name} should run on every node",
-            found=f"its constraints leave out {', '.join(left_out)}" if left_out else f"mode {service.facts.mode}",
+            "{service} should run on every node",
+            found="its constraints leave out {left_out}" if left_out else "mode {mode}",
             look=inspect(service.name),
-            hint="Make room for its port where it is taken; do not keep it away from there.",
+            hint="Free its port where it is taken; do not keep the service away from there.",
+            service=service.name,
+            left_out=", ".join(left_out),
+            mode=service.facts.mode,
         )
     for node in swarm.nodes():
         if node.availability != "active":
             wrong(
-                f"{node.hostname} should be Active: {service.name} is wanted there too",
+                "{node} should be Active: {service} should run there, too",
                 found=node.availability,
                 look="labctl docker -- node ls",
+                node=node.hostname,
+                service=service.name,
             )
 
 
@@ -82,17 +96,24 @@ def must_be_everywhere(swarm, service, published):
     """
     missing = sorted({node.hostname for node in swarm.nodes()} - service.nodes())
     if missing:
-        not_yet(f"{service.name} does not run on {', '.join(missing)}", look=LS)
+        not_yet("{service} does not run on {missing}", look=LS, service=service.name, missing=", ".join(missing))
     silent = sorted(name for name, page in swarm.http_everywhere(published, limit=2.0).items() if not page.ok)
     if silent and service.facts.update_state == "paused":
         wrong(
-            f"an update of {service.name} was paused half way, so that {', '.join(silent)} runs it as it was before",
+            "an update of {service} was paused halfway: the old version still runs on {silent}",
             found=service.facts.update_message,
             look=inspect(service.name),
-            hint=f"What made it fail is gone? `docker service update --force {service.name}` goes on with it.",
+            hint="Once the cause is gone, `docker service update --force {service}` continues the update.",
+            service=service.name,
+            silent=", ".join(silent),
         )
     if silent:
-        not_yet(f"{service.name} does not answer on {', '.join(silent)}", look=ps(service.name))
+        not_yet(
+            "{service} does not answer on {silent}",
+            look=ps(service.name),
+            service=service.name,
+            silent=", ".join(silent),
+        )
 
 
 # -- mesh
@@ -100,12 +121,12 @@ def must_be_everywhere(swarm, service, published):
 
 @pytest.mark.step("mesh")
 def test_docs_is_there(swarm):
-    """The service docs runs, and publishes a port."""
+    """The service docs is set to run one task, and publishes a port."""
     docs = must_have_one_task(swarm, "docs")
     if not any(port.target == TARGET for port in docs.facts.ports):
         wrong(
             "docs publishes no port that leads to its page: colleagues cannot reach it any more",
-            found=ports_of(docs),
+            found=ports_of(docs) if docs.facts.ports else "no port",
             look=inspect("docs"),
             hint="Any free port will do: `docker service update --publish-add 8082:80 docs`.",
         )
@@ -119,14 +140,20 @@ def test_shop_has_the_port(swarm):
         not_yet("shop publishes no port", look=LS)
     if SHOP not in shop.published:
         wrong(
-            f"shop should publish port {SHOP}, in ingress mode", found=ports_of(shop), look=inspect("shop"),
-            hint=f"`--publish-rm {TARGET}` takes a port away, `--publish-add {SHOP}:{TARGET}` gives one.",
-        )  # fmt: skip
+            "shop should publish port {port}, in ingress mode",
+            found=ports_of(shop),
+            look=inspect("shop"),
+            hint="`--publish-rm {target}` removes a port, `--publish-add {port}:{target}` adds one.",
+            port=SHOP,
+            target=TARGET,
+        )
     if shop.published[SHOP] != TARGET:
         wrong(
-            f"port {SHOP} should lead to port {TARGET} of shop: there nginx listens",
+            "port {port} should lead to port {target} of shop, where nginx listens",
             found=shop.published[SHOP],
             look=inspect("shop"),
+            port=SHOP,
+            target=TARGET,
         )
 
 
@@ -143,7 +170,7 @@ def test_shop_answers(swarm):
     """Port 8092 answers on every node."""
     silent = sorted(name for name, page in swarm.http_everywhere(SHOP, limit=2.0).items() if not page.ok)
     if silent:
-        not_yet(f"shop does not answer on {' and '.join(silent)}", look=ps("shop"))
+        not_yet("shop does not answer on {silent}", look=ps("shop"), silent=", ".join(silent))
 
 
 # -- host
@@ -151,7 +178,7 @@ def test_shop_answers(swarm):
 
 @pytest.mark.step("host")
 def test_gate_opens_the_port_itself(swarm):
-    """The service gate is for every node, and opens port 8094 there in host mode."""
+    """The service gate is meant for every node, and opens port 8094 there in host mode."""
     gate = service_of(swarm, "gate")
     must_open(gate, GATE)
     must_be_wanted_everywhere(swarm, gate)
@@ -163,11 +190,13 @@ def test_cache_runs(swarm):
     cache = must_have_one_task(swarm, "cache")
     if cache.facts.raw.get("PreviousSpec") and any(one.published == GATE for one in cache.facts.ports):
         wrong(
-            f"cache was changed, and still opens port {GATE}",
+            "cache was changed but still opens port {port}",
             found=ports_of(cache),
             look=inspect("cache"),
-            hint=f"`--publish-rm {TARGET}` means a port of the mesh. This one is "
-            f"`--publish-rm mode=host,published={GATE},target={TARGET}`.",
+            hint="`--publish-rm {target}` removes a port of the routing mesh. "
+            "For this one: `--publish-rm mode=host,published={port},target={target}`.",
+            port=GATE,
+            target=TARGET,
         )
     if not cache.running():
         not_yet("cache does not run", look=ps("cache"))
@@ -185,7 +214,7 @@ def test_gate_is_everywhere(swarm):
 
 @pytest.mark.step("alone")
 def test_monitor_opens_the_port_itself(swarm):
-    """The service monitor is for every node, and opens port 8096 there in host mode."""
+    """The service monitor is meant for every node, and opens port 8096 there in host mode."""
     monitor = service_of(swarm, "monitor")
     must_open(monitor, MONITOR)
     must_be_wanted_everywhere(swarm, monitor)

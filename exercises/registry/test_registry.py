@@ -13,6 +13,7 @@ LS = "labctl docker -- service ls"
 PS = f"labctl docker -- service ps --no-trunc {NAME}"
 TAGS = f"labctl ssh m1 curl -s http://{REGISTRY}/v2/{NAME}/tags/list"
 IMAGES = "labctl ssh m1 docker image ls"
+AGAIN = "On `m1`, run `docker service rm {name}`, then create it again."
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 
 
@@ -22,9 +23,10 @@ def test_registry_answers(swarm):
     answer = swarm.machine("m1").run(f"curl -sf -m 5 http://{REGISTRY}/v2/_catalog")
     if not answer.ok:
         not_yet(
-            f"{REGISTRY} does not answer",
+            "{registry} does not answer",
             look="labctl status",
-            hint="A lab that was made with `--no-registry` has none: this exercise needs another one.",
+            hint="A lab created with `--no-registry` has no registry: this exercise needs a lab that has one.",
+            registry=REGISTRY,
         )
 
 
@@ -32,7 +34,7 @@ def tags(swarm):
     """The tags that the registry has of the image."""
     answer = swarm.machine("m1").run(f"curl -s -m 5 http://{REGISTRY}/v2/{NAME}/tags/list")
     if not answer.ok:
-        not_yet(f"{REGISTRY} does not answer", look=TAGS)
+        not_yet("{registry} does not answer", look=TAGS, registry=REGISTRY)
     return json.loads(answer.stdout).get("tags") or []
 
 
@@ -47,7 +49,7 @@ def digest(swarm, tag):
 def the_service(swarm):
     """The service; "not yet" while there is none."""
     if NAME not in {service.name for service in swarm.services()}:
-        not_yet(f"there is no service {NAME}", look=LS)
+        not_yet("there is no service {name}", look=LS, name=NAME)
     return swarm.service(NAME)
 
 
@@ -62,15 +64,24 @@ def test_image_was_built(swarm):
     if first.engine.image(f"{NAME}:1"):
         return
     if first.engine.image(f"{NAME}:latest"):
-        wrong(f"the image should be called {NAME}:1", found=f"{NAME}:latest", look=IMAGES, hint=f"`--tag {NAME}:1`.")
+        wrong(
+            "the image should be called {name}:1",
+            found="{name}:latest",
+            look=IMAGES,
+            hint="`--tag {name}:1`.",
+            name=NAME,
+        )
     for other in swarm.machines:
         if other.is_running and other.engine.image(f"{NAME}:1"):
             wrong(
-                f"{NAME}:1 was built on {other.name}, and it should be on {first.name}",
+                "{name}:1 was built on {other}, but it should be on {first}",
                 look=IMAGES,
                 hint="`labctl ssh m1`, and the same command there.",
+                name=NAME,
+                other=other.name,
+                first=first.name,
             )
-    not_yet(f"there is no image {NAME}:1 on {first.name}", look=IMAGES)
+    not_yet("there is no image {name}:1 on {first}", look=IMAGES, name=NAME, first=first.name)
 
 
 # -- here
@@ -78,16 +89,23 @@ def test_image_was_built(swarm):
 
 @pytest.mark.step("here")
 def test_page_is_global(swarm):
-    """The service page of the image page:1 is global, and publishes port 8075."""
+    """The service page is global, runs the image page:1, and publishes port 8075."""
     service = the_service(swarm)
-    anew = f"`docker service rm {NAME}` on `m1`, and create it again."
     if not service.facts.is_global:
-        wrong(f"{NAME} should be global", found=service.facts.mode, look=LS, hint=anew)
+        wrong("{name} should be global", found=service.facts.mode, look=LS, hint=AGAIN, name=NAME)
     if service.image != f"{NAME}:1":
-        wrong(f"{NAME} should run {NAME}:1", found=service.image, look=LS, hint=anew)
+        wrong("{name} should run {name}:1", found=service.image, look=LS, hint=AGAIN, name=NAME)
     if service.published.get(PORT) != TARGET:
-        told = ", ".join(f"{port}:{target}" for port, target in service.published.items()) or "no port"
-        wrong(f"{NAME} should publish port {PORT}, which leads to {TARGET}", found=told, look=LS, hint=anew)
+        told = ", ".join(f"{port}:{target}" for port, target in service.published.items())
+        wrong(
+            "{name} should publish port {port}, leading to port {target}",
+            found=told if told else "no port",
+            look=LS,
+            hint=AGAIN,
+            name=NAME,
+            port=PORT,
+            target=TARGET,
+        )
 
 
 @pytest.mark.step("here")
@@ -111,14 +129,16 @@ def test_registry_has_it(swarm):
         return
     if there:
         wrong(
-            f"the registry has {NAME} with another tag, and it should be 1",
+            "the registry has {name}, but not with the tag 1",
             found=", ".join(there),
             look=TAGS,
-            hint=f"`docker tag {NAME}:1 {FIRST}`, then push that name.",
+            hint="`docker tag {name}:1 {first}`, then push that name.",
+            name=NAME,
+            first=FIRST,
         )
     if first.engine.image(FIRST):
-        not_yet(f"{first.name} has it, and nobody has pushed it", found=FIRST, look=TAGS)
-    not_yet(f"the registry has no {NAME}", look=TAGS)
+        not_yet("{node} has the image, but nobody has pushed it", found=FIRST, look=TAGS, node=first.name)
+    not_yet("the registry has no {name}", look=TAGS, name=NAME)
 
 
 # -- everywhere
@@ -133,11 +153,17 @@ def test_service_runs_the_image(swarm):
 def must_run_image(swarm, image, *, before):
     """Say which image the service runs; `before` is the one that it had when the step began."""
     found = the_service(swarm).image
+    if found == before:
+        not_yet("{name} should run {image}", found=found, look=LS, name=NAME, image=image)
     if found != image:
-        told = f"{NAME} should run {image}"
-        if found == before:
-            not_yet(told, found=found, look=LS)
-        wrong(told, found=found, look=LS, hint=f"`docker service update --detach --image {image} {NAME}`.")
+        wrong(
+            "{name} should run {image}",
+            found=found,
+            look=LS,
+            hint="`docker service update --detach --image {image} {name}`.",
+            image=image,
+            name=NAME,
+        )
 
 
 @pytest.mark.step("everywhere")
@@ -151,7 +177,13 @@ def test_each_node_answers(swarm):
     """Each node answers on port 8075."""
     for node, page in swarm.http_everywhere(PORT).items():
         if not page.ok:
-            not_yet(f"port {PORT} does not answer on {node}", found=page, look=f"labctl ssh m1 curl {page.url}")
+            not_yet(
+                "port {port} does not answer on {node}",
+                found=page,
+                look=f"labctl ssh m1 curl {page.url}",
+                port=PORT,
+                node=node,
+            )
 
 
 # -- next
@@ -162,12 +194,13 @@ def test_each_node_answers(swarm):
 def test_registry_has_the_second(swarm):
     """The registry has page with the tag 2, and it is a new image."""
     if "2" not in tags(swarm):
-        not_yet(f"the registry has no {NAME}:2", look=TAGS)
+        not_yet("the registry has no {name}:2", look=TAGS, name=NAME)
     if digest(swarm, "2") == digest(swarm, "1"):
         wrong(
-            f"{NAME}:2 is the same image as {NAME}:1",
+            "{name}:2 is the same image as {name}:1",
             look=IMAGES,
-            hint="Change the page first, then build: an image is what the file was when it was built.",
+            hint="Change the page first, then build: an image has the files as they were when it was built.",
+            name=NAME,
         )
 
 
@@ -176,7 +209,7 @@ def test_service_runs_the_second(swarm):
     """The service runs it."""
     found = the_service(swarm).image
     if found != SECOND:
-        not_yet(f"{NAME} should run {SECOND}", found=found, look=LS)
+        not_yet("{name} should run {image}", found=found, look=LS, name=NAME, image=SECOND)
     the_service(swarm).must_run()
 
 
@@ -185,8 +218,17 @@ def test_page_says_so(swarm):
     """The page says version 2 on every node."""
     for node, page in swarm.http_everywhere(PORT).items():
         if not page.ok:
-            not_yet(f"port {PORT} does not answer on {node}", found=page, look=f"labctl ssh m1 curl {page.url}")
+            not_yet(
+                "port {port} does not answer on {node}",
+                found=page,
+                look=f"labctl ssh m1 curl {page.url}",
+                port=PORT,
+                node=node,
+            )
         if "version 2" not in page.body.casefold():
             not_yet(
-                f"{node} does not say version 2", found=page.body.strip()[:60], look=f"labctl ssh m1 curl {page.url}"
+                "the page on {node} does not say version 2",
+                found=page.body.strip()[:60],
+                look=f"labctl ssh m1 curl {page.url}",
+                node=node,
             )

@@ -11,10 +11,8 @@ NAME = "app"
 LS = "labctl docker -- service ls"
 PS = f"labctl docker -- service ps {NAME}"
 NODES = "labctl docker -- node ls"
-EMPTIED = {
-    "pause": "is paused, and keeps its tasks: it only gets no new ones",
-    "active": "takes work as before",
-}
+PAUSED = "{node} is paused: it gets no new tasks, but keeps those that it has"
+WORKS = "{node} takes work as before"
 
 
 def member(swarm, name):
@@ -27,30 +25,37 @@ def must_be_in(swarm, name):
     """The node; "not yet" while it is not in."""
     found = member(swarm, name)
     if found is None:
-        not_yet(f"{swarm.machine(name).name} is not in the swarm", look=NODES)
+        not_yet("{name} is not in the swarm", look=NODES, name=swarm.machine(name).name)
     return found
 
 
-def must_want(swarm, count, word, *, before=None):
+def must_want(swarm, count, *, before=None):
     """The service, once so many tasks are asked for; `before` is how many it had when the step began."""
     there = {service.name: service for service in swarm.services()}
     if NAME not in there:
         named = [name for name, service in there.items() if service.replicas == 6 and service.image == "nginx:latest"]
         if named:
             wrong(
-                f"the service should be called {NAME}",
+                "the service should be called {name}",
                 found=named[0],
                 look=LS,
-                hint=f"`docker service rm {named[0]}` on `m1`, and create it with that name.",
+                hint="On `m1`, run `docker service rm {other}`, then create it again with the right name.",
+                name=NAME,
+                other=named[0],
             )
-        not_yet(f"there is no service {NAME}", look=LS)
+        not_yet("there is no service {name}", look=LS, name=NAME)
     service = there[NAME]
+    if service.replicas == before:
+        not_yet("{name} should have {count} tasks", found=before, look=LS, name=NAME, count=count)
     if service.replicas != count:
-        told = f"{NAME} should have {word} tasks"
-        if service.replicas == before:
-            not_yet(told, found=before, look=LS)
-        hint = f"`docker service scale --detach {NAME}={count}` changes the number."
-        wrong(told, found=service.replicas, look=LS, hint=hint)
+        wrong(
+            "{name} should have {count} tasks",
+            found=service.replicas,
+            look=LS,
+            hint="`docker service scale --detach {name}={count}` changes the number.",
+            name=NAME,
+            count=count,
+        )
     return service
 
 
@@ -58,7 +63,7 @@ def must_be_empty(swarm, node):
     """Say that a node still runs tasks of the service."""
     left = [task for task in swarm.service(NAME).running() if task.node_id == node.id]
     if left:
-        not_yet(f"{node.hostname} still runs {len(left)} tasks of {NAME}", look=PS)
+        not_yet("{node} still runs tasks of {name}", found=len(left), look=PS, node=node.hostname, name=NAME)
 
 
 # -- work
@@ -67,7 +72,7 @@ def must_be_empty(swarm, node):
 @pytest.mark.step("work")
 def test_six_tasks(swarm):
     """The service app has six tasks, and all of them run."""
-    must_want(swarm, 6, "six").must_run()
+    must_want(swarm, 6).must_run()
 
 
 # -- free
@@ -80,13 +85,16 @@ def test_manager_is_drained(swarm):
     for node in swarm.nodes():
         if node.id != manager.id and node.availability == "drain":
             wrong(
-                f"{node.hostname} is drained, and it should be {manager.hostname}",
+                "{node} is drained, but {manager} should be",
                 look=NODES,
-                hint=f"`docker node update --availability active {node.hostname}` takes that back.",
+                hint="`docker node update --availability active {node}` undoes that.",
+                node=node.hostname,
+                manager=manager.hostname,
             )
+    if manager.availability == "pause":
+        wrong(PAUSED, look=NODES, node=manager.hostname)
     if manager.availability != "drain":
-        tell = wrong if manager.availability == "pause" else not_yet
-        tell(f"{manager.hostname} {EMPTIED[manager.availability]}", look=NODES)
+        not_yet(WORKS, look=NODES, node=manager.hostname)
 
 
 @pytest.mark.step("free")
@@ -98,7 +106,7 @@ def test_manager_is_free(swarm):
 @pytest.mark.step("free")
 def test_all_six_run_elsewhere(swarm):
     """All six tasks run elsewhere."""
-    must_want(swarm, 6, "six").must_run()
+    must_want(swarm, 6).must_run()
 
 
 # -- join
@@ -112,24 +120,29 @@ def test_new_machine_is_a_manager(swarm):
     look = 'labctl ssh w2 "docker info | grep -A 3 Swarm:"'
     if found is None and own["LocalNodeState"] == "active":
         wrong(
-            f"{machine.name} is in a swarm of its own",
+            "{machine} is in a swarm of its own",
             look=look,
             hint="`docker swarm leave --force` on `w2`, then join with the line from `m1`.",
+            machine=machine.name,
         )
     if found is None:
         not_yet(
-            f"{machine.name} is in no swarm",
-            found=own["Error"] or own["LocalNodeState"],
-            look=look,
+            "{machine} is not in a swarm", found=own["Error"] or own["LocalNodeState"], look=look, machine=machine.name
         )
     if found.role != "manager":
         wrong(
-            f"{machine.name} joined as a worker: that was the workers' token",
+            "{machine} joined as a worker: that was the worker token",
             look=NODES,
-            hint=f"`docker node promote {machine.name}` on `m1` does what the other token would have done.",
+            hint="`docker node promote {machine}` on `m1` does what the other token would have done.",
+            machine=machine.name,
         )
     if found.reachability != "reachable":
-        not_yet(f"{machine.name} is becoming a manager", found=found.reachability or "not reached yet", look=NODES)
+        not_yet(
+            "{machine} is becoming a manager",
+            found=found.reachability if found.reachability else "not reached yet",
+            look=NODES,
+            machine=machine.name,
+        )
 
 
 # -- pause
@@ -141,18 +154,19 @@ def test_worker_is_paused(swarm):
     worker = must_be_in(swarm, "w1")
     if worker.availability == "drain":
         wrong(
-            f"{worker.hostname} is drained, and should be paused: its tasks had to go",
+            "{worker} is drained, but should be paused: its tasks had to go",
             look=NODES,
-            hint=f"`docker node update --availability pause {worker.hostname}`.",
+            hint="`docker node update --availability pause {worker}`.",
+            worker=worker.hostname,
         )
     if worker.availability != "pause":
-        not_yet(f"{worker.hostname} {EMPTIED['active']}", look=NODES)
+        not_yet(WORKS, look=NODES, node=worker.hostname)
 
 
 @pytest.mark.step("pause")
 def test_eight_tasks(swarm):
     """The app has eight tasks, and all of them run."""
-    must_want(swarm, 8, "eight", before=6).must_run()
+    must_want(swarm, 8, before=6).must_run()
 
 
 @pytest.mark.step("pause")
@@ -161,9 +175,11 @@ def test_new_ones_went_elsewhere(swarm):
     worker, service = must_be_in(swarm, "w1"), swarm.service(NAME)
     if len([task for task in service.running() if task.node_id != worker.id]) < 2 or newest_on(worker, service):
         wrong(
-            f"the new tasks came before {worker.hostname} was paused",
+            "the new tasks came before {worker} was paused",
             look=PS,
-            hint=f"`docker service scale {NAME}=6`, then `{NAME}=8` once more: now it is paused.",
+            hint="`docker service scale {name}=6`, then `docker service scale {name}=8`: now the node is paused.",
+            worker=worker.hostname,
+            name=NAME,
         )
 
 
@@ -187,18 +203,29 @@ def must_manage_alone(swarm, name):
     managers = [node for node in swarm.nodes() if node.role == "manager"]
     if chosen.role != "manager" and name == "w2":
         wrong(
-            f"{machine.name} should be the manager",
-            found=f"managers: {', '.join(node.hostname for node in managers)}",
+            "{machine} should be the manager",
+            found="managers: {managers}",
             look=NODES,
-            hint=f"`docker node promote {machine.name}` on a node that manages.",
+            hint="`docker node promote {machine}` on a manager.",
+            machine=machine.name,
+            managers=", ".join(node.hostname for node in managers),
         )
     if chosen.role != "manager":
-        not_yet(f"{machine.name} is a worker", look=NODES)
+        not_yet("{machine} is a worker", look=NODES, machine=machine.name)
     if chosen.reachability != "reachable":
-        not_yet(f"{machine.name} is becoming a manager", found=chosen.reachability or "not reached yet", look=NODES)
-    others = [node.hostname for node in managers if node.id != chosen.id]
+        not_yet(
+            "{machine} is becoming a manager",
+            found=chosen.reachability if chosen.reachability else "not reached yet",
+            look=NODES,
+            machine=machine.name,
+        )
+    others = sorted(node.hostname for node in managers if node.id != chosen.id)
     if others:
-        not_yet(f"{' and '.join(sorted(others))} should be a worker", look=NODES)
+        not_yet(
+            "{others} should be workers" if len(others) > 1 else "{others} should be a worker",
+            look=NODES,
+            others=", ".join(others),
+        )
 
 
 @pytest.mark.step("handover")
@@ -212,22 +239,22 @@ def must_take_work(swarm, *names):
     for name in names:
         node = must_be_in(swarm, name)
         if node.availability != "active":
-            not_yet(f"{node.hostname} takes no work", found=node.availability, look=NODES)
+            not_yet("{node} takes no work", found=node.availability, look=NODES, node=node.hostname)
 
 
 @pytest.mark.step("handover")
 def test_manager_takes_no_work(swarm):
-    """It is drained, and runs nothing of the app."""
+    """It is drained, and runs no task of the app."""
     chosen = must_be_in(swarm, "w2")
     if chosen.availability != "drain":
-        not_yet(f"{chosen.hostname} {EMPTIED[chosen.availability]}", look=NODES)
+        not_yet(PAUSED if chosen.availability == "pause" else WORKS, look=NODES, node=chosen.hostname)
     must_be_empty(swarm, chosen)
 
 
 @pytest.mark.step("handover")
 def test_the_app_is_whole(swarm):
     """The app has its eight tasks."""
-    must_want(swarm, 8, "eight").must_run()
+    must_want(swarm, 8).must_run()
 
 
 # -- back
@@ -239,9 +266,11 @@ def test_first_machine_is_the_only_manager(swarm):
     first = must_be_in(swarm, "w1")
     if first.role == "manager":
         wrong(
-            f"{first.hostname} should be a worker",
+            "{first} should be a worker",
             look=NODES,
-            hint=f"`docker node demote {first.hostname}`; it is {swarm.machine('m1').name} that shall manage.",
+            hint="`docker node demote {first}`: {name} should be the manager.",
+            first=first.hostname,
+            name=swarm.machine("m1").name,
         )
     must_manage_alone(swarm, "m1")
 

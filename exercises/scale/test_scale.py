@@ -11,15 +11,20 @@ NODES = "labctl docker -- node ls"
 DIED = ("failed", "complete")  # how a task ends that the swarm has not stopped
 
 
-def must_want(swarm, count, word, *, before, still=False):
+def must_want(swarm, count, *, before=None, still=False):
     """The service, once so many tasks are asked for; `before` is how many it had when the step began."""
     service = the_service(swarm)
+    if service.replicas == before:
+        not_yet("{name} should have {count} tasks", found=before, look=LS, name=NAME, count=count)
     if service.replicas != count:
-        told = f"{NAME} should {'still ' if still else ''}have {word} tasks"
-        if service.replicas == before:
-            not_yet(told, found=before, look=LS)
-        hint = f"`docker service scale --detach {NAME}={count}` changes the number."
-        wrong(told, found=service.replicas, look=LS, hint=hint)
+        wrong(
+            "{name} should still have {count} tasks" if still else "{name} should have {count} tasks",
+            found=service.replicas,
+            look=LS,
+            hint="`docker service scale --detach {name}={count}` changes the number.",
+            name=NAME,
+            count=count,
+        )
     return service
 
 
@@ -27,15 +32,16 @@ def the_service(swarm):
     """The service of this exercise; "not yet" with the way back where somebody has removed it."""
     if NAME not in {service.name for service in swarm.services()}:
         not_yet(
-            f"there is no service {NAME} any more",
+            "there is no service {name} any more",
             look=LS,
-            hint="`labctl exercise reset`, then begin again: the service is made anew.",
+            hint="`labctl exercise reset`, then begin again: that creates the service again.",
+            name=NAME,
         )
     return swarm.service(NAME)
 
 
 def pending(service):
-    """The tasks that shall run and have no node."""
+    """The tasks that should run and have no node."""
     return [task for task in service.tasks() if task.state == "pending" and task.desired == "running"]
 
 
@@ -44,8 +50,8 @@ def pending(service):
 
 @pytest.mark.step("up")
 def test_six_tasks(swarm):
-    """The service web shall have six tasks, and all of them run."""
-    must_want(swarm, 6, "six", before=2).must_run()
+    """The service web is set to run six tasks, and all of them run."""
+    must_want(swarm, 6, before=2).must_run()
 
 
 # -- kill
@@ -53,15 +59,15 @@ def test_six_tasks(swarm):
 
 @pytest.mark.step("kill")
 def test_six_are_still_wanted(swarm):
-    """It shall still have six tasks."""
-    must_want(swarm, 6, "six", before=None, still=True)
+    """It is still set to run six tasks."""
+    must_want(swarm, 6, still=True)
 
 
 @pytest.mark.step("kill")
 def test_one_has_died(swarm):
     """One of its containers has died."""
     if not any(task.state in DIED for task in the_service(swarm).tasks()):
-        not_yet(f"no container of {NAME} has died", look=PS)
+        not_yet("no container of {name} has died", look=PS, name=NAME)
 
 
 @pytest.mark.step("kill")
@@ -75,8 +81,8 @@ def test_another_took_its_place(swarm):
 
 @pytest.mark.step("full")
 def test_eight_are_wanted(swarm):
-    """It shall have eight tasks."""
-    must_want(swarm, 8, "eight", before=6)
+    """It is set to run eight tasks."""
+    must_want(swarm, 8, before=6)
 
 
 @pytest.mark.step("full")
@@ -85,7 +91,13 @@ def test_six_fit(swarm):
     service = the_service(swarm)
     running, waiting = len(service.running()), len(pending(service))
     if (running, waiting) != (6, 2):
-        not_yet("six should run and two be pending", found=f"{running} run, {waiting} pending", look=PS)
+        not_yet(
+            "six tasks should run, and two should be pending",
+            found="{running} run, {waiting} pending",
+            look=PS,
+            running=running,
+            waiting=waiting,
+        )
 
 
 # -- room
@@ -93,8 +105,8 @@ def test_six_fit(swarm):
 
 @pytest.mark.step("room")
 def test_eight_are_still_wanted(swarm):
-    """It shall still have eight tasks."""
-    must_want(swarm, 8, "eight", before=None, still=True)
+    """It is still set to run eight tasks."""
+    must_want(swarm, 8, still=True)
 
 
 @pytest.mark.step("room")
@@ -105,9 +117,11 @@ def test_eight_fit(swarm):
     if limit and pending(service):
         not_yet(
             "the limit should leave room for eight tasks on three nodes",
-            found=f"{limit} per node",
+            found="{limit} per node",
             look=LS,
-            hint=f"`docker service update --replicas-max-per-node 3 {NAME}`." if limit != 2 else "",
+            hint="`docker service update --replicas-max-per-node 3 {name}`." if limit != 2 else "",
+            limit=limit,
+            name=NAME,
         )
     service.must_run()
 
@@ -117,25 +131,28 @@ def test_eight_fit(swarm):
 
 @pytest.mark.step("away")
 def test_worker_2_was_emptied(swarm):
-    """Worker 2 was drained, and its tasks were made anew elsewhere."""
+    """Worker 2 was drained, and new tasks replaced its tasks on other nodes."""
     second = swarm.machine("w2").name
     for node in swarm.nodes():
         if node.hostname != second and node.availability == "drain":
             wrong(
-                f"{node.hostname} is drained, and it should be {second}",
+                "{node} is drained, but {second} should be",
                 look=NODES,
-                hint=f"`docker node update --availability active {node.hostname}` takes that back.",
+                hint="`docker node update --availability active {node}` undoes that.",
+                node=node.hostname,
+                second=second,
             )
         if node.hostname == second and node.availability == "pause":
             wrong(
-                f"{second} is paused, and keeps its tasks: it only gets no new ones",
+                "{second} is paused: it gets no new tasks, but keeps those that it has",
                 look=NODES,
-                hint=f"`docker node update --availability drain {second}` empties it.",
+                hint="`docker node update --availability drain {second}` empties it.",
+                second=second,
             )
     hosts = swarm.hostnames()
     there = [task for task in the_service(swarm).tasks() if hosts.get(task.node_id) == second]
     if not any(task.state == "shutdown" for task in there):
-        not_yet(f"{second} was not drained yet", look=NODES)
+        not_yet("{second} has not been drained yet", look=NODES, second=second)
 
 
 @pytest.mark.step("away")
@@ -144,13 +161,13 @@ def test_worker_2_works_again(swarm):
     second = swarm.machine("w2").name
     for node in swarm.nodes():
         if node.hostname == second and node.availability != "active":
-            not_yet(f"{second} takes no work yet", found=node.availability, look=NODES)
+            not_yet("{second} takes no work yet", found=node.availability, look=NODES, second=second)
 
 
 @pytest.mark.step("away")
 def test_all_eight_run(swarm):
     """All eight tasks run."""
-    must_want(swarm, 8, "eight", before=None, still=True).must_run()
+    must_want(swarm, 8, still=True).must_run()
 
 
 # -- evening
@@ -158,8 +175,8 @@ def test_all_eight_run(swarm):
 
 @pytest.mark.step("evening")
 def test_three_tasks(swarm):
-    """It shall have three tasks, and all of them run."""
-    must_want(swarm, 3, "three", before=8).must_run()
+    """It is set to run three tasks, and all of them run."""
+    must_want(swarm, 3, before=8).must_run()
 
 
 @pytest.mark.step("evening")
@@ -169,7 +186,9 @@ def test_each_node_has_one(swarm):
     if len(service.nodes()) != 3:
         not_yet(
             "each node should have one task",
-            found=f"tasks on {', '.join(sorted(service.nodes()))}",
+            found="tasks on {nodes}",
             look=PS,
-            hint=f"Tasks that run are not moved. `docker service update --force {NAME}` makes all of them anew.",
+            hint="Swarm does not move tasks that run. `docker service update --force {name}` replaces all of them.",
+            nodes=", ".join(sorted(service.nodes())),
+            name=NAME,
         )

@@ -65,5 +65,5 @@ def _unseen(fence: Fence) -> str:
     if fence.wrong:
         why = f"a mistake, told as “{fence.wrong}”"
     else:
-        why = next(what for what in ("setup", "undo", "reset", "solve") if getattr(fence, what))
+        why = next(what for what in ("setup", "undo", "reset", "right", "solve") if getattr(fence, what))
     return f"**Not shown** ({why}), on {fence.node}:\n\n```{fence.language}\n{fence.code.rstrip()}\n```"
