@@ -23,7 +23,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 
 
 def labctl_commands() -> Iterator[tuple[str, str]]:
-    """Every line in a shell fence that starts with labctl, with its page."""
+    """Every line in a shell fence that starts with labctl, with its page; of the tutorials also what rows quote."""
     for page in PAGES:
         if page.name == "cli.md":
             continue
@@ -33,6 +33,9 @@ def labctl_commands() -> Iterator[tuple[str, str]]:
                 for part in re.split(r"&&|\||;", text):
                     if part.strip().startswith("labctl "):
                         yield page.name, part.strip()
+    # Its tables quote commands, where other pages have them in blocks.
+    for span in re.findall(r"`(labctl [^`]+)`", (ROOT / "docs" / "tutorials.md").read_text()):
+        yield "tutorials.md", span.partition("\\|")[0].strip()
 
 
 def test_generated_pages_are_up_to_date() -> None:
