@@ -20,7 +20,7 @@ from labctl.lab.neighbours import Lost, lost_names
 from labctl.node import Node
 from labctl.registry import open_registry
 from labctl.spec import labels
-from labctl.swarm.membership import membership
+from labctl.swarm.states import memberships
 from labctl.waiting import Pending, wait_until
 from labctl.words import some
 
@@ -60,10 +60,11 @@ def restore_circle(nodes: Sequence[Node], backend: Backend, emit: Emit) -> list[
     off and began anew, as when a worker is promoted that only knows managers of yesterday, goes on saying "error" with
     no reason (seen on 26.1.5): its tasks run, and each network that is new there is refused. Their containers end.
     """
-    running = [node for node in nodes if node.is_running]
-    owns = list(zip(running, each(running, membership), strict=True))
-    alone = alone_among([node for node, own in owns if own.state == "active"])
-    broken = [node for node, own in owns if own.state == "error" and not own.error]
+    # An engine that does not answer is left out: somebody may have broken it on purpose.
+    said = memberships([node for node in nodes if node.is_running])
+    answering = [node for node in nodes if node.name in said]
+    alone = alone_among([node for node in answering if said[node.name].state == "active"])
+    broken = [node for node in answering if said[node.name].state == "error" and not said[node.name].error]
     for ill, why in ((alone, "left a swarm, and knows nobody in this one"), (broken, "says no more than error")):
         for node in ill:
             emit(Noted(f"the engine of {node.name} {why}: it starts over"))

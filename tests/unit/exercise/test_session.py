@@ -402,6 +402,24 @@ def test_an_engine_whose_swarm_is_broken_for_no_reason_starts_over(
     assert ("the engine of worker1 says no more than error" in str(told)) == bool(begun)
 
 
+def test_an_engine_that_does_not_answer_keeps_nobody_from_beginning(
+    demo: Demo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[str] = []
+    monkeypatch.setattr("labctl.lab.restoring.start_over", lambda node, _backend: started.append(node.name))
+    lab = bare_lab("manager1", "worker1")
+    first, silent = lab.nodes[0], fake_node("worker1")
+    assert isinstance(first, FakeNode)
+    first.api["GET /info"] = raw_info("active", manager=True)
+    first.shell.answers[f"curl -s -m 2 {WHERE}/clusterpeers"] = f"OK\ntotal entries: 1\n0) aa1 -> {first.address}\n"
+    silent.api["GET /info"] = EngineRefused("it does not answer")
+    lab.record = replace(lab.record, nodes=(first, silent))
+
+    prepare(lab, demo(), lambda _event: None, lambda _note: None)
+
+    assert started == []
+
+
 # -- steps and checks hold together
 
 

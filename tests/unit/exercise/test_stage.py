@@ -34,6 +34,7 @@ def put_there(demo: Demo, *, before: str = "") -> FakeNode:
             f"chown -R docker: {PLACE_ON_NODES}": "",
             PEERS: Result(PEERS, 7, "", ""),  # it shows nothing of its circle
         }
+        node.api["GET /info"] = raw_info()
     spec = read_mapping({"name": "demo", "managers": 1, "workers": 1})
     lab = Lab(Context(FakeEngine()), FakeBackend(), LabRecord("demo", lambda: spec, None, None, nodes))
     prepare(lab, exercise, lambda _event: None, lambda _note: None)
