@@ -1,23 +1,27 @@
-"""What `labctl status` says of faults: where a node has one, that is what ails it, and healing it is what helps."""
+"""What is said of faults: where a node has one, that is what ails it, and healing it is what helps."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from labctl.backend import LabRecord
 from labctl.concurrent import each
-from labctl.errors import LabctlError
+from labctl.errors import LabctlError, LabError, UsageError
 from labctl.node import Node
 from labctl.state import lab_path
 
 if TYPE_CHECKING:
+    from labctl.faults import Fault
     from labctl.faults.reading import Trace
     from labctl.swarm.state import Service
 
-__all__ = ["faults_of_services", "with_faults"]
+__all__ = ["faults_of_services", "faults_told", "refuse_held_down", "with_faults"]
 
+HOLDS = "engine-stop"  # the kind that keeps an engine from starting
+PING_LIMIT = 2.0  # seconds
 ADVICE = re.compile(r"`labctl (?:start|restart|resume)\b")
 
 
@@ -29,9 +33,50 @@ def with_faults(record: LabRecord, problems: Sequence[str]) -> list[str]:
     if not problems:
         return []
     faults = _faults_of_nodes(record)
-    told = [f"{node} has the fault {kind} ({id_}): `labctl fault heal {id_}`" for node, kind, id_ in faults]
-    names = {node for node, _, _ in faults}
-    return [*told, *(one for one in problems if not _advises_about(one, names))]
+    names = {fault.target for fault in faults}
+    return [*map(_told, faults), *(one for one in problems if not _advises_about(one, names))]
+
+
+@contextmanager
+def faults_told(look: Callable[[], LabRecord | None]) -> Iterator[None]:
+    """A block whose errors tell of the faults that the lab's nodes have, before their own advice; `look` finds the lab.
+
+    What was asked wrongly is no fault's doing.
+    """
+    try:
+        yield
+    except UsageError:
+        raise
+    except LabctlError as problem:
+        told: list[str] = []
+        with suppress(LabctlError):  # what is raised already is the one to tell
+            record = look()
+            told = [_told(fault) for fault in _faults_of_nodes(record)] if record is not None else []
+        known = problem.message + (problem.hint or "")
+        if fresh := [f"{one}." for one in told if one not in known]:
+            problem.hint = "\n".join([*fresh, *([problem.hint] if problem.hint else [])])
+        raise
+
+
+def refuse_held_down(record: LabRecord, node: Node, limit: float) -> None:
+    """Raise LabError for a node that runs and whose engine a fault holds down for more than `limit` seconds."""
+    if _answers(node):
+        return
+    held = [fault for fault in _faults_of_nodes(record) if fault.target == node.name and fault.kind == HOLDS]
+    if lasting := [fault for fault in held if fault.left is None or fault.left > limit]:
+        raise LabError("\n".join(map(_told, lasting)))
+
+
+def _answers(node: Node) -> bool:
+    try:
+        node.engine.ping(limit=PING_LIMIT)
+    except LabctlError:
+        return False
+    return True
+
+
+def _told(fault: Fault) -> str:
+    return f"{fault.target} has the fault {fault.kind} ({fault.id}): `labctl fault heal {fault.id}`"
 
 
 def faults_of_services(services: Iterable[Service]) -> list[str]:
@@ -59,8 +104,8 @@ def _advises_about(problem: str, names: Iterable[str]) -> bool:
     return ADVICE.search(problem) is not None and any(re.search(rf"\b{re.escape(one)}\b", problem) for one in names)
 
 
-def _faults_of_nodes(record: LabRecord) -> list[tuple[str, str, str]]:
-    """Node, kind and id of what is noted on this host for a node that does not run, and of what running nodes tell."""
+def _faults_of_nodes(record: LabRecord) -> list[Fault]:
+    """What is noted on this host for nodes that do not run, and what running nodes tell."""
     from labctl.faults.innode import traces_on
     from labctl.faults.model import ID
     from labctl.faults.reading import Trace, fault_of
@@ -75,7 +120,7 @@ def _faults_of_nodes(record: LabRecord) -> list[tuple[str, str, str]]:
     here = [(Trace("", id_, text), "host") for id_, text in _noted(record.name).items()]
     asked = each([node for node in record.nodes if node.is_running], ask)
     there = [(trace, "node") for traces in asked for trace in traces if re.fullmatch(ID, trace.id)]
-    found: list[tuple[str, str, str]] = []
+    found: list[Fault] = []
     if not here and not there:
         return found
     from labctl.faults.kinds import healed_by
@@ -86,7 +131,7 @@ def _faults_of_nodes(record: LabRecord) -> list[tuple[str, str, str]]:
         except ValueError:
             continue
         if healer == "node" or fault.target in down:
-            found.append((fault.target, fault.kind, fault.id))
+            found.append(fault)
     return found
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from labctl.errors import UsageError
 from labctl.events import Steps
 from labctl.lab.addresses import refuse_moved
+from labctl.lab.faulty import faults_told
 from labctl.lab.members import members_of, taking_tasks
 from labctl.lab.neighbours import refuse_lost_neighbours
 from labctl.lab.standing import warn_of_absent
@@ -29,7 +30,7 @@ def try_lab(lab: Lab) -> str:
     Raises LabError with what does not serve, UsageError for a lab without a registry.
     """
     steps = Steps(lab.context.emit, total=1)
-    with steps.step("Verifying"):
+    with faults_told(lambda: lab.backend.find(lab.name)), steps.step("Verifying"):
         refuse_moved(lab.record, lab.nodes)
         manager = lab.manager()
         if not lab.spec.registry:

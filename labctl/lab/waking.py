@@ -15,6 +15,7 @@ from labctl.errors import Abandoned, LabctlError, LabError, SwarmLocked, WaitTim
 from labctl.events import NodeReady, Steps, Warned
 from labctl.lab.addresses import refuse_moved
 from labctl.lab.doing import Doing
+from labctl.lab.faulty import faults_told, refuse_held_down
 from labctl.lab.form import BOOT_LIMIT, settled, wait_engine, wait_for_end_here
 from labctl.lab.mending import Ladder
 from labctl.lab.restoring import restore_names
@@ -59,9 +60,8 @@ def wake(lab: LabCore, nodes: Sequence[Node], steps: Steps, begin: Callable[[Nod
 
     def boot(node: Node) -> Node:
         if node.is_running:
-            ran = not _is_booting(lab.backend.look(node))
             with doing.at(node.name, "waiting for the engine"):
-                wait_engine(node, lab.backend, given_up=given_up, kept=True, ran=ran)
+                _await_running(lab, node, given_up)
             return node
         with doing.at(node.name, "going on" if node.state == "paused" else "booting"):
             version = wait_engine(started := begin(node), lab.backend, given_up=given_up, kept=True)
@@ -69,7 +69,7 @@ def wake(lab: LabCore, nodes: Sequence[Node], steps: Steps, begin: Callable[[Nod
         return started
 
     down = [node for node in nodes if not node.is_running]
-    with settled(lab.backend):
+    with faults_told(lambda: lab.backend.find(lab.name)), settled(lab.backend):
         with steps.step("Nodes"), ThreadPoolExecutor(1, "labctl-beside") as aside, _set_on_failure(given_up):
             lab.backend.expect(lab.spec, (), down)
             beside = aside.submit(_start_beside, lab, given_up)
@@ -89,6 +89,13 @@ def wake(lab: LabCore, nodes: Sequence[Node], steps: Steps, begin: Callable[[Nod
         with steps.step("Verifying"):
             restore_names(lab.context.engine, lab.record, steps.emit)
             steps.note((_tried(lab, _serving(lab, known), down, steps) if names else "") or tried)
+
+
+def _await_running(lab: Lab, node: Node, given_up: threading.Event) -> None:
+    """Wait for the engine of a node that was not started now. Raises LabError for one that a fault holds down."""
+    refuse_held_down(lab.record, node, BOOT_LIMIT)
+    ran = not _is_booting(lab.backend.look(node))
+    wait_engine(node, lab.backend, given_up=given_up, kept=True, ran=ran)
 
 
 def _is_booting(node: Node) -> bool:
