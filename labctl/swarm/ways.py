@@ -200,16 +200,23 @@ def _images(names: Sequence[str], nodes: Sequence[Node], near: Nearby, *, again:
     else:
         registries = {_registry(one): one for one in reversed(missing)}
         lines += [_why(registry, one, nodes) for registry, one in reversed(registries.items())]
-        tags = some(difflib.get_close_matches(name, near.tags(name), n=MOST_TAGS, cutoff=0), MOST_TAGS)
-        mirror = f"The lab's mirror has {tags}." if tags else "`labctl image ls` shows what the lab's mirror serves."
         bring = f"To bring {name}: let this host's engine have it (docker pull, docker load or docker build), then"
-        lines += [mirror, bring]
+        lines += [_mirrored(name, near), bring]
     more = f" The same goes for {', '.join(others)}." if others else ""
     lines += [
         f"`labctl image load {name}` copies it to the nodes: {then};",
         f"`labctl image push {name}` keeps it in the lab's registry: name it in the file as that prints.{more}",
     ]
     return NEXT_LINE.join(lines)
+
+
+def _mirrored(name: str, near: Nearby) -> str:
+    """What the lab's mirror has of it: the very image, others of its name, or nobody knows."""
+    tags = near.tags(name)
+    if name in tags:
+        return f"The lab's mirror has {name}: `labctl verify` tells what keeps nodes from it."
+    close = some(difflib.get_close_matches(name, tags, n=MOST_TAGS, cutoff=0), MOST_TAGS)
+    return f"The lab's mirror has {close}." if close else "`labctl image ls` shows what the lab's mirror serves."
 
 
 def _is_everywhere(name: str, nodes: Sequence[Node]) -> bool:

@@ -244,3 +244,11 @@ def test_an_image_that_came_too_late_is_not_to_be_brought() -> None:
     assert found == (
         "Every node has mysql:8 by now.\n     Then `labctl docker -- service update --force web` starts it again."
     )
+
+
+def test_an_image_that_the_mirror_has_is_kept_from_the_nodes_by_something_else() -> None:
+    near = Nearby(tags=lambda _name: ["mysql:9", "mysql:8"])
+
+    found = str(way_out([lacking()], {}, [member()], [], near))
+
+    assert "The lab's mirror has mysql:8: `labctl verify` tells what keeps nodes from it." in found
