@@ -71,7 +71,10 @@ def written_whole(path: Path, *, mode: int | None = None, follow: bool = False) 
         return
     fresh = place.with_name(f".labctl-{secrets.token_hex(6)}.part")  # the path's own name may be as long as can be
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    descriptor = os.open(fresh, flags, 0o666 if mode is None else mode)
+    try:
+        descriptor = os.open(fresh, flags, 0o666 if mode is None else mode)
+    except OSError as problem:  # the user never named the file beside it
+        raise OSError(problem.errno, problem.strerror, str(place)) from problem
     try:
         with os.fdopen(descriptor, "wb") as file:
             yield file

@@ -115,3 +115,12 @@ def test_a_link_to_stdout_that_is_not_followed_gives_way(tmp_path: Path) -> None
         out.write(b"new")
 
     assert not (tmp_path / "link").is_symlink()
+
+
+def test_a_folder_that_is_not_there_is_told_with_the_users_own_path(tmp_path: Path) -> None:
+    there = tmp_path / "nosuch" / "x"
+
+    with pytest.raises(FileNotFoundError) as caught, written_whole(there):
+        pass
+
+    assert caught.value.filename == str(there)
