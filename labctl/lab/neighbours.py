@@ -18,10 +18,10 @@ from labctl.errors import LabctlError, LabError
 from labctl.lab.gossip import ASK_CIRCLE, alone_among, is_outside
 from labctl.node import Node
 from labctl.spec import labels
-from labctl.waiting import stretched
+from labctl.waiting import unhurried
 from labctl.words import some
 
-__all__ = ["ASK", "Lost", "alone_told", "lost_names", "neighbour_problems", "refuse_lost_neighbours"]
+__all__ = ["ASK", "Lost", "lost_names", "neighbour_problems", "refuse_lost_neighbours"]
 
 FOUND_WITHIN = 5.0  # seconds that a name may take; usually a hundredth
 MISSED = "missed "
@@ -77,7 +77,7 @@ def neighbour_problems(record: LabRecord, extras: Sequence[Json], members: Colle
         for node in record.nodes
         if node.name in members and node.name in said and is_outside(node, said[node.name].circle)
     ]
-    return [*_lost(said).told, *(alone_told(node.name) for node in alone_among(outside))]
+    return [*_lost(said).told, *(_alone_told(node.name) for node in alone_among(outside))]
 
 
 def refuse_lost_neighbours(record: LabRecord, extras: Sequence[Json], members: Collection[str]) -> None:
@@ -91,7 +91,7 @@ def lost_names(record: LabRecord, extras: Sequence[Json]) -> Lost:
     return _lost(_ask(record, extras))
 
 
-def alone_told(node: str) -> str:
+def _alone_told(node: str) -> str:
     """What is wrong with a node whose engine is not in the swarm's circle, and what mends it."""
     return (
         f"the engine of {node} left a swarm, and knows nobody in this one, so published ports and overlay networks "
@@ -126,7 +126,7 @@ def _wanted(record: LabRecord, extras: Sequence[Json], nodes: Sequence[str]) -> 
 
 
 def _asked(node: Node, names: tuple[str, ...]) -> _Said:
-    result = node.transport.run(ASK, env={"NAMES": " ".join(names), "WITHIN": f"{stretched(FOUND_WITHIN):g}"})
+    result = node.transport.run(ASK, env={"NAMES": " ".join(names), "WITHIN": f"{unhurried(FOUND_WITHIN):g}"})
     missed = [line.removeprefix(MISSED) for line in result.stdout.splitlines() if line.startswith(MISSED)]
     return _Said(names, tuple(name for name in names if name in missed), result.stdout)
 

@@ -7,10 +7,12 @@ too, when that is renamed; so each gets another name for a moment. An engine tha
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 
 from labctl.engine import Engine
 from labctl.engine.client import Json
+from labctl.errors import EngineRefused
 from labctl.owner import is_mine
 from labctl.spec import labels
 
@@ -30,11 +32,15 @@ def tell_names(engine: Engine, lab: str) -> None:
 
 
 def put_back_names(engine: Engine, lab: str) -> None:
-    """Give containers their own names that a command which was killed has left with the other one."""
+    """Give containers their own names that a command which was killed has left with the other one.
+
+    One whose name somebody has taken meanwhile serves as well with the other: labels make the lab.
+    """
     for container in _containers(engine, lab):
         name = _name_of(container)
         if name.endswith(FOR_A_MOMENT):
-            _rename(engine, container, name.removesuffix(FOR_A_MOMENT))
+            with contextlib.suppress(EngineRefused):
+                _rename(engine, container, name.removesuffix(FOR_A_MOMENT))
 
 
 def _containers(engine: Engine, lab: str) -> Sequence[Json]:

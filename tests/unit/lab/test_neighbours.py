@@ -10,7 +10,7 @@ import pytest
 from labctl.backend import FakeBackend, LabRecord
 from labctl.backend.dind.renaming import FOR_A_MOMENT, put_back_names
 from labctl.engine.fake import Asked, FakeEngine
-from labctl.errors import LabError
+from labctl.errors import EngineRefused, LabError
 from labctl.events import Event, Noted
 from labctl.lab.form import START_OVER
 from labctl.lab.gossip import ASK_CIRCLE
@@ -225,6 +225,16 @@ def test_a_name_that_a_killed_command_left_is_put_back() -> None:
     put_back_names(host, "lab")
 
     assert host.renamed == [("registry", "lab-registry")]
+
+
+def test_a_name_that_somebody_took_meanwhile_keeps_nobody_from_changing_the_lab() -> None:
+    host = Host()
+    host.there[0]["Names"] = [f"/lab-registry{FOR_A_MOMENT}"]
+    host.script["POST /containers/registry/rename"] = EngineRefused("the name is in use", status=409)
+
+    put_back_names(host, "lab")
+
+    assert host.asked[-1].query == {"name": "lab-registry"}
 
 
 def test_a_container_of_somebody_else_keeps_its_name() -> None:
