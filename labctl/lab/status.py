@@ -22,7 +22,7 @@ from labctl.lab.standing import gone_members, gone_nodes, half_restored, has_los
 from labctl.node import Node
 from labctl.spec import labels
 from labctl.swarm import caveats, cluster
-from labctl.swarm.belonging import strays_of
+from labctl.swarm.belonging import former_selves, strays_of
 from labctl.swarm.cluster import Membership
 from labctl.swarm.quorum import refuse_lost_majority
 from labctl.swarm.state import Service, SwarmNode, SwarmView
@@ -130,7 +130,7 @@ def status_of(context: Context, record: LabRecord) -> LabStatus:
         ports=ports,
         privileged_tasks=record.spec is not None and record.spec.privileged_tasks,
         problems=tuple(_with_faults(record, problems)),
-        warnings=(*warnings, *swarm.faults),
+        warnings=(*warnings, *swarm.warnings),
         owner=record.owner.login,
     )
 
@@ -215,7 +215,7 @@ class _Swarm:
     publishes: bool = False  # a service has a port that the lab's proxy opens
     is_lost: bool = False  # its majority is, for good: `up` is refused until the cure
     probes: tuple[str, ...] = ()  # what labctl tries a lab with, by the services' names; no services of the user's
-    faults: tuple[str, ...] = ()  # of services
+    warnings: tuple[str, ...] = ()
 
 
 def _probes_left(names: Sequence[str]) -> str:
@@ -245,7 +245,8 @@ def _swarm_of(record: LabRecord, running: list[Node]) -> _Swarm:
         strays = strays_of(inside, seen, {member.id for member in known})
         lost = _majority_problem(record, seen, known, gone)
         inside = [node for node in inside if node.name not in strays and _is_member(node, seen, known)]
-        unkept = [*lost, *_ghosts(record, gone, known), *caveats.problems_of(view, services, running)]
+        votes, idle = former_selves(seen, known)
+        unkept = [*lost, *_ghosts(record, gone, known), *votes, *caveats.problems_of(view, services, running)]
         unkept += caveats.outside_ingress(view.engine, inside)
     except LabctlError as problem:
         is_lost = isinstance(problem, QuorumLost) and problem.for_good
@@ -258,7 +259,7 @@ def _swarm_of(record: LabRecord, running: list[Node]) -> _Swarm:
     ready = sum(member.state == "ready" for member in known)
     told = f"{ready} of {counted(len(known), 'node')} ready, {leader} leads"
     publishes = any(port.mode == "ingress" for service in services for port in service.ports)
-    ill = _faults_of(services)
+    ill = (*idle, *_faults_of(services))
     return _Swarm(told, members, len(services), tuple(unkept), strays, seen, asked, publishes, bool(lost), probes, ill)
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
 from labctl.errors import LabError
 from labctl.node import Node
 from labctl.swarm.cluster import Membership
+from labctl.swarm.state import SwarmNode
+from labctl.words import counted
 
-__all__ = ["refuse_split", "strays_of"]
+__all__ = ["former_selves", "refuse_split", "strays_of"]
 
 
 def strays_of(nodes: Sequence[Node], seen: Mapping[str, Membership], known: Collection[str] = ()) -> dict[str, str]:
@@ -45,6 +48,23 @@ def refuse_split(nodes: Sequence[Node], seen: Mapping[str, Membership]) -> None:
         f"the managers are in {len(swarms)} swarms: {groups}; the lab's is that of {', '.join(lab)}",
         hint=f"{leave}: that ends the other swarm (with its services); `labctl up` then lets its nodes join the lab's.",
     )
+
+
+def former_selves(seen: Mapping[str, Membership], known: Sequence[SwarmNode]) -> tuple[list[str], list[str]]:
+    """What the list has of nodes that left and joined again: as managers, whose votes count still, and as workers.
+
+    A line for each node, with what takes that off; `seen` is as in `strays_of`, `known` are the swarm's members.
+    """
+    ids = {name: one.node_id for name, one in seen.items() if one.state == "active" and one.node_id}
+    old = [one for one in known if one.state != "ready" and ids.get(one.hostname, one.id) != one.id]
+    votes = Counter(one.hostname for one in old if one.role == "manager")
+    idle = Counter(one.hostname for one in old if one.role != "manager")
+
+    def told(name: str, times: int, vote: str = "") -> str:
+        more = counted(times, "time")
+        return f"{name} is on the swarm's list {more} more{vote}, since it left and joined again: `labctl up` ends that"
+
+    return [told(*one, ", as a manager with a vote") for one in votes.items()], [told(*one) for one in idle.items()]
 
 
 def _swarms(nodes: Sequence[Node], seen: Mapping[str, Membership]) -> list[list[str]]:

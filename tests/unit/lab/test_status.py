@@ -241,6 +241,21 @@ def test_a_worker_of_another_swarm_is_let_in_again_by_up(manager: FakeNode, work
     assert problem.endswith("though its engine is in one: `labctl up` lets it join")
 
 
+@pytest.mark.parametrize(("role", "vote"), [("worker", ""), ("manager", ", as a manager with a vote")])
+def test_what_a_node_was_before_it_left_and_joined_again_is_told(
+    manager: FakeNode, worker: FakeNode, role: str, vote: str
+) -> None:
+    before = [raw_node("worker1", id_=one, state="down", role=role) for one in ("old", "older")]
+    manager.api["GET /nodes"] = [raw_node("manager1", leader=True), raw_node("worker1"), *before]
+    for one in before:
+        one.get("ManagerStatus", {})["Reachability"] = ""
+
+    found = look(manager, worker)
+
+    told = f"worker1 is on the swarm's list 2 times more{vote}, since it left and joined again: `labctl up` ends that"
+    assert (found.problems, found.warnings) == (((told,), ()) if vote else ((), (told,)))
+
+
 def test_a_ghost_does_not_hide_the_node_that_took_its_place(manager: FakeNode, worker: FakeNode) -> None:
     ghost = raw_node("worker1", id_="old", state="down")
     manager.api["GET /nodes"] = [raw_node("manager1", leader=True), raw_node("worker1"), ghost]
