@@ -107,10 +107,12 @@ def decide_disk(facts: Facts) -> Row:
         )
     images = MORE_IMAGES_DISK if engine.has_base_image else IMAGES_DISK
     wanted = images + max(0, facts.nodes - facts.running) * NODE_DISK
-    found = f"{_gib(engine.disk_free)} free in {where}"
+    kept = f"; snapshots take {_gib(engine.snapshots)}" if engine.snapshots else ""
+    found = f"{_gib(engine.disk_free)} free in {where}{kept}"
     if engine.disk_free >= wanted:
         return Row("disk", title, Verdict.GOOD, found)
-    fix = f"free {_gib(wanted - engine.disk_free)} there; `docker system df` shows what takes it"
+    ways = "`labctl snapshot ls` and `docker system df` show" if kept else "`docker system df` shows"
+    fix = f"free {_gib(wanted - engine.disk_free)} there; {ways} what takes it"
     return Row("disk", title, Verdict.MEND, f"{found}, and {_gib(wanted)} are wanted", fix)
 
 

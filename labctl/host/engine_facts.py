@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import shutil
 import socket
@@ -15,6 +17,7 @@ from labctl.engine import Endpoint, Engine, host_endpoint
 from labctl.engine.endpoint import WINDOWS_PIPE
 from labctl.errors import EngineRefused, EngineUnreachable, HostError
 from labctl.host.facts import EngineFacts
+from labctl.spec import labels
 
 __all__ = [
     "BASE_IMAGE",
@@ -74,11 +77,21 @@ def _asked(facts: EngineFacts, endpoint: Endpoint) -> EngineFacts:
         if not facts.is_podman:
             has_base = quick.image(BASE_IMAGE) is not None
             facts = replace(facts, networks=tuple(quick.networks()), has_base_image=has_base)
+            facts = replace(facts, snapshots=_size_of_snapshots(quick))
     except (EngineUnreachable, EngineRefused) as problem:
         return replace(facts, error=problem.message)
     finally:
         quick.close()
     return _with_disk(_with_daemon(facts, endpoint))
+
+
+def _size_of_snapshots(engine: Engine) -> int:
+    """How many bytes the snapshots of all labs take, as far as their notes can be read."""
+    size = 0
+    for volume in engine.volumes([labels.SAVED]):
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            size += int(json.loads(volume["Labels"][labels.SAVED])["size"])
+    return size
 
 
 def _with_daemon(facts: EngineFacts, endpoint: Endpoint) -> EngineFacts:

@@ -32,6 +32,7 @@ class EngineFacts:
     bounding_set: int | None = None  # the capabilities that it may give away, as a bit mask
     disk_free: int | None = None  # bytes in DockerRootDir, None when it is not on this machine's file systems
     disk_kind: str = ""  # the file system there, as the kernel calls it; "" when it cannot be seen
+    snapshots: int = 0  # bytes that the snapshots of labs take there
 
     @property
     def answers(self) -> bool:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from labctl.backend import Snapshot
 from labctl.concurrent import each
-from labctl.errors import LabError, NotFoundError, UsageError
-from labctl.events import Noted, Steps
+from labctl.errors import LabctlError, LabError, NotFoundError, UsageError
+from labctl.events import Noted, Steps, Warned
 from labctl.lab.standing import refuse_unstartable, refuse_without_keys, refused_as_empty
 from labctl.lab.waking import WAKE_STEPS, wake
 
@@ -54,7 +54,8 @@ def save(lab: LabCore, name: str) -> Snapshot:
         running = [node for node in lab.nodes if node.is_running]
         steps = Steps(lab.context.emit, total=3 + (WAKE_STEPS if running else 0))
         with steps.step("Looking for room"):
-            _refuse_faults(lab)
+            if running:  # in a lab that stands still there is nobody to ask
+                _refuse_faults(lab)
             lab.backend.prepare_save(lab.name, name)
         try:
             with steps.step("Suspending"):
@@ -65,7 +66,11 @@ def save(lab: LabCore, name: str) -> Snapshot:
             each(running, lab.backend.resume)
             raise
         if running:
-            wake(lab, [replace(node, state="paused") for node in running], steps, lab.backend.resume)
+            try:
+                wake(lab, [replace(node, state="paused") for node in running], steps, lab.backend.resume)
+            except LabctlError as problem:  # what was asked for is done
+                told = f"{name} is saved, and the lab does not serve again yet: {problem.message}"
+                steps.emit(Warned(f"{told}; `labctl status` tells more"))
     return find(lab, name)
 
 

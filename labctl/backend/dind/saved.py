@@ -74,7 +74,8 @@ class Saved:
 
     def note(self) -> str:
         """The snapshot as a label carries it."""
-        return json.dumps({"format": FORMAT, **asdict(self)}, separators=(",", ":"))
+        said = {"format": FORMAT, "size": self.size, **asdict(self)}  # `labctl doctor` reads the size
+        return json.dumps(said, separators=(",", ":"))
 
 
 def read_saved(volume: Mapping[str, Any]) -> Saved:
@@ -93,7 +94,7 @@ def read_saved(volume: Mapping[str, Any]) -> Saved:
         parts = tuple(Part(**{**part, "disk": _disk(part["disk"])}) for part in said.pop("parts"))
         if not parts:
             raise ValueError("no node")
-        registry = said.pop("registry")
+        registry, _ = said.pop("registry"), said.pop("size")
         return Saved(**said, parts=parts, registry=_disk(registry) if registry else None)
     except (KeyError, TypeError, ValueError, AttributeError) as problem:
         told = f"what is noted of snapshot {name} cannot be read"

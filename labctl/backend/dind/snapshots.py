@@ -130,8 +130,7 @@ class Keeper:
         self._engine.create_volume(f"labctl-{self._lab}-restoring-{secrets.token_hex(4)}", self._marks(RESTORING, name))
         each(before, self._engine.remove_volume)
         try:
-            with ThreadPoolExecutor(1, "labctl-restore") as pool:
-                gather([pool.submit(self._switch, saved, remember)])
+            _to_its_end(lambda: self._switch(saved, remember))
         except LabctlError as problem:
             self._stop_all()
             raise LabError(
@@ -321,6 +320,18 @@ class _Told:
         self._size += listing.size
         left = f", copying {some(self._left)}" if self._left else ""
         self._note(f"{self._size / 2**20:,.0f} MiB copied{left}")
+
+
+def _to_its_end(do: Callable[[], object]) -> None:
+    """Call `do` and wait for its end on Ctrl-C too. Where it failed, that is the one to tell."""
+    with ThreadPoolExecutor(1, "labctl-restore") as pool:
+        done = pool.submit(do)
+        try:
+            gather([done])
+        except KeyboardInterrupt:
+            if (problem := done.exception()) is not None:  # which waits for it
+                raise problem from None
+            raise
 
 
 def _disk_of(inspected: Mapping[str, Any]) -> str:

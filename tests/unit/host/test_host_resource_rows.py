@@ -95,6 +95,13 @@ def test_disk(facts: Facts, gib: float, verdict: Verdict) -> None:
     assert rows.decide_disk(replace(facts, engine=engine)).verdict is verdict
 
 
+def test_what_snapshots_take_of_the_disk_is_told(facts: Facts) -> None:
+    engine = replace(facts.engine, disk_free=GIB, snapshots=3 * GIB)
+    row = rows.decide_disk(replace(facts, engine=engine))
+    assert "1.0 GiB free in /var/lib/docker; snapshots take 3.0 GiB" in row.found
+    assert "`labctl snapshot ls` and `docker system df` show what takes it" in str(row.fix)
+
+
 def test_disk_for_images_that_are_not_there_yet(facts: Facts) -> None:
     engine = replace(facts.engine, disk_free=2 * GIB + GIB // 2, has_base_image=False)
     row = rows.decide_disk(replace(facts, engine=engine))

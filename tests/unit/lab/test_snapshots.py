@@ -10,7 +10,7 @@ import pytest
 
 from labctl.backend import FakeBackend
 from labctl.errors import EngineRefused, HostError, LabError, NotFoundError, UsageError
-from labctl.events import Event, Noted
+from labctl.events import Event, Noted, Warned
 from labctl.faults.innode import LIST, PLACE, STATE
 from labctl.lab import Lab, snapshots
 from labctl.lab.status import status_of
@@ -343,3 +343,14 @@ def test_the_verbs_of_a_lab_are_those_of_the_commands(lab: Lab) -> None:
 
     assert lab.snapshots() == []
     assert heard
+
+
+def test_a_lab_that_does_not_serve_again_is_warned_of_and_saved_all_the_same(lab: Lab, backend: Noting) -> None:
+    heard: list[Event] = []
+    backend.engines["worker1"].script["GET /_ping"] = EngineRefused("worker1 is not well", status=500)
+
+    lab.save_snapshot("fresh", on_event=heard.append)
+
+    assert [known.name for known in lab.snapshots()] == ["fresh"]
+    (told,) = [event.text for event in heard if isinstance(event, Warned)]
+    assert "fresh is saved, and the lab does not serve again yet: " in told and "worker1 is not well" in told

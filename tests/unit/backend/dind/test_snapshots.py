@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from labctl.backend import DindBackend
+from labctl.backend.dind import snapshots as module
 from labctl.backend.dind.copying import COPY, MEASURE
 from labctl.backend.dind.saved import FORMAT, body_of
 from labctl.engine.fake import Answer, Asked, FakeEngine
@@ -234,13 +236,14 @@ def test_disks_registry_and_spec_come_back_on_containers_of_the_same_name(
     assert engine.things["demo-worker1"]["Config"]["Image"] == "labctl.snapshot/demo/worker1:fresh"
 
 
-def test_it_is_listed_with_its_nodes_managers_first_and_its_size(backend: DindBackend) -> None:
+def test_it_is_listed_with_its_nodes_managers_first_and_its_size(engine: MemoryEngine, backend: DindBackend) -> None:
     save(backend)
 
     (found,) = backend.snapshots("demo")
 
     assert (found.name, found.nodes) == ("fresh", ("manager1", "worker1"))
     assert found.size == len("manager1 then" + "worker1 then" + "pushed then") + 2 * 7
+    assert json.loads(note(engine)["Labels"][labels.SAVED])["size"] == found.size, "doctor reads it"
 
 
 def test_one_that_is_removed_leaves_nothing_but_images_in_use(engine: MemoryEngine, backend: DindBackend) -> None:
@@ -370,6 +373,26 @@ def test_a_restore_that_fails_half_way_leaves_all_stopped_and_marked_and_is_done
     assert whole is not None and whole.restoring == ""
     assert [(one.name, one.state) for one in whole.nodes] == [("manager1", "running"), ("worker1", "running")]
     assert set(engine.things) == {"demo-manager1", "demo-worker1"}
+
+
+@pytest.mark.parametrize("failure", [None, LabError("not today")])
+def test_ctrl_c_waits_for_the_end_and_what_failed_is_told(
+    monkeypatch: pytest.MonkeyPatch, failure: LabError | None
+) -> None:
+    ended = []
+
+    def interrupted(futures: Sequence[Future[object]]) -> None:
+        raise KeyboardInterrupt
+
+    def do() -> None:
+        ended.append(True)
+        if failure:
+            raise failure
+
+    monkeypatch.setattr(module, "gather", interrupted)
+    with pytest.raises(LabError if failure else KeyboardInterrupt):
+        module._to_its_end(do)
+    assert ended
 
 
 def test_a_container_of_somebody_else_in_a_nodes_place_stays(engine: MemoryEngine, backend: DindBackend) -> None:
