@@ -100,7 +100,9 @@ def change(lab: Lab) -> None:
 
 
 @contextmanager
-def killed_at(moment: Callable[[], object], *words: str, lab: Lab) -> Iterator[None]:
+def killed_at(
+    moment: Callable[[], object], *words: str, lab: Lab, by: signal.Signals = signal.SIGKILL
+) -> Iterator[subprocess.Popen[bytes]]:
     """Run a command, and kill it as soon as the moment is there."""
     with tempfile.TemporaryFile() as said:
         command = [*LABCTL, "-l", lab.name, *words]
@@ -115,9 +117,9 @@ def killed_at(moment: Callable[[], object], *words: str, lab: Lab) -> Iterator[N
 
         try:
             wait_until("the moment", look, limit=HANGING, pause=0.01)
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-            yield
+            process.send_signal(by)
+            process.wait(HANGING)
+            yield process
         finally:
             process.kill()
             process.wait()
@@ -204,6 +206,22 @@ def test_a_save_that_is_killed_leaves_no_snapshot_and_the_next_one_clears_up(lab
     assert labctl("snapshot", "rm", "more", lab=lab.name).code == 0
     assert left(engine, lab.name) == []
     assert {one["Labels"][labels.SNAPSHOT] for one in engine.images(labels.of_lab(lab.name))} == {"then"}
+
+
+def test_ctrl_c_while_saving_and_before_a_node_went_leaves_nothing_and_the_lab_goes_on(
+    lab: Lab, context: Context
+) -> None:
+    moments = {
+        ("snapshot", "save", "more"): lambda: containers(context.engine, lab.name, "copier") and is_frozen(lab),
+        ("snapshot", "restore", "-y", "then"): lambda: containers(context.engine, lab.name, ".restored"),
+    }
+    for words, moment in moments.items():
+        with killed_at(moment, *words, lab=lab, by=signal.SIGINT) as ended:
+            assert ended.returncode == 130
+
+        assert names(lab) == ["then"]
+        assert left(context.engine, lab.name) == []
+        assert labctl("status", lab=lab.name).code == 0
 
 
 def is_frozen(lab: Lab) -> bool:

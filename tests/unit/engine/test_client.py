@@ -133,6 +133,14 @@ def test_a_container_that_another_call_removes_at_this_moment_need_not_be_remove
     FakeEngine({"DELETE /containers/x": refused(409, "removal is already in progress")}).remove("x")
 
 
+def test_a_container_gets_another_name() -> None:
+    engine = FakeEngine({"POST /containers/x/rename": None})
+
+    engine.rename("x", "y")
+
+    assert engine.asked[0].query == {"name": "y"}
+
+
 def test_a_network_that_is_in_use_is_not_removed_silently() -> None:
     with pytest.raises(EngineRefused, match="has active endpoints"):
         FakeEngine({"DELETE /networks/x": refused(403, "has active endpoints")}).remove_network("x")

@@ -76,3 +76,12 @@ def test_images_are_listed_by_label() -> None:
 
     assert engine.images(["labctl.image"]) == [{"Id": "i1"}]
     assert engine.asked[0].query["filters"] == '{"label": ["labctl.image"]}'
+
+
+def test_an_image_is_made_of_a_container_that_is_not_frozen_for_it() -> None:
+    engine = FakeEngine({"POST /commit": {"Id": "sha256:1"}})
+
+    assert engine.commit("c1", "labctl.snapshot/demo/w1:fresh", {"labctl.kind": "saved"}) == "sha256:1"
+    (asked,) = engine.asked
+    assert asked.query == {"container": "c1", "repo": "labctl.snapshot/demo/w1", "tag": "fresh", "pause": "0"}
+    assert asked.body == {"Labels": {"labctl.kind": "saved"}}
