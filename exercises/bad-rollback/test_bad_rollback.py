@@ -14,9 +14,17 @@ def test_shop_is_there(swarm):
     """The stack shop has its service, with two tasks and port 8101."""
     web = swarm.stack(STACK).service("web")
     if web.replicas != 2:
-        wrong(f"{SERVICE} should have two tasks", found=web.replicas, look="labctl docker -- service ls")
+        wrong(
+            "{service} should have two tasks", found=web.replicas, look="labctl docker -- service ls", service=SERVICE
+        )
     if PORT not in web.published:
-        wrong(f"{SERVICE} should publish port {PORT}", found=", ".join(map(str, web.published)), look=INSPECT)
+        wrong(
+            "{service} should publish port {port}",
+            found=", ".join(map(str, web.published)),
+            look=INSPECT,
+            service=SERVICE,
+            port=PORT,
+        )
 
 
 @pytest.mark.step("find")
@@ -26,9 +34,10 @@ def test_a_version_that_fails_is_taken_back(swarm):
     if action != "rollback":
         wrong(
             "a version that fails should be taken back by itself: without that, customers would have met version 2",
-            found=f"on failure: {action}",
+            found="on failure: {action}",
             look=INSPECT,
             hint="`failure_action: rollback` in the file was no mistake.",
+            action=action,
         )
 
 
@@ -38,12 +47,13 @@ def test_version_2_answers(swarm):
     """Port 8101 answers with version 2, on every node."""
     for node, page in swarm.http_everywhere(PORT, limit=2.0).items():
         if not page.ok:
-            not_yet(f"{node} does not answer", found=page.error, look=f"labctl docker -- stack ps {STACK}")
+            not_yet("{node} does not answer", found=page.error, look=f"labctl docker -- stack ps {STACK}", node=node)
         if page.body.strip() != "version 2":
             not_yet(
-                f"{node} does not answer with version 2",
+                "{node} does not answer with version 2",
                 found=page.body.strip()[:60],
                 look=f"labctl ssh m1 curl -s {page.url}",
+                node=node,
             )
 
 
@@ -52,7 +62,12 @@ def test_shop_runs(swarm):
     """Both tasks run."""
     running = len(swarm.service(SERVICE).running())  # a rollback that somebody tried since is no fault of theirs
     if running < 2:
-        not_yet(f"{SERVICE} runs {running} of 2 tasks", look=f"labctl docker -- stack ps {STACK}")
+        not_yet(
+            "{service} runs {running} of 2 tasks",
+            look=f"labctl docker -- stack ps {STACK}",
+            service=SERVICE,
+            running=running,
+        )
 
 
 @pytest.mark.every(2)

@@ -13,7 +13,7 @@ def pages(swarm, stack, port):
     found = swarm.http_everywhere(port, limit=2.0)
     for node, page in found.items():
         if not page.ok:
-            not_yet(f"{node} does not answer", found=page.error, look=f"labctl docker -- stack ps {stack}")
+            not_yet("{node} does not answer", found=page.error, look=f"labctl docker -- stack ps {stack}", node=node)
     return {node: page.body.strip() for node, page in found.items()}
 
 
@@ -32,12 +32,13 @@ def test_every_node_greets(swarm):
     """Port 8102 answers with the greeting, on every node."""
     for node, body in pages(swarm, "hello", HELLO).items():
         if not body:
-            not_yet(f"{node} answers with an empty line", look=f"labctl ssh m1 curl -s localhost:{HELLO}")
+            not_yet("{node} answers with an empty line", look=f"labctl ssh m1 curl -s localhost:{HELLO}", node=node)
         if body != GREETING:
             wrong(
-                f"{node} greets with another text",
+                "{node} greets with another text",
                 found=body[:60],
                 look="labctl docker -- service inspect --pretty hello_web",
+                node=node,
             )
 
 
@@ -70,9 +71,10 @@ def test_each_task_says_its_name(swarm):
         name = body.removeprefix(SERVED).strip()
         if not name or name in nodes or (name not in names and not own):
             not_yet(
-                f"{node} answers with a name that is no container's",
+                "{node} answers with a name that is no container's",
                 found=body[:60] or "an empty line",
                 look="labctl docker -- service inspect --pretty who_web",
+                node=node,
             )
 
 

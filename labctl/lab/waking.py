@@ -91,7 +91,7 @@ def wake(lab: LabCore, nodes: Sequence[Node], steps: Steps, begin: Callable[[Nod
             steps.note((_tried(lab, _serving(lab, known), down, steps) if names else "") or tried)
 
 
-def _await_running(lab: Lab, node: Node, given_up: threading.Event) -> None:
+def _await_running(lab: LabCore, node: Node, given_up: threading.Event) -> None:
     """Wait for the engine of a node that was not started now. Raises LabError for one that a fault holds down."""
     refuse_held_down(lab.record, node, BOOT_LIMIT)
     ran = not _is_booting(lab.backend.look(node))
