@@ -30,8 +30,9 @@ __all__ = ["Recording", "record", "replay"]
 LINES, COLUMNS = 40, 100
 LIMIT = 300.0  # seconds for a tick, on a busy machine
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]|\r")
-# What a learner waits for: a heading, the key that leads on, a line to type an answer in, the end.
-MARKS = re.compile(r"\d+ of \d+: .*?\S(?=\s*(?:\(|\n|$))|\[n\] (?:next|finish)|Your answer|: done, in ")
+# What a learner waits for: a heading, how many steps are done, the key that leads on, a line to type an answer in.
+# While a step's text is printed, what was below the last one is drawn below each part of it.
+MARKS = re.compile(r"\d+ of \d+: |\d+/\d+(?=  )|\[n\] (?:next|finish)|Your answer")
 TICK = re.compile(r"✓ (.*\S)")
 
 
@@ -136,9 +137,9 @@ def record(lesson: Path, lab: Lab, language: str) -> Recording:
                 else:
                     note("m", "type")
                     seat.type(f"{player.printed}\n")
+            player.until(f"{number}/{len(exercise.steps)}")
             player.until("[n] next" if number < len(exercise.steps) else "[n] finish")
             press("n")
-        player.until(": done, in ")
         seat.wait(limit=LIMIT)
     return recording
 
