@@ -89,7 +89,7 @@ def _serve(lab: Lab, session: Session | None, port: int, sockets: list[socket], 
     from labctl.exercise.run import Run
     from labctl.web.app import guarded
     from labctl.web.desk import Desk
-    from labctl.web.safety import session_key
+    from labctl.web.safety import opening_file, session_key
     from labctl.web.serving import serving
 
     language = chosen() if session and chosen() in languages_of(session.exercise.folder) else "en"
@@ -102,6 +102,6 @@ def _serve(lab: Lab, session: Session | None, port: int, sockets: list[socket], 
         if opened:
             import webbrowser
 
-            webbrowser.open(guard.address)
+            webbrowser.open(opening_file(lab.name, guard.address).as_uri())
         while not over.wait(LOOK):
             pass

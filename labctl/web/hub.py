@@ -37,12 +37,17 @@ class Hub:
                 self._kept[str(message["type"])] = message
             self._tell(message)
 
-    def log(self, name: str, message: Message, *, anew: bool = False) -> None:
-        """Tell all pages, and those that come the whole log; `anew` begins the log with this."""
+    def log(self, name: str, message: Message, *, anew: bool = False, once: str = "") -> None:
+        """Tell all pages, and those that come the whole log.
+
+        `anew` begins the log with this. With `once` it stands in the place of one that has the same under that key.
+        """
         with self._lock:
             log = self._logs.setdefault(name, deque(maxlen=MOST_LOGGED))
             if anew:
                 log.clear()
+            for same in [one for one in log if once and one.get(once) == message.get(once)]:
+                log.remove(same)
             log.append(message)
             self._tell(message)
 

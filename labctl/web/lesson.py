@@ -31,8 +31,8 @@ from labctl.web.parts import Fill, Part, html_of, parts_of
 __all__ = ["Lesson"]
 
 LOG = "lesson"  # what a page that comes later has to hear of the step
-RENEWING = (StepShown, Finished)
-STANDING = (Checked, StepDone, HintGiven, SolutionGiven, Answered)
+STANDING = (HintGiven, Answered)  # each of them
+LATEST = (Checked, StepDone, SolutionGiven, Finished)  # the last of each kind
 
 
 class Lesson:
@@ -58,10 +58,12 @@ class Lesson:
 
     def _hear(self, event: RunEvent) -> None:
         message = {"type": "run", **self._said(event)}
-        if isinstance(event, RENEWING):
+        if isinstance(event, StepShown):
             self._hub.log(LOG, message, anew=True)
         elif isinstance(event, STANDING):
             self._hub.log(LOG, message)
+        elif isinstance(event, LATEST):
+            self._hub.log(LOG, message, once="event")
         else:
             self._hub.tell(message)
         if isinstance(event, StepShown | StepDone | Finished):

@@ -12,21 +12,30 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
+from pathlib import Path
 from urllib.parse import parse_qs
 
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from labctl.state import lab_dir, lock, write_private
 
-__all__ = ["Guard", "session_key"]
+__all__ = ["Guard", "opening_file", "session_key"]
 
 HEALTH = "/healthz"
-KEY_FILE = "web-session"
+KEY_FILE, OPEN_FILE = "web-session", "web-open.html"
 KEY_LENGTH = 43  # of what token_urlsafe makes of 32 bytes
 LOCK_LIMIT = 30.0  # seconds
 STRANGE = ("cross-site", "same-site")
+LEAD_ON = '<!doctype html><meta http-equiv="refresh" content="0; url=/"><title>labctl</title>'
 SAY = "403: open the address that `labctl web` printed in the terminal.\n"
+
+
+def opening_file(lab: str, address: str) -> Path:
+    """A file that leads a browser to the address. What starts a browser is seen by all users of this machine."""
+    path = lab_dir(lab) / OPEN_FILE
+    write_private(path, f'<!doctype html><meta http-equiv="refresh" content="0; url={address}">\n'.encode())
+    return path
 
 
 def session_key(lab: str) -> str:
@@ -91,13 +100,16 @@ class Guard:
         refused = PlainTextResponse(SAY, status_code=403)
         if _all(scope, b"host") != [self.host] or not self._is_from_here(scope):
             return refused
+        is_led_here = any(site in STRANGE for site in _all(scope, b"sec-fetch-site"))
         if scope["type"] == "http":
             if scope["method"] not in ("GET", "HEAD"):
                 return refused
             if scope["path"] == HEALTH:
                 return PlainTextResponse("ok\n")
             if (given := _token(scope)) is not None:
-                return self._welcome() if _same(given, self.token) else refused
+                return self._welcome(is_led_here=is_led_here) if _same(given, self.token) else refused
+        if is_led_here:
+            return refused
         return None if any(_same(one, self.key) for one in _cookies(scope, self.cookie)) else refused
 
     def _is_from_here(self, scope: Scope) -> bool:
@@ -105,13 +117,15 @@ class Guard:
         origins = _all(scope, b"origin")
         if scope["type"] == "websocket":
             return origins == [f"http://{self.host}"]
-        if any(site in STRANGE for site in _all(scope, b"sec-fetch-site")):
-            return False
         return origins in ([], [f"http://{self.host}"])
 
-    def _welcome(self) -> Response:
-        """The token becomes a cookie, and leaves the address."""
-        answer = RedirectResponse("/", status_code=303)
+    def _welcome(self, *, is_led_here: bool) -> Response:
+        """The token becomes a cookie, and leaves the address.
+
+        To a browser that another page led here (the file of `--open`) a redirect is still that page's, and it would
+        keep the cookie to itself: so that one is led on by a page of ours.
+        """
+        answer: Response = HTMLResponse(LEAD_ON) if is_led_here else RedirectResponse("/", status_code=303)
         answer.set_cookie(self.cookie, self.key, httponly=True, samesite="strict", path="/")
         return answer
 

@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from labctl.lab import Lab
+from labctl.web.safety import opening_file
 from tests.integration.page import PHONE, Learner, Server, chromium
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
@@ -160,6 +161,7 @@ def test_terminals_outlive_pages_servers_and_nodes(browser: Browser, lab: Lab) -
         learner = Learner(browser, server)
         learner.type("worker1", "echo first-$((40 + 2))")
         learner.until("worker1", "first-42")
+        what_a_node_shows_can_do_nothing(learner)
         two_tabs(learner, f"http://localhost:{server.port}/")
         learner.type("worker1", "head -c 8000000 /dev/urandom | base64; echo all-$((90 + 9))")
         learner.until("worker1", "all-99")
@@ -179,6 +181,17 @@ def test_terminals_outlive_pages_servers_and_nodes(browser: Browser, lab: Lab) -
             learner.type("worker1", "echo again-$((80 + 8))")
             learner.until("worker1", "again-88")
         assert learner.complaints == []
+
+
+def what_a_node_shows_can_do_nothing(learner: Learner) -> None:
+    title = learner.page.title()
+    learner.page.evaluate("navigator.clipboard.writeText('mine')")
+    learner.type(
+        "worker1", r"printf '\033]52;c;dGhlaXJz\a\033]0;theirs\a\033]8;;javascript:alert(1)\alink\033]8;;\a<b>x'; echo"
+    )
+    learner.until("worker1", "link<b>x")
+    assert learner.page.title() == title
+    assert learner.page.evaluate("navigator.clipboard.readText()") == "mine"
 
 
 def two_tabs(learner: Learner, address: str) -> None:
@@ -220,6 +233,8 @@ def test_a_playground_has_nodes_that_come_and_go_files_and_all_terminals_at_once
 
         learner.menu("worker2", "Remove")
         expect(learner.card("worker2")).to_have_count(0)
+        lab.down()
+        expect(learner.page.locator(".banner")).to_contain_text("The lab was removed.")
         assert learner.complaints == []
 
 
@@ -240,6 +255,7 @@ def test_a_phone_is_wide_enough(browser: Browser, lab: Lab) -> None:
 def test_a_keyboard_is_enough(browser: Browser, lab: Lab) -> None:
     with Server("-l", lab.name) as server:
         learner = Learner(browser, server)
+        learner.page = learner.open(opening_file(lab.name, server.address).as_uri())  # as --open does
         learner.until("manager1", "$")
         learner.page.keyboard.press("F6")
         assert learner.page.evaluate("document.activeElement.id") == "map"

@@ -10,7 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
-from labctl.web.safety import Guard, session_key
+from labctl.web.safety import Guard, opening_file, session_key
 
 from .conftest import HERE, SOCKET, Talk
 
@@ -67,6 +67,20 @@ def test_a_socket_without_the_cookie_is_refused(client: TestClient) -> None:
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])
 def test_what_another_page_asks_for_is_refused(inside: TestClient, site: str) -> None:
     assert inside.get("/", headers={"sec-fetch-site": site}).status_code == 403
+    assert inside.get("/", params={"token": "x" * 43}, headers={"sec-fetch-site": site}).status_code == 403
+
+
+def test_a_browser_that_a_file_led_here_is_led_on_by_a_page_of_ours(client: TestClient, guard: Guard) -> None:
+    answer = client.get("/", params={"token": guard.token}, headers={"sec-fetch-site": "cross-site"})
+
+    assert answer.status_code == 200 and guard.token not in answer.text and "<script" not in answer.text
+    assert client.get("/").status_code == 200
+
+
+def test_what_starts_a_browser_does_not_show_the_token_to_others(state: Path, guard: Guard) -> None:
+    file = opening_file("demo", guard.address)
+
+    assert guard.address in file.read_text() and file.stat().st_mode & 0o077 == 0
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])
