@@ -95,7 +95,7 @@ class Learner:
         """Open the page in a tab."""
         page = self.context.new_page()
         page.on("console", lambda said: self._note(said.type, said.text))
-        page.on("pageerror", lambda error: self._note("error", str(error)))
+        page.on("pageerror", lambda error: self._note("error", f"{error} {error.stack}"))
         page.goto(address)
         page.locator(".node").first.wait_for(state="attached")
         return page

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import urllib.request
 from collections.abc import Callable, Iterator
 
@@ -10,7 +11,7 @@ from playwright.sync_api import Browser, expect
 
 from labctl.lab import Lab
 from labctl.web.safety import opening_file
-from tests.integration.page import PHONE, Learner, Server, chromium
+from tests.integration.page import PHONE, SCREEN, Learner, Server, chromium
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
@@ -271,3 +272,56 @@ def test_a_keyboard_is_enough(browser: Browser, lab: Lab) -> None:
         learner.until("manager1", "keys-21")
         learner.page.keyboard.press("F6")
         assert learner.page.evaluate("document.activeElement.id") == "map"
+
+
+def test_secrets_is_played_to_its_end_in_korean(browser: Browser, lab: Lab) -> None:
+    with Server("secrets", "-l", lab.name, "--lang", "ko") as server:
+        learner = Learner(browser, server, locale="ko-KR")
+        at(learner, 1)
+        edit(learner, 0, "store-1")
+        learner.page.locator("label.choice").nth(2).click()
+        learner.next()
+        at(learner, 2)
+        edit(learner, 0, "store-1")
+        learner.next()
+        at(learner, 3)
+        node = learner.page.locator(".node", has=learner.page.locator(".task", has_text="store.1")).locator(
+            ".node-name"
+        )
+        name = node.inner_text().strip()
+        learner.page.get_by_role("button", name="풀이").click()
+        learner.page.locator(".solution").get_by_role("button", name="@all에서 실행").click()
+        for each in ("manager1", "worker1", "worker2"):
+            learner.tab(each)
+            learner.until(each, "docker ps -q")
+        learner.tab(name)
+        learner.page.wait_for_function(f"name => /^[0-9a-f]{{16}}\\s*$/m.test(({SCREEN})(name))", arg=name)
+        password = re.search(r"^[0-9a-f]{16}\s*$", learner.screen(name), re.MULTILINE)
+        assert password is not None
+        learner.answer(password[0].strip())
+        learner.answer("tmpfs", nth=1)
+        learner.next()
+        at(learner, 4)
+        edit(learner, 0, "store-2")
+        edit(learner, 1, "store.conf")
+        learner.page.locator("label.choice").nth(1).click()
+        learner.next()
+        at(learner, 5)
+        learner.picture("web-ko")
+        edit(learner, 0, "store-1")
+        learner.next()
+        expect(learner.page.locator(".ending")).to_contain_text("모든 단계를 마쳤습니다")
+        assert learner.complaints == []
+
+
+def at(learner: Learner, number: int) -> None:
+    expect(learner.page.locator(".segments li").nth(number - 1).locator(".here")).to_be_visible()
+    learner.page.locator("article.step h2").wait_for()
+
+
+def edit(learner: Learner, nth: int, word: str) -> None:
+    """Put the word where a block has ???, and run it."""
+    block = learner.page.locator(".block-edit").nth(nth)
+    text = block.locator("textarea")
+    text.fill(text.input_value().replace("???", word))
+    block.locator(".button.primary").click()

@@ -119,8 +119,9 @@ export class Pane {
   /** Type a block as if it were pasted, and Enter, once the shell shows its prompt. */
   async run(code: string): Promise<void> {
     await this.ready();
-    this.terminal.paste(code);
-    this.send("\r");
+    const text = code.replace(/\r?\n/g, "\r");
+    const pasted = this.terminal.modes.bracketedPasteMode ? `\x1b[200~${text}\x1b[201~` : text;
+    say("keys", { node: this.node, data: `${pasted}\r` }); // to this node alone, also while all are typed to
     this.terminal.scrollToBottom();
   }
 

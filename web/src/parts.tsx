@@ -7,6 +7,8 @@ import { paneOf } from "./pane";
 import { answers, askStep, nodes, nodesMeant, tab, view } from "./state";
 import { filled, words } from "./words";
 
+const GAP = "???"; // what a learner has to fill in
+
 export function Parts({ parts }: { parts: Part[] }) {
   return (
     <>
@@ -45,7 +47,8 @@ export function Runnable({ block }: { block: Block }) {
   const isBusy = useSignal(false);
   const isHost = block.node === "host";
   const targets = nodesMeant(block.node);
-  const isChanged = !block.edit || text.value.trim() !== block.code.trim();
+  const hasGap = block.code.includes(GAP); // some that are to be changed may also be typed as they are
+  const isChanged = !block.edit || (hasGap ? !text.value.includes(GAP) : Boolean(text.value.trim()));
   const run = async () => {
     if (isHost) {
       isBusy.value = true;
@@ -63,7 +66,7 @@ export function Runnable({ block }: { block: Block }) {
     <div class={`block ${block.edit ? "block-edit" : ""}`}>
       <div class="block-head">
         <span class="block-node">{place}</span>
-        {block.edit && <span class="block-note">{words.value.edit}</span>}
+        {block.edit && hasGap && <span class="block-note">{words.value.edit}</span>}
         <span class="grow" />
         <CopyButton text={() => text.value} />
         <button class="button small primary" onClick={run} disabled={!isChanged || isBusy.value || (!isHost && !targets.length)}
