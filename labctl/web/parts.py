@@ -10,18 +10,20 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from markdown_it import MarkdownIt
+from markdown_it.token import Token
 
 from labctl.exercise.language import Frame
 from labctl.exercise.model import Fence
 from labctl.exercise.questions import Question
 
 if TYPE_CHECKING:
-    from markdown_it.token import Token
+    from markdown_it.rules_core import StateCore
 
 __all__ = ["html_of", "parts_of"]
 
 Part = dict[str, Any]
 Fill = Callable[[str], str]
+ADDRESS = re.compile(r"(https?://127\.0\.0\.1:\d{1,5}\b)")
 LINK = re.compile(r"https?://", re.IGNORECASE)
 
 
@@ -36,7 +38,31 @@ def _markdown() -> MarkdownIt:
         return str(renderer.renderToken(tokens, index, options, env))
 
     reader.add_render_rule("link_open", open_link)
+    reader.core.ruler.push("addresses", _link_addresses)
     return reader
+
+
+def _link_addresses(state: StateCore) -> None:
+    """Make links of the lab's own addresses, which a text has where {{url.NAME}} was."""
+    for token in state.tokens:
+        found: list[Token] = []
+        depth = 0
+        for child in token.children or ():
+            depth += child.nesting if child.type in ("link_open", "link_close") else 0
+            found += _linked(child) if child.type == "text" and not depth else [child]
+        if token.children:
+            token.children = found
+
+
+def _linked(text: Token) -> Iterator[Token]:
+    for number, piece in enumerate(ADDRESS.split(text.content)):
+        inner = Token("text", "", 0, content=piece, level=text.level)
+        if number % 2:
+            yield Token("link_open", "a", 1, attrs={"href": piece}, level=text.level)
+            yield inner
+            yield Token("link_close", "a", -1, level=text.level)
+        elif piece:
+            yield inner
 
 
 MARKDOWN = _markdown()

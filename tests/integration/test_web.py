@@ -307,7 +307,6 @@ def test_secrets_is_played_to_its_end_in_korean(browser: Browser, lab: Lab) -> N
         learner.page.locator("label.choice").nth(1).click()
         learner.next()
         at(learner, 5)
-        learner.picture("web-ko")
         edit(learner, 0, "store-1")
         learner.next()
         expect(learner.page.locator(".ending")).to_contain_text("모든 단계를 마쳤습니다")

@@ -1,10 +1,11 @@
 // The lab as it is: nodes on their network, tasks by service, ports; and what to do with a node.
 import { useSignal } from "@preact/signals";
+import { Component } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { ask, Refusal } from "./link";
 import { Icon } from "./icons";
 import type { LabNode, Port, Task } from "./messages";
-import { doing, hasExercise, lab, nodes, notice, tab, tried, view } from "./state";
+import { doing, faults, hasExercise, lab, nodes, notice, tab, tried, view } from "./state";
 import { filled, words } from "./words";
 
 export function LabMap() {
@@ -30,10 +31,20 @@ export function LabMap() {
   );
 }
 
-function NodeCard({ node }: { node: LabNode }) {
-  const faults = lab.value?.faults.filter((one) => one.on === node.name) ?? [];
+/** A card is drawn anew when its node is another than it was, or what it asks itself. */
+class NodeCard extends Component<{ node: LabNode }> {
+  shouldComponentUpdate(next: { node: LabNode }): boolean {
+    return next.node !== this.props.node;
+  }
+  render({ node }: { node: LabNode }) {
+    return <Card node={node} />;
+  }
+}
+
+function Card({ node }: { node: LabNode }) {
+  const own = faults.value.filter((one) => one.on === node.name);
   const isDown = node.machine !== "running";
-  const isCut = faults.some((one) => one.kind === "cut");
+  const isCut = own.some((one) => one.kind === "cut");
   const icon = node.leader ? "leader" : node.role === "manager" ? "manager" : "worker";
   const open = () => { tab.value = node.name; view.value = "dock"; };
   const busy = doing.value[node.name];
@@ -44,7 +55,7 @@ function NodeCard({ node }: { node: LabNode }) {
           <Icon name={icon} label={node.leader ? words.value.leader : node.role === "manager" ? words.value.manager : words.value.worker} />
           <span>{node.name}</span>
         </button>
-        <NodeMenu node={node} faults={faults.length} />
+        <NodeMenu node={node} faults={own.length} />
       </div>
       <p class="node-state">
         <span class={`light ${stateTone(node)}`} aria-hidden="true" />
@@ -52,7 +63,7 @@ function NodeCard({ node }: { node: LabNode }) {
         {node.availability && node.availability !== "active" ? `, ${node.availability}` : ""}
         <span class="muted"> {node.address}</span>
       </p>
-      {faults.map((one) => <p key={one.id} class="fault"><Icon name="alert" /> {one.kind}{one.left !== null ? ` ${Math.round(one.left)} s` : ""}</p>)}
+      {own.map((one) => <p key={one.id} class="fault"><Icon name="alert" /> {one.kind}{one.left !== null ? ` ${Math.round(one.left)} s` : ""}</p>)}
       {busy && <p class="status" role="status">{busy}</p>}
       <div class="tasks">{node.tasks.map((task) => <TaskChip key={task.name} task={task} />)}</div>
     </li>
@@ -64,10 +75,12 @@ function stateTone(node: LabNode): string {
   return node.state === "ready" ? "good" : "";
 }
 
-export function hue(service: string): number {
-  let sum = 7;
-  for (const letter of service) sum = (sum * 31 + letter.charCodeAt(0)) % 3600;
-  return sum % 360;
+const hues = new Map<string, number>();
+
+/** A colour for each service, far from those of the services that were seen before it. */
+function hue(service: string): number {
+  if (!hues.has(service)) hues.set(service, Math.round(145 + hues.size * 137.5) % 360);
+  return hues.get(service)!;
 }
 
 function TaskChip({ task }: { task: Task }) {
@@ -97,7 +110,7 @@ function AddNode() {
   );
 }
 
-function NodeMenu({ node, faults }: { node: LabNode; faults: number }) {
+function NodeMenu({ node, faults: broken }: { node: LabNode; faults: number }) {
   const isOpen = useSignal(false);
   const box = useRef<HTMLDivElement>(null);
   const opener = useRef<HTMLButtonElement>(null);
@@ -125,8 +138,8 @@ function NodeMenu({ node, faults }: { node: LabNode; faults: number }) {
   const items: [string, () => void][] = [
     [words.value.openTerminal, () => { close(); tab.value = node.name; view.value = "dock"; }],
     ...(runs ? [[words.value.stop, does("stop")], [words.value.kill, does("kill")]] as [string, () => void][] : [[words.value.start, does("start")]] as [string, () => void][]),
-    ...(runs && !faults ? [[words.value.cut, does("cut")]] as [string, () => void][] : []),
-    ...(faults ? [[words.value.heal, does("heal")]] as [string, () => void][] : []),
+    ...(runs && !broken ? [[words.value.cut, does("cut")]] as [string, () => void][] : []),
+    ...(broken ? [[words.value.heal, does("heal")]] as [string, () => void][] : []),
     ...(!hasExercise.value ? [[words.value.remove, does("remove-node")]] as [string, () => void][] : []),
   ];
   return (

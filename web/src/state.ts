@@ -2,7 +2,7 @@
 import { computed, signal } from "@preact/signals";
 import { ask, Refusal } from "./link";
 import type {
-  Check, Failure, Finished, Given, Happened, Hint, Lab, LabNode, Message, Outline, Part, StepShown,
+  Check, Failure, Fault, Finished, Given, Happened, Hint, Lab, LabNode, Message, Outline, Part, StepShown,
 } from "./messages";
 import { language, words } from "./words";
 
@@ -29,6 +29,7 @@ export const consoles = signal<Record<string, { state: string; why: string }>>({
 export const view = signal<"exercise" | "lab" | "dock">("exercise"); // on a phone, where one is seen at a time
 export const tab = signal("events"); // a node's name, `files` or `events`
 export const nodes = computed<LabNode[]>(() => lab.value?.nodes ?? []);
+export const faults = computed<Fault[]>(() => lab.value?.faults ?? []);
 
 const MOST = 200;
 
@@ -57,7 +58,7 @@ export function hear(message: Message): void {
       hasExercise.value = message.exercise;
       if (!message.exercise && view.value === "exercise") view.value = "lab";
       break;
-    case "lab": lab.value = message as unknown as Lab; break;
+    case "lab": lab.value = withOldNodes(message as unknown as Lab); break;
     case "gone": isGone.value = true; break;
     case "happened": timeline.value = [message as unknown as Happened, ...timeline.value].slice(0, MOST); break;
     case "outline":
@@ -72,6 +73,15 @@ export function hear(message: Message): void {
     case "trouble": notice.value = { text: message.text, hint: "", bad: true }; break;
     case "run": hearRun(message); break;
   }
+}
+
+/** What is as it was stays the same object, so that a node's card need not be drawn anew. */
+function withOldNodes(next: Lab): Lab {
+  const known = new Map(nodes.peek().map((one) => [one.name, one]));
+  const same = (one: LabNode) => JSON.stringify(known.get(one.name)) === JSON.stringify(one);
+  const hasOldFaults = JSON.stringify(faults.peek()) === JSON.stringify(next.faults);
+  const kept = next.nodes.map((one) => (same(one) ? known.get(one.name)! : one));
+  return { ...next, faults: hasOldFaults ? faults.peek() : next.faults, nodes: kept };
 }
 
 function hearRun(event: Message): void {

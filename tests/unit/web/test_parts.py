@@ -85,6 +85,18 @@ def test_a_link_leaves_the_page_alone() -> None:
     )
 
 
+def test_an_address_of_the_lab_is_a_link_and_no_other_is_made_one() -> None:
+    html = html_of(
+        "Open http://127.0.0.1:8080. Not `http://127.0.0.1:1`, [this](https://x.y/http://127.0.0.1:2), http://x.y"
+    )
+
+    assert html.count("<a ") == 2
+    assert (
+        'Open <a href="http://127.0.0.1:8080" target="_blank" rel="noopener noreferrer">http://127.0.0.1:8080</a>.'
+        in html
+    )
+
+
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: str(folder.name))
 def test_every_block_and_question_that_a_lesson_shows_is_found(folder: Path) -> None:
     for code in languages_of(folder):
