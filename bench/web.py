@@ -202,7 +202,16 @@ def large(turn: int) -> dict[str, Any]:
     for n in range(400):
         task = {"name": f"web.{turn}.{n}", "service": f"s{n % 9}", "state": "running", "desired": "running"}
         nodes[(n * 7 + turn * 13) % 100]["tasks"].append({**task, "reason": "", "image": "nginx"})
-    return {"type": "lab", "name": "large", "nodes": nodes, "waiting": [], "ports": [], "faults": [], "trouble": ""}
+    return {
+        "type": "lab",
+        "name": "large",
+        "nodes": nodes,
+        "waiting": [],
+        "ports": [],
+        "networks": [],
+        "faults": [],
+        "trouble": "",
+    }
 
 
 def timed(do: Callable[[], object]) -> float:

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import Any
 
+from labctl.engine import Engine
 from labctl.errors import LabctlError, NotFoundError
 from labctl.faults import look as look_at_faults
 from labctl.lab import Lab
@@ -21,6 +22,7 @@ from labctl.lab.mapping import Column, SwarmMap, look
 from labctl.lab.watching import LabEvents
 from labctl.node import Node
 from labctl.spec.names import short
+from labctl.swarm.state import SwarmView
 from labctl.web.hub import Hub
 from labctl.web.timeline import entry_of
 
@@ -147,7 +149,7 @@ def picture_of(lab: Lab, faults: list[dict[str, Any]]) -> dict[str, Any]:
         "name": lab.name,
         "nodes": [_node(column, machines.get(column.name), machines) for column in seen.nodes],
         "waiting": [asdict(task) for task in seen.waiting],
-        "ports": _ports(lab),
+        **_reached(lab),
         "faults": faults,
         "trouble": trouble,
     }
@@ -167,14 +169,30 @@ def _node(column: Column, machine: Node | None, machines: dict[str, Node]) -> di
     }
 
 
-def _ports(lab: Lab) -> list[dict[str, Any]]:
+def _reached(lab: Lab) -> dict[str, list[dict[str, Any]]]:
+    """How services are reached: by ports from here, by networks from each other. Nothing without a manager."""
+    try:
+        manager = lab.manager(limit=2.0).engine
+        return {"ports": _ports(lab, manager), "networks": networks_of(manager)}
+    except LabctlError:
+        return {"ports": [], "networks": []}
+
+
+def networks_of(manager: Engine) -> list[dict[str, Any]]:
+    """The overlay networks that services are on, with these."""
+    names = {one["Id"]: str(one["Name"]) for one in manager.networks() if one.get("Driver") == "overlay"}
+    found: dict[str, list[str]] = {}
+    for service in SwarmView(manager).services():
+        for network in service.networks:
+            found.setdefault(names.get(network, network), []).append(service.name)
+    return [{"name": name, "services": services} for name, services in sorted(found.items())]
+
+
+def _ports(lab: Lab, manager: Engine) -> list[dict[str, Any]]:
     from labctl.edge import edges, published
 
-    try:
-        ways = [way for way in edges(lab.context.engine, lab.name) if way.state == "running"]
-        found = published(lab.manager(limit=2.0).engine)
-    except LabctlError:
-        return []
+    ways = [way for way in edges(lab.context.engine, lab.name) if way.state == "running"]
+    found = published(manager)
     urls = {(way.target, way.protocol): way for way in ways}
     told = []
     for one in found:

@@ -22,6 +22,15 @@ export function LabMap() {
           {now.waiting.map((task) => <TaskChip key={task.name} task={task} />)}
         </div>
       )}
+      {now && now.networks.length > 0 && (
+        <ul class="networks" aria-label={words.value.networks}>
+          {now.networks.map((network) => (
+            <li key={network.name} class="network"><span class="eyebrow">{network.name}</span>
+              {network.services.map((one) => <span key={one} class="task" style={{ "--hue": hue(one) }}>{one}</span>)}
+            </li>
+          ))}
+        </ul>
+      )}
       {now && now.ports.length > 0 && (
         <div class="ports"><span class="eyebrow">{words.value.ports}</span>
           {now.ports.map((port) => <PortChip key={`${port.service}.${port.port}`} port={port} />)}

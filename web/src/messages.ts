@@ -6,9 +6,10 @@ export interface LabNode {
   availability: string; address: string; tasks: Task[];
 }
 export interface Port { service: string; port: number; mode: string; url: string }
+export interface Network { name: string; services: string[] }
 export interface Fault { id: string; kind: string; on: string; left: number | null }
 export interface Lab {
-  name: string; nodes: LabNode[]; waiting: Task[]; ports: Port[]; faults: Fault[]; trouble: string;
+  name: string; nodes: LabNode[]; waiting: Task[]; ports: Port[]; networks: Network[]; faults: Fault[]; trouble: string;
 }
 export interface Happened { number: number; at: number; node: string; kind: string; text: string; tone: string }
 

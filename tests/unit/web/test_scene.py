@@ -10,9 +10,10 @@ from labctl.errors import LabError, NotFoundError
 from labctl.lab import Lab
 from labctl.lab.happening import ContainerEvent, LabEvent, LinkEvent, NodeEvent, ServiceEvent
 from labctl.web.hub import Hub
-from labctl.web.scene import Scene, picture_of
+from labctl.web.scene import Scene, networks_of, picture_of
 from labctl.web.timeline import entry_of
 from tests.unit.exercise.conftest import lab_with
+from tests.unit.nodes import fake_node, raw_service
 
 from .test_lesson import Listener
 
@@ -24,7 +25,7 @@ def _no_manager(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("labctl.web.scene.look", look)
     monkeypatch.setattr("labctl.web.scene.look_at_faults", lambda scene: ([], []))
-    monkeypatch.setattr("labctl.web.scene._ports", lambda lab: [])
+    monkeypatch.setattr("labctl.web.scene._reached", lambda lab: {"ports": [], "networks": []})
 
 
 def test_a_lab_without_a_manager_is_drawn_with_its_machines_and_says_what_is_wrong(state: Path) -> None:
@@ -58,6 +59,16 @@ def test_a_lab_that_is_gone_is_told_to_be(state: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(scene, "now", gone)
     assert scene._draw_once() is None
     assert page.until(type="gone")
+
+
+def test_a_network_is_told_with_the_services_that_are_on_it() -> None:
+    networks = [{"Id": "n1", "Name": "back", "Driver": "overlay"}, {"Id": "n2", "Name": "bridge", "Driver": "bridge"}]
+    services = [raw_service("web"), raw_service("db")]
+    for service in services:
+        service["Spec"]["TaskTemplate"]["Networks"] = [{"Target": "n1"}]
+    manager = fake_node(api={"GET /networks": networks, "GET /services": services}).engine
+
+    assert networks_of(manager) == [{"name": "back", "services": ["db", "web"]}]
 
 
 def container(action: str, name: str, code: int | None = None, health: str = "") -> ContainerEvent:
