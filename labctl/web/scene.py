@@ -51,9 +51,7 @@ class Scene:
 
     def start(self) -> None:
         """Begin to follow."""
-        with suppress(LabctlError):  # a lab whose engines all are down is drawn all the same
-            self._events = self._lab.events()
-            threading.Thread(target=self._hear, args=(self._events,), name="labctl-web-events", daemon=True).start()
+        threading.Thread(target=self._hear, name="labctl-web-events", daemon=True).start()
         threading.Thread(target=self._draw, name="labctl-web-scene", daemon=True).start()
 
     def look(self, *, faults: bool = False) -> None:
@@ -75,7 +73,13 @@ class Scene:
 
     # -- what happens
 
-    def _hear(self, events: LabEvents) -> None:
+    def _hear(self) -> None:
+        try:
+            self._events = events = self._lab.events()  # waits for a leader, where there is none yet
+        except LabctlError:  # a lab that cannot be followed is drawn all the same
+            return
+        if self._closed.is_set():
+            events.close()
         with suppress(LabctlError):
             for event in events:
                 self._take(event)
