@@ -132,7 +132,7 @@ def must_have_joined(swarm, name, *, too_early):
         )
     if own["LocalNodeState"] != "active":
         workers = [other.hostname for other in members(swarm).values() if other.hostname != swarm.machine("m1").name]
-        other = workers[0] if name == "w1" and workers else ""
+        other = next((worker for worker in workers if worker != node), "") if name == "w1" else ""
         not_yet(
             "{node} is not in a swarm; {other} joined instead" if other else "{node} is not in a swarm",
             look=MEMBERS,
@@ -219,6 +219,15 @@ def must_manage(swarm, name):
             node=node,
         )
     if found.role != "manager":
+        down = [other for other in swarm.nodes() if other.hostname == node and other.state == "down"]
+        if down:
+            wrong(
+                "{node} is listed twice, once as Down: `docker node promote {node}` cannot tell which is meant",
+                look=MEMBERS,
+                hint="The Down line is from before it left. On `m1`: `docker node rm {id}`.",
+                node=node,
+                id=down[0].id,
+            )
         not_yet("{node} is a worker", look=MEMBERS, node=node)
     if found.reachability != "reachable":
         not_yet("{node} is becoming a manager", found=found.reachability or "not reached yet", look=MEMBERS, node=node)

@@ -48,13 +48,29 @@ def test_there_is_a_secret(swarm):
 @pytest.mark.step("use")
 def test_the_service_gets_it(swarm):
     """The service store gets a secret as store.conf."""
-    must_find_file(swarm.service(STORE))
+    secret = must_find_file(swarm.service(STORE))
+    if secret not in (OLD, NEW):
+        wrong(
+            "store uses {secret}, not store-1",
+            look=INSPECT,
+            hint="`docker service rm store`, then create it with `source=store-1`. "
+            "`docker secret rm {secret}` removes the other.",
+            secret=secret,
+        )
 
 
 @pytest.mark.step("use")
 def test_the_service_runs(swarm):
     """The service is running."""
-    swarm.service(STORE).must_run()
+    store = swarm.service(STORE)
+    ended = [task for task in store.tasks() if task.exit_code]
+    if ended and not store.running():
+        wrong(
+            "redis does not take its file, and ends: what the secret holds should be requirepass, and a password",
+            look="labctl docker -- service logs store",
+            hint="`docker service rm store`, then `docker secret rm store-1`. Then make both again.",
+        )
+    store.must_run()
 
 
 @pytest.mark.step("use")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
@@ -131,9 +132,14 @@ def volume_of(swarm: Swarm, name: str) -> VolumeOnNodes:
     return VolumeOnNodes(name, found)
 
 
+DIGITS = re.compile(r"\d+")
+
+
 def missing(kind: str, name: str, there: Iterable[str], *, look: str = "") -> NoReturn:
     """Answer "not yet": there is no `kind` of that name. One that is nearly called so is told. Raises NotYet."""
-    near = difflib.get_close_matches(name, sorted(set(there) - {name}), n=1, cutoff=0.75)
+    # key-1 is no misspelt key-2: who numbers things has both.
+    others = {other for other in there if DIGITS.sub("", other) != DIGITS.sub("", name)}
+    near = difflib.get_close_matches(name, sorted(others), n=1, cutoff=0.75)
     look = look or f"labctl docker -- {kind} ls"
     if near:
         not_yet("there is no {kind} {name}; did you mean {near}?", look=look, kind=kind, name=name, near=near[0])

@@ -117,8 +117,12 @@ class TerminalScreen:
         return "q" if typed == END_OF_INPUT else typed.lower()
 
     def ask(self, question: str) -> str:
-        """Ask for a line of text; empty where the learner gives none, or presses Ctrl-C."""
+        """Ask for a line of text below a question, Markdown; empty where the learner gives none, or presses Ctrl-C.
+
+        The question is shown whole: what is typed from then on is the answer, and no key of the guide's.
+        """
         self._live.stop()
+        self._pushed_back = ""
         self._keyboard.end()
         self._is_asking = True
         # A Ctrl-C here is none for the command, which would take a second one for impatience.
@@ -126,7 +130,8 @@ class TerminalScreen:
         try:
             with contextlib.suppress(ImportError):  # not on Windows, whose own consoles edit a line
                 import readline  # noqa: F401  from here on a line that is typed can be edited
-            self._console.print(question)
+            for part in _parts(question):
+                self._console.print(part, soft_wrap=isinstance(part, Text))
             return input("> ")
         except (EOFError, KeyboardInterrupt):
             self._console.print()

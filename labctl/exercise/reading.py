@@ -49,6 +49,7 @@ END = re.compile(r"</details>\s*$", re.IGNORECASE)
 LONGEST_STEP = 60  # minutes
 FOLDED = ("hint", "solution", "debrief")  # in the order in which they stand
 SAME = {"answer": "solution", "answers": "solution", "tip": "hint"}  # what others call these parts
+GAP = "???"  # what a learner fills in
 RUNNABLE = re.compile(r"^([ \t]*)(`{3,}|~{3,})[ \t]*(\w*)[^\n`]*?\bnode=(\S+)[^\n]*$", re.MULTILINE)
 
 
@@ -373,7 +374,8 @@ def _plain_fences(text: str, frame: Frame) -> str:
 
     def headed(found: re.Match[str]) -> str:
         indent, ticks, language, node = found[1], found[2], found[3], found[4]
-        told = frame.on_changed if " edit" in found[0] else frame.on
+        code = text[found.end() : text.find(found[2], found.end())]
+        told = frame.on_changed if " edit" in found[0] and GAP in code else frame.on
         where = frame.places.get(node, node)
         return f"{indent}{told.format(where)}\n\n{indent}{ticks}{language}"
 

@@ -266,15 +266,15 @@ class Watch:
         given = self._run.session.stage.answers.all()
         for question in self._step.questions:
             said = f" (so far: {given[question.id]})" if question.id in given else ""
-            self.screen.show(question.filled(self._run.session.stage.fill).shown())
-            typed = self.screen.ask(f"Your answer{said}:")
+            asked = question.filled(self._run.session.stage.fill).shown()
+            typed = self.screen.ask(f"{asked}\n\nYour answer{said}:")
             if typed.strip():
                 self._run.answer(question.id, typed)
 
     def _told_answer(self, answered: Answered) -> str:
         said = f"You answered: {answered.answer}."
         if not self._step.question(answered.question).is_judged_here:
-            return f"{said} A check looks whether it is so."
+            return f"{said} labctl is checking it."
         worth = "Right." if answered.is_right else "Not right."
         return " ".join(filter(None, [said, f"**{worth}**", answered.reason]))
 

@@ -8,7 +8,7 @@ const EN = {
   reset: "Begin anew", resetSure: "Take away all that the exercise made, and begin anew?", yes: "Yes", no: "No",
   checks: "Checks", done: "Done", found: "found", look: "look",
   run: "Run", runOn: "Run on {0}", edit: "change it first", thisMachine: "this machine", copy: "Copy", copied: "Copied",
-  question: "Question", answer: "Answer", right: "Right.", notRight: "Not right.", taken: "A check looks whether it is so.",
+  question: "Question", answer: "Answer", right: "Right.", notRight: "Not right.", taken: "labctl is checking it.",
   itIsSo: "Yes, it is so", waitingChecks: "Looking at the lab …", preparing: "The step is being set up …",
   allDone: "All steps are done", tookMinutes: "Minutes: {0}.", tookHints: "Hints: {0}.", noLonger: "No longer as it was", nextOne: "Next exercise",
   map: "Map", nodes: "nodes", ports: "Ports", networks: "Networks", noPorts: "No service publishes a port.", waiting: "No node takes it yet",
