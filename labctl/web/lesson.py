@@ -125,7 +125,7 @@ class Lesson:
         found = {}
         for question in step.questions:
             if question.id in given:
-                worth = question.judge(given[question.id])
+                worth = question.filled(self.run.session.stage.fill).judge(given[question.id])
                 is_known = question.is_judged_here
                 found[question.id] = {
                     "answer": given[question.id],

@@ -138,9 +138,9 @@ def _is_said(token: Token, fence: Fence, fill: Fill) -> bool:
 
 def _drop_heading(tokens: list[Token], fence: Fence, frame: Frame) -> None:
     """The line above a block tells where it runs, which the page draws on the block itself."""
-    told = frame.on_changed if fence.edit else frame.on
-    line = told.format(frame.places.get(fence.node, fence.node))
-    if len(tokens) >= 3 and tokens[-1].type == "paragraph_close" and tokens[-2].content == line:
+    where = frame.places.get(fence.node, fence.node)
+    lines = (frame.on.format(where), frame.on_changed.format(where))
+    if len(tokens) >= 3 and tokens[-1].type == "paragraph_close" and tokens[-2].content in lines:
         del tokens[-3:]
 
 

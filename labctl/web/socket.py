@@ -191,6 +191,8 @@ class Socket:
             reply |= {"ok": True, "value": value}
         except LabctlError as problem:
             reply |= {"ok": False, "error": problem.message, "hint": problem.hint or ""}
+        except (TypeError, ValueError):
+            reply |= {"ok": False, "error": f"the page asked for {verb!r} with something that is none", "hint": ""}
         self.put(reply)
 
 

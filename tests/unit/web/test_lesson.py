@@ -19,7 +19,7 @@ from tests.guard import HANGING
 from tests.unit.exercise.conftest import FRONT, TEXT, Demo
 
 Begin = Callable[[Exercise], Session]
-QUESTION = "\n```question id=leader exact=manager1\nWho leads?\n```\n\n## Second"
+QUESTION = "\n```question id=leader exact={{node.m1.name}}\nWho leads?\n```\n\n## Second"
 KOREAN = TEXT.replace("Make a file called", "파일을 만드세요:")
 
 
@@ -90,6 +90,15 @@ def test_what_is_asked_for_is_told_to_all_and_kept_for_who_comes_later(lesson: M
     assert later.until(event="hint-given", number=1)["parts"][0]["html"] == "<p>Use touch.</p>\n"
     assert later.until(event="solution-given")["parts"][0]["node"] == "host"
     assert later.until(event="answered")["answer"] == "worker1"
+
+
+def test_an_answer_that_names_a_node_of_the_lab_is_right_for_whoever_comes_later(lesson: Made) -> None:
+    made, _, page = lesson
+    made.ask("answer", {"step": "first", "question": "leader", "text": "manager1"})
+    page.until(event="answered", is_right=True)
+    made.ask("language", {"code": "ko"})
+
+    assert page.until(event="step-shown", answers={"leader": {"answer": "manager1", "right": True, "reason": ""}})
 
 
 def test_an_unanswered_question_is_seen_on_the_question_and_not_below_the_checks(lesson: Made, place: Path) -> None:

@@ -48,6 +48,12 @@ def test_a_block_that_has_to_be_changed_says_so() -> None:
     assert parts == [{"kind": "run", "number": 0, "node": "host", "code": "a\nb", "edit": True}]
 
 
+def test_a_block_to_be_changed_that_has_no_gap_loses_its_heading_too() -> None:
+    parts = parts_of("On **this machine**:\n\n```sh\na\nb\n```", [EDIT], [], Frame(places={"host": "this machine"}))
+
+    assert [part["kind"] for part in parts] == ["run"]
+
+
 def test_a_question_stands_where_its_text_stood() -> None:
     question = Question("leader", "Who *leads*?", 1, exact=("manager1",))
     parts = parts_of(f"Before.\n\n{question.shown()}\n\nBehind.", [], [question], Frame())

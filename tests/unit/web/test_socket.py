@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from labctl.web.desk import Desk
 
 from .conftest import FakeShell, Talk
@@ -58,6 +60,15 @@ def test_what_means_nothing_is_told_so_and_ends_nothing(talk: Talk) -> None:
         told = until(socket, "reply", id=1)
 
     assert (told["id"], told["ok"]) == (1, False) and "no-such" in told["error"]
+
+
+def test_what_is_asked_for_with_nonsense_is_told_so(talk: Talk, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(desk, "do", lambda _verb, said: int(said["number"]))
+    with talk() as socket:
+        socket.send_json({"do": "run-here", "number": "x", "id": 1})
+        told = until(socket, "reply", id=1)
+
+    assert (told["ok"], "run-here" in told["error"]) == (False, True)
 
 
 def test_an_error_comes_with_what_to_do(talk: Talk) -> None:
