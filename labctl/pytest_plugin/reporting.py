@@ -89,9 +89,17 @@ def _place(config: pytest.Config, excinfo: pytest.ExceptionInfo[BaseException]) 
             found = (
                 os.path.relpath(path, config.invocation_params.dir),
                 entry.lineno + 1,
-                str(entry.statement).strip().partition("\n")[0],
+                _statement(entry),
             )
     return found
+
+
+def _statement(entry: pytest.TracebackEntry) -> str:
+    """The line that was run; empty where the file is no Python: a document whose code blocks a test runs."""
+    try:
+        return str(entry.statement).strip().partition("\n")[0]
+    except (SyntaxError, ValueError, IndexError):
+        return ""
 
 
 def _sections(item: pytest.Item, stack: Stack) -> list[tuple[str, str]]:

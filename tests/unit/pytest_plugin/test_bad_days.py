@@ -222,3 +222,22 @@ def test_every_option_fixture_and_word_of_the_ini_file_is_on_the_page(session: S
     names |= {"lab", "lab_spec", "swarm", "node", "stack", "module_stack"}
     assert len(names) == 6 + 3 + 6, "options, words of the ini file (one is the mark's name too), fixtures"
     assert [name for name in sorted(names) if f"`{name}" not in page] == []
+
+
+def test_an_error_in_a_file_that_is_no_python_ends_its_test_and_not_the_session(session: Session) -> None:
+    session.write("page.md", "It isn't Python:\nraise_it()\n")
+    session.write(
+        "test_it.py",
+        """
+from labctl.errors import LabError
+def raise_it(): raise LabError("no such thing")
+def test_page(stack):
+    exec(compile("\\nraise_it()", "page.md", "exec"), {"raise_it": raise_it})
+def test_next(): pass
+""",
+    )
+
+    code, said = session.run()
+
+    assert (code, "INTERNALERROR" in said) == (1, False), said
+    assert "1 failed, 1 passed" in said and "no such thing" in said
