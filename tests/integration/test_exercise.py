@@ -83,13 +83,13 @@ def test_what_is_wrong_with_the_voting_app_is_told(voting_lab: Lab, capsys: pyte
     manager.expect("docker service scale --detach voting_vote=1")
     code, out, _ = labctl("exercise", "check", "scale", "-x", "voting-app")
     assert code == 1
-    assert "Not yet: vote shall have 3 tasks, one for each node\n  found: 1\n" in out
+    assert "Not yet: vote should have 3 replicas, one for each node\n  found: 1\n" in out
     assert f"  look:  labctl -l {voting_lab.name} docker -- service ls\n" in out
 
     manager.expect("docker service update --detach --network-add voting_frontend voting_db")
     code, out, _ = labctl("exercise", "check", "deploy", "-x", "voting-app")
     assert code == 1
-    assert "Not right: db should be on voting_backend\n  found: voting_backend and voting_frontend" in out
+    assert "Not right: db should be on voting_backend\n  found: voting_backend, voting_frontend" in out
 
     manager.expect("docker service update --detach --image labctl/vote:1 voting_vote")
     code, out, _ = labctl("exercise", "check", "update", "-x", "voting-app")
