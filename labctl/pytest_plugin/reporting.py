@@ -94,7 +94,7 @@ def _place(config: pytest.Config, excinfo: pytest.ExceptionInfo[BaseException]) 
     return found
 
 
-def _statement(entry: pytest.TracebackEntry) -> str:
+def _statement(entry: Any) -> str:
     """The line that was run; empty where the file is no Python: a document whose code blocks a test runs."""
     try:
         return str(entry.statement).strip().partition("\n")[0]

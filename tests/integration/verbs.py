@@ -12,7 +12,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,7 +69,6 @@ class Terminal:
         self._process = process
         self._descriptor = descriptor
         self.shown = ""
-        self.heard: Callable[[str], object] | None = None  # called with all that is shown
 
     def type(self, text: str) -> None:
         """Type keys."""
@@ -122,10 +121,7 @@ class Terminal:
             data = os.read(self._descriptor, 65536)
         except OSError:  # the other end is closed
             return False
-        text = data.decode(errors="replace")
-        self.shown += text
-        if self.heard is not None:
-            self.heard(text)
+        self.shown += data.decode(errors="replace")
         return bool(data)
 
 
