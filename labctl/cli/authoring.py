@@ -56,10 +56,10 @@ def lint(folder: Path) -> None:
     \b
     labctl exercise lint ./my-exercise
     """
-    from labctl.exercise import read_exercise
+    from labctl.exercise.reading import read_original
     from labctl.exercise.verify import lint as hold_together
 
-    found = read_exercise(folder, folder / "exercise.md")
+    found = read_original(folder)
     hold_together(found)
     click.echo(f"{found.id}: {counted(len(found.steps), 'step')}, nothing to complain of.", err=True)
 
@@ -89,10 +89,10 @@ def messages(folder: Path, *, language: str) -> None:
     \b
     labctl exercise messages ./my-exercise --lang ko
     """
-    from labctl.exercise import read_exercise
+    from labctl.exercise.reading import read_original
     from labctl.exercise.sentences import update_catalog
 
-    file, left = update_catalog(read_exercise(folder, folder / "exercise.md"), language)
+    file, left = update_catalog(read_original(folder), language)
     click.echo(f"{file}: {counted(left, 'sentence')} to translate." if left else f"{file}: nothing to translate.")
 
 

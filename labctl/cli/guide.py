@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from textwrap import indent
 from typing import TYPE_CHECKING, Any, Self
 
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.markdown import Markdown
 from rich.text import Text
@@ -131,7 +131,7 @@ class TerminalScreen:
             with contextlib.suppress(ImportError):  # not on Windows, whose own consoles edit a line
                 import readline  # noqa: F401  from here on a line that is typed can be edited
             for part in _parts(question):
-                self._console.print(part, soft_wrap=isinstance(part, Text))
+                _put(self._console, part)
             return input("> ")
         except (EOFError, KeyboardInterrupt):
             self._console.print()
@@ -155,8 +155,7 @@ class TerminalScreen:
             self._print(part)
 
     def _print(self, part: RenderableType) -> None:
-        is_code = isinstance(part, Text)
-        self._live.console.print(part, soft_wrap=is_code)
+        _put(self._live.console, part)
         self._live.console.print()
 
     def _more(self) -> bool:
@@ -194,8 +193,13 @@ def show_text(markdown: str) -> None:
     """Print Markdown as the guide shows it, without waiting for anybody."""
     screen = console()
     for part in _parts(markdown):
-        screen.print(part, soft_wrap=isinstance(part, Text))
+        _put(screen, part)
         screen.print()
+
+
+def _put(screen: Console, part: RenderableType) -> None:
+    """Print a part; code keeps its lines whole, so that it can be copied."""
+    screen.print(part, soft_wrap=isinstance(part, Text))
 
 
 def _parts(markdown: str) -> list[RenderableType]:

@@ -13,7 +13,7 @@ from labctl.errors import SpecError
 from labctl.exercise.methods import misspelt
 from labctl.exercise.model import Exercise
 
-__all__ = ["Check", "Checks", "read_checks"]
+__all__ = ["Check", "Checks", "named_values", "read_checks", "title_of"]
 
 FIXTURES = (
     "lab",
@@ -128,6 +128,23 @@ def _dotted(node: ast.expr) -> list[str]:
     return [node.id] if isinstance(node, ast.Name) else []
 
 
+def named_values(tree: ast.Module) -> dict[str, ast.expr]:
+    """What the names of a module stand for that are given a value at its top."""
+    return {
+        target.id: node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+
+
+def title_of(function: FUNCTION) -> str:
+    """What a learner sees ticked: the first line of the docstring; empty without one."""
+    doc = (ast.get_docstring(function) or "").strip()
+    return doc.splitlines()[0].strip() if doc else ""
+
+
 class _Reader:
     def __init__(self, path: Path, tree: ast.Module, fixtures: set[str]) -> None:
         self.path = path
@@ -135,13 +152,7 @@ class _Reader:
         self.checks: list[Check] = []
         self.problems: list[str] = []
         # Names of the module that stand for something simple: `step = pytest.mark.step`, `LATER = ("a", "b")`.
-        self._named = {
-            target.id: node.value
-            for node in tree.body
-            if isinstance(node, ast.Assign)
-            for target in node.targets
-            if isinstance(target, ast.Name)
-        }
+        self._named = named_values(tree)
         everywhere = self._named.get("pytestmark")
         self._everywhere = list(everywhere.elts) if isinstance(everywhere, ast.List | ast.Tuple) else [everywhere]
 
@@ -152,8 +163,7 @@ class _Reader:
         guard = any(name == "guard" for name, _ in marks)
         if not steps and not guard and not any(name == "step" for name, _ in marks):
             self._problem(function, f'{function.name} belongs to no step: @pytest.mark.step("id") is missing')
-        doc = (ast.get_docstring(function) or "").strip()
-        title = doc.splitlines()[0].strip() if doc else ""
+        title = title_of(function)
         if not title:
             self._problem(
                 function, f"{function.name}: it has no docstring: its first line is what the learner sees ticked"

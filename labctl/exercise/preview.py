@@ -9,7 +9,7 @@ from labctl.checks.sentences import translated
 from labctl.errors import LabctlError
 from labctl.exercise.linting import read_checks
 from labctl.exercise.model import Exercise, Fence, Step
-from labctl.exercise.reading import read_exercise
+from labctl.exercise.reading import read_original
 from labctl.exercise.telling import heading
 from labctl.exercise.verify import lint
 
@@ -29,7 +29,7 @@ def preview(exercise: Exercise, step: Step | None = None) -> Iterator[str]:
 def problems_of(folder: Path) -> list[str]:
     """What `lint` says of the exercise in a folder, in all its languages; empty when it is content."""
     try:
-        lint(read_exercise(folder, folder / "exercise.md"))
+        lint(read_original(folder))
     except LabctlError as problem:
         return problem.message.splitlines()
     return []

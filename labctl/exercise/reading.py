@@ -39,7 +39,7 @@ from labctl.exercise.questions import Question, read_question
 if TYPE_CHECKING:
     from markdown_it.token import Token
 
-__all__ = ["AUTHORS_GUIDE", "read_exercise", "read_in"]
+__all__ = ["AUTHORS_GUIDE", "read_exercise", "read_in", "read_original"]
 
 AUTHORS_GUIDE = "docs/exercises.md tells how an exercise is written; `labctl exercise new` makes one to begin with."
 LARGEST = 1 << 20  # bytes
@@ -62,11 +62,16 @@ def read_exercise(folder: Path, file: Path | None = None) -> Exercise:
     return _read(folder, file) if file is not None else _up_to_date(folder, text_file(folder))
 
 
+def read_original(folder: Path) -> Exercise:
+    """Read the exercise in a folder in English, whatever language is chosen. Raises SpecError as `read_exercise`."""
+    return _read(folder, file_in(folder, ENGLISH))
+
+
 def _up_to_date(folder: Path, file: Path) -> Exercise:
     found = _read(folder, file)
     if found.language == ENGLISH:
         return found
-    original = _read(folder, folder / "exercise.md")
+    original = read_original(folder)
     line, what = next(differences(original, found), (0, ""))
     return replace(original, stale=f"exercise.{found.language}.md:{line}: {what}") if what else found
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from labctl.checks.sentences import PLACE, read_catalog
 from labctl.errors import UsageError
 from labctl.exercise.language import languages_of
+from labctl.exercise.linting import named_values, title_of
 from labctl.exercise.model import Exercise
 
 if TYPE_CHECKING:
@@ -112,22 +113,15 @@ class _Reader:
     def __init__(self, file: Path) -> None:
         self._file = file.name
         self._tree = ast.parse(file.read_bytes(), filename=str(file))
-        self._named = {
-            target.id: node.value
-            for node in self._tree.body
-            if isinstance(node, ast.Assign)
-            for target in node.targets
-            if isinstance(target, ast.Name)
-        }
+        self._named = named_values(self._tree)
 
     def read(self) -> Iterator[Sentence]:
         """All of them, from top to bottom."""
         nodes = [node for node in ast.walk(self._tree) if isinstance(node, ast.stmt | ast.expr)]
         for node in sorted(nodes, key=lambda node: (node.lineno, node.col_offset)):
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test"):
-                title = (ast.get_docstring(node) or "").strip()
-                if title:
-                    yield Sentence(self._file, node.lineno, title.splitlines()[0].strip())
+                if title := title_of(node):
+                    yield Sentence(self._file, node.lineno, title)
             elif isinstance(node, ast.Assert) and node.msg is not None:
                 yield from self._said(node.msg, set())
             elif isinstance(node, ast.Call) and _name(node.func) in SAYING:
@@ -136,7 +130,7 @@ class _Reader:
     def _call(self, node: ast.Call) -> Iterator[Sentence]:
         words = {keyword.arg: keyword.value for keyword in node.keywords if keyword.arg}
         values = set(words) - set(RESERVED)
-        said = [*node.args[:1], *(words[key] for key in ("hint",) if key in words)]
+        said = [*node.args[:1], *filter(None, [words.get("hint")])]
         sentences = [sentence for one in said for sentence in self._said(one, values)]
         found = words.get("found")
         # What was found is a value, unless it is put in words.

@@ -95,7 +95,7 @@ class Session:
     def set_up(self, step: Step) -> None:
         """Run what a step wants to have happened before the learner sees it, once, and see that its checks tell it.
 
-        Raises CommandFailed or NodeDown when it cannot be run, LabError when the checks are content all the same.
+        Raises LabError when it cannot be run, or when the checks are content all the same; NodeDown.
         """
         if not self.wants_set_up(step):
             return

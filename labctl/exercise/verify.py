@@ -18,7 +18,7 @@ from labctl.exercise.layout import missing_files
 from labctl.exercise.linting import Check, read_checks
 from labctl.exercise.model import Exercise, Mistake, Step, Way
 from labctl.exercise.play import SOLVE_LIMIT, tell
-from labctl.exercise.reading import AUTHORS_GUIDE, read_exercise
+from labctl.exercise.reading import AUTHORS_GUIDE, read_exercise, read_original
 from labctl.exercise.sentences import untranslated
 from labctl.exercise.session import Session
 from labctl.exercise.stage import BlockFailed
@@ -51,7 +51,7 @@ def lint(exercise: Exercise) -> None:
 
 def _translations(exercise: Exercise) -> Iterator[str]:
     """What the exercise's other languages have otherwise."""
-    original = read_exercise(exercise.folder, exercise.folder / "exercise.md")
+    original = read_original(exercise.folder)
     for code in languages_of(exercise.folder)[1:]:
         file = exercise.folder / f"exercise.{code}.md"
         for line, text in differences(original, read_exercise(exercise.folder, file)):
@@ -109,12 +109,12 @@ class Verifier:
     def verify(self) -> None:
         """Do it, and raise at the first step that does not keep the rules.
 
-        Raises NotYetError where a check passes untouched or fails solved, LabError when the lab is broken, SpecError
-        when the exercise does not hold together, CommandFailed when a code block of a solution fails.
+        Raises NotYetError where a check passes untouched or fails solved, or a code block does not run, LabError when
+        the lab is broken, SpecError when the exercise does not hold together.
         """
         folder = self.session.exercise.folder
         # In English, whatever the author's own language: a `wrong` block has the sentence that is told in English.
-        exercise = read_exercise(folder, folder / "exercise.md")
+        exercise = read_original(folder)
         steps = Steps(self.emit, total=len(exercise.steps) + 4)
         with steps.step("Reading the exercise"):
             lint(exercise)
