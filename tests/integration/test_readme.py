@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -35,6 +37,19 @@ def commands_of_readme() -> list[str]:
     return [line for line in lines if line]
 
 
+def look_at_page(folder: Path, environment: dict[str, str]) -> None:
+    """`labctl web` serves until Ctrl-C: open the address that it prints, as a browser would, and end it."""
+    with subprocess.Popen(["labctl", "web"], cwd=folder, env=environment, stdout=subprocess.PIPE, text=True) as serving:
+        assert serving.stdout is not None
+        try:
+            address = serving.stdout.readline().strip()
+            with urllib.request.build_opener(urllib.request.HTTPCookieProcessor()).open(address, timeout=60) as page:
+                assert b"<html" in page.read()
+        finally:
+            serving.send_signal(signal.SIGINT)
+        assert serving.wait(timeout=120) == 0
+
+
 def test_every_command_of_the_readme_works(tmp_path: Path, lab_name: str, context: Context) -> None:
     (tmp_path / "docker-stack.yml").write_text(STACK)
     (tmp_path / "Dockerfile").write_text('FROM debian:trixie-slim\nCMD ["sleep", "infinity"]\n')
@@ -49,6 +64,9 @@ def test_every_command_of_the_readme_works(tmp_path: Path, lab_name: str, contex
             # has a context of another name.
             typed = command.replace("labctl-lab", f"labctl-{lab_name}")
             typed = re.sub(r"^labctl ssh worker1;?$", "labctl ssh worker1 true", typed)
+            if typed == "labctl web":
+                look_at_page(tmp_path, environment)
+                continue
             done = subprocess.run(
                 ["bash", "-c", typed], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=400
             )

@@ -57,12 +57,13 @@ def test_every_command_in_the_documentation_is_one(page: str, line: str) -> None
     rest = shlex.split(line.replace("…", "x"))[1:]
     command: click.Command = cli
     while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
-        found = command.get_command(click.Context(command), rest[0])
-        if found is None:
-            # `labctl exercise voting-app`: a group that takes a name too.
-            assert command is not cli, f"{page}: {line}: there is no {rest[0]}"
-            break
-        command, rest = found, rest[1:]
+        try:
+            # A group may take more than its verbs: `labctl exercise voting-app`.
+            _, found, rest = command.resolve_command(click.Context(command), rest)
+        except click.UsageError as problem:
+            pytest.fail(f"{page}: {line}: {problem.message}")
+        assert found is not None
+        command = found
     flags = {
         flag
         for param in command.params
@@ -86,6 +87,28 @@ def test_every_link_leads_to_a_file(page: Path) -> None:
 
 def test_the_readme_says_once_what_engines_before_28_let_in() -> None:
     assert (ROOT / "README.md").read_text().count("before 28") == 1
+
+
+def test_the_korean_readme_has_the_headings_commands_tables_and_links_of_the_english_one() -> None:
+    english, korean = ((ROOT / name).read_text() for name in ("README.md", "README.ko.md"))
+
+    def fences(text: str) -> list[str]:
+        blocks = re.findall(r"^```\w*\n.*?^```", text, re.DOTALL | re.MULTILINE)
+        return [re.sub(r" +# .*$", "", block, flags=re.MULTILINE) for block in blocks]
+
+    def headings(text: str) -> list[str]:
+        return re.findall(r"^(#+) ", re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE), re.MULTILINE)
+
+    def rows(text: str) -> list[tuple[str, str]]:
+        return re.findall(r"^\| `([\w-]+)` \|.*\| (\d+) \|$", text, re.MULTILINE)
+
+    def links(text: str) -> set[str]:
+        return set(re.findall(r"\]\(([^)]+)\)", text)) - {"README.md", "README.ko.md"}
+
+    assert headings(korean) == headings(english)
+    assert fences(korean) == fences(english)
+    assert rows(korean) == rows(english)
+    assert links(korean) == links(english)
 
 
 def test_every_label_of_labctl_is_in_the_page_about_nodes() -> None:
