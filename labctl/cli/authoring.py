@@ -20,12 +20,14 @@ LOOK = 0.3  # seconds between two looks whether an author has saved a file
 
 @click.command("test")
 @click.argument("name", metavar="ID", shell_complete=complete_exercises)
-@click.option("--junit", type=click.Path(path_type=Path, dir_okay=False), help="Write JUnit XML there.")
-@click.option("-y", "--yes", is_flag=True, help="Do not ask before what the exercise made is taken away. In CI.")
+@click.option("--junit", type=click.Path(path_type=Path, dir_okay=False), help="Write a JUnit XML report to FILE.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask before removing what the exercise created.")
 @path_option
 @lab_command
 def test(app: App, name: str, *, junit: Path | None, yes: bool, folders: tuple[Path, ...]) -> None:
-    """Try an exercise: untouched its checks must fail, solved they must pass, solved twice too. For authors and CI.
+    """Test an exercise: its checks must fail before it is solved, and pass after it is solved once and twice.
+
+    For authors and CI.
 
     \b
     labctl exercise test voting-app
@@ -49,9 +51,9 @@ def test(app: App, name: str, *, junit: Path | None, yes: bool, folders: tuple[P
 @click.command("lint")
 @click.argument("folder", type=click.Path(path_type=Path))
 def lint(folder: Path) -> None:
-    """Read an exercise and hold its steps and checks against each other; no lab is needed.
+    """Check that an exercise is complete and consistent. Needs no lab.
 
-    Its checks are read as text: nothing of the exercise is run.
+    It reads the checks as text and runs nothing.
 
     \b
     labctl exercise lint ./my-exercise
@@ -67,7 +69,7 @@ def lint(folder: Path) -> None:
 @click.command("new")
 @click.argument("folder", type=click.Path(path_type=Path))
 def new(folder: Path) -> None:
-    """Make a small exercise to begin with, in FOLDER; its last part is the id.
+    """Create a small exercise to start from in FOLDER, whose last part becomes the id.
 
     \b
     labctl exercise new ./my-exercise
@@ -82,9 +84,9 @@ def new(folder: Path) -> None:
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--lang", "language", metavar="CODE", required=True, help="The language, as in exercise.CODE.md.")
 def messages(folder: Path, *, language: str) -> None:
-    """Write exercise.CODE.po, or bring it up to date: every sentence that the checks may say, to be translated.
+    """Write or update exercise.CODE.po, which holds every sentence of the checks for translation.
 
-    What is translated stays. The checks are read as text: nothing of them is run.
+    It keeps existing translations, reads the checks as text and runs nothing.
 
     \b
     labctl exercise messages ./my-exercise --lang ko
@@ -99,13 +101,13 @@ def messages(folder: Path, *, language: str) -> None:
 @click.command("preview")
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.argument("step", required=False)
-@click.option("-w", "--watch", is_flag=True, help="Show it anew whenever a file is saved, until Ctrl-C.")
+@click.option("-w", "--watch", is_flag=True, help="Show it again whenever a file changes, until Ctrl-C.")
 @lang_option
 def preview(folder: Path, step: str | None, *, watch: bool) -> None:
-    """Show the exercise in FOLDER, or one STEP of it, as a learner reads it; no lab is needed.
+    """Show the exercise in FOLDER, or one STEP of it, as a learner sees it. Needs no lab.
 
-    Below each step stands what learners do not see at first: what is ticked, hints, the solution, blocks that run
-    behind the scenes. What is wrong with the exercise comes last.
+    Below each step it shows what learners do not see at first: checks, hints, the solution, hidden blocks. The
+    exercise's problems come last.
 
     \b
     labctl exercise preview ./my-exercise

@@ -14,7 +14,7 @@ __all__ = ["bundle"]
 
 @click.group("bundle")
 def bundle() -> None:
-    """Carry all images to a room without network.
+    """Save all images to a file, and load them on a machine without network.
 
     \b
     labctl bundle save images.tar
@@ -26,7 +26,7 @@ def bundle() -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @lab_command
 def save(app: App, file: Path) -> None:
-    """Write all images to FILE, building first what is missing.
+    """Build missing images, and write all images to FILE.
 
     \b
     labctl bundle save images.tar
@@ -46,14 +46,14 @@ def save(app: App, file: Path) -> None:
 @bundle.command("load")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
-    "--sha256", metavar="HEX", help="Refuse the file unless this is its SHA-256, as `bundle save` printed it."
+    "--sha256", metavar="HEX", help="Refuse the file unless it has this SHA-256, which `bundle save` printed."
 )
 @lab_command
 def load(app: App, file: Path, sha256: str | None) -> None:
-    """Load the images of FILE, and let the mirrors of all labs serve them.
+    """Load the images in FILE; the mirrors of all labs then serve them.
 
-    A bundle is trusted like root: the next lab's nodes run what is in it, and a node that is a container can become
-    root on this machine. Nobody signs it; --sha256 makes sure that it is the file that was saved.
+    Load only bundles that you would trust as root: nodes run what is in them, and a container node can become root
+    on this machine. Bundles are not signed; --sha256 verifies that it is the file that was saved.
 
     \b
     labctl bundle load images.tar

@@ -98,13 +98,13 @@ def lab_command(function: F) -> F:
         envvar="LABCTL_LAB",
         metavar="NAME",
         shell_complete=complete_labs,
-        help="Which lab; `lab`, or the only one there is, where not said.",
+        help="The lab (default: lab, or the only one).",
     )
     @click.option(
         "--transport",
         type=click.Choice(["exec", "ssh"]),
         envvar="LABCTL_TRANSPORT",
-        help="How commands reach containers: by the engine's exec (as not said), or as machines, by SSH.",
+        help="How to reach container nodes: the engine's exec, or SSH (default: exec).",
     )
     @click.option("-v", "--verbose", is_flag=True, help="Show each command as a person would type it.")
     # Told in the help of labctl itself, where it may stand too.

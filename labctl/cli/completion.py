@@ -17,7 +17,7 @@ INSTALL = {
 @click.argument("shell", type=click.Choice(list(INSTALL)))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    """Completion for bash, zsh and fish: prints the script.
+    """Print the completion script for bash, zsh or fish.
 
     \b
     labctl completion bash > ~/.local/share/bash-completion/completions/labctl

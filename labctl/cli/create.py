@@ -22,8 +22,8 @@ DRIVER_HELP = "dind: a container; virtualbox, hyperv, libvirt: a virtual machine
 
 def size_options(function: Any) -> Any:
     """Give a command `--cpus` and `--memory`, which `sizes` reads."""
-    memory = click.option("--memory", metavar="SIZE", help="The most memory it may use: 512m, 2g.")
-    cpus = click.option("--cpus", type=float, metavar="N", help="How many CPUs it may use.")
+    memory = click.option("--memory", metavar="SIZE", help="Memory limit: 512m, 2g.")
+    cpus = click.option("--cpus", type=float, metavar="N", help="Number of CPUs.")
     return cpus(memory(function))
 
 
@@ -41,14 +41,14 @@ def sizes(cpus: float | None, memory: str | None) -> dict[str, Any]:
 @click.option("--engine-opt", multiple=True, metavar="KEY=VALUE", help="A daemon.json option of its engine.")
 @click.option("--engine-label", multiple=True, metavar="KEY=VALUE", help="A label of its engine.")
 @click.option("--engine-insecure-registry", multiple=True, metavar="HOST", help="A registry to talk to without TLS.")
-@click.option("--engine-registry-mirror", multiple=True, metavar="URL", help="One more mirror of Docker Hub.")
+@click.option("--engine-registry-mirror", multiple=True, metavar="URL", help="Another mirror of Docker Hub.")
 @click.option("--engine-storage-driver", metavar="NAME", help="Its engine's storage driver.")
 @click.argument("rest", metavar="NAME", nargs=-1, type=click.UNPROCESSED)
 @lab_command
 def create(app: App, *, driver: str, rest: tuple[str, ...], **given: Any) -> None:
-    """Make one more bare engine: a machine in the lab's network that is in no swarm.
+    """Create a bare engine: a machine in the lab's network that is not in a swarm.
 
-    Where there is no lab yet, it makes one with an empty swarm and this machine.
+    If there is no lab, it creates one that has only this machine and no swarm.
 
     \b
     labctl create myvm1

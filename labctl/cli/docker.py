@@ -20,11 +20,13 @@ __all__ = ["docker"]
 
 
 @click.command("docker", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
-@click.option("--node", metavar="NODE", shell_complete=complete_nodes, help="Whose engine; a manager's where not said.")
+@click.option(
+    "--node", metavar="NODE", shell_complete=complete_nodes, help="The node whose engine to use (default: a manager)."
+)
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="-- ARGUMENT...")
 @lab_command
 def docker(app: App, node: str | None, words: tuple[str, ...]) -> None:
-    """Run the Docker CLI against the lab: the first manager that works, or --node.
+    """Run the Docker CLI on the lab: on the first manager that works, or on --node.
 
     \b
     labctl docker -- service ls

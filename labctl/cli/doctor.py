@@ -32,26 +32,29 @@ MARKS = {
     default=4,
     show_default=True,
     metavar="N",
-    help="For a lab of how many nodes.",
+    help="The number of nodes to check for.",
 )
 @click.option(
-    "--backend", type=click.Choice(["dind", "vagrant"]), default="dind", show_default=True, help="Made of what."
+    "--backend",
+    type=click.Choice(["dind", "vagrant"]),
+    default="dind",
+    show_default=True,
+    help="The kind of nodes to check for.",
 )
-@click.option("--fix", is_flag=True, help="Mend what can be mended, as root; asks before each thing.")
-@click.option("-y", "--yes", is_flag=True, help="Answer yes to all that --fix asks.")
+@click.option("--fix", is_flag=True, help="Fix what can be fixed, as root. Asks before each change.")
+@click.option("-y", "--yes", is_flag=True, help="Answer yes to every question of --fix.")
 @output_option
 @click.pass_context
 def doctor(ctx: click.Context, *, nodes: int, backend: str, fix: bool, yes: bool, output: str) -> None:
-    """What this machine can give a lab, and what must be mended.
+    """Check whether this machine can run a lab, and what to fix.
 
-    Each row is good (✓), made up for by labctl (~), unavailable here though a lab can do without it (-), or must be
-    mended (✗), with one line that does it.
-    Exit code 0 when a lab can run here, 3 when something must be mended first.
+    Each row is good (✓), replaced by labctl (~), not available but optional (-), or must be fixed (✗), with the
+    command that fixes it. Exits with 0 if a lab can run here, with 3 if something must be fixed first.
 
     \b
-    labctl doctor                     may a lab of four nodes run here?
-    labctl doctor --nodes 60 --fix    mend what keeps sixty from running
-    labctl doctor --backend vagrant   may it be of virtual machines?
+    labctl doctor                     can a lab of four nodes run here?
+    labctl doctor --nodes 60 --fix    fix what prevents sixty
+    labctl doctor --backend vagrant   can it use virtual machines?
     labctl doctor --output json       for scripts
     """
     from labctl.host import examine, examine_virtual

@@ -32,15 +32,15 @@ CA_BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
     "--shell",
     metavar="SHELL",
     shell_complete=complete_shells,
-    help=f"For which shell: {', '.join(SHELLS)}; found out where not said.",
+    help=f"The shell: {', '.join(SHELLS)} (default: detected).",
 )
-@click.option("--no-proxy", is_flag=True, help="Also keep a proxy away from the node (NO_PROXY).")
+@click.option("--no-proxy", is_flag=True, help="Also exclude the node from proxies (NO_PROXY).")
 @lab_command
 def env(app: App, node: str | None, unset: bool, shell: str | None, no_proxy: bool) -> None:
-    """What a shell must set to talk to a node's engine.
+    """Print the variables that make the Docker CLI use a node's engine.
 
-    NODE is the first manager where it is not said. labctl itself goes on working in such a shell. Where
-    REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE is set, Python's docker package does not trust the node: unset both for it.
+    The default node is the first manager. labctl itself ignores these variables. If REQUESTS_CA_BUNDLE or
+    CURL_CA_BUNDLE is set, Python's docker package does not trust the node: unset both for it.
 
     \b
     eval "$(labctl env)" && docker node ls
@@ -69,9 +69,9 @@ def env(app: App, node: str | None, unset: bool, shell: str | None, no_proxy: bo
 @click.argument("node", required=False, shell_complete=complete_nodes)
 @lab_command
 def config(app: App, node: str | None) -> None:
-    """The Docker CLI's flags for a node's engine.
+    """Print the Docker CLI's flags for a node's engine.
 
-    NODE is the first manager where it is not said.
+    The default node is the first manager.
 
     \b
     docker $(labctl config worker1) ps

@@ -27,16 +27,22 @@ BLOCK = 1 << 16  # characters that are written at once: millions of short lines 
 
 @click.command("exec", cls=CommandBehindDashes)
 @click.argument("pattern", default="@all", metavar="[FILTER]", shell_complete=complete_filters)
-@click.option("--limit", type=click.FloatRange(min=0.1), default=60.0, show_default=True, help="Seconds for each node.")
+@click.option(
+    "--limit",
+    type=click.FloatRange(min=0.1),
+    default=60.0,
+    show_default=True,
+    help="Timeout for each node, in seconds.",
+)
 @output_option
 @lab_command
 def exec_(app: App, pattern: str, limit: float, output: str) -> int:
-    """Run a command on nodes, all at once.
+    """Run a command on several nodes at once.
 
-    FILTER is @all (where not said), @manager, @worker, @worker:0, names, or several with commas between. A single
-    word behind `--` goes to the node's shell, several are run as they are. The exit code is the highest of all;
-    a node that is down counts as 3. Of each node's stdout, and of its stderr, the last 16 MiB are kept. On a terminal
-    control characters are spelled out; through a pipe each byte stays.
+    FILTER is @all, @manager, @worker, @worker:0, a name, or several of these separated by commas (default: @all). A
+    single word after `--` goes to the node's shell; several words run without one. The exit code is the highest of
+    all nodes; a node that is down counts as 3. The last 16 MiB of each node's stdout and stderr are kept. On a
+    terminal, control characters are escaped; a pipe receives every byte unchanged.
 
     \b
     labctl exec -- uptime

@@ -59,12 +59,12 @@ class ExerciseGroup(click.Group):
 
 @click.group("exercise", cls=ExerciseGroup)
 def exercise() -> None:
-    """Do an exercise, or list, check and test them.
+    """Do an exercise, or list, check and test exercises.
 
     \b
     labctl exercise list
-    labctl exercise voting-app            guided, step by step
-    labctl exercise voting-app --auto     played by itself, and checked
+    labctl exercise voting-app            do it, step by step
+    labctl exercise voting-app --auto     let labctl solve and check it
     """
 
 
@@ -74,7 +74,7 @@ def exercise() -> None:
 @output_option
 @lab_command
 def list_(app: App, folders: tuple[Path, ...], output: str) -> None:
-    """List the exercises in the order to do them, and what you have done of each.
+    """List the exercises in the recommended order, with your progress.
 
     \b
     labctl exercise list
@@ -130,18 +130,20 @@ def _warn_of_empty(app: App, folders: tuple[Path, ...]) -> None:
 
 @exercise.command("start")
 @click.argument("name", metavar="ID", shell_complete=complete_exercises)
-@click.option("--auto", is_flag=True, help="Play the solution of each step and check it; exits with 0 or 1.")
-@click.option("--junit", type=click.Path(path_type=Path, dir_okay=False), help="With --auto: write JUnit XML there.")
-@click.option("--plain", is_flag=True, help="Print the step and end; no keys, nothing is drawn.")
+@click.option("--auto", is_flag=True, help="Run the solution of each step and check it.")
+@click.option(
+    "--junit", type=click.Path(path_type=Path, dir_okay=False), help="With --auto, write a JUnit XML report to FILE."
+)
+@click.option("--plain", is_flag=True, help="Print the step and exit; no keys, no screen.")
 @path_option
 @lang_option
 @output_option
 @lab_command
 def start(app: App, name: str, folders: tuple[Path, ...], output: str, **how: Any) -> int:
-    """Begin an exercise, or go on where you were: guided on a terminal.
+    """Start an exercise, or continue it.
 
-    With --auto nobody needs to be there: what is not done is solved, and all is checked. Exits with 1 when a check is
-    not content, 3 when the lab is broken.
+    With --auto, labctl solves what is not done and checks every step. It exits with 1 if a check fails, 3 if the
+    lab is broken.
 
     \b
     labctl exercise voting-app
@@ -226,9 +228,9 @@ def _as_json(session: Session, played: list[str], seconds: dict[str, float], rep
 def check(
     app: App, step: str | None, *, everything: bool, name: str | None, folders: tuple[Path, ...], output: str
 ) -> int:
-    """Check the step you are at, or STEP (its id or number). Exits with 0 done, 1 not done, 3 lab broken.
+    """Check the current step, or STEP (its id or number). Exits with 0 if it is done, 1 if not, 3 if the lab is broken.
 
-    The folder of an exercise in the place of STEP means the step you are at in that one.
+    If STEP is the folder of an exercise, it is that exercise's current step.
 
     \b
     labctl exercise check
@@ -325,7 +327,7 @@ def _print_step(session: Session, step: Step) -> None:
 @lang_option
 @lab_command
 def hint(app: App, step: str | None, name: str | None) -> None:
-    """Show the next hint for the step you are at, or for STEP; or for the exercise in that folder.
+    """Show the next hint for the current step, for STEP, or for the exercise in that folder.
 
     \b
     labctl exercise hint
@@ -346,9 +348,9 @@ def hint(app: App, step: str | None, name: str | None) -> None:
 @lang_option
 @lab_command
 def solve(app: App, step: str | None, *, show: bool, name: str | None) -> int:
-    """Solve the step you are at, or STEP: each command is shown and run where it belongs, and checked.
+    """Solve the current step, or STEP: show and run each command, then check the step.
 
-    The folder of an exercise in the place of STEP means the step you are at in that one.
+    If STEP is the folder of an exercise, it is that exercise's current step.
 
     \b
     labctl exercise solve
@@ -376,9 +378,9 @@ def solve(app: App, step: str | None, *, show: bool, name: str | None) -> int:
 @path_option
 @lab_command
 def reset(app: App, which: str | None, *, yes: bool, name: str | None, folders: tuple[Path, ...]) -> None:
-    """Take away what the exercise made in the lab, and begin it anew.
+    """Remove what the exercise created in the lab, and start it again.
 
-    ID is an exercise's name or its folder; the last one begun where it is not said.
+    ID is an exercise's name or its folder (default: the last one you started).
 
     \b
     labctl exercise reset

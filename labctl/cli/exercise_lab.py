@@ -54,7 +54,7 @@ path_option = click.option(
     "folders",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="A folder of exercises, or of one, beside those that labctl has.",
+    help="A folder with an exercise or several, in addition to labctl's own.",
 )
 which_option = click.option(
     "-x",
@@ -62,7 +62,7 @@ which_option = click.option(
     "name",
     metavar="ID",
     shell_complete=complete_exercises,
-    help="Which, by its name or its folder; the last one begun else.",
+    help="The exercise's name or folder (default: the last one you started).",
 )
 
 

@@ -20,7 +20,7 @@ __all__ = ["export"]
 
 @click.group("export")
 def export() -> None:
-    """Logs for a bug report, an SSH configuration, an Ansible inventory.
+    """Export logs for a bug report, an SSH configuration, or an Ansible inventory.
 
     \b
     labctl export logs
@@ -33,11 +33,11 @@ def export() -> None:
 @click.option(
     "--through-docker/--direct",
     default=sys.platform != "linux",
-    help="By docker exec, where the nodes' addresses cannot be reached (Docker Desktop).",
+    help="Use docker exec, for hosts that cannot reach the nodes' addresses (Docker Desktop).",
 )
 @lab_command
 def ssh_config(app: App, through_docker: bool) -> None:
-    """An SSH configuration with all nodes, on stdout.
+    """Print an SSH configuration with all nodes.
 
     \b
     labctl export ssh-config > lab.ssh
@@ -50,10 +50,12 @@ def ssh_config(app: App, through_docker: bool) -> None:
 
 
 @export.command("inventory")
-@click.option("--connection", type=click.Choice(["ssh", "docker"]), default="ssh", show_default=True, help="By what.")
+@click.option(
+    "--connection", type=click.Choice(["ssh", "docker"]), default="ssh", show_default=True, help="How to connect."
+)
 @lab_command
 def inventory(app: App, connection: Literal["ssh", "docker"]) -> None:
-    """An Ansible inventory, with the groups managers and workers, on stdout.
+    """Print an Ansible inventory with the groups managers and workers.
 
     \b
     labctl export inventory > lab.yaml
@@ -66,14 +68,20 @@ def inventory(app: App, connection: Literal["ssh", "docker"]) -> None:
 
 
 @export.command("logs")
-@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Where to; here where not said.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The file to write (default: in this folder).",
+)
 @lab_command
 def logs(app: App, output: Path | None) -> None:
-    """One archive with all that a bug report needs. Its path is printed on stdout.
+    """Write an archive with everything that a bug report needs, and print its path.
 
-    Known secrets are removed: the values of variables, what commands are given, keys, tokens, passwords in logs. A log
-    may hold others: read the archive before you post it. It works with a lab that is half dead, and without one: what
-    does not answer is told inside, in index.json.
+    It removes known secrets: the values of variables, arguments of commands, keys, tokens, passwords in logs. A log
+    may contain others: read the archive before you post it. It also works without a lab, or if parts of the lab do
+    not answer: index.json in the archive lists them.
 
     \b
     labctl export logs

@@ -32,7 +32,7 @@ OF_KINDS = {"from", "port", "share", "rate", "delay", "jitter", "reorder", "size
 
 @click.group("fault")
 def fault() -> None:
-    """Break something in the lab on purpose, and heal it again.
+    """Inject faults into the lab, and heal them.
 
     \b
     labctl fault list
@@ -63,7 +63,7 @@ def _complete_ids(ctx: click.Context, _param: click.Parameter, incomplete: str) 
 @output_option
 @lab_command
 def list_(_app: App, output: str) -> None:
-    """List the faults that can be injected, and who heals each when its time is over.
+    """List the kinds of faults, and what heals each when its time is over.
 
     \b
     labctl fault list
@@ -101,7 +101,7 @@ def list_(_app: App, output: str) -> None:
 @click.option("--service", metavar="NAME", help="The nodes that run the service's tasks.")
 @click.option("--label", metavar="KEY=VALUE", help="The nodes that have this label in the swarm.")
 @click.option("--pick", metavar="N|P%", help="Only some of the nodes: a number, or a share.")
-@click.option("--seed", metavar="TEXT", help="Pick the same again for the same seed.")
+@click.option("--seed", metavar="TEXT", help="Pick the same nodes for the same seed.")
 @click.option("--from", metavar="NODES", help="partition: the nodes on the other side (default: all others).")
 @click.option("--port", metavar="PORT", help="block: 2377 managers, 7946 gossip, 4789 overlay (default: 4789).")
 @click.option("--share", metavar="P%", help="loss, memory, kill-tasks: how much.")
@@ -111,13 +111,13 @@ def list_(_app: App, output: str) -> None:
 @click.option("--reorder", metavar="P%", help="delay: how many packets overtake the others (default: 0%).")
 @click.option("--size", metavar="BYTES", help="mtu: the largest packet that passes (default: 1400).")
 @click.option("--busy", metavar="N", help="cpu: how many loops run (default: one for each processor).")
-@click.option("-y", "--yes", is_flag=True, help="Also where the managers lose their majority.")
+@click.option("-y", "--yes", is_flag=True, help="Inject it even if the managers lose their majority.")
 @output_option
 @lab_command
 def inject_(app: App, kind: str, targets: tuple[str, ...], output: str, **flags: Any) -> None:
-    """Inject the fault KIND on nodes (names, @worker, @worker:0) or, where it acts on services, on services.
+    """Inject the fault KIND into nodes (names, @worker, @worker:0) or services.
 
-    With -v, each command is shown as a person would type it.
+    With -v, it shows each command as a person would type it.
 
     \b
     labctl fault inject kill w1
@@ -156,7 +156,7 @@ def inject_(app: App, kind: str, targets: tuple[str, ...], output: str, **flags:
 @click.option("--after", type=float, hidden=True)  # the lease of a fault: `labctl.faults.power` starts it
 @lab_command
 def heal_(app: App, ids: tuple[str, ...], everything: bool, after: float | None) -> None:
-    """Heal faults: the ones named, or all. After a crash too: what acts is looked for in the lab itself.
+    """Heal the named faults, or all. It finds them in the lab itself, so it also works after labctl was killed.
 
     \b
     labctl fault heal 3fa2b1
@@ -194,7 +194,7 @@ def _sleep_while_wanted(app: App, id_: str, seconds: float) -> bool:
 @output_option
 @lab_command
 def status(app: App, output: str) -> None:
-    """List the faults that act in the lab now, and when each ends. They are looked at, not remembered.
+    """List the active faults, and when each ends. It looks at the nodes, not at a record.
 
     \b
     labctl fault status

@@ -55,13 +55,14 @@ def build(
     vm: bool,
     provider: str | None,
 ) -> None:
-    """Build images; the mirror of every lab serves labctl's own. What is there already is left alone.
+    """Build images. Existing ones are kept. The mirror of every lab serves labctl's own images.
 
-    A folder's image stays on this host's engine: `labctl image push` brings it to a lab's registry.
+    An image that you build from a folder stays on this host's engine. `labctl image push` copies it to a lab's
+    registry.
 
     \b
     labctl image build nginx postgres      labctl's own, by any of their names
-    labctl image build --all               what an offline room needs
+    labctl image build --all               all that you need offline
     labctl image build ./web -t web:1      a folder of your own, on this host's engine
     labctl image build --vm                the box for `labctl up --backend vagrant`
     """
@@ -87,7 +88,7 @@ def build(
 @output_option
 @lab_command
 def ls(app: App, output: str) -> None:
-    """List the images that labctl builds, which of them stand in for others, and what the lab's registry holds.
+    """List labctl's images, which of them are stand-ins, and the content of the lab's registry.
 
     \b
     labctl image ls
@@ -129,7 +130,7 @@ def ls(app: App, output: str) -> None:
 @click.option("--as", "as_name", metavar="NAME", help="Name in the lab's registry (default: its own).")
 @lab_command
 def push(app: App, name: str, as_name: str | None) -> None:
-    """Push an image of this host's engine to the lab's registry, and print what nodes call it there.
+    """Push an image from this host's engine to the lab's registry, and print its name there.
 
     \b
     docker build -t web:1 .
@@ -143,7 +144,7 @@ def push(app: App, name: str, as_name: str | None) -> None:
 @click.option("--nodes", default="@all", show_default=True, shell_complete=complete_nodes, help="Nodes to take.")
 @lab_command
 def pull(app: App, name: str, nodes: str) -> None:
-    """Let nodes pull an image, all at once, so that a service that needs it starts without waiting.
+    """Pull an image on all nodes, so that a service that needs it starts at once.
 
     \b
     labctl image pull nginx:latest
@@ -200,12 +201,14 @@ def load(app: App, name: str, nodes: str) -> None:
 
 
 @image.command("prune")
-@click.option("--all", "everything", is_flag=True, help="Remove all that labctl built or cached, not only what is old.")
+@click.option(
+    "--all", "everything", is_flag=True, help="Remove everything that labctl built or cached, not only what is old."
+)
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @output_option
 @lab_command
 def prune(app: App, everything: bool, yes: bool, output: str) -> None:
-    """Remove what older versions left: images, boxes, and what the mirror holds. What is in use stays.
+    """Remove what older versions left: images, boxes, and the mirror's content. What is in use stays.
 
     \b
     labctl image prune

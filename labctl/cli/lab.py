@@ -33,41 +33,43 @@ __all__ = ["down", "labs", "status", "up", "verify_"]
 
 @click.command("up")
 @click.argument("file", required=False, type=click.Path(path_type=Path, allow_dash=True))
-@click.option("-f", "--file", "also_file", type=click.Path(path_type=Path, allow_dash=True), help="The same as FILE.")
+@click.option("-f", "--file", "also_file", type=click.Path(path_type=Path, allow_dash=True), help="Same as FILE.")
 @click.option("--name", metavar="NAME", help="The lab's name.", shell_complete=complete_labs)
-@click.option("--nodes", type=int, metavar="N", help="How many nodes: one manager and N-1 workers.")
-@click.option("--managers", type=int, metavar="N", help="How many of them are managers, 1 to 7.")
-@click.option("--workers", type=int, metavar="N", help="How many workers, instead of --nodes.")
-@click.option("--backend", type=click.Choice(["dind", "vagrant"]), help="Containers, or virtual machines.")
-@click.option("--provider", type=click.Choice(PROVIDERS), help="Who runs the virtual machines.")
-@click.option("--box", metavar="NAME", help="A Vagrant box of Debian to make nodes of; labctl's own where not said.")
-@click.option("--cpus", type=float, metavar="N", help="How many CPUs each node may use.")
-@click.option("--memory", metavar="SIZE", help="The most memory each node may use: 512m, 2g.")
-@click.option("--subnet", metavar="CIDR", help="The nodes' network; a free one where not said.")
-@click.option("--port", "ports", multiple=True, metavar="[HOST:]PORT", help="A published port to reach on 127.0.0.1.")
-@click.option("--image", "images", multiple=True, metavar="NAME", help="An image that every node has from the start.")
+@click.option("--nodes", type=int, metavar="N", help="Number of nodes: one manager and N-1 workers.")
+@click.option("--managers", type=int, metavar="N", help="Number of managers, 1 to 7.")
+@click.option("--workers", type=int, metavar="N", help="Number of workers, instead of --nodes.")
+@click.option(
+    "--backend", type=click.Choice(["dind", "vagrant"]), help="Containers (dind) or virtual machines (vagrant)."
+)
+@click.option("--provider", type=click.Choice(PROVIDERS), help="What runs the virtual machines.")
+@click.option("--box", metavar="NAME", help="A Vagrant box with Debian (default: labctl's own box).")
+@click.option("--cpus", type=float, metavar="N", help="Number of CPUs of each node.")
+@click.option("--memory", metavar="SIZE", help="Memory limit of each node: 512m, 2g.")
+@click.option("--subnet", metavar="CIDR", help="The nodes' subnet (default: a free one).")
+@click.option("--port", "ports", multiple=True, metavar="[HOST:]PORT", help="A published port to map to 127.0.0.1.")
+@click.option("--image", "images", multiple=True, metavar="NAME", help="An image to pull on every node.")
 @click.option("--label", "labels", multiple=True, metavar="FILTER:KEY=VALUE", help="A node label: @worker:ssd=true.")
-@click.option("--engine-opt", multiple=True, metavar="KEY=VALUE", help="A daemon.json option of every engine.")
-@click.option("--no-swarm", is_flag=True, default=None, help="Bare engines: init and join are left to you.")
-@click.option("--no-registry", is_flag=True, default=None, help="No registry and no mirror.")
-@click.option("--bare-names", is_flag=True, default=None, help="Containers are called worker1, not lab-worker1.")
+@click.option("--engine-opt", multiple=True, metavar="KEY=VALUE", help="A daemon.json option for every engine.")
+@click.option("--no-swarm", is_flag=True, default=None, help="Create bare engines; you run init and join.")
+@click.option("--no-registry", is_flag=True, default=None, help="Create no registry and no mirror.")
+@click.option("--bare-names", is_flag=True, default=None, help="Name the containers worker1 instead of lab-worker1.")
 @click.option(
     "--privileged-tasks",
     is_flag=True,
     default=None,
-    help="Let containers in the nodes be privileged: they can then use every device of this host.",
+    help="Allow privileged containers in the nodes: they can use every device of this host.",
 )
-@click.option("--retain", is_flag=True, help="Keep what was made when something fails.")
-@click.option("--no-verify", is_flag=True, help="Do not try the mesh and the overlay at the end.")
+@click.option("--retain", is_flag=True, help="Keep what was created if something fails.")
+@click.option("--no-verify", is_flag=True, help="Do not test the lab at the end.")
 @unlock_option
-@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
 @output_option
 @lab_command
 def up(app: App, file: Path | None, also_file: Path | None, output: str, **flags: Any) -> None:
-    """Make a lab, or make the one that stands be what is asked for.
+    """Create a lab, or change the existing one to match.
 
-    Without FILE, a lab.yaml in this folder is read; with -, what comes on stdin. Flags win over it. On a lab
-    that stands, what is missing is made and what is down is started; nothing else changes.
+    Without FILE, it reads lab.yaml in this folder, if there is one; - reads stdin. Flags override the file. If the
+    lab exists, it adds what is missing and starts what is down; nothing else changes.
 
     \b
     labctl up --nodes 4                        one manager, three workers
@@ -115,11 +117,11 @@ def _say_what_next(record: LabRecord) -> None:
 
 @click.command("down")
 @click.option("--all", "everything", is_flag=True, help="Remove all of your labs.")
-@click.option("--others", is_flag=True, help="Remove labs of other users, too; asks first.")
+@click.option("--others", is_flag=True, help="Remove labs of other users, too. Asks first.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @lab_command
 def down(app: App, everything: bool, others: bool, yes: bool) -> None:
-    """Remove the lab: nodes, volumes, networks, contexts and keys. Nothing of it is left.
+    """Remove the lab: its nodes, volumes, networks, contexts and keys. Nothing is left.
 
     \b
     labctl down
@@ -166,9 +168,9 @@ def _to_remove(app: App, *, others: bool, yes: bool) -> list[str]:
 @output_option
 @lab_command
 def status(app: App, node: str | None, output: str) -> int:
-    """What the lab is like now, and what is missing. Exits with 3 when something is.
+    """Show the lab and its problems. Exits with 3 if there is one.
 
-    With NODE, docker-machine's word for that machine: Running, Stopped, Paused, ...
+    With NODE, it prints that node's state as docker-machine does: Running, Stopped, Paused, ...
 
     \b
     labctl status
@@ -226,9 +228,9 @@ def _print_status(found: LabStatus) -> None:
 @click.command("verify")
 @lab_command
 def verify_(app: App) -> None:
-    """Try the lab: the mesh on every node, the overlay from every node to every node, the registry.
+    """Test the lab: the routing mesh on every node, the overlay between all nodes, the registry.
 
-    Encrypted networks that are there are tried too, by a packet from every node to every node.
+    If the lab has encrypted networks, it tests them, too, with a packet from every node to every node.
 
     \b
     labctl verify
@@ -240,7 +242,7 @@ def verify_(app: App) -> None:
 @output_option
 @lab_command
 def labs(app: App, output: str) -> None:
-    """List all labs of this machine.
+    """List all labs on this machine.
 
     \b
     labctl labs

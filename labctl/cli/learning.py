@@ -60,9 +60,9 @@ def lang_option(function: F) -> F:
 @path_option
 @lab_command
 def answer(app: App, words: tuple[str, ...], *, name: str | None, folders: tuple[Path, ...]) -> int:
-    """Answer a question of the step you are at. Exits with 0 if that is right, else 1.
+    """Answer a question of the current step. Exits with 0 if the answer is right, else with 1.
 
-    QUESTION is the question's id, and may be left out where the step asks only one.
+    QUESTION is the question's id. You can omit it if the step has only one question.
 
     \b
     labctl exercise answer leader manager1
@@ -100,10 +100,10 @@ def answer(app: App, words: tuple[str, ...], *, name: str | None, folders: tuple
 @output_option
 @lab_command
 def watch(app: App, which: str | None, *, folders: tuple[Path, ...], output: str) -> int:
-    """Follow an exercise that was begun: each change of its checks, until all is done or Ctrl-C.
+    """Follow an exercise that you started: print each change of its checks, until all is done or Ctrl-C.
 
-    With -o json each event is a line of JSON, for a page or an editor beside it. Your place is kept: `n` and other keys
-    are those of `labctl exercise ID`.
+    With -o json, each event is a line of JSON, for a page or an editor. It does not move your place in the
+    exercise: that is for `labctl exercise ID` and its keys.
 
     \b
     labctl exercise watch

@@ -17,15 +17,14 @@ __all__ = ["logs"]
 
 @click.command("logs")
 @click.argument("node", required=False, shell_complete=complete_nodes)
-@click.option("-n", "--tail", type=click.IntRange(min=0), metavar="N", help="Only the last N lines.")
-@click.option("-f", "--follow", is_flag=True, help="Go on until Ctrl-C, or until the node is down.")
+@click.option("-n", "--tail", type=click.IntRange(min=0), metavar="N", help="Show only the last N lines.")
+@click.option("-f", "--follow", is_flag=True, help="Follow the logs until Ctrl-C, or until the node is down.")
 @lab_command
 def logs(app: App, node: str | None, tail: int | None, follow: bool) -> None:
-    """What a node's machine said: its engine, containerd, the mesh.
+    """Show the logs of a node: its engine, containerd, the mesh.
 
-    NODE is the first manager where it is not said. It need not be running. What services say is
-    `docker service logs`. On a terminal control characters are spelled out; through a pipe
-    each byte stays.
+    NODE may be stopped (default: the first manager). For the logs of services, use `docker service logs`. On a
+    terminal, control characters are escaped; a pipe receives every byte unchanged.
 
     \b
     labctl logs worker1 --tail 20

@@ -32,16 +32,26 @@ name_argument = click.argument("node", required=False, shell_complete=complete_n
 
 @click.command("ls")
 @click.option("-q", "--quiet", is_flag=True, help="Print names only.")
-@click.option("--filter", "filters", multiple=True, metavar="KEY=VALUE", help="driver, swarm, state, name or label.")
-@click.option("-f", "--format", "template", metavar="TEMPLATE", help="A Go template, `table ` before it for headings.")
-@click.option("-t", "--timeout", type=click.IntRange(1, 600), default=10, show_default=True, help="Seconds per engine.")
+@click.option(
+    "--filter", "filters", multiple=True, metavar="KEY=VALUE", help="Filter by driver, swarm, state, name or label."
+)
+@click.option(
+    "-f", "--format", "template", metavar="TEMPLATE", help="A Go template; start it with `table ` for headings."
+)
+@click.option(
+    "-t",
+    "--timeout",
+    type=click.IntRange(1, 600),
+    default=10,
+    show_default=True,
+    help="Timeout for each engine, in seconds.",
+)
 @output_option
 @lab_command
 def ls(app: App, *, quiet: bool, filters: tuple[str, ...], template: str | None, timeout: int, output: str) -> None:
     """List the nodes, in docker-machine's columns.
 
-    SWARM is the lab's name for a node that is in a swarm. A node that says nothing for the timeout is in the
-    state Timeout.
+    SWARM shows the lab's name if the node is in a swarm. A node that does not answer in time has the state Timeout.
 
     \b
     labctl ls
@@ -77,7 +87,7 @@ def _lab_or_none(app: App) -> Lab | None:
 @names_argument
 @lab_command
 def ip(app: App, nodes: tuple[str, ...]) -> None:
-    """A node's address in the lab's network; it stays the same when the node is down.
+    """Print a node's address in the lab's network. It never changes.
 
     \b
     labctl ip manager1
@@ -94,7 +104,7 @@ def ip(app: App, nodes: tuple[str, ...]) -> None:
 @name_argument
 @lab_command
 def url(app: App, node: str | None) -> None:
-    """Where this host reaches a node's engine.
+    """Print the address of a node's engine on this host.
 
     \b
     labctl url worker1
@@ -107,7 +117,7 @@ def url(app: App, node: str | None) -> None:
 @names_argument
 @lab_command
 def inspect(app: App, template: str | None, nodes: tuple[str, ...]) -> None:
-    """All that is known of a node, as JSON.
+    """Print everything known about a node, as JSON.
 
     \b
     labctl inspect worker1
@@ -126,7 +136,7 @@ def inspect(app: App, template: str | None, nodes: tuple[str, ...]) -> None:
 @click.command("active")
 @lab_command
 def active(app: App) -> None:
-    """Which node the shell talks to. Exits with 1 when it talks to none.
+    """Print the node that the shell's Docker CLI uses. Exits with 1 if there is none.
 
     \b
     eval "$(labctl env worker1)" && labctl active
@@ -147,7 +157,7 @@ def active(app: App) -> None:
 @name_argument
 @lab_command
 def version(app: App, node: str | None) -> None:
-    """The version of labctl, or of a node's engine.
+    """Print the version of labctl, or of a node's engine.
 
     \b
     labctl version
@@ -163,7 +173,7 @@ def version(app: App, node: str | None) -> None:
 @names_argument
 @lab_command
 def stop(app: App, nodes: tuple[str, ...]) -> None:
-    """Stop the lab, or the nodes named; disks stay.
+    """Stop the lab or the named nodes. Their disks are kept.
 
     \b
     labctl stop
@@ -184,7 +194,7 @@ def stop(app: App, nodes: tuple[str, ...]) -> None:
 @names_argument
 @lab_command
 def start(app: App, nodes: tuple[str, ...]) -> None:
-    """Start the lab, or the nodes named, and wait until they serve. Addresses stay the same.
+    """Start the lab or the named nodes, and wait until they are ready. Addresses stay the same.
 
     \b
     labctl start
@@ -202,7 +212,7 @@ def start(app: App, nodes: tuple[str, ...]) -> None:
 @some_names_argument
 @lab_command
 def restart(app: App, nodes: tuple[str, ...]) -> None:
-    """Stop nodes and start them again, in order.
+    """Stop nodes and start them again.
 
     \b
     labctl restart worker1
@@ -216,7 +226,7 @@ def restart(app: App, nodes: tuple[str, ...]) -> None:
 @some_names_argument
 @lab_command
 def kill(app: App, nodes: tuple[str, ...]) -> None:
-    """Pull the plug of nodes: nothing is shut down in order.
+    """Kill nodes, as a power cut does.
 
     \b
     labctl kill worker1
@@ -232,11 +242,11 @@ def kill(app: App, nodes: tuple[str, ...]) -> None:
 
 @click.command("rm")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
-@click.option("-f", "--force", is_flag=True, help="Do not ask, and remove what cannot leave the swarm in order too.")
+@click.option("-f", "--force", is_flag=True, help="Do not ask, and remove nodes even if they cannot leave the swarm.")
 @some_names_argument
 @lab_command
 def rm(app: App, yes: bool, force: bool, nodes: tuple[str, ...]) -> None:
-    """Remove nodes with their disks. With all of its nodes the lab goes too.
+    """Remove nodes and their disks. If these are all nodes, it removes the lab, too.
 
     \b
     labctl rm worker3

@@ -91,7 +91,7 @@ class LazyGroup(click.Group):
     envvar="LABCTL_LAB",
     metavar="NAME",
     shell_complete=complete_labs,
-    help="Which lab the command is about.",
+    help="The lab to use.",
 )
 @click.option("-v", "--verbose", is_flag=True, help="Show each command as a person would type it.")
 @click.option(
@@ -99,18 +99,18 @@ class LazyGroup(click.Group):
     type=click.Choice(PROGRESS),
     default="auto",
     show_default=True,
-    help="How to show progress on stderr; may stand behind the command, too. Warnings come with none as well.",
+    help="How to show progress on stderr. You can put it after the command, too. Warnings are always shown.",
 )
 @click.pass_context
 def cli(ctx: click.Context, lab_name: str | None, verbose: bool, progress: str) -> None:
-    """A real multi-node Docker Swarm on this machine, and exercises on it that check themselves.
+    """Run a real multi-node Docker Swarm on this machine, with exercises that check your work.
 
     \b
     labctl up --nodes 4          one manager and three workers, as containers
-    labctl exercise voting-app   a guided tutorial on them
-    labctl down                  and nothing is left
+    labctl exercise voting-app   a guided tutorial on it
+    labctl down                  remove everything
 
-    Alone, on a terminal, it goes on with your last exercise, or offers the first.
+    Without a command, it continues your last exercise, or offers the first one.
     """
     ctx.obj = App(lab_name, verbose, progress, lab_is_ambient=is_ambient("lab_name"))
     if ctx.invoked_subcommand is None:

@@ -32,14 +32,17 @@ STYLES = {"ready": "green", "active": "green", "down": "red", "drain": "yellow",
 
 
 @click.command("map")
-@click.option("-w", "--watch", is_flag=True, help="Draw it anew until Ctrl-C.")
-@click.option("--interval", type=click.FloatRange(min=0.2), default=1.0, show_default=True, help="Seconds between.")
+@click.option("-w", "--watch", is_flag=True, help="Redraw it until Ctrl-C.")
+@click.option(
+    "--interval", type=click.FloatRange(min=0.2), default=1.0, show_default=True, help="Seconds between redraws."
+)
 @output_option
 @lab_command
 def map_(app: App, watch: bool, interval: float, output: str) -> None:
-    """Nodes as columns, their tasks below them.
+    """Show each node with its tasks.
 
-    ★ leads the managers. ● runs, ◌ is on its way, ✗ failed. With `--watch -o json`, a line of JSON for each change.
+    ★ marks the leader. Tasks: ● running, ◌ starting, ✗ failed. `--watch -o json` prints a line of JSON for each
+    change.
 
     \b
     labctl map

@@ -18,7 +18,7 @@ HEADINGS = ("NODE", "ROLE", "STATE", "SWARM", "AVAILABILITY", "MANAGER", "ADDRES
 
 @click.group("node")
 def node() -> None:
-    """Add a node to the lab, or take one out in order.
+    """Add nodes to the lab, or remove them.
 
     \b
     labctl node add
@@ -31,13 +31,13 @@ def node() -> None:
 @node.command("add")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--role", type=click.Choice(["manager", "worker"]), default="worker", show_default=True, help="As what.")
-@click.option("--count", type=click.IntRange(1, 1000), metavar="N", help="How many; they get names by themselves.")
+@click.option("--count", type=click.IntRange(1, 1000), metavar="N", help="Number of nodes; labctl names them.")
 @click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="A node label, for placement constraints.")
 @size_options
-@click.option("--no-verify", is_flag=True, help="Do not try the mesh and the overlay at the end.")
+@click.option("--no-verify", is_flag=True, help="Do not test the lab at the end.")
 @lab_command
 def add(app: App, names: tuple[str, ...], role: Any, count: int | None, no_verify: bool, **given: Any) -> None:
-    """Add nodes and let them join the swarm. In a lab without a swarm they are bare engines.
+    """Add nodes and join them to the swarm. In a lab without a swarm, they are bare engines.
 
     \b
     labctl node add
@@ -64,10 +64,10 @@ def _labels(pairs: tuple[str, ...]) -> dict[str, str]:
 @node.command("rm")
 @click.argument("names", nargs=-1, required=True, shell_complete=complete_nodes, metavar="NODE...")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
-@click.option("-f", "--force", is_flag=True, help="Do not ask, and remove what cannot leave the swarm in order too.")
+@click.option("-f", "--force", is_flag=True, help="Do not ask, and remove nodes even if they cannot leave the swarm.")
 @lab_command
 def rm(app: App, names: tuple[str, ...], yes: bool, force: bool) -> None:
-    """Take nodes out in order: demote, drain, leave the swarm, remove the machine and its disk.
+    """Remove nodes: demote and drain each, let it leave the swarm, delete the machine and its disk.
 
     \b
     labctl node rm worker4
@@ -81,7 +81,7 @@ def rm(app: App, names: tuple[str, ...], yes: bool, force: bool) -> None:
 @output_option
 @lab_command
 def ls(app: App, output: str) -> None:
-    """List the nodes: their machines, and what the swarm says of them.
+    """List the nodes: the state of each machine, and its state in the swarm.
 
     \b
     labctl node ls

@@ -22,7 +22,7 @@ __all__ = ["open_", "port", "ports"]
 
 @click.group("port")
 def port() -> None:
-    """Reach a published port of the swarm on this host's 127.0.0.1.
+    """Map published ports of the swarm to 127.0.0.1 of this host.
 
     \b
     labctl port add 8080
@@ -35,10 +35,10 @@ def port() -> None:
 @click.argument("ports", nargs=-1, required=True, metavar="[HOST:]PORT[/udp]...")
 @lab_command
 def add(app: App, ports: tuple[str, ...]) -> None:
-    """Let 127.0.0.1 reach ports that the swarm publishes, or will publish. No node is touched.
+    """Map ports on 127.0.0.1 to ports that the swarm publishes or will publish. Nodes are not changed.
 
     \b
-    labctl port add 8080             127.0.0.1:8080 leads to the swarm's port 8080
+    labctl port add 8080             127.0.0.1:8080 maps to the swarm's port 8080
     labctl port add 9000:80 53/udp
     """
     from labctl.edge import ensure_edges, refuse_taken
@@ -57,7 +57,7 @@ def add(app: App, ports: tuple[str, ...]) -> None:
 @click.argument("ports", nargs=-1, required=True, metavar="[HOST:]PORT[/udp]...", shell_complete=complete_ports)
 @lab_command
 def rm(app: App, ports: tuple[str, ...]) -> None:
-    """Take ways to published ports away again: all to PORT, or only the one from HOST.
+    """Remove port mappings: all mappings of PORT, or only the one from HOST.
 
     \b
     labctl port rm 8080 53/udp
@@ -81,7 +81,7 @@ def rm(app: App, ports: tuple[str, ...]) -> None:
 @output_option
 @lab_command
 def ls(app: App, output: str) -> None:
-    """List the ways from 127.0.0.1 to published ports.
+    """List the port mappings.
 
     \b
     labctl port ls -o json
@@ -106,9 +106,9 @@ def ls(app: App, output: str) -> None:
 @output_option
 @lab_command
 def ports(app: App, output: str) -> None:
-    """What the swarm publishes, and where this host reaches it.
+    """List the published ports, and their addresses on this host.
 
-    A port in host mode is open on the nodes that run a task, and only there; `labctl port add` leads to it from here.
+    A port in host mode is open only on nodes that run a task; `labctl port add` maps it to this host.
 
     \b
     labctl ports
@@ -164,16 +164,16 @@ def _warn_of_proxy(app: App, lab: Lab, ways: Sequence[Edge], *, published: bool 
 
 @click.command("open")
 @click.argument("service", shell_complete=complete_services)
-@click.option("--print", "print_only", is_flag=True, help="Open no browser, only print where it is.")
+@click.option("--print", "print_only", is_flag=True, help="Do not open a browser; print the address.")
 @lab_command
 def open_(app: App, service: str, print_only: bool) -> None:
-    """Open a service's published port in the browser; SERVICE may leave out its stack's name.
+    """Open a service's published port in the browser. You can omit the stack's name from SERVICE.
 
-    Of one that speaks no HTTP by its number (databases, mail, ...) it is only printed where it is.
+    If the port's number belongs to a protocol other than HTTP (databases, mail, ...), it only prints the address.
 
-    Where nothing on this host leads to the port yet, that is waited for some seconds; for a port in host mode a way
-    is made first. It closes when the service goes, or publishes the port no more; `labctl port add` makes one that
-    stays.
+    If the port is not mapped to this host yet, it waits some seconds; it maps a port in host mode itself. The
+    mapping ends when the service is removed or no longer publishes the port. `labctl port add` creates a permanent
+    one.
 
     \b
     labctl open vote

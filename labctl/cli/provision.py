@@ -19,11 +19,11 @@ __all__ = ["provision"]
 
 @click.command("provision")
 @click.argument("names", nargs=-1, metavar="[NODE...]", shell_complete=complete_nodes)
-@click.option("--inside", is_flag=True, help="Run Ansible in the machines, not on this host (always so on Windows).")
+@click.option("--inside", is_flag=True, help="Run Ansible in the machines, not on this host (always on Windows).")
 @output_option
 @lab_command
 def provision(app: App, names: tuple[str, ...], inside: bool, output: str) -> None:
-    """Let the playbook make machines what a node is: packages, modules, users. What is so already stays as it is.
+    """Run the playbook that turns a machine into a node: packages, kernel modules, users. It changes only what differs.
 
     \b
     labctl provision

@@ -11,7 +11,7 @@ __all__ = ["registry"]
 
 @click.group("registry")
 def registry() -> None:
-    """The lab's registry and its mirror of Docker Hub.
+    """Show the lab's registry and its mirror of Docker Hub.
 
     \b
     labctl registry status
@@ -23,7 +23,7 @@ def registry() -> None:
 @output_option
 @lab_command
 def status(app: App, output: str) -> None:
-    """What the registry is like, and who answers for Docker Hub's names.
+    """Show the registry's state, and what serves Docker Hub's names.
 
     \b
     labctl registry status
@@ -44,7 +44,7 @@ def status(app: App, output: str) -> None:
 @registry.command("url")
 @lab_command
 def url(app: App) -> None:
-    """Print where this host reaches the registry.
+    """Print the registry's address on this host.
 
     \b
     curl "$(labctl registry url)/v2/_catalog"
@@ -58,7 +58,7 @@ def url(app: App) -> None:
 @output_option
 @lab_command
 def catalog_(app: App, output: str) -> None:
-    """List what was pushed to the registry.
+    """List the images in the registry.
 
     \b
     labctl registry catalog

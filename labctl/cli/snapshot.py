@@ -17,11 +17,11 @@ name_argument = click.argument("name", shell_complete=complete_snapshots)
 
 @click.group("snapshot")
 def snapshot() -> None:
-    """Keep what a lab is, and go back to it.
+    """Save the state of a lab, and return to it.
 
-    A snapshot is of all nodes at one moment, and goes with the lab. Of containers it holds the disks, and what was
-    pushed to the lab's registry: what ran is started again when it is restored, and nodes that were removed come
-    back. Of virtual machines it holds their memory too, and not the registry. Ways to ports stay as they are.
+    A snapshot holds all nodes at one moment. It is removed with the lab. For containers it holds their disks and
+    the content of the lab's registry; restoring it starts again what ran, and brings back nodes that were removed.
+    For virtual machines it holds their memory, too, but not the registry. Port mappings stay as they are.
 
     \b
     labctl snapshot save fresh
@@ -33,9 +33,9 @@ def snapshot() -> None:
 @click.argument("name")
 @lab_command
 def save(app: App, name: str) -> None:
-    """Keep what the lab is now. It stands still for some seconds.
+    """Save the lab's current state. The lab is suspended for some seconds.
 
-    No node may be down or have a fault.
+    All nodes must be up and free of faults.
 
     \b
     labctl snapshot save before-upgrade
@@ -52,7 +52,7 @@ def save(app: App, name: str) -> None:
 @name_argument
 @lab_command
 def restore(app: App, yes: bool, name: str) -> None:
-    """Let the lab be what it was, and wait until it serves. What it is now is lost.
+    """Return the lab to a snapshot, and wait until it is ready. Its current state is lost.
 
     \b
     labctl snapshot restore before-upgrade
@@ -71,9 +71,9 @@ def restore(app: App, yes: bool, name: str) -> None:
 @output_option
 @lab_command
 def ls(app: App, output: str) -> None:
-    """List the lab's snapshots, oldest first, and how much of this host's disk they take.
+    """List the lab's snapshots, oldest first, with their size on this host's disk.
 
-    Of virtual machines the provider keeps them, and tells no size.
+    Snapshots of virtual machines are kept by the provider, which reports no size.
 
     \b
     labctl snapshot ls

@@ -16,7 +16,7 @@ __all__ = ["schema", "validate"]
 @click.argument("file", default="lab.yaml", type=click.Path(path_type=Path, allow_dash=True))
 @output_option
 def validate(file: Path, output: str) -> int:
-    """Check a lab.yaml: every problem with its line. Exits with 2 when there is one. With -, what comes on stdin.
+    """Check a lab.yaml, and print every problem with its line. Exits with 2 if there is one. - reads stdin.
 
     \b
     labctl validate
@@ -44,7 +44,7 @@ def validate(file: Path, output: str) -> int:
 
 @click.command("schema")
 def schema() -> None:
-    """The JSON Schema of lab.yaml, for editors.
+    """Print the JSON Schema of lab.yaml, for editors.
 
     \b
     labctl schema > lab.schema.json

@@ -22,11 +22,11 @@ __all__ = ["scp", "ssh"]
 )
 @lab_command
 def ssh(app: App, words: tuple[str, ...]) -> int:
-    """A shell on a node, or one command there.
+    """Open a shell on a node, or run a command there.
 
-    What follows NODE goes to the node's shell as it stands, flags too; its exit code is ours. Without NODE it is the
-    first manager. You come in as the user docker, who may use the engine, and sudo without a password; root@NODE is
-    root.
+    Everything after NODE goes to the node's shell unchanged, flags included (default node: the first manager).
+    labctl exits with the command's exit code. You log in as the user docker, who can use the engine and sudo
+    without a password; root@NODE logs in as root.
 
     \b
     labctl ssh worker1
@@ -71,19 +71,19 @@ def _user_and_node(app: App, name: str | None) -> tuple[str, Node]:
 
 
 @click.command("scp")
-@click.option("-r", "--recursive", is_flag=True, help="Copy folders with all that is in them.")
-@click.option("-d", "--delta", is_flag=True, help="Leave out what is there already.")
-@click.option("-q", "--quiet", is_flag=True, help="Do not say what was copied.")
+@click.option("-r", "--recursive", is_flag=True, help="Copy folders recursively.")
+@click.option("-d", "--delta", is_flag=True, help="Skip files that exist already.")
+@click.option("-q", "--quiet", is_flag=True, help="Do not print what was copied.")
 @click.argument("source", metavar="[[USER@]NODE:]PATH")
 @click.argument("target", metavar="[[USER@]NODE:]PATH")
 @lab_command
 def scp(app: App, *, recursive: bool, delta: bool, quiet: bool, source: str, target: str) -> None:
-    """Copy files to a node, from one, or between two.
+    """Copy files to a node, from a node, or between two nodes.
 
-    A path on a node begins in its user's home: that of docker, where `labctl ssh` begins too, unless you name another
-    user. Without a user, an absolute path is read and written as root. Links are copied as what they lead to; one that
-    leads nowhere is left out, and named. Modes are kept, but for setuid and the like. Nothing that a node sends is
-    written outside the target.
+    A relative path on a node starts in the home of the user docker, as for `labctl ssh`, or of the user that you
+    name. Without a user, absolute paths are read and written as root. Links are copied as the files that they point
+    to; broken links are skipped and listed. Modes are kept, except for setuid, setgid and sticky bits. Nothing that
+    a node sends is written outside the target.
 
     \b
     labctl scp docker-compose.yml myvm1:~

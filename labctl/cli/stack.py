@@ -41,7 +41,7 @@ def stack() -> None:
     labctl stack deploy docker-stack.yml voting
     labctl stack rm voting
 
-    Docker's other names do the same: `stack up` deploys, `stack down` and `stack remove` remove.
+    Docker's aliases work, too: `stack up` deploys, `stack down` and `stack remove` remove.
     """
 
 
@@ -51,7 +51,7 @@ files_option = click.option(
     "files",
     multiple=True,
     type=click.Path(path_type=Path, allow_dash=True),
-    help="A stack file, instead of FILE; several are merged as Docker does. `-` reads stdin.",
+    help="A stack file, instead of FILE. Several are merged, as Docker does. `-` reads stdin.",
 )
 
 
@@ -59,7 +59,7 @@ files_option = click.option(
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True), required=False)
 @click.argument("name", required=False)
 @files_option
-@click.option("--limit", type=click.FloatRange(min=0), default=120.0, show_default=True, help="How long to wait, in s.")
+@click.option("--limit", type=click.FloatRange(min=0), default=120.0, show_default=True, help="Timeout in seconds.")
 @click.option("--prune", is_flag=True, help="Remove services that the file no longer names.")
 @click.option(
     "--resolve-image",
@@ -68,15 +68,15 @@ files_option = click.option(
 )
 @click.option("--with-registry-auth", is_flag=True, help="Send the manager's registry login to the nodes.")
 @click.option("-d", "--detach", is_flag=True, help="Do not wait until the services run.")
-@click.option("-q", "--quiet", is_flag=True, help="Show no progress; warnings come all the same.")
+@click.option("-q", "--quiet", is_flag=True, help="Show no progress, only warnings.")
 @output_option
 @lab_command
 def deploy_(app: App, file: Path | None, name: str | None, files: tuple[Path, ...], output: str, **flags: Any) -> None:
-    """Deploy FILE as the stack NAME and wait until its services run. Run it again to change the stack.
+    """Deploy FILE as the stack NAME, and wait until its services run. Run it again to update the stack.
 
-    The manager's own `docker stack deploy` does it, with the files that FILE names carried along, and with your
-    shell's value of each ${VARIABLE} in it. Exits with 1 when a service does not come up, and says why. A task must
-    have run for 5 seconds, as Docker's own CLI has it, or have passed its health check.
+    It runs `docker stack deploy` on a manager. It copies the files that FILE refers to, and takes the value of each
+    ${VARIABLE} from your shell. If a service does not converge, it says why and exits with 1. A task must run for 5
+    seconds, as for Docker's CLI, or pass its health check.
 
     \b
     labctl stack deploy docker-stack.yml voting
@@ -159,14 +159,14 @@ def _with_own_cli(refused: FileRefused, paths: Sequence[Path], name: str) -> Fil
 
 @stack.command("rm")
 @click.argument("names", nargs=-1, required=True, shell_complete=complete_stacks)
-@click.option("--limit", type=click.FloatRange(min=0), default=90.0, show_default=True, help="How long to wait, in s.")
+@click.option("--limit", type=click.FloatRange(min=0), default=90.0, show_default=True, help="Timeout in seconds.")
 @output_option
 @lab_command
 def rm(app: App, names: tuple[str, ...], limit: float, output: str) -> None:
-    """Remove stacks, all at once, and wait until their tasks and networks are gone. Their volumes stay.
+    """Remove stacks, and wait until their tasks and networks are gone. Their volumes stay.
 
-    Says on which nodes, that do not answer, containers may go on until these are back. A name that there is not keeps
-    no other stack from being removed; the exit code is then 2.
+    Containers on a node that does not answer may keep running until it is back; such nodes are listed. If a stack
+    does not exist, the others are removed and the exit code is 2.
 
     \b
     labctl stack rm voting
@@ -209,7 +209,7 @@ def ls(app: App, template: str | None, output: str) -> None:
 @output_option
 @lab_command
 def services(app: App, name: str, quiet: bool, template: str | None, output: str) -> None:
-    """List a stack's services, how many of their tasks run, and why not all.
+    """List a stack's services, how many of their tasks run, and why the others do not.
 
     \b
     labctl stack services voting
@@ -235,7 +235,7 @@ def services(app: App, name: str, quiet: bool, template: str | None, output: str
 @files_option
 @lab_command
 def config(app: App, file: Path | None, files: tuple[Path, ...]) -> None:
-    """Print the stack file as Docker understands it: several merged, each ${VARIABLE} filled in.
+    """Print the stack file as Docker reads it: files merged, each ${VARIABLE} replaced.
 
     \b
     labctl stack config docker-stack.yml
@@ -253,12 +253,12 @@ def config(app: App, file: Path | None, files: tuple[Path, ...]) -> None:
 @stack.command("ps", cls=DockerCommand)
 @click.argument("name", shell_complete=complete_stacks)
 @click.option("-q", "--quiet", is_flag=True, help="Print ids only.")
-@click.option("--no-trunc", "whole", is_flag=True, help="Show ids, images and errors whole.")
+@click.option("--no-trunc", "whole", is_flag=True, help="Do not truncate ids, images and errors.")
 @format_option
 @output_option
 @lab_command
 def ps(app: App, name: str, output: str, **flags: Any) -> None:
-    """List a stack's tasks, the ones that have ended too: which node, which state, and why.
+    """List a stack's tasks, past ones included, with their node, state and error.
 
     \b
     labctl stack ps voting

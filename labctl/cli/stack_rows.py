@@ -31,7 +31,7 @@ def format_option(function: F) -> F:
         "--format",
         "template",
         metavar="TEMPLATE",
-        help="A Go template over docker's fields, `table ` before it for headings; or `json`.",
+        help="A Go template with Docker's fields; start it with `table ` for headings. Or `json`.",
     )(function)
 
 

@@ -24,9 +24,9 @@ names_argument = click.argument("nodes", nargs=-1, shell_complete=complete_filte
 @names_argument
 @lab_command
 def suspend(app: App, nodes: tuple[str, ...]) -> None:
-    """Let the lab, or the nodes named, stand still with all that runs on them.
+    """Suspend the lab or the named nodes.
 
-    Their memory stays taken. To the rest of the swarm a node that stands still is down after some seconds.
+    Suspended nodes keep their memory. After some seconds, the rest of the swarm sees them as down.
 
     \b
     labctl suspend
@@ -42,9 +42,9 @@ def suspend(app: App, nodes: tuple[str, ...]) -> None:
 @names_argument
 @lab_command
 def resume(app: App, nodes: tuple[str, ...]) -> None:
-    """Let suspended nodes go on where they were, and wait until they serve.
+    """Resume suspended nodes, and wait until they are ready.
 
-    The clocks of virtual machines, which stood still too, are set first.
+    It first sets the clocks of virtual machines, which were suspended, too.
 
     \b
     labctl resume

@@ -30,16 +30,16 @@ LOOK = 0.5  # seconds; Python heeds a Ctrl-C that comes just before a wait begin
 
 @click.command("web")
 @click.argument("name", metavar="[ID]", required=False, shell_complete=complete_exercises)
-@click.option("--port", type=click.IntRange(1, 65535), help="Which port of localhost (default: the first free one).")
+@click.option("--port", type=click.IntRange(1, 65535), help="The port on localhost (default: the first free one).")
 @click.option("--open", "opened", is_flag=True, help="Open it in the browser of this machine.")
 @path_option
 @lang_option
 @lab_command
 def web(app: App, name: str | None, port: int | None, folders: tuple[Path, ...], *, opened: bool) -> int:
-    """Show the lab in a browser: a terminal for each node, the map, and the exercise ID beside them.
+    """Show the lab in a browser: a terminal for each node, the map, and the exercise ID.
 
-    The address that is printed has a key in it, which lets its reader type on the nodes: keep it to yourself. Without
-    an exercise the page is a playground, where nodes come and go. Ctrl-C ends the page; the lab stays.
+    Anybody who has the printed address can run commands on the nodes: keep it to yourself. Without an exercise, the
+    page is a playground in which you add and remove nodes. Ctrl-C stops the page; the lab stays.
 
     \b
     labctl web
