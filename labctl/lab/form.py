@@ -15,7 +15,7 @@ from labctl.concurrent import gather
 from labctl.errors import Abandoned, EngineUnreachable, LabctlError, LabError, WaitTimeout
 from labctl.events import Emit, NodeReady, quiet
 from labctl.lab.doing import Doing
-from labctl.lab.gossip import shows_old_circle
+from labctl.lab.gossip import shows_old_circle, wait_missed
 from labctl.lab.strays import Standing
 from labctl.lab.unlocking import unlock
 from labctl.node import Node
@@ -245,6 +245,8 @@ class Forming:
         return self._up(self.backend.create_node(self.spec, plan, self.emit))
 
     def _wake(self, node: Node) -> Node:
+        if self.spec.joins(node.name):
+            wait_missed(node, self.existing, self.note)
         return self._up(self.backend.start(node))
 
     def _up(self, node: Node) -> Node:

@@ -26,7 +26,16 @@ from labctl.swarm.caveats import ingress_network
 from labctl.waiting import Pending, wait_until
 from labctl.words import counted
 
-__all__ = ["ASK_CIRCLE", "alone_among", "exchange", "is_outside", "meet", "overlays_of", "shows_old_circle"]
+__all__ = [
+    "ASK_CIRCLE",
+    "alone_among",
+    "exchange",
+    "is_outside",
+    "meet",
+    "overlays_of",
+    "shows_old_circle",
+    "wait_missed",
+]
 
 LIMIT = 8.0
 WHERE = f"http://127.0.0.1:{DIAGNOSTIC_PORT}"
@@ -35,6 +44,8 @@ REFUSED = 7  # curl's exit code for a port that nobody listens at
 LOOKS_AT_SHUT = 10  # how often a port is looked at that stays shut: a node made by an older labctl has none
 READ_AGAIN = ("pkill", "-HUP", "-x", "dockerd")  # an engine then opens the port that its configuration names
 OPENS_WITHIN = 0.3  # seconds
+# Seconds within which engines miss one that was killed: about five in a small swarm, more where many must agree.
+MISSED_WITHIN = 20.0
 ENTERS_WITHIN = 2.0  # seconds; an engine that has just joined is in the circle in a tenth
 ANSWERED = "total entries"  # begins a list, also an empty one
 PEER = re.compile(r"([0-9a-f]+) -> ([0-9a-fA-F.:]+)")
@@ -74,9 +85,10 @@ def shows_old_circle(node: Node) -> bool:
 def alone_among(nodes: Sequence[Node]) -> list[Node]:
     """Which of these nodes, all of them in the swarm, have an engine that does not even know itself there.
 
-    That may become of one that left a swarm and joined again by hand (seen on 26.1.5): its node is ready, gets tasks,
-    and serves no published port, until the engine starts over. One that shows nothing of its circle is believed well,
-    and one that has just joined is looked at again.
+    That may become of one that left a swarm and joined again by hand, and of one that was killed and came back before
+    the others had missed it (`wait_missed`; both seen on 26.1.5): its node is ready, gets tasks, and serves no
+    published port, until the engine starts over. One that shows nothing of its circle is believed well, and one that
+    has just joined is looked at again.
     """
 
     def outside(nodes: Sequence[Node]) -> list[Node]:
@@ -96,6 +108,24 @@ def _circle_of(node: Node) -> str:
 def is_outside(node: Node, circle: str) -> bool:
     """Whether the node's engine is not in the circle that it shows; `circle` is its answer to ASK_CIRCLE."""
     return ANSWERED in circle and node.address not in {address for _, address in PEER.findall(circle)}
+
+
+def wait_missed(node: Node, others: Sequence[Node], note: Callable[[str], None]) -> None:
+    """Wait until the engines of the running `others` have missed a node that is down and is about to start.
+
+    One that was stopped in order has said goodbye. One that was killed is alive to the others for some seconds, under
+    the id that it had; back within these, it hears of itself under the old id, takes that for its successor at the same
+    address, and strikes itself off its list (libnetwork's purgeReincarnation; seen on 26.1.5 after one of three kills).
+    After MISSED_WITHIN seconds the node starts all the same.
+    """
+
+    def look() -> None:
+        circles = each([other for other in others if other.is_running], _circle_of)
+        if any(node.address in {address for _, address in PEER.findall(circle)} for circle in circles):
+            raise Pending(f"other engines have not missed {node.name} yet")
+
+    with contextlib.suppress(WaitTimeout):
+        wait_until(f"the others missing {node.name}", look, limit=MISSED_WITHIN, pause=0.5, noted=note)
 
 
 def exchange(nodes: Sequence[Node]) -> None:

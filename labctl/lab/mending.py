@@ -72,7 +72,7 @@ class Ladder:
         raise self._told(problem)
 
     def restore_circle(self) -> None:
-        """Let engines that know nobody in their swarm start over."""
+        """Let engines that have lost their own place in the swarm's circle start over."""
         if restore_circle(self.nodes, self.backend, self.emit):
             self._wait_ready()
 

@@ -94,8 +94,9 @@ def lost_names(record: LabRecord, extras: Sequence[Json]) -> Lost:
 def _alone_told(node: str) -> str:
     """What is wrong with a node whose engine is not in the swarm's circle, and what mends it."""
     return (
-        f"the engine of {node} left a swarm, and knows nobody in this one, so published ports and overlay networks "
-        "fail there: `labctl start` starts the engine over, with its containers"
+        f"the engine of {node} has lost its own place among the swarm's engines (it left a swarm, or was killed and "
+        "came back at once), so published ports and overlay networks fail there: `labctl start` starts the engine "
+        "over, with its containers"
     )
 
 

@@ -56,16 +56,17 @@ def restore_names(engine: Engine, record: LabRecord, emit: Emit) -> None:
 def restore_circle(nodes: Sequence[Node], backend: Backend, emit: Emit) -> list[Node]:
     """Let engines start over that are of no use to the swarm that they are in, and return their nodes.
 
-    One that joined by hand may know nobody there: no service of its could be reached. One whose part in the swarm broke
-    off and began anew, as when a worker is promoted that only knows managers of yesterday, goes on saying "error" with
-    no reason (seen on 26.1.5): its tasks run, and each network that is new there is refused. Their containers end.
+    One that joined by hand, or was killed, may not know itself there: no service of its could be reached. One whose
+    part in the swarm broke off and began anew, as when a worker is promoted that only knows managers of yesterday,
+    goes on saying "error" with no reason (seen on 26.1.5): its tasks run, and each network that is new there is
+    refused. Their containers end.
     """
     # An engine that does not answer is left out: somebody may have broken it on purpose.
     said = memberships([node for node in nodes if node.is_running])
     answering = [node for node in nodes if node.name in said]
     alone = alone_among([node for node in answering if said[node.name].state == "active"])
     broken = [node for node in answering if said[node.name].state == "error" and not said[node.name].error]
-    for ill, why in ((alone, "left a swarm, and knows nobody in this one"), (broken, "says no more than error")):
+    for ill, why in ((alone, "has lost its own place among the swarm's engines"), (broken, "says no more than error")):
         for node in ill:
             emit(Noted(f"the engine of {node.name} {why}: it starts over"))
     each([*alone, *broken], lambda node: start_over(node, backend))

@@ -17,6 +17,7 @@ from labctl.lab.addresses import refuse_moved
 from labctl.lab.doing import Doing
 from labctl.lab.faulty import faults_told, refuse_held_down
 from labctl.lab.form import BOOT_LIMIT, settled, wait_engine, wait_for_end_here
+from labctl.lab.gossip import wait_missed
 from labctl.lab.mending import Ladder
 from labctl.lab.restoring import restore_names
 from labctl.lab.strays import refuse_strays
@@ -63,12 +64,15 @@ def wake(lab: LabCore, nodes: Sequence[Node], steps: Steps, begin: Callable[[Nod
             with doing.at(node.name, "waiting for the engine"):
                 _await_running(lab, node, given_up)
             return node
+        if node.state != "paused" and lab.spec.joins(node.name):
+            wait_missed(node, others, steps.note)
         with doing.at(node.name, "going on" if node.state == "paused" else "booting"):
             version = wait_engine(started := begin(node), lab.backend, given_up=given_up, kept=True)
         steps.emit(NodeReady(node.name, version))
         return started
 
     down = [node for node in nodes if not node.is_running]
+    others = [node for node in lab.nodes if node.is_running]
     with faults_told(lambda: lab.backend.find(lab.name)), settled(lab.backend):
         with steps.step("Nodes"), ThreadPoolExecutor(1, "labctl-beside") as aside, _set_on_failure(given_up):
             lab.backend.expect(lab.spec, (), down)

@@ -377,7 +377,7 @@ def test_an_engine_that_joined_by_hand_and_knows_nobody_starts_over(
     prepare(lab, demo(), told.append, lambda _note: None)
 
     assert begun == ["worker1"], "worker2 is in no swarm: it knows nobody, and need not"
-    assert "the engine of worker1 left a swarm" in str(told)
+    assert "the engine of worker1 has lost its own place" in str(told)
 
 
 @pytest.mark.parametrize(("error", "begun"), [("", ["worker1"]), ("the certificate has expired", [])])

@@ -6,7 +6,7 @@ import pytest
 
 from labctl.errors import EngineRefused
 from labctl.lab import gossip
-from labctl.lab.gossip import WHERE, alone_among, exchange, meet, shows_old_circle
+from labctl.lab.gossip import WHERE, alone_among, exchange, meet, shows_old_circle, wait_missed
 from labctl.transport import Result
 
 from ..nodes import FakeNode, fake_node
@@ -180,3 +180,31 @@ def test_an_engine_that_has_just_joined_and_comes_to_know_itself_is_not_alone(mo
     monkeypatch.setattr("time.sleep", lambda _: node.shell.answers.update({CIRCLE: joined}))
 
     assert alone_among([node]) == []
+
+
+CIRCLE = f"curl -s -m 2 {WHERE}/clusterpeers"
+
+
+def test_a_node_that_was_killed_waits_until_each_of_the_others_has_missed_it() -> None:
+    manager, worker = pair()
+    third = fake_node("worker2", address="10.0.0.3")
+    left = [ALONE, BOTH, BOTH]
+    manager.shell.answers[CIRCLE] = f"OK\n{ALONE}"
+    third.shell.answers[CIRCLE] = lambda command: Result(command, 0, f"OK\n{left.pop()}")
+    notes: list[str] = []
+
+    wait_missed(worker, [manager, third], notes.append)
+
+    assert notes == ["other engines have not missed worker1 yet"]
+    assert len(third.shell.commands) == 3
+    assert worker.shell.commands == []
+
+
+def test_one_that_is_not_missed_in_time_starts_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gossip, "MISSED_WITHIN", 0)
+    manager, worker = pair()
+    manager.shell.answers[CIRCLE] = f"OK\n{BOTH}"
+
+    wait_missed(worker, [manager, fake_node("worker2", state="exited")], print)
+
+    assert manager.shell.commands == [CIRCLE]

@@ -113,7 +113,7 @@ def test_machines_with_a_file_of_names_are_asked_for_their_circle_alone(nodes: d
 
     (told,) = neighbour_problems(record(nodes, machines), [], NAMES)
 
-    assert told.startswith("the engine of worker1 left a swarm, and knows nobody in this one")
+    assert told.startswith("the engine of worker1 has lost its own place among the swarm's engines")
 
 
 def test_a_node_that_is_down_or_moved_is_neither_asked_nor_asked_for(nodes: dict[str, FakeNode]) -> None:
@@ -134,7 +134,7 @@ def test_verify_raises_all_of_it(nodes: dict[str, FakeNode]) -> None:
     miss(nodes["worker1"], "registry", "hub", "worker2")
     nodes["worker2"].shell.answers |= {ASK: NOBODY, CIRCLE: NOBODY}
 
-    with pytest.raises(LabError, match=r"worker1 finds nothing .*\nthe engine of worker2 left a swarm"):
+    with pytest.raises(LabError, match=r"worker1 finds nothing .*\nthe engine of worker2 has lost its own place"):
         refuse_lost_neighbours(record(nodes), REGISTRY, NAMES)
 
 
