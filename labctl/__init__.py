@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from labctl.backend import Snapshot
+    from labctl.edge import ForwardedPort, PublishedPort
     from labctl.errors import (
         Abandoned,
         CommandFailed,
@@ -42,12 +43,19 @@ if TYPE_CHECKING:
         TaskConverged,
         Warned,
     )
+    from labctl.faults import Fault
+    from labctl.lab.everywhere import NodeResult
     from labctl.lab.happening import ContainerEvent, LabEvent, LinkEvent, NetworkEvent, NodeEvent, ServiceEvent
     from labctl.lab.lab import Lab
+    from labctl.lab.mapping import MapNode, MapTask, SwarmMap
+    from labctl.lab.plan import Plan
+    from labctl.lab.stacklists import StackService, StackTask
     from labctl.lab.stacks import Deployment
     from labctl.lab.status import LabStatus, NodeStatus
     from labctl.lab.watching import LabEvents
     from labctl.node import Node
+    from labctl.provision import Recap
+    from labctl.registry import RegistryInfo, StoredImage
     from labctl.spec import LabSpec, NodeSpec, PortSpec
     from labctl.swarm import SwarmView
     from labctl.transport import Result, Terminal
@@ -65,6 +73,8 @@ __all__ = [
     "EngineRefused",
     "EngineUnreachable",
     "Event",
+    "Fault",
+    "ForwardedPort",
     "HostError",
     "Lab",
     "LabError",
@@ -74,6 +84,8 @@ __all__ = [
     "LabStatus",
     "LabctlError",
     "LinkEvent",
+    "MapNode",
+    "MapTask",
     "NetworkEvent",
     "Node",
     "NodeDown",
@@ -81,23 +93,32 @@ __all__ = [
     "NodeJoined",
     "NodeReady",
     "NodeRemoved",
+    "NodeResult",
     "NodeSpec",
     "NodeStarted",
     "NodeStatus",
     "NotFoundError",
     "NotYetError",
     "Noted",
+    "Plan",
     "PortSpec",
+    "PublishedPort",
     "QuorumLost",
+    "Recap",
+    "RegistryInfo",
     "Result",
     "ServiceEvent",
     "SeveralErrors",
     "Snapshot",
     "SpecError",
+    "StackService",
+    "StackTask",
     "StepFinished",
     "StepProgress",
     "StepStarted",
+    "StoredImage",
     "SwarmLocked",
+    "SwarmMap",
     "SwarmView",
     "TaskConverged",
     "Terminal",
@@ -111,21 +132,34 @@ __all__ = [
 WHERE = {
     "ContainerEvent": "lab.happening",
     "Deployment": "lab.stacks",
+    "Fault": "faults",
+    "ForwardedPort": "edge",
     "Lab": "lab.lab",
     "LabEvent": "lab.happening",
     "LabEvents": "lab.watching",
     "LabSpec": "spec",
     "LabStatus": "lab.status",
     "LinkEvent": "lab.happening",
+    "MapNode": "lab.mapping",
+    "MapTask": "lab.mapping",
     "NetworkEvent": "lab.happening",
     "Node": "node",
     "NodeEvent": "lab.happening",
+    "NodeResult": "lab.everywhere",
     "NodeSpec": "spec",
     "NodeStatus": "lab.status",
+    "Plan": "lab.plan",
     "PortSpec": "spec",
+    "PublishedPort": "edge",
+    "Recap": "provision",
+    "RegistryInfo": "registry",
     "Result": "transport",
     "ServiceEvent": "lab.happening",
     "Snapshot": "backend",
+    "StackService": "lab.stacklists",
+    "StackTask": "lab.stacklists",
+    "StoredImage": "registry",
+    "SwarmMap": "lab.mapping",
     "SwarmView": "swarm",
     "Terminal": "transport",
 }

@@ -18,12 +18,14 @@ from labctl.transport.base import COLUMNS, ROWS, TERM, as_argv
 if TYPE_CHECKING:
     from labctl.spec import Role
 
-__all__ = ["ENVIRONMENT_FILE", "LOGIN_USER", "Node"]
+__all__ = ["DOCKER_VARIABLES", "ENVIRONMENT_FILE", "LOGIN_USER", "Node"]
 
 # Who a person is on a node, as on docker-machine's: one who may use the engine, and sudo without a password.
 LOGIN_USER = "docker"
 # What a container node is told when it is made, KEY=value lines that its first process reads.
 ENVIRONMENT_FILE = "/etc/labctl/environment"
+# What leads the Docker CLI to an engine, in docker-machine's order.
+DOCKER_VARIABLES = ("DOCKER_TLS_VERIFY", "DOCKER_HOST", "DOCKER_CERT_PATH", "DOCKER_MACHINE_NAME")
 LOGIN_SHELL = ("/bin/bash", "-c", "cd; exec bash -l")  # as a login by SSH would, it begins at home
 
 
@@ -64,6 +66,20 @@ class Node:
     def is_manager(self) -> bool:
         """Whether it was made to be a manager; promotion and demotion happen in the swarm."""
         return self.role == "manager"
+
+    @property
+    def url(self) -> str:
+        """Where this host reaches its engine. Raises NodeDown when the node does not run."""
+        if not self.is_running:
+            raise NodeDown(self.name, self.state)
+        return self.endpoint.url
+
+    @property
+    def docker_env(self) -> dict[str, str]:
+        """The variables that lead the Docker CLI to its engine. Raises NodeDown when the node does not run."""
+        certs = self.endpoint.tls
+        values = ("1", self.url, str(certs) if certs else "", self.name)
+        return dict(zip(DOCKER_VARIABLES, values, strict=True))
 
     @cached_property
     def engine(self) -> Engine:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import click
 
 from labctl.cli.common import App, complete_nodes, lab_command
-from labctl.cli.nodes import client_node, environment_of
 from labctl.errors import HostError, UsageError
 
 if TYPE_CHECKING:
@@ -45,13 +44,13 @@ def docker(app: App, node: str | None, words: tuple[str, ...]) -> None:
             hint="Install Docker's CLI (Debian: `apt-get install docker-cli`), or `labctl ssh manager1 docker ...`.",
         )
     lab = app.lab()
-    chosen = client_node(lab, node)
+    led = lab.docker_env(node)
     if "--privileged" in words and not words[0].startswith("exec") and _has_no_devices(lab.record):
         app.emit(Noted(PRIVILEGED_HINT))
-    app.emit(CommandShown("host", f"docker -H {chosen.endpoint.url} --tlsverify {shlex.join(words)}"))
+    app.emit(CommandShown("host", f"docker -H {led['DOCKER_HOST']} --tlsverify {shlex.join(words)}"))
     # A context would be taken before DOCKER_HOST by some versions.
     kept = {key: value for key, value in os.environ.items() if key != "DOCKER_CONTEXT"}
-    os.execve(program, ["docker", *words], kept | environment_of(chosen))
+    os.execve(program, ["docker", *words], kept | led)
 
 
 def _has_no_devices(record: LabRecord) -> bool:

@@ -12,7 +12,6 @@ import click
 
 from labctl.cli.common import App, complete_nodes, lab_command
 from labctl.cli.completers import complete_shells
-from labctl.cli.nodes import DOCKER_VARIABLES, environment_of, reachable
 from labctl.cli.shells import SHELLS, detect, shell_named
 
 if TYPE_CHECKING:
@@ -48,15 +47,16 @@ def env(app: App, node: str | None, unset: bool, shell: str | None, no_proxy: bo
     eval "$(labctl env -u)"
     labctl env --shell powershell | Invoke-Expression
     """
+    from labctl.node import DOCKER_VARIABLES
+
     syntax = shell_named(shell) if shell else detect()
     command = _typed(app, node, unset=unset, shell=shell, no_proxy=no_proxy)
     if unset:
         names = (*DOCKER_VARIABLES, *([COMPOSE] if sys.platform == "win32" else []))
         click.echo(syntax.unsetting((*names, *([_no_proxy_name()] if no_proxy else [])), command), nl=False)
         return
-    lab = app.lab()
-    chosen = reachable(lab, node)
-    values = environment_of(chosen)
+    chosen = _reachable(app, node)
+    values = chosen.docker_env
     if sys.platform == "win32":
         values[COMPOSE] = "true"
     if no_proxy:
@@ -76,13 +76,22 @@ def config(app: App, node: str | None) -> None:
     \b
     docker $(labctl config worker1) ps
     """
-    chosen = reachable(app.lab(), node)
+    chosen = _reachable(app, node)
     certs = chosen.endpoint.tls
     if certs is not None:
         click.echo("--tlsverify")
         for flag, file in (("tlscacert", "ca.pem"), ("tlscert", "cert.pem"), ("tlskey", "key.pem")):
             click.echo(f'--{flag}="{certs / file}"')
     click.echo(f"-H={chosen.endpoint.url}")
+
+
+def _reachable(app: App, name: str | None) -> Node:
+    """The node, or the first one, whose engine answers. Raises NodeDown or EngineUnreachable."""
+    from labctl.lab.choosing import first_node
+
+    node = first_node(app.lab(), name)
+    node.engine.version()
+    return node
 
 
 def _typed(app: App, node: str | None, *, unset: bool, shell: str | None, no_proxy: bool) -> str:

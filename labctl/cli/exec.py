@@ -18,7 +18,7 @@ from labctl.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from labctl.lab.everywhere import Answer
+    from labctl.lab.everywhere import NodeResult
 
 __all__ = ["exec_"]
 
@@ -50,7 +50,7 @@ def exec_(app: App, pattern: str, limit: float, output: str) -> int:
     labctl exec w1,w2 -- 'ip -br addr | grep eth0'
     labctl exec -o json -- cat /etc/hostname
     """
-    from labctl.lab.everywhere import highest, run_everywhere
+    from labctl.lab.everywhere import highest
 
     words = behind_dashes()
     if not words or not words[0].strip():
@@ -60,10 +60,11 @@ def exec_(app: App, pattern: str, limit: float, output: str) -> int:
             f"{words[0]} stands behind `--`, where the nodes' own command begins",
             hint="labctl's own flags come before it: labctl exec -l NAME @worker -- uptime",
         )
-    nodes = app.lab().select(pattern)
+    lab = app.lab()
+    nodes = lab.select(pattern)
     said = named_lab(click.get_current_context())
     talk = _Talk(max(len(node.name) for node in nodes), quiet=output == "json", lab=said)
-    answers = run_everywhere(nodes, words[0] if len(words) == 1 else list(words), limit=limit, heard=talk)
+    answers = lab.run(words[0] if len(words) == 1 else list(words), nodes, limit=limit, on_result=talk)
     if output == "json":
         print_json([answer.to_dict() for answer in answers])
     return highest(answers)
@@ -81,7 +82,7 @@ class _Talk:
         self._lab = lab
         self._lock = threading.Lock()
 
-    def __call__(self, answer: Answer) -> None:
+    def __call__(self, answer: NodeResult) -> None:
         if self._quiet:
             return
         with self._lock:
@@ -92,7 +93,7 @@ class _Talk:
             if answer.code:
                 self._lines(answer, f"exit code {answer.code}", sys.stderr)
 
-    def _lines(self, answer: Answer, text: str, out: TextIO) -> None:
+    def _lines(self, answer: NodeResult, text: str, out: TextIO) -> None:
         is_terminal = out.isatty()
         name = answer.node.ljust(self._width)
         if is_terminal:

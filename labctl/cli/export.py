@@ -43,10 +43,7 @@ def ssh_config(app: App, through_docker: bool) -> None:
     labctl export ssh-config > lab.ssh
     ssh -F lab.ssh worker1 docker ps
     """
-    from labctl.export import ssh_config as text_of
-
-    lab = app.lab()
-    click.echo(text_of(lab.name, lab.nodes, through_docker=through_docker), nl=False)
+    click.echo(app.lab().ssh_config(through_docker=through_docker), nl=False)
 
 
 @export.command("inventory")
@@ -61,10 +58,7 @@ def inventory(app: App, connection: Literal["ssh", "docker"]) -> None:
     labctl export inventory > lab.yaml
     ansible -i lab.yaml workers -m command -a uptime
     """
-    from labctl.export import inventory as text_of
-
-    lab = app.lab()
-    click.echo(text_of(lab.name, lab.nodes, connection=connection), nl=False)
+    click.echo(app.lab().inventory(connection=connection), nl=False)
 
 
 @export.command("logs")

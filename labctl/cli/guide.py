@@ -94,10 +94,9 @@ class TerminalScreen:
     def show_map(self) -> None:
         """Show the nodes and their tasks."""
         from labctl.cli.map import draw
-        from labctl.lab.mapping import look
 
         if self._lab is not None:
-            self._console.print(draw(look(self._lab.refresh()), self._console.width))
+            self._console.print(draw(self._lab.refresh().map(), self._console.width))
 
     def draw(self, view: View) -> None:
         """Draw the live part, if it has changed; all of it anew on a terminal that was resized."""

@@ -9,13 +9,13 @@ import click
 
 from labctl.cli.common import App, complete_nodes, confirm, lab_command, output_option, print_json, table
 from labctl.cli.completers import complete_images
-from labctl.errors import LabError, NotFoundError, UsageError
+from labctl.errors import UsageError
 from labctl.spec.choices import PROVIDERS
 from labctl.words import counted, some
 
 if TYPE_CHECKING:
     from labctl.images import Image, MirrorMode
-    from labctl.registry import Stored
+    from labctl.registry import StoredImage
 
 __all__ = ["image"]
 
@@ -149,36 +149,7 @@ def pull(app: App, name: str, nodes: str) -> None:
     \b
     labctl image pull nginx:latest
     """
-    from labctl.events import Steps
-    from labctl.images import ensure
-    from labctl.registry import pull as pull_image
-
-    chosen = app.lab().select(nodes)
-    steps = Steps(app.emit, total=2)
-    unknown: NotFoundError | None = None
-    with steps.step("Images"):
-        try:
-            ensure(app.context.engine, [name], steps.emit, steps.note)
-        except NotFoundError as problem:
-            # The nodes may know it all the same: from before, or by a mirror of their own.
-            unknown = problem
-            steps.note("not one of labctl's")
-    with steps.step(f"Pulling {name} on {counted(len(chosen), 'node')}"):
-        try:
-            pull_image(chosen, name, steps.note)
-        except LabError as problem:
-            raise _pushed_instead(app, name) or unknown or problem from None
-        steps.note("")
-
-
-def _pushed_instead(app: App, name: str) -> NotFoundError | None:
-    """What to say where the lab's registry has the image: nodes know it by the registry's name."""
-    from labctl.registry import inside
-
-    there = next((each.name for each in _catalog(app) if each.name == inside(name).familiar), None)
-    if there is None:
-        return None
-    return NotFoundError("image", name, None, hint=f"The lab's registry has it: `labctl image pull {there}`.")
+    app.lab().pull(name, nodes)
 
 
 @image.command("load")
@@ -191,13 +162,7 @@ def load(app: App, name: str, nodes: str) -> None:
     \b
     labctl image load web:1
     """
-    from labctl.events import Steps
-    from labctl.registry import load as load_image
-
-    chosen = app.lab().select(nodes)
-    steps = Steps(app.emit, total=1)
-    with steps.step(f"Loading {name} on {counted(len(chosen), 'node')}"):
-        load_image(app.context.engine, chosen, name, steps.note)
+    app.lab().load(name, nodes)
 
 
 @image.command("prune")
@@ -326,18 +291,17 @@ def _described(app: App, found: Image, mode: MirrorMode) -> dict[str, Any]:
     }
 
 
-def _catalog(app: App) -> list[Stored]:
+def _catalog(app: App) -> list[StoredImage]:
     """What the lab's registry holds; nothing where there is no lab, or it has none that answers."""
     from labctl.errors import LabctlError
-    from labctl.registry import catalog, open_registry
 
     try:
-        return catalog(open_registry(app.context.engine, app.lab().name))
+        return app.lab().stored_images()
     except LabctlError:
         return []
 
 
-def _stored(each: Stored) -> dict[str, Any]:
+def _stored(each: StoredImage) -> dict[str, Any]:
     return {
         "name": each.name,
         "repository": each.repository,

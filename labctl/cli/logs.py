@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator
 import click
 
 from labctl.cli.common import App, complete_nodes, lab_command
-from labctl.cli.nodes import first_node
 from labctl.cli.streams import readable, write_bytes
 
 __all__ = ["logs"]
@@ -31,8 +30,10 @@ def logs(app: App, node: str | None, tail: int | None, follow: bool) -> None:
     labctl logs -f manager1
     labctl docker -- service logs web
     """
+    from labctl.lab.choosing import first_node
+
     lab = app.lab(others=True)
-    chunks = lab.backend.follow(first_node(lab, node), tail=tail, wait=follow)
+    chunks = lab.node_logs(first_node(lab, node), tail=tail, follow=follow)
     if sys.stdout.isatty():
         for text in _readable(chunks):
             sys.stdout.write(text)

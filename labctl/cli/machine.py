@@ -11,7 +11,6 @@ import click
 from labctl import __version__
 from labctl.cli.common import App, complete_nodes, confirm, lab_command, output_option, print_json
 from labctl.cli.create import create
-from labctl.cli.nodes import first_node, running
 from labctl.cli.unlock import unlock_option
 from labctl.errors import NotFoundError, NotYetError
 
@@ -93,7 +92,7 @@ def ip(app: App, nodes: tuple[str, ...]) -> None:
     labctl ip manager1
     docker swarm join --token ... "$(labctl ip manager1):2377"
     """
-    from labctl.lab.choosing import named_nodes
+    from labctl.lab.choosing import first_node, named_nodes
 
     lab = app.lab(others=True)
     for node in named_nodes(lab, nodes) if nodes else [first_node(lab, None)]:
@@ -109,7 +108,9 @@ def url(app: App, node: str | None) -> None:
     \b
     labctl url worker1
     """
-    click.echo(running(first_node(app.lab(others=True), node)).endpoint.url)
+    from labctl.lab.choosing import first_node
+
+    click.echo(first_node(app.lab(others=True), node).url)
 
 
 @click.command("inspect")
@@ -125,7 +126,7 @@ def inspect(app: App, template: str | None, nodes: tuple[str, ...]) -> None:
     labctl inspect -f '{{prettyjson .HostOptions}}' worker1
     """
     from labctl.cli.template import render
-    from labctl.lab.choosing import named_nodes
+    from labctl.lab.choosing import first_node, named_nodes
     from labctl.lab.listing import inspect as inspect_node
 
     lab = app.lab(others=True)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Group, RenderableType
     from rich.text import Text
 
-    from labctl.lab.mapping import Column, Placed, SwarmMap
+    from labctl.lab.mapping import MapNode, MapTask, SwarmMap
 
 __all__ = ["draw", "map_"]
 
@@ -49,14 +49,12 @@ def map_(app: App, watch: bool, interval: float, output: str) -> None:
     labctl map --watch
     labctl map -o json
     """
-    from labctl.lab.mapping import look
-
     if watch and output == "json":
         _watch_json(app, interval)
     elif watch:
         _watch(app, interval)
     elif output == "json":
-        print_json(look(app.lab(others=True)).to_dict())
+        print_json(app.lab(others=True).map().to_dict())
     else:
         from labctl.cli.console import console
 
@@ -64,17 +62,15 @@ def map_(app: App, watch: bool, interval: float, output: str) -> None:
         lab = app.lab(others=True)
         if not (owner := lab.record.owner).is_you:
             click.echo(f"Lab {lab.name} belongs to {owner}, who has its keys: only its machines are shown.", err=True)
-        screen.print(draw(look(lab), screen.width))
+        screen.print(draw(lab.map(), screen.width))
 
 
 def _looks(app: App, interval: float) -> Iterator[SwarmMap | LabctlError]:
     """Look for as long as somebody watches; a lab that does not answer is shown, not an end."""
-    from labctl.lab.mapping import look
-
     app.lab(others=True)  # one that is not there at all is told before anything is drawn
     while not _reader_is_gone():
         try:
-            yield look(app.lab(others=True))
+            yield app.lab(others=True).map()
         except LabctlError as problem:
             yield problem
         time.sleep(interval)
@@ -155,7 +151,7 @@ def draw(swarm: SwarmMap, width: int) -> Group:
     return Group(*parts[:-1], *([Text(""), Text("waiting", style="bold yellow"), *waiting] if waiting else []))
 
 
-def _lines(column: Column) -> list[Text]:
+def _lines(column: MapNode) -> list[Text]:
     from rich.text import Text
 
     head = Text(column.name, style="bold")
@@ -167,7 +163,7 @@ def _lines(column: Column) -> list[Text]:
     return [head, state, *_task_lines(column.tasks)]
 
 
-def _task_lines(tasks: Sequence[Placed]) -> list[Text]:
+def _task_lines(tasks: Sequence[MapTask]) -> list[Text]:
     if len(tasks) <= MOST_LINES:
         return [_task_line(task) for task in tasks]
     counted: dict[tuple[str, str], int] = {}
@@ -176,7 +172,7 @@ def _task_lines(tasks: Sequence[Placed]) -> list[Text]:
     return [_line(f"{service} ×{count}", state) for (service, state), count in counted.items()]
 
 
-def _task_line(task: Placed) -> Text:
+def _task_line(task: MapTask) -> Text:
     return _line(task.name, task.state)
 
 

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from labctl.cli.common import App, lab_command, output_option, print_json, table
 from labctl.cli.completers import complete_ports, complete_services
-from labctl.errors import NotFoundError, UsageError, raise_all
+from labctl.errors import raise_all
 
 if TYPE_CHECKING:
-    from labctl.edge import Edge
-    from labctl.lab import Lab
-    from labctl.spec import PortSpec
+    from labctl.edge import ForwardedPort, PublishedPort
 
 __all__ = ["open_", "port", "ports"]
 
@@ -41,16 +38,11 @@ def add(app: App, ports: tuple[str, ...]) -> None:
     labctl port add 8080             127.0.0.1:8080 maps to the swarm's port 8080
     labctl port add 9000:80 53/udp
     """
-    from labctl.edge import ensure_edges, refuse_taken
+    from labctl.lab.ports import check_ports
 
-    read = [_port(text) for text in ports]
-    _refuse_two_at_one(read)
-    lab = app.lab()
-    with lab.held() as now:
-        for wanted in read:  # a slip in the last one shall not leave the first
-            refuse_taken(app.context.engine, now.name, wanted)
-        for edge in ensure_edges(app.context.engine, now.name, now.nodes, read, app.emit):
-            click.echo(edge.url)
+    read = check_ports(ports)  # what is no port is told before a lab is looked for
+    for way in app.lab().add_ports(*read):
+        click.echo(way.url)
 
 
 @port.command("rm")
@@ -63,17 +55,11 @@ def rm(app: App, ports: tuple[str, ...]) -> None:
     labctl port rm 8080 53/udp
     labctl port rm 9000:80
     """
-    from labctl.edge import remove_edge
+    from labctl.lab.ports import remove_ports
 
-    read = [(_port(text), ":" in text) for text in ports]
-    missing: list[NotFoundError] = []
-    with app.lab().held() as lab:
-        for wanted, exact in read:
-            try:
-                for gone in remove_edge(app.context.engine, lab.name, wanted, exact=exact):
-                    click.echo(f"{gone.url} is gone", err=True)
-            except NotFoundError as problem:  # it keeps no other from being taken away
-                missing.append(problem)
+    gone, missing = remove_ports(app.lab(), ports)
+    for way in gone:
+        click.echo(f"{way.url} is gone", err=True)
     raise_all(missing)
 
 
@@ -86,17 +72,9 @@ def ls(app: App, output: str) -> None:
     \b
     labctl port ls -o json
     """
-    from labctl.edge import edges
-    from labctl.edge.ways import proxy_name
-    from labctl.spec import labels
-
-    lab = app.lab(others=True)
-    found = edges(app.context.engine, lab.name)
-    # Where the proxy's container is gone and its store is not, the ways in it come back with the proxy.
-    stores = [str(one["Name"]) for one in app.context.engine.volumes(labels.of_lab(lab.name))] if not found else []
-    _warn_of_proxy(app, lab, found, published=proxy_name(lab.name) in stores)
+    found = app.lab(others=True).forwarded_ports()
     if output == "json":
-        print_json([_edge(each) for each in found])
+        print_json([_forwarded(each) for each in found])
         return
     rows = [[f"{each.target}/{each.protocol}", each.url, each.state] for each in found]
     table(["PORT", "ON THIS HOST", "STATE"], rows)
@@ -114,52 +92,15 @@ def ports(app: App, output: str) -> None:
     labctl ports
     labctl ports -o json
     """
-    from labctl.edge import edges, published
-
-    lab = app.lab()
-    ways = edges(app.context.engine, lab.name)
-    open_ways = [way for way in ways if way.state == "running"]
-    found = published(lab.manager().engine)
-    _warn_of_proxy(app, lab, ways, published=any(each.mode == "ingress" for each in found))
-    listed = [
-        {
-            "service": each.service,
-            "port": each.port,
-            "protocol": each.protocol,
-            "mode": each.mode,
-            "target": each.target,
-            "nodes": list(each.nodes),
-            "urls": [
-                way.url_of(each.target) for way in open_ways if (way.target, way.protocol) == (each.port, each.protocol)
-            ],
-        }
+    found = app.lab().ports()
+    if output == "json":
+        print_json([_published(each) for each in found])
+        return
+    rows = [
+        [each.service, " ".join(each.places) or f"{each.port}/{each.protocol}", each.mode, " ".join(each.urls) or "-"]
         for each in found
     ]
-    if output == "json":
-        print_json(listed)
-        return
-    urls = [" ".join(map(str, row["urls"])) for row in listed]  # type: ignore[call-overload]  # urls are a list
-    rows = [
-        [each.service, " ".join(each.places) or f"{each.port}/{each.protocol}", each.mode, url or "-"]
-        for each, url in zip(found, urls, strict=True)
-    ]
     table(["SERVICE", "PORT", "MODE", "ON THIS HOST"], rows)
-
-
-def _warn_of_proxy(app: App, lab: Lab, ways: Sequence[Edge], *, published: bool = False) -> None:
-    """Say what is wrong with the lab's proxy; `published`: something is, and without a way no proxy may be there."""
-    from labctl.edge import proxy_state, proxy_trouble, proxy_warnings
-    from labctl.events import Warned
-
-    engine, runs = app.context.engine, any(node.is_running for node in lab.nodes)
-    if ways and ways[0].state != "running":
-        app.emit(Warned(proxy_trouble(lab.name, ways[0].state)))
-        return
-    state = proxy_state(engine, lab.name) if ways or published else None
-    if state is None and published:
-        app.emit(Warned(proxy_trouble(lab.name, "gone")))
-    for warning in proxy_warnings(lab.name, state, len(lab.nodes)) if state is not None and runs else ():
-        app.emit(Warned(warning))
 
 
 @click.command("open")
@@ -189,25 +130,19 @@ def open_(app: App, service: str, print_only: bool) -> None:
             webbrowser.open(page)
 
 
-def _refuse_two_at_one(ports: list[PortSpec]) -> None:
-    known: dict[tuple[int, str], int] = {}
-    for port in ports:
-        if known.setdefault((port.host, port.protocol), port.target) != port.target:
-            raise UsageError(
-                f"127.0.0.1:{port.host} cannot lead to {known[port.host, port.protocol]} and {port.target}"
-            )
+def _published(each: PublishedPort) -> dict[str, Any]:
+    return {
+        "service": each.service,
+        "port": each.port,
+        "protocol": each.protocol,
+        "mode": each.mode,
+        "target": each.target,
+        "nodes": list(each.nodes),
+        "urls": list(each.urls),
+    }
 
 
-def _port(text: str) -> PortSpec:
-    from labctl.spec import PortSpec
-
-    try:
-        return PortSpec.parse(text)
-    except ValueError as invalid:
-        raise UsageError(str(invalid), hint="`labctl port add 8080`, `18080:8080` or `53/udp`") from None
-
-
-def _edge(each: Edge) -> dict[str, Any]:
+def _forwarded(each: ForwardedPort) -> dict[str, Any]:
     return {
         "port": each.target,
         "protocol": each.protocol,

@@ -30,9 +30,7 @@ def status(app: App, output: str) -> None:
     """
     from dataclasses import asdict
 
-    from labctl.registry import find_registry
-
-    found = find_registry(app.context.engine, app.lab().name)
+    found = app.lab().registry()
     if output == "json":
         print_json({**asdict(found), "url": found.url})
         return
@@ -49,9 +47,7 @@ def url(app: App) -> None:
     \b
     curl "$(labctl registry url)/v2/_catalog"
     """
-    from labctl.registry import find_registry
-
-    click.echo(find_registry(app.context.engine, app.lab().name).url)
+    click.echo(app.lab().registry().url)
 
 
 @registry.command("catalog")
@@ -66,9 +62,8 @@ def catalog_(app: App, output: str) -> None:
     from dataclasses import asdict
 
     from labctl.images.progress import read_size
-    from labctl.registry import catalog, open_registry
 
-    stored = catalog(open_registry(app.context.engine, app.lab().name))
+    stored = app.lab().stored_images()
     if output == "json":
         print_json([{**asdict(each), "name": each.name} for each in stored])
         return

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import click
 
 from labctl.cli.common import App, complete_nodes, lab_command
-from labctl.cli.nodes import first_node
 from labctl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -54,6 +53,7 @@ def ssh(app: App, words: tuple[str, ...]) -> int:
 
 def _user_and_node(app: App, name: str | None) -> tuple[str, Node]:
     """Whom `[USER@]NODE` means. Raises NotFoundError for an unknown node, UsageError for a user that it has not."""
+    from labctl.lab.choosing import first_node
     from labctl.node import LOGIN_USER
 
     user, _, rest = (name or "").rpartition("@")
@@ -91,13 +91,6 @@ def scp(app: App, *, recursive: bool, delta: bool, quiet: bool, source: str, tar
     labctl scp -r site/ docker@worker1:site
     labctl scp worker1:data.txt worker2:/tmp/
     """
-    from labctl.events import Warned
-    from labctl.lab.copying import copy, place
-
-    def warn(text: str) -> None:
-        app.emit(Warned(text))
-
-    lab = app.lab()
-    there = copy(place(lab, source), place(lab, target), recursive=recursive, delta=delta, warn=warn)
+    there = app.lab().copy(source, target, recursive=recursive, delta=delta)
     if not quiet:
         click.echo(f"{source} -> {there}", err=True)

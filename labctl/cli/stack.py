@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,14 +21,11 @@ from labctl.cli.stack_rows import (
     print_ids,
     print_rows,
     service_fields,
-    service_rows,
     task_fields,
-    task_row,
 )
-from labctl.errors import NotFoundError, UsageError, raise_all
+from labctl.errors import UsageError, raise_all
 
 if TYPE_CHECKING:
-    from labctl.swarm import SwarmView
     from labctl.swarm.refusal import FileRefused
 
 __all__ = ["stack"]
@@ -83,7 +81,6 @@ def deploy_(app: App, file: Path | None, name: str | None, files: tuple[Path, ..
     labctl stack deploy docker-stack.yml voting --limit 30
     labctl stack deploy -c docker-stack.yml -c local.yml voting
     """
-    from labctl.swarm import SwarmView
     from labctl.swarm.refusal import FileRefused
     from labctl.swarm.stack import check_name
 
@@ -105,8 +102,7 @@ def deploy_(app: App, file: Path | None, name: str | None, files: tuple[Path, ..
     except FileRefused as refused:
         raise _with_own_cli(refused, files, name) from None
     if output == "json":
-        lab = app.lab()
-        rows = service_rows(SwarmView(lab.manager().engine), name, lab.nodes)
+        rows = [asdict(one) for one in app.lab().stack_services(name)]
         print_json({"stack": name, "services": rows, "urls": deployed.urls})
     else:
         for url in deployed.urls:
@@ -191,15 +187,13 @@ def ls(app: App, template: str | None, output: str) -> None:
     \b
     labctl stack ls
     """
-    from labctl.swarm.stack import stacks
-
-    found = stacks(app.lab().swarm())
+    found = app.lab().stacks()
     if output == "json":
-        print_json([{"name": one.name, "services": one.services} for one in found])
+        print_json([{"name": name, "services": number} for name, number in found.items()])
     elif template and template != "table":
-        print_rows(template, [{"Name": one.name, "Services": one.services} for one in found])
+        print_rows(template, [{"Name": name, "Services": number} for name, number in found.items()])
     else:
-        table(("NAME", "SERVICES"), [(one.name, str(one.services)) for one in found])
+        table(("NAME", "SERVICES"), [(name, str(number)) for name, number in found.items()])
 
 
 @stack.command("services", cls=DockerCommand)
@@ -214,19 +208,15 @@ def services(app: App, name: str, quiet: bool, template: str | None, output: str
     \b
     labctl stack services voting
     """
-    lab = app.lab()
-    view = lab.swarm()
-    rows = service_rows(view, name, lab.nodes)
-    if not rows:
-        raise _no_stack(view, name)
+    found = app.lab().stack_services(name)
     if output == "json":
-        print_json(rows)
+        print_json([asdict(one) for one in found])
     elif quiet:
-        print_ids([row["id"] for row in rows])
+        print_ids([one.id for one in found])
     elif template and template != "table":
-        print_rows(template, [service_fields(row) for row in rows])
+        print_rows(template, [service_fields(one) for one in found])
     else:
-        cells = [(r["name"], r["mode"], r["tasks"], r["image"], " ".join(r["ports"]), r["reason"]) for r in rows]
+        cells = [(one.name, one.mode, one.tasks, one.image, " ".join(one.ports), one.reason) for one in found]
         table(("NAME", "MODE", "TASKS", "IMAGE", "PORTS", "WHY NOT ALL"), cells)
 
 
@@ -241,13 +231,11 @@ def config(app: App, file: Path | None, files: tuple[Path, ...]) -> None:
     labctl stack config docker-stack.yml
     labctl stack config -c docker-stack.yml -c local.yml
     """
-    from labctl.lab.stacks import merged
-
     paths = (*([file] if file else []), *files)
     if not paths:
         raise UsageError("config takes a stack file", hint="For example: labctl stack config docker-stack.yml")
     text = _checked(paths)
-    click.echo(merged(app.lab(), paths, text=text), nl=False)
+    click.echo(app.lab().stack_config(paths, text=text), nl=False)
 
 
 @stack.command("ps", cls=DockerCommand)
@@ -263,31 +251,16 @@ def ps(app: App, name: str, output: str, **flags: Any) -> None:
     \b
     labctl stack ps voting
     """
-    from labctl.swarm.stack import tasks_of
-
-    view = app.lab().swarm()
-    tasks = tasks_of(view, name)
-    names = {service.id: service for service in view.services(stack=name)}
-    if not tasks and not names:
-        raise _no_stack(view, name)
-    hosts = {node.id: node.hostname for node in view.nodes()}
-    found = [(task_row(task, names, hosts), task) for task in tasks]
-    found.sort(key=lambda one: (one[0]["name"], -one[0]["since"]))
+    found = app.lab().stack_tasks(name)
     template, whole = flags["template"], flags["whole"]
     if output == "json":
-        print_json([row for row, _ in found])
+        print_json([asdict(task) for task in found])
     elif flags["quiet"]:
-        print_ids([row["id"] for row, _ in found], whole=whole)
+        print_ids([task.id for task in found], whole=whole)
     else:
-        fields = [task_fields(row, task, whole=whole) for row, task in found]
+        fields = [task_fields(task, whole=whole) for task in found]
         if template and template != "table":
             print_rows(template, fields)
         else:
             headings = ("ID", "NAME", "IMAGE", "NODE", "DESIRED", "STATE", "ERROR")
             table(headings, [list(one.values())[: len(headings)] for one in fields])
-
-
-def _no_stack(view: SwarmView, name: str) -> NotFoundError:
-    from labctl.swarm.stack import stacks
-
-    return NotFoundError("stack", name, [one.name for one in stacks(view)])

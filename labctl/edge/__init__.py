@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from labctl.edge.pins import ensure_edge, ensure_edges, open_hosted, reach, refuse_taken, remove_edge
     from labctl.edge.proxy import ensure_proxy, refresh
-    from labctl.edge.publishing import Published, published
-    from labctl.edge.ways import KIND, Edge, edges, proxy_state, proxy_trouble, proxy_warnings
+    from labctl.edge.publishing import PublishedPort, published
+    from labctl.edge.ways import KIND, ForwardedPort, edges, proxy_state, proxy_trouble, proxy_warnings
 
 __all__ = [
     "KIND",
-    "Edge",
-    "Published",
+    "ForwardedPort",
+    "PublishedPort",
     "edges",
     "ensure_edge",
     "ensure_edges",
@@ -43,10 +43,10 @@ WHERE = {
     "remove_edge": "pins",
     "ensure_proxy": "proxy",
     "refresh": "proxy",
-    "Published": "publishing",
+    "PublishedPort": "publishing",
     "published": "publishing",
     "KIND": "ways",
-    "Edge": "ways",
+    "ForwardedPort": "ways",
     "edges": "ways",
     "proxy_state": "ways",
     "proxy_trouble": "ways",

@@ -7,8 +7,8 @@ from collections.abc import Callable, Collection, Sequence
 from typing import TypeVar
 
 from labctl.edge.proxy import ensure_proxy, put, refuse_ended, wish_of
-from labctl.edge.publishing import Published
-from labctl.edge.ways import Edge, edge_of, edges, own_file, proxy_name, proxy_state
+from labctl.edge.publishing import PublishedPort
+from labctl.edge.ways import ForwardedPort, edge_of, edges, own_file, proxy_name, proxy_state
 from labctl.engine import Engine
 from labctl.errors import LabctlError, NotFoundError, UsageError
 from labctl.events import Emit, Noted, Warned, quiet
@@ -25,7 +25,7 @@ OPEN_LIMIT = 10.0
 REACH_LIMIT = 5.0
 
 
-def ensure_edge(engine: Engine, lab: str, nodes: Sequence[Node], port: PortSpec, emit: Emit = quiet) -> Edge:
+def ensure_edge(engine: Engine, lab: str, nodes: Sequence[Node], port: PortSpec, emit: Emit = quiet) -> ForwardedPort:
     """Let 127.0.0.1 reach a port that the swarm publishes, or will publish, until `remove_edge`.
 
     Run again it changes nothing. A host port that is taken gets another, and a warning says so. Raises LabError when
@@ -36,7 +36,7 @@ def ensure_edge(engine: Engine, lab: str, nodes: Sequence[Node], port: PortSpec,
 
 def ensure_edges(
     engine: Engine, lab: str, nodes: Sequence[Node], ports: Sequence[PortSpec], emit: Emit = quiet
-) -> list[Edge]:
+) -> list[ForwardedPort]:
     """`ensure_edge` for several ports at once."""
     known = [edge for edge in edges(engine, lab) if edge.pinned]
     ensure_proxy(engine, lab, nodes, ports, emit)
@@ -44,8 +44,8 @@ def ensure_edges(
 
 
 def open_hosted(
-    engine: Engine, lab: str, nodes: Sequence[Node], ports: Sequence[Published], emit: Emit = quiet
-) -> list[Edge]:
+    engine: Engine, lab: str, nodes: Sequence[Node], ports: Sequence[PublishedPort], emit: Emit = quiet
+) -> list[ForwardedPort]:
     """`ensure_edges` for ports in host mode, each only for as long as something publishes it so.
 
     On an engine that publishes the proxy's ports itself they stay until `remove_edge`.
@@ -70,12 +70,14 @@ def open_hosted(
     return _opened(engine, lab, list(pins), known, emit)
 
 
-def _opened(engine: Engine, lab: str, ports: Sequence[PortSpec], before: Sequence[Edge], emit: Emit) -> list[Edge]:
+def _opened(
+    engine: Engine, lab: str, ports: Sequence[PortSpec], before: Sequence[ForwardedPort], emit: Emit
+) -> list[ForwardedPort]:
     """Wait until these ports are pinned, and warn of what got another number and was not there before."""
     known = {(edge.asked, edge.target, edge.protocol) for edge in before}
     wanted = {(port.host, port.target, port.protocol) for port in ports}
 
-    def opened() -> dict[tuple[int, int, str], Edge]:
+    def opened() -> dict[tuple[int, int, str], ForwardedPort]:
         state = proxy_state(engine, lab)
         ways = {(way.asked, way.target, way.protocol): way for way in (state.ways if state else ()) if way.pinned}
         if not wanted <= ways.keys():
@@ -103,7 +105,7 @@ def reach(
     emit: Emit = quiet,
     *,
     limit: float = REACH_LIMIT,
-) -> list[Edge]:
+) -> list[ForwardedPort]:
     """Return the ways to published ports (number, protocol), and wait some seconds for those that open just now.
 
     What they need was done before, so a proxy that fails is a warning.
@@ -142,7 +144,7 @@ def refuse_taken(engine: Engine, lab: str, port: PortSpec) -> None:
             )
 
 
-def remove_edge(engine: Engine, lab: str, port: PortSpec, *, exact: bool = False) -> list[Edge]:
+def remove_edge(engine: Engine, lab: str, port: PortSpec, *, exact: bool = False) -> list[ForwardedPort]:
     """Take away the pins that lead to a port, or else the one that is, or was to be, at it on this host.
 
     With `exact`, only the one from that host port to that port. Returns the ways. Raises NotFoundError when there is
@@ -167,7 +169,7 @@ def remove_edge(engine: Engine, lab: str, port: PortSpec, *, exact: bool = False
     return gone
 
 
-def _unpin(engine: Engine, lab: str, gone: Sequence[Edge]) -> None:
+def _unpin(engine: Engine, lab: str, gone: Sequence[ForwardedPort]) -> None:
     keys = {(edge.asked, edge.target, edge.protocol) for edge in gone}
     wishes = [wish_of(PortSpec.parse(f"{asked}:{target}/{kind}")) for asked, target, kind in keys]
     content = {f"{PINS}/{pin_file(wish)}": b"0" for wish in wishes}

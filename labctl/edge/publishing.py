@@ -8,12 +8,15 @@ from typing import Any
 from labctl.engine import Engine
 from labctl.follower.managers import PROBE
 
-__all__ = ["Published", "published"]
+__all__ = ["PublishedPort", "published"]
 
 
 @dataclass(frozen=True)
-class Published:
-    """A port that a service publishes: on every node (ingress), or on `nodes`, which run its tasks (host)."""
+class PublishedPort:
+    """A port that a service publishes: on every node (ingress), or on `nodes`, which run its tasks (host).
+
+    `target` is the port in its containers, `urls` is where this host reaches it, as far as that was asked for.
+    """
 
     service: str
     port: int
@@ -22,6 +25,7 @@ class Published:
     target: int
     nodes: tuple[str, ...] = ()
     service_id: str = field(default="", compare=False)
+    urls: tuple[str, ...] = ()
 
     @property
     def places(self) -> list[str]:
@@ -30,7 +34,7 @@ class Published:
         return [f"{node}:{self.port}->{self.target}/{self.protocol}" for node in where]
 
 
-def published(manager: Engine) -> list[Published]:
+def published(manager: Engine) -> list[PublishedPort]:
     """What the swarm's services publish, by service and port, as a manager's engine knows it."""
     services = [one for one in manager.swarm_objects("services") if PROBE not in (one["Spec"].get("Labels") or {})]
     on_hosts = _on_hosts(manager) if any(_ports(service, "host") for service in services) else {}
@@ -58,8 +62,10 @@ def _ports(service: dict[str, Any], mode: str) -> list[dict[str, Any]]:
     return [port for port in ports if port.get("PublishMode", "ingress") == mode]
 
 
-def _published(service: dict[str, Any], port: dict[str, Any], mode: str, nodes: list[str] | None = None) -> Published:
-    return Published(
+def _published(
+    service: dict[str, Any], port: dict[str, Any], mode: str, nodes: list[str] | None = None
+) -> PublishedPort:
+    return PublishedPort(
         service=str(service["Spec"]["Name"]),
         port=int(port["PublishedPort"]),
         protocol=str(port.get("Protocol", "tcp")),

@@ -17,7 +17,7 @@ from labctl.spec import labels
 
 __all__ = [
     "KIND",
-    "Edge",
+    "ForwardedPort",
     "edge_of",
     "edges",
     "own_file",
@@ -31,8 +31,8 @@ KIND = "edge"
 
 
 @dataclass(frozen=True)
-class Edge:
-    """Where this host reaches a published port."""
+class ForwardedPort:
+    """A way from this host to a port of the lab, `target`; `pinned` where somebody asked for it."""
 
     container: str
     target: int
@@ -62,7 +62,7 @@ def proxy_name(lab: str) -> str:
     return f"{lab}-edge"
 
 
-def edges(engine: Engine, lab: str) -> list[Edge]:
+def edges(engine: Engine, lab: str) -> list[ForwardedPort]:
     """The ways to the lab's ports, by the port that they lead to."""
     name = proxy_name(lab)
     for container in engine.containers(labels.of_lab(lab, KIND)):
@@ -73,9 +73,9 @@ def edges(engine: Engine, lab: str) -> list[Edge]:
     return []
 
 
-def edge_of(name: str, way: Way, state: str = "running") -> Edge:
+def edge_of(name: str, way: Way, state: str = "running") -> ForwardedPort:
     """A way as labctl tells it."""
-    return Edge(name, way.target, way.protocol, way.host, state, way.asked, way.pinned)
+    return ForwardedPort(name, way.target, way.protocol, way.host, state, way.asked, way.pinned)
 
 
 def proxy_state(engine: Engine, lab: str) -> State | None:

@@ -6,13 +6,13 @@ import contextlib
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from labctl.errors import NotFoundError, raise_all
+from labctl.errors import LabError, NotFoundError, raise_all
 from labctl.node import Node
 
 if TYPE_CHECKING:
-    from labctl.lab.lab import Lab
+    from labctl.lab.core import LabCore
 
-__all__ = ["Nodes", "chosen", "is_up", "named_nodes", "named_or_gone"]
+__all__ = ["Nodes", "chosen", "client_node", "first_node", "is_up", "named_nodes", "named_or_gone"]
 
 # A node, its name, a filter that means several ("@worker"), or some of these.
 Nodes = Node | str | Iterable[Node | str]
@@ -23,7 +23,7 @@ def is_up(node: Node) -> bool:
     return node.is_running or node.state == "paused"
 
 
-def chosen(lab: Lab, nodes: Nodes | None) -> list[Node]:
+def chosen(lab: LabCore, nodes: Nodes | None) -> list[Node]:
     """Return the nodes that are meant, as the lab has them; all where None is said.
 
     Raises NotFoundError for a name that means none, LabError for a node that was removed meanwhile.
@@ -36,7 +36,7 @@ def chosen(lab: Lab, nodes: Nodes | None) -> list[Node]:
     return list(found.values())
 
 
-def named_nodes(lab: Lab, names: Sequence[str]) -> list[Node]:
+def named_nodes(lab: LabCore, names: Sequence[str]) -> list[Node]:
     """Return the nodes that names and filters mean, each once. All names that mean none are told at once."""
     found: dict[str, Node] = {}
     unknown: list[NotFoundError] = []
@@ -49,7 +49,7 @@ def named_nodes(lab: Lab, names: Sequence[str]) -> list[Node]:
     return list(found.values())
 
 
-def named_or_gone(lab: Lab, nodes: Nodes) -> tuple[list[Node], list[str]]:
+def named_or_gone(lab: LabCore, nodes: Nodes) -> tuple[list[Node], list[str]]:
     """Return the nodes that are meant, and the names among them of nodes whose machines are gone."""
     from labctl.spec import expand
 
@@ -63,3 +63,30 @@ def named_or_gone(lab: Lab, nodes: Nodes) -> tuple[list[Node], list[str]]:
     there = [one for one in given if isinstance(one, Node) and one.name not in gone]
     asked = [part.strip() for one in given if isinstance(one, str) for part in one.split(",") if part.strip()]
     return chosen(lab, [*there, *(name for name in asked if name not in gone)]), list(dict.fromkeys(gone.values()))
+
+
+def first_node(lab: LabCore, name: str | None) -> Node:
+    """Return the node of that name; where none is said the first one, which is a manager where the lab has one.
+
+    Raises NotFoundError with the nearest name, LabError for a lab without nodes.
+    """
+    if name is not None:
+        return lab.node(name)
+    if not lab.nodes:
+        raise LabError(f"lab {lab.name} has no nodes", hint=f"`labctl up -l {lab.name}` makes them.")
+    return lab.nodes[0]
+
+
+def client_node(lab: LabCore, node: Node | str | None) -> Node:
+    """Return the node whose engine a Docker command is for: the one named, or a manager that can change the swarm.
+
+    In a lab without a swarm it is the first node that runs. Raises QuorumLost or LabError.
+    """
+    if node is not None:
+        return lab.as_now([node])[0] if isinstance(node, Node) else lab.node(node)
+    try:
+        return lab.manager()
+    except LabError:
+        if lab.spec.swarm == "formed":
+            raise
+    return next((each for each in lab.nodes if each.is_running), None) or first_node(lab, None)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Set
+from pathlib import Path
 
 from labctl.errors import NotFoundError, UsageError
-from labctl.lab.lab import Lab
+from labctl.lab.core import LabCore
 from labctl.lab.nodeplace import NodePlace
 from labctl.lab.places import Found, LocalPlace, Place, sum_of
 from labctl.node import LOGIN_USER
@@ -34,8 +35,10 @@ def check_user(name: str) -> None:
         raise UsageError(f"{name!r} is no user's name")
 
 
-def place(lab: Lab, text: str) -> Place:
-    """The place that `[[user@]machine:]path` means. Raises NotFoundError for an unknown node."""
+def place(lab: LabCore, text: Path | str) -> Place:
+    """The place that `[[user@]machine:]path` means; a Path is here. Raises NotFoundError for an unknown node."""
+    if isinstance(text, Path):
+        return LocalPlace(str(text))
     if text == "-":
         hint = "`labctl ssh NODE cat PATH` prints a node's file; `./-` is one of that name."
         raise UsageError("`-` is no file for scp", hint=hint)

@@ -187,8 +187,12 @@ class LabCore:
 
         notes.end(self.name, [node.name for node in nodes])
 
+    def _seen(self, on_event: Emit | None = None) -> Self:
+        """This lab as it stands, beside this object, whosever it is."""
+        return replace(self.heard_by(on_event)).refresh()
+
     def _now(self, on_event: Emit | None) -> Self:
         """This lab as it stands, beside this object. Raises UsageError for somebody else's."""
-        lab = replace(self.heard_by(on_event)).refresh()
+        lab = self._seen(on_event)
         refuse_others(lab.name, lab.record.owner)
         return lab

@@ -13,13 +13,13 @@ from labctl.kept import read_bytes
 from labctl.node import Node
 from labctl.waiting import stretched
 
-__all__ = ["Answer", "highest", "run_everywhere"]
+__all__ = ["NodeResult", "highest", "run_everywhere"]
 
 LAB_BROKEN = 3  # labctl's exit code for a node that is down
 
 
 @dataclass(frozen=True)
-class Answer:
+class NodeResult:
     """How the command ended on a node. `code` is None where it could not run; `stderr` then says why.
 
     What of the outputs is no UTF-8 stands as Python's "surrogateescape" has it.
@@ -38,21 +38,21 @@ class Answer:
 
 
 def run_everywhere(
-    nodes: Sequence[Node], command: str | Sequence[str], *, limit: float, heard: Callable[[Answer], None]
-) -> list[Answer]:
+    nodes: Sequence[Node], command: str | Sequence[str], *, limit: float, heard: Callable[[NodeResult], None]
+) -> list[NodeResult]:
     """Run the command on all nodes at once, for at most `limit` seconds each, and return the answers in order.
 
     `heard` gets each answer as it comes, from any thread. Ctrl-C ends the command on all nodes.
     """
     stop = Stop()
 
-    def ask(node: Node) -> Answer:
+    def ask(node: Node) -> NodeResult:
         began = time.monotonic()
         try:
             result = node.run(command, limit=limit, stop=stop)
         except LabctlError as problem:
             said = f"{problem.message}; {problem.hint}" if problem.hint else problem.message
-            answer = Answer(node.name, None, "", f"{said}\n", time.monotonic() - began)
+            answer = NodeResult(node.name, None, "", f"{said}\n", time.monotonic() - began)
         else:
             late = result.timed_out and result.seconds >= stretched(limit)
             note = f"ended after {stretched(limit):g} s, the limit\n" if late else ""
@@ -61,7 +61,7 @@ def run_everywhere(
                 note += f"output cut: {read_bytes(result.dropped)} more were written before what is shown\n"
             stdout, stderr = result.exact
             said = f"{stderr}\n" if note and stderr and stderr[-1] != "\n" else stderr
-            answer = Answer(node.name, result.code, stdout, said + note, result.seconds)
+            answer = NodeResult(node.name, result.code, stdout, said + note, result.seconds)
         if stop.called:
             raise Abandoned(f"{node.name}: ended by Ctrl-C")
         heard(answer)
@@ -74,6 +74,6 @@ def _text(said: str) -> str:
     return said.encode(errors="surrogateescape").decode(errors="replace")
 
 
-def highest(answers: Sequence[Answer]) -> int:
+def highest(answers: Sequence[NodeResult]) -> int:
     """The exit code for all: the highest of them; a node that could not run the command counts as 3."""
     return max((LAB_BROKEN if answer.code is None else answer.code for answer in answers), default=0)

@@ -16,7 +16,6 @@ from labctl.node import Node
 
 if TYPE_CHECKING:
     from labctl.lab.core import LabCore
-    from labctl.lab.lab import Lab
 
 __all__ = ["OptionValue", "injected", "other_side", "scene_of", "tend_services"]
 
@@ -79,7 +78,7 @@ def _meet(lab: LabCore, names: Sequence[str]) -> None:
         exchange([node for node in serving if node.name in names])
 
 
-def other_side(lab: Lab, names: Sequence[str], said: Nodes | None) -> str:
+def other_side(lab: LabCore, names: Sequence[str], said: Nodes | None) -> str:
     """The nodes that a partition keeps these from: all others where none is said. Raises UsageError for none."""
     far = [node.name for node in (lab.nodes if said is None else chosen(lab, said))]
     if said is not None and (both := sorted(set(far) & set(names))):
@@ -91,7 +90,7 @@ def other_side(lab: Lab, names: Sequence[str], said: Nodes | None) -> str:
 
 
 def injected(
-    lab: Lab,
+    lab: LabCore,
     kind: str,
     on: Nodes,
     seconds: float | str | None,

@@ -15,15 +15,19 @@ from typing import TYPE_CHECKING, Any, Unpack
 from labctl.concurrent import each
 from labctl.errors import LabError, NotFoundError, raise_all
 from labctl.events import Emit, Steps, quiet
+from labctl.lab.breaking import Breaking
 from labctl.lab.choosing import Nodes, chosen, is_up, named_or_gone
 from labctl.lab.context import open_context
 from labctl.lab.keeping import Keeping
+from labctl.lab.looking import Looking
+from labctl.lab.reaching import Reaching
 from labctl.lab.standing import refuse_unstartable, refuse_without_keys, refused_as_empty, warn_of_absent
+from labctl.lab.supplying import Supplying
+from labctl.lab.using import Using
 from labctl.node import Node
 
 if TYPE_CHECKING:
-    from labctl.faults import Injected, Scene
-    from labctl.lab.faulting import OptionValue
+    from labctl.lab.plan import Plan
     from labctl.lab.stacks import Deployment, Files, Resolve
     from labctl.lab.status import LabStatus
     from labctl.lab.wanted import SpecKeys
@@ -34,7 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["Lab"]
 
 
-class Lab(Keeping):
+class Lab(Keeping, Reaching, Supplying, Looking, Using, Breaking):
     """A lab. `Lab.up` makes one, `Lab.find` and `Lab.all` find those that stand.
 
     The properties (name, spec, nodes) tell what it was when it was found, or when the last verb of this object ended;
@@ -91,6 +95,28 @@ class Lab(Keeping):
         from labctl.lab.finding import all_labs
 
         return all_labs(open_context(transport=transport))
+
+    @classmethod
+    def plan(
+        cls,
+        spec: LabSpec | Path | None = None,
+        *,
+        name: str | None = None,
+        nodes: int | None = None,
+        managers: int | None = None,
+        workers: int | None = None,
+        transport: Way | None = None,
+        **keys: Unpack[SpecKeys],
+    ) -> Plan:
+        """What `up` would make and start with these arguments; nothing is changed.
+
+        Raises what `up` would raise before it makes anything.
+        """
+        from labctl.lab.opening import given_keys, planned
+        from labctl.lab.wanted import counts
+
+        given = given_keys({"name": name, **counts(nodes, managers, workers), **keys})
+        return planned(open_context(transport=transport), spec, given)
 
     def __enter__(self) -> Lab:
         return self
@@ -313,36 +339,6 @@ class Lab(Keeping):
         raise_all(missing)
         return removed
 
-    def service_logs(self, service: str, *, tail: int | None = None, limit: float = 30.0) -> str:
-        """What a service's tasks have said, those that are over too: a line each, with its time, its task and its node.
-
-        `tail` is how many lines of each task, the last ones. Raises NotFoundError for a service that is not there.
-        """
-        from labctl.lab.saying import service_logs
-
-        return service_logs(self._now(None), service, tail, limit)
-
-    def push(self, image: str, as_name: str | None = None, *, on_event: Emit | None = None) -> str:
-        """Push an image of this host's engine to the lab's registry, and return what nodes call it there."""
-        from labctl.lab.pushing import push
-
-        return push(self._now(on_event), image, as_name or "")
-
-    def urls(self, service: str, *, on_event: Emit | None = None) -> list[str]:
-        """Where this host reaches the ports that a service publishes; its stack's name may be left out.
-
-        Raises NotFoundError for a service that is not there, NotYetError for one that publishes nothing.
-        """
-        from labctl.lab.ways import urls_of
-
-        return urls_of(self._now(on_event), service)
-
-    def url(self, service: str, *, on_event: Emit | None = None) -> str:
-        """The one of these for a browser; errors as in `urls`."""
-        from labctl.lab.ways import first_page
-
-        return first_page(self.urls(service, on_event=on_event))
-
     def events(self) -> LabEvents:
         """Follow what happens in the lab from now on, whoever does it; close what is returned, or use it as a block.
 
@@ -367,31 +363,3 @@ class Lab(Keeping):
         from labctl.lab.reporting import write_report
 
         return write_report(self.context, self, None if path is None else Path(path))[0]
-
-    def scene(self) -> Scene:
-        """The lab as faults see it (labctl.faults), as it is now."""
-        from labctl.lab.faulting import scene_of
-
-        return scene_of(self)
-
-    def fault(
-        self,
-        kind: str,
-        on: Nodes,
-        *,
-        seconds: float | str | None = None,
-        sure: bool = False,
-        **options: OptionValue,
-    ) -> Injected:
-        """A fault for as long as a `with` block runs: on nodes (names, filters) or, by its kind, on services' names.
-
-        With `seconds` (60, or "5m") it also heals by itself, should this process die. Options are texts or numbers;
-        `from_` of a partition is nodes. Raises NotFoundError for no such kind, node or service, UsageError for an
-        option that the kind has not, or when managers would lose their majority (not with `sure`).
-
-            with lab.fault("cut", "w1", seconds=60):
-                ...
-        """
-        from labctl.lab.faulting import injected
-
-        return injected(self, kind, on, seconds, options, sure=sure)

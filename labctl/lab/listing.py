@@ -13,7 +13,7 @@ from typing import Any
 from labctl.concurrent import each
 from labctl.engine import Engine
 from labctl.errors import LabctlError, UsageError
-from labctl.lab.lab import Lab
+from labctl.lab.core import LabCore
 from labctl.node import Node
 from labctl.swarm.cluster import Membership
 from labctl.swarm.states import trouble_of
@@ -100,7 +100,7 @@ def keep(machine: Machine, filters: Filters) -> bool:
     return all(any(tests[key](wanted) for wanted in values) for key, values in filters.items())
 
 
-def list_machines(lab: Lab, filters: Filters, *, ask: bool = True, limit: float = ASK_LIMIT) -> list[Machine]:
+def list_machines(lab: LabCore, filters: Filters, *, ask: bool = True, limit: float = ASK_LIMIT) -> list[Machine]:
     """Return the lab's machines that pass the filters, by name. Each engine is given `limit` seconds to answer.
 
     Without `ask`, no engine is asked (unless a filter needs it), and only names and states are true.
@@ -148,7 +148,7 @@ def _asked(row: Machine, node: Node, limit: float) -> Machine:
     )
 
 
-def inspect(lab: Lab, node: Node) -> dict[str, Any]:
+def inspect(lab: LabCore, node: Node) -> dict[str, Any]:
     """All that is known of a node, in docker-machine's shape where it has one; our own words beside it."""
     certs = node.endpoint.tls or Path()
     return {
@@ -182,7 +182,7 @@ def inspect(lab: Lab, node: Node) -> dict[str, Any]:
     }
 
 
-def _engine_options(lab: Lab, node: Node) -> dict[str, Any]:
+def _engine_options(lab: LabCore, node: Node) -> dict[str, Any]:
     """What the spec says of the node's engine, under docker-machine's names where it has some."""
     engine = dict(lab.spec.engine)
     for spec in lab.spec.all_nodes():

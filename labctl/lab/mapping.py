@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from labctl.concurrent import each
-from labctl.lab.lab import Lab
+from labctl.lab.core import LabCore
 from labctl.node import Node
 from labctl.swarm.cluster import DECISION_LIMIT
 from labctl.swarm.state import Service, SwarmNode, Task
 
-__all__ = ["Column", "Placed", "SwarmMap", "look", "map_of"]
+__all__ = ["MapNode", "MapTask", "SwarmMap", "look", "map_of"]
 
 
 @dataclass(frozen=True)
-class Placed:
+class MapTask:
     """A task: `name` is service.slot, as `docker service ps` says it; `reason` is the scheduler's or the engine's."""
 
     name: str
@@ -27,7 +27,7 @@ class Placed:
 
 
 @dataclass(frozen=True)
-class Column:
+class MapNode:
     """A node. `state` is the swarm's word (ready, down), the machine's where that is paused or in no swarm."""
 
     name: str
@@ -35,7 +35,7 @@ class Column:
     leader: bool
     state: str
     availability: str
-    tasks: tuple[Placed, ...]
+    tasks: tuple[MapTask, ...]
 
 
 @dataclass(frozen=True)
@@ -43,15 +43,15 @@ class SwarmMap:
     """All nodes, and the tasks that no node has taken yet."""
 
     lab: str
-    nodes: tuple[Column, ...]
-    waiting: tuple[Placed, ...]
+    nodes: tuple[MapNode, ...]
+    waiting: tuple[MapTask, ...]
 
     def to_dict(self) -> dict[str, object]:
         """The map as JSON can carry it."""
         return asdict(self)
 
 
-def look(lab: Lab) -> SwarmMap:
+def look(lab: LabCore) -> SwarmMap:
     """Ask a working manager. Raises QuorumLost or LabError when there is none.
 
     Of somebody else's lab only the machines are known, since its keys are not here.
@@ -78,7 +78,7 @@ def map_of(
     known = {service.id: service for service in services}
     hosts = {member.id: member.hostname for member in members}
     down = {member.id for member in members if member.state == "down"}
-    placed: dict[str, list[Placed]] = {}
+    placed: dict[str, list[MapTask]] = {}
     shown = [task for task in tasks if task.service_id in known and _matters(task, known[task.service_id])]
     for task in sorted(shown, key=lambda task: (known[task.service_id].name, task.state != "running", task.slot)):
         found = _placed(task, known[task.service_id], hosts)
@@ -90,15 +90,15 @@ def map_of(
     columns = [_column(member, member.hostname in suspended, tuple(placed.get(member.id, ()))) for member in members]
     named = {member.hostname for member in members}
     columns += [
-        Column(node.name, node.role, False, "no swarm" if node.is_running else node.state, "", ())
+        MapNode(node.name, node.role, False, "no swarm" if node.is_running else node.state, "", ())
         for node in machines
         if node.name not in named
     ]
     return SwarmMap(lab, tuple(columns), tuple(placed.get("", ())))
 
 
-def _machine(node: Node) -> Column:
-    return Column(node.name, node.role, False, node.state, "", ())
+def _machine(node: Node) -> MapNode:
+    return MapNode(node.name, node.role, False, node.state, "", ())
 
 
 def _matters(task: Task, service: Service) -> bool:
@@ -108,12 +108,12 @@ def _matters(task: Task, service: Service) -> bool:
     return task.desired == "running" or not task.is_over
 
 
-def _placed(task: Task, service: Service, hosts: Mapping[str, str]) -> Placed:
+def _placed(task: Task, service: Service, hosts: Mapping[str, str]) -> MapTask:
     which = hosts.get(task.node_id, task.node_id) if service.is_global else str(task.slot)  # a job counts from 0
     image = task.image.partition("@")[0]
-    return Placed(f"{service.name}.{which}", service.name, task.state, task.desired, task.reason, image)
+    return MapTask(f"{service.name}.{which}", service.name, task.state, task.desired, task.reason, image)
 
 
-def _column(member: SwarmNode, suspended: bool, tasks: tuple[Placed, ...]) -> Column:
+def _column(member: SwarmNode, suspended: bool, tasks: tuple[MapTask, ...]) -> MapNode:
     state = "paused" if suspended else member.state
-    return Column(member.hostname, member.role, member.leader, state, member.availability, tasks)
+    return MapNode(member.hostname, member.role, member.leader, state, member.availability, tasks)

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from labctl.errors import UsageError
 from labctl.events import quiet
+from labctl.lab.checking import checked_plan
 from labctl.lab.context import Context
 from labctl.lab.finding import find_lab
 from labctl.lab.lab import Lab
-from labctl.lab.plan import HALF_MADE
+from labctl.lab.plan import HALF_MADE, Plan
 from labctl.lab.up import UpOptions, grow
 from labctl.lab.wanted import SpecOf, wanted
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from labctl.backend import LabRecord
     from labctl.spec import LabSpec
 
-__all__ = ["bring_up_lab", "given_keys"]
+__all__ = ["bring_up_lab", "given_keys", "planned"]
 
 NAME_TRIES = 10
 
@@ -39,12 +40,25 @@ def bring_up_lab(
     if "name" in given or (source is not None and spec.is_named):
         return _brought_up(context, spec.name, spec_of, options)
     for _ in range(NAME_TRIES):
-        name = f"lab-{secrets.token_hex(3)}"
+        name = _made_up()
         try:
             return _brought_up(context, name, _fresh(wanted(context, source, {**given, "name": name})[1]), options)
         except _Taken:
             continue
     raise AssertionError(f"{NAME_TRIES} names of 16 million were taken")
+
+
+def planned(context: Context, source: LabSpec | Path | None, given: Mapping[str, Any]) -> Plan:
+    """What `bring_up_lab` would do; nothing is changed. A lab without a name would be a fresh one."""
+    _refuse_text(source)
+    spec = wanted(context, source, given)[0]
+    if "name" not in given and not (source is not None and spec.is_named):
+        spec = wanted(context, source, {**given, "name": _made_up()})[0]
+    return checked_plan(context, spec)
+
+
+def _made_up() -> str:
+    return f"lab-{secrets.token_hex(3)}"
 
 
 def _refuse_text(source: object) -> None:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labctl.backend.vagrant import Provision
-from labctl.backend.vagrant.labfile import USER, folder_of
-from labctl.errors import LabError
+from labctl.backend.vagrant.labfile import USER, VmLab, folder_of
+from labctl.errors import LabError, UsageError
+from labctl.events import Steps
 from labctl.images.box import box_digest
-from labctl.provision import Target, can_control, provision, provision_inside
+from labctl.provision import Recap, Target, can_control, provision, provision_inside
+from labctl.state import lab_path
+from labctl.words import counted
 
 if TYPE_CHECKING:
+    from labctl.lab.core import LabCore
     from labctl.node import Node
 
-__all__ = ["provisioner", "target_of"]
+__all__ = ["provision_nodes", "provisioner", "target_of"]
 
 PYTHON_LIMIT = 900.0  # seconds; an emulated machine fetches and unpacks for minutes
 NO_DEBIAN = 44  # the exit code by which our own script says that this is another system
@@ -55,6 +59,25 @@ def provisioner(note: Callable[[str], None]) -> Provision:
             raise LabError(problem.message, hint=problem.hint or HINT) from problem
 
     return run
+
+
+def provision_nodes(lab: LabCore, nodes: Sequence[Node], *, inside: bool = False) -> dict[str, Recap]:
+    """Let the playbook make machines what a node is; see `Lab.provision`."""
+    if VmLab.load(lab.name) is None:
+        raise UsageError(
+            f"the nodes of lab {lab.name} are containers, and their image has all that a node needs",
+            hint="`labctl image build node` makes that image; `labctl up --name vms --backend vagrant` makes a lab of "
+            "machines.",
+        )
+    targets = [target_of(node, lab_path(lab.name) / "id_ed25519") for node in nodes]
+    steps = Steps(lab.context.emit, total=1)
+    with steps.step(f"Provisioning {counted(len(nodes), 'node')}"):
+        if inside or not can_control():
+            done = provision_inside(nodes, steps.note, digest=box_digest())
+        else:
+            done = provision(targets, steps.note, digest=box_digest())
+        steps.note(counted(sum(recap.changed for recap in done.values()), "change"))
+    return done
 
 
 def target_of(node: Node, key: Path) -> Target:

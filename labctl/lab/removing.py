@@ -13,7 +13,7 @@ from labctl.swarm import SwarmView
 from labctl.swarm import stack as stacks
 
 if TYPE_CHECKING:
-    from labctl.lab.lab import Lab
+    from labctl.lab.core import LabCore
     from labctl.node import Node
 
 __all__ = ["remove_stacks"]
@@ -22,7 +22,7 @@ AT_ONCE = 4
 
 
 def remove_stacks(
-    lab: Lab, names: Sequence[str], limit: float
+    lab: LabCore, names: Sequence[str], limit: float
 ) -> tuple[dict[str, tuple[str, ...]], list[NotFoundError]]:
     """Remove those of the stacks that are there, and close their ports.
 
@@ -43,7 +43,9 @@ def remove_stacks(
     return silent, missing
 
 
-def _remove(lab: Lab, manager: Node, names: Sequence[str], limit: float, steps: Steps) -> dict[str, tuple[str, ...]]:
+def _remove(
+    lab: LabCore, manager: Node, names: Sequence[str], limit: float, steps: Steps
+) -> dict[str, tuple[str, ...]]:
     """Remove stacks that are there, and return by name the nodes that said nothing of what is left."""
 
     def take(name: str) -> tuple[str, ...]:
@@ -60,7 +62,7 @@ def _remove(lab: Lab, manager: Node, names: Sequence[str], limit: float, steps: 
     return silent
 
 
-def _warn_of_silence(lab: Lab, name: str, nodes: Sequence[str]) -> None:
+def _warn_of_silence(lab: LabCore, name: str, nodes: Sequence[str]) -> None:
     """Say where a stack's containers may still run: the swarm has given up nodes that say nothing."""
     if nodes:
         does, is_back = ("does", "it is") if len(nodes) == 1 else ("do", "they are")
@@ -72,7 +74,7 @@ def _warn_of_silence(lab: Lab, name: str, nodes: Sequence[str]) -> None:
         )
 
 
-def _close_ports(lab: Lab) -> None:
+def _close_ports(lab: LabCore) -> None:
     """Where the lab's proxy cannot follow by itself, let it close what the stacks published."""
     try:
         edge.refresh(lab.context.engine, lab.name, lab.nodes, lab.context.emit)

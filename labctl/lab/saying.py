@@ -10,14 +10,14 @@ from labctl.kept import read_bytes
 from labctl.swarm import SwarmView
 
 if TYPE_CHECKING:
-    from labctl.lab.lab import Lab
+    from labctl.lab.core import LabCore
 
 __all__ = ["service_logs"]
 
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
 
 
-def service_logs(lab: Lab, service: str, tail: int | None, limit: float) -> str:
+def service_logs(lab: LabCore, service: str, tail: int | None, limit: float) -> str:
     """What the manager's docker has of it, in the order of time; see `Lab.service_logs`."""
     manager = lab.manager()
     view = SwarmView(manager.engine)

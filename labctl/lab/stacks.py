@@ -28,7 +28,7 @@ from labctl.swarm.ways import Nearby
 from labctl.words import counted
 
 if TYPE_CHECKING:
-    from labctl.lab.lab import Lab
+    from labctl.lab.core import LabCore
 
 __all__ = [
     "DEPLOY_LIMIT",
@@ -69,7 +69,7 @@ class Deployment:
 
 
 def deploy(
-    lab: Lab,
+    lab: LabCore,
     files: Files,
     name: str,
     *,
@@ -103,7 +103,7 @@ def deploy(
     return Deployment(name, tuple(found), tuple(_open_ports(lab, view, name)))
 
 
-def _is_here(lab: Lab, image: str) -> bool:
+def _is_here(lab: LabCore, image: str) -> bool:
     try:
         return lab.context.engine.image(image) is not None
     except LabctlError:
@@ -123,7 +123,7 @@ def _tags_in_mirror(image: str) -> list[str]:
     return [name.familiar for name in served if wanted.is_hub and name.repository == wanted.repository]
 
 
-def _by_a_manager(lab: Lab, steps: Steps, carry: Callable[[Node], stack.Deployed]) -> tuple[Node, stack.Deployed]:
+def _by_a_manager(lab: LabCore, steps: Steps, carry: Callable[[Node], stack.Deployed]) -> tuple[Node, stack.Deployed]:
     """Let a manager do it; where that one dies meanwhile, another one does it again, which changes nothing more."""
     manager = lab.manager()
     try:
@@ -136,7 +136,7 @@ def _by_a_manager(lab: Lab, steps: Steps, carry: Callable[[Node], stack.Deployed
 class _AnyManager(SwarmView):
     """The swarm as a manager sees it, and as another one does when that one dies."""
 
-    def __init__(self, lab: Lab, manager: Node, emit: Emit) -> None:
+    def __init__(self, lab: LabCore, manager: Node, emit: Emit) -> None:
         super().__init__(manager.engine)
         self._lab, self._emit = lab, emit
 
@@ -149,7 +149,7 @@ class _AnyManager(SwarmView):
             return super().services(stack=stack)
 
 
-def _another(lab: Lab, problem: LabctlError, emit: Emit) -> Node:
+def _another(lab: LabCore, problem: LabctlError, emit: Emit) -> Node:
     """A manager that works, after one does not any more. Raises that one's error where none is left."""
     lab.refresh()
     try:
@@ -167,7 +167,7 @@ def read_files(files: Files, environment: Mapping[str, str] | None = None, text:
     return read_stack_files([Path(file) for file in given], values, text=text)
 
 
-def merged(lab: Lab, files: Files, *, text: str | None = None, environment: Mapping[str, str] | None = None) -> str:
+def merged(lab: LabCore, files: Files, *, text: str | None = None, environment: Mapping[str, str] | None = None) -> str:
     """The stack file as Docker understands it: several merged, each ${VARIABLE} filled in."""
     described = read_files(files, environment, text)
     with _held(lab, lambda _: None):
@@ -182,7 +182,7 @@ def summary(found: Sequence[Progress]) -> str:
 
 
 @contextlib.contextmanager
-def _held(lab: Lab, note: Callable[[str], None]) -> Iterator[None]:
+def _held(lab: LabCore, note: Callable[[str], None]) -> Iterator[None]:
     """Hold the lab against others who carry stack files to it: Docker refuses one of two half way."""
 
     def waiting(holder: str) -> None:
@@ -199,7 +199,7 @@ def _held(lab: Lab, note: Callable[[str], None]) -> Iterator[None]:
         ) from None
 
 
-def _open_ports(lab: Lab, view: SwarmView, name: str) -> list[str]:
+def _open_ports(lab: LabCore, view: SwarmView, name: str) -> list[str]:
     """Where this host reaches the stack's published ports; the lab's proxy opens them by itself."""
     inside = {(port.published, port.protocol): port.target for port in stack.published_ports(view, name)}
     ways = edge.reach(lab.context.engine, lab.name, lab.nodes, list(inside), lab.context.emit)

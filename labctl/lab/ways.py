@@ -10,13 +10,13 @@ from labctl.errors import LabctlError, LabError, NotFoundError, NotYetError
 from labctl.spec import PortSpec
 
 if TYPE_CHECKING:
-    from labctl.edge import Published
-    from labctl.lab.lab import Lab
+    from labctl.edge import PublishedPort
+    from labctl.lab.core import LabCore
 
 __all__ = ["first_page", "urls_of"]
 
 
-def urls_of(lab: Lab, service: str) -> list[str]:
+def urls_of(lab: LabCore, service: str) -> list[str]:
     """Where this host reaches the ports that a service publishes; its stack's name may be left out.
 
     What opens just now is waited for; for a port in host mode a way is made. Raises NotFoundError for a service that
@@ -35,7 +35,7 @@ def first_page(urls: Sequence[str]) -> str:
     return next((url for url in urls if url.startswith("http")), urls[0])
 
 
-def _ways(lab: Lab, found: Sequence[Published]) -> list[str]:
+def _ways(lab: LabCore, found: Sequence[PublishedPort]) -> list[str]:
     """Where this host reaches ports; what is not on every node, the proxy does not open by itself."""
     engine, emit = lab.context.engine, lab.context.emit
     inside = {(each.port, each.protocol): each.target for each in found}
@@ -51,7 +51,7 @@ def _ways(lab: Lab, found: Sequence[Published]) -> list[str]:
     return [way.url_of(inside.get((way.target, way.protocol), 0)) for way in ways]
 
 
-def _nothing_published(lab: Lab, service: str) -> LabctlError:
+def _nothing_published(lab: LabCore, service: str) -> LabctlError:
     names = [str(each["Spec"]["Name"]) for each in lab.manager().engine.swarm_objects("services")]
     for name in names:
         if name == service or name.endswith(f"_{service}"):

@@ -4,12 +4,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from labctl.registry.content import Stored, catalog, inside, load, pull, push
+    from labctl.registry.content import StoredImage, catalog, inside, load, pull, push
     from labctl.registry.service import RegistryInfo, ensure_registry, find_registry, open_registry
 
 __all__ = [
     "RegistryInfo",
-    "Stored",
+    "StoredImage",
     "catalog",
     "ensure_registry",
     "find_registry",
@@ -21,7 +21,7 @@ __all__ = [
 ]
 
 WHERE = {
-    "Stored": "content",
+    "StoredImage": "content",
     "catalog": "content",
     "inside": "content",
     "load": "content",

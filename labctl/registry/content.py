@@ -20,7 +20,7 @@ from labctl.images.upload import ByteStream, push_saved
 from labctl.node import Node
 from labctl.registry.service import open_registry
 
-__all__ = ["INSIDE", "Stored", "catalog", "inside", "load", "pull", "push"]
+__all__ = ["INSIDE", "StoredImage", "catalog", "inside", "load", "pull", "push"]
 
 STANDIN = "labctl.standin"  # label: on a stand-in and on all that is built on one
 INSIDE = "registry:5000"  # the registry's name in the lab
@@ -29,7 +29,7 @@ IDLE = 120.0  # seconds without a word after which an engine is given up
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredImage:
     """An image in a registry; `size` is in bytes, as it is stored, `standin` whom it stands in for, if anybody."""
 
     repository: str
@@ -45,7 +45,7 @@ class Stored:
         return f"{INSIDE}/{self.repository}:{self.tag}"
 
 
-def catalog(api: RegistryApi) -> list[Stored]:
+def catalog(api: RegistryApi) -> list[StoredImage]:
     """List all that a registry holds, by repository and tag."""
     stored = []
     for repository in sorted(api.repositories()):
@@ -56,16 +56,16 @@ def catalog(api: RegistryApi) -> list[Stored]:
     return stored
 
 
-def _stored(api: RegistryApi, repository: str, tag: str) -> Stored | None:
+def _stored(api: RegistryApi, repository: str, tag: str) -> StoredImage | None:
     found = api.manifest(repository, tag)
     if found is None:
         return None
     config = json.loads(api.blob(repository, found.image_id)) if found.image_id else {}
     marks = config.get("config", {}).get("Labels") or {}
-    return Stored(repository, tag, found.digest, found.image_id, found.size, str(marks.get(STANDIN, "")))
+    return StoredImage(repository, tag, found.digest, found.image_id, found.size, str(marks.get(STANDIN, "")))
 
 
-def push(engine: Engine, lab: str, name: str, as_name: str = "", note: Note = no_note) -> Stored:
+def push(engine: Engine, lab: str, name: str, as_name: str = "", note: Note = no_note) -> StoredImage:
     """Push an image of this host's engine to the lab's registry, where it is called as its name is, or `as_name`.
 
     Returns what nodes can now pull. Raises NotFoundError with the nearest image of this host.

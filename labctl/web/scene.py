@@ -18,7 +18,7 @@ from labctl.errors import LabctlError, NotFoundError
 from labctl.faults import look as look_at_faults
 from labctl.lab import Lab
 from labctl.lab.happening import LabEvent, LinkEvent, NodeEvent
-from labctl.lab.mapping import Column, SwarmMap, look
+from labctl.lab.mapping import MapNode, SwarmMap, look
 from labctl.lab.watching import LabEvents
 from labctl.node import Node
 from labctl.spec.names import short
@@ -146,7 +146,7 @@ def picture_of(lab: Lab, faults: list[dict[str, Any]]) -> dict[str, Any]:
         seen = look(lab)
     except LabctlError as problem:
         trouble = problem.message if lab.spec.swarm == "formed" else ""
-        columns = (Column(n.name, n.role, False, _alone(n), "", ()) for n in lab.nodes)
+        columns = (MapNode(n.name, n.role, False, _alone(n), "", ()) for n in lab.nodes)
         seen = SwarmMap(lab.name, tuple(columns), ())
     machines = {node.name: node for node in lab.nodes}
     return {
@@ -163,7 +163,7 @@ def _alone(node: Node) -> str:
     return "no swarm" if node.is_running else node.state
 
 
-def _node(column: Column, machine: Node | None, machines: dict[str, Node]) -> dict[str, Any]:
+def _node(column: MapNode, machine: Node | None, machines: dict[str, Node]) -> dict[str, Any]:
     names = short(column.name, machines) if machine is not None else []
     return {
         **asdict(column),

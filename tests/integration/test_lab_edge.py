@@ -13,7 +13,7 @@ import pytest
 
 import labctl.edge.proxy
 from labctl import images
-from labctl.edge import Edge, edges, ensure_edge, ensure_proxy, published, reach, refresh, remove_edge
+from labctl.edge import ForwardedPort, edges, ensure_edge, ensure_proxy, published, reach, refresh, remove_edge
 from labctl.engine import Engine
 from labctl.events import Event, Warned
 from labctl.lab import Context, Lab
@@ -78,10 +78,10 @@ def eventually(port: int) -> str:
     return wait_until(f"port {port}", ask, limit=LIMIT, pause=0.1)
 
 
-def opened(engine: Engine, lab: Lab, target: int) -> Edge:
+def opened(engine: Engine, lab: Lab, target: int) -> ForwardedPort:
     """Wait until this host reaches a port of the swarm."""
 
-    def look() -> Edge:
+    def look() -> ForwardedPort:
         found = [edge for edge in edges(engine, lab.name) if edge.target == target]
         if not found:
             raise Pending("it is not open")

@@ -16,7 +16,6 @@ from pathlib import Path
 import pytest
 
 from labctl import images
-from labctl.cli.nodes import environment_of
 from labctl.concurrent import each
 from labctl.engine import Engine
 from labctl.errors import LabError, NotFoundError
@@ -147,7 +146,7 @@ def test_what_a_node_pushes_the_others_pull(lab: Lab, word: str) -> None:
 
 
 def test_the_docker_cli_pushes_through_a_node_without_a_login(lab: Lab, word: str) -> None:
-    environment = {**os.environ, **environment_of(lab.node("w1")), "DOCKER_CONFIG": f"/nowhere/{word}"}
+    environment = {**os.environ, **lab.node("w1").docker_env, "DOCKER_CONFIG": f"/nowhere/{word}"}
     pull([lab.node("w1")], "labctl/probe:1")
 
     for command in (["tag", "labctl/probe:1", f"registry:5000/{word}"], ["push", "-q", f"registry:5000/{word}"]):

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from labctl.edge import (
-    Edge,
-    Published,
+    ForwardedPort,
+    PublishedPort,
     edges,
     ensure_edge,
     ensure_proxy,
@@ -92,9 +92,9 @@ def test_edges_are_what_the_proxy_says() -> None:
     found = edges(Proxied(), "blue")
 
     assert found == [
-        Edge("blue-edge", 53, "udp", 41234, "running", 53, True),
-        Edge("blue-edge", 80, "tcp", 9000, "running", 9000, True),
-        Edge("blue-edge", 8080, "tcp", 8080, "running", 8080),
+        ForwardedPort("blue-edge", 53, "udp", 41234, "running", 53, True),
+        ForwardedPort("blue-edge", 80, "tcp", 9000, "running", 9000, True),
+        ForwardedPort("blue-edge", 8080, "tcp", 8080, "running", 8080),
     ]
     assert [edge.moved for edge in found] == [True, False, False]
     assert [edge.url for edge in found] == ["127.0.0.1:41234/udp", "http://127.0.0.1:9000", "http://127.0.0.1:8080"]
@@ -103,17 +103,17 @@ def test_edges_are_what_the_proxy_says() -> None:
 @pytest.mark.parametrize(
     ("way", "inside", "told"),
     [
-        (Edge("e", 8080, "tcp", 8080), 80, "http://127.0.0.1:8080"),
-        (Edge("e", 5432, "tcp", 5432), 0, "127.0.0.1:5432"),
-        (Edge("e", 15432, "tcp", 15432), 5432, "127.0.0.1:15432"),
-        (Edge("e", 5432, "tcp", 49153), 0, "127.0.0.1:49153"),
-        (Edge("e", 5432, "tcp", 5432), 80, "http://127.0.0.1:5432"),
-        (Edge("e", 8443, "tcp", 8443), 443, "https://127.0.0.1:8443"),
-        (Edge("e", 5432, "tcp", 5432), 443, "https://127.0.0.1:5432"),
-        (Edge("e", 8080, "udp", 8080), 80, "127.0.0.1:8080/udp"),
+        (ForwardedPort("e", 8080, "tcp", 8080), 80, "http://127.0.0.1:8080"),
+        (ForwardedPort("e", 5432, "tcp", 5432), 0, "127.0.0.1:5432"),
+        (ForwardedPort("e", 15432, "tcp", 15432), 5432, "127.0.0.1:15432"),
+        (ForwardedPort("e", 5432, "tcp", 49153), 0, "127.0.0.1:49153"),
+        (ForwardedPort("e", 5432, "tcp", 5432), 80, "http://127.0.0.1:5432"),
+        (ForwardedPort("e", 8443, "tcp", 8443), 443, "https://127.0.0.1:8443"),
+        (ForwardedPort("e", 5432, "tcp", 5432), 443, "https://127.0.0.1:5432"),
+        (ForwardedPort("e", 8080, "udp", 8080), 80, "127.0.0.1:8080/udp"),
     ],
 )
-def test_a_browser_is_told_of_what_may_speak_http(way: Edge, inside: int, told: str) -> None:
+def test_a_browser_is_told_of_what_may_speak_http(way: ForwardedPort, inside: int, told: str) -> None:
     assert way.url_of(inside) == told
     if not inside:
         assert way.url == told
@@ -207,7 +207,7 @@ def test_a_pin_is_added_to_the_proxy_that_stands(standing: Proxied) -> None:
     assert json.loads(standing.files["nodes.json"]) == ["10.0.0.11", "10.0.0.12"], "managers first"
 
 
-HOSTED = Published("h_w", 8202, "tcp", "host", 82, ("worker1",), "s1")
+HOSTED = PublishedPort("h_w", 8202, "tcp", "host", 82, ("worker1",), "s1")
 
 
 def test_what_is_opened_for_a_service_in_host_mode_is_told_to_go_with_it(standing: Proxied) -> None:
@@ -355,10 +355,10 @@ def test_what_services_publish_is_listed_by_service_and_port() -> None:
     found = published(manager)
 
     assert found == [
-        Published("web", 53, "udp", "host", 53, ("worker1",)),
-        Published("web", 8202, "tcp", "host", 82),
-        Published("web", 30080, "tcp", "ingress", 80),
-        Published("web", 32768, "tcp", "host", 81, ("worker1",)),
+        PublishedPort("web", 53, "udp", "host", 53, ("worker1",)),
+        PublishedPort("web", 8202, "tcp", "host", 82),
+        PublishedPort("web", 30080, "tcp", "ingress", 80),
+        PublishedPort("web", 32768, "tcp", "host", 81, ("worker1",)),
     ]
     assert [each.places for each in found] == [
         ["worker1:53->53/udp"],

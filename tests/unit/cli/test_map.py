@@ -11,15 +11,15 @@ from rich.console import Console
 from labctl.cli.hints import note_lab
 from labctl.cli.map import _trouble, draw
 from labctl.errors import LabError
-from labctl.lab.mapping import Column, Placed, SwarmMap
+from labctl.lab.mapping import MapNode, MapTask, SwarmMap
 
 
-def task(name: str, state: str = "running", reason: str = "") -> Placed:
-    return Placed(name, name.partition(".")[0], state, "running", reason, "nginx:latest")
+def task(name: str, state: str = "running", reason: str = "") -> MapTask:
+    return MapTask(name, name.partition(".")[0], state, "running", reason, "nginx:latest")
 
 
-def column(name: str, *tasks: Placed, leader: bool = False, state: str = "ready") -> Column:
-    return Column(name, "manager" if leader else "worker", leader, state, "active", tasks)
+def column(name: str, *tasks: MapTask, leader: bool = False, state: str = "ready") -> MapNode:
+    return MapNode(name, "manager" if leader else "worker", leader, state, "active", tasks)
 
 
 def drawn(swarm: SwarmMap, width: int = 80) -> list[str]:

@@ -14,7 +14,7 @@ import pytest
 
 from labctl.cli.exec import BLOCK, _Talk
 from labctl.cli.streams import readable, safe_streams, write_bytes
-from labctl.lab.everywhere import Answer
+from labctl.lab.everywhere import NodeResult
 from labctl.transport import Result
 
 from .conftest import Labctl
@@ -31,7 +31,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def talk(stdout: str, stderr: str = "", *, code: int = 0) -> None:
     with safe_streams():
-        _Talk(2, quiet=False)(Answer("w1", code, stdout, stderr, 0.1))
+        _Talk(2, quiet=False)(NodeResult("w1", code, stdout, stderr, 0.1))
 
 
 @pytest.mark.parametrize(("code", "typed"), [(None, "`labctl -l demo start w1`"), (3, "`labctl start w1`")])
@@ -39,7 +39,7 @@ def test_exec_names_the_lab_in_its_own_words_and_leaves_a_nodes_alone(
     capfd: pytest.CaptureFixture[str], code: int | None, typed: str
 ) -> None:
     with safe_streams():
-        _Talk(2, quiet=False, lab="demo")(Answer("w1", code, "", "w1 is down; `labctl start w1` starts it\n", 0.1))
+        _Talk(2, quiet=False, lab="demo")(NodeResult("w1", code, "", "w1 is down; `labctl start w1` starts it\n", 0.1))
 
     assert f"w1 | w1 is down; {typed} starts it\n" in capfd.readouterr().err
 
@@ -86,10 +86,10 @@ ODD = b"\xc3\xa4\xe2\x82\xacx\xff\x80\n"  # ä€x, and two bytes that are no UT
 def test_exec_gives_each_byte_through_a_pipe_whatever_the_locale() -> None:
     code = (
         "from labctl.cli.exec import _Talk; from labctl.cli.streams import safe_streams\n"
-        "from labctl.lab.everywhere import Answer; from labctl.transport import Result\n"
+        "from labctl.lab.everywhere import NodeResult; from labctl.transport import Result\n"
         f"stdout, stderr = Result.of('cat', 0, ({ODD!r}, {ODD!r}), 0.1).exact\n"
         "with safe_streams():\n"
-        "    _Talk(2, quiet=False)(Answer('w1', 0, stdout, stderr, 0.1))\n"
+        "    _Talk(2, quiet=False)(NodeResult('w1', 0, stdout, stderr, 0.1))\n"
     )
     done = subprocess.run(
         [sys.executable], input=code.encode(), env={**os.environ, **ASCII}, capture_output=True, check=False, timeout=60
@@ -108,7 +108,7 @@ def test_a_terminal_without_utf_8_has_nodes_output_spelled_out_and_not_changed()
 def test_json_has_text_alone() -> None:
     stdout, stderr = Result.of("cat", 0, (ODD, ODD), 0.1).exact
 
-    told = Answer("w1", 0, stdout, stderr, 0.1).to_dict()
+    told = NodeResult("w1", 0, stdout, stderr, 0.1).to_dict()
 
     assert told["stdout"] == told["stderr"] == "ä€x\ufffd\ufffd\n"
 
@@ -134,9 +134,9 @@ def said(monkeypatch: pytest.MonkeyPatch) -> None:
         for byte in (EVIL + "é\r").encode():
             yield bytes([byte])
 
-    lab = SimpleNamespace(backend=SimpleNamespace(follow=follow))
+    lab = SimpleNamespace(node_logs=follow)
     monkeypatch.setattr("labctl.cli.common.App.lab", lambda *_, **__: lab)
-    monkeypatch.setattr("labctl.cli.logs.first_node", lambda *_: None)
+    monkeypatch.setattr("labctl.lab.choosing.first_node", lambda *_: None)
 
 
 @pytest.mark.usefixtures("said", "terminal")

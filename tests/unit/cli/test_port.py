@@ -10,7 +10,7 @@ import pytest
 
 from labctl import edge
 from labctl.cli.common import App
-from labctl.edge import Edge
+from labctl.edge import ForwardedPort
 from labctl.errors import NotFoundError
 from labctl.spec import PortSpec
 
@@ -20,15 +20,14 @@ from .conftest import Labctl
 def test_a_port_that_nothing_leads_to_keeps_no_other_open_and_is_told(
     labctl: Labctl, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def remove(_engine: object, _lab: str, port: PortSpec, **_more: Any) -> list[Edge]:
+    def remove(_engine: object, _lab: str, port: PortSpec, **_more: Any) -> list[ForwardedPort]:
         if port.target != 8080:
             raise NotFoundError("way to a port", str(port.target), None)
-        return [Edge("lab-edge", 8080, "tcp", 8080)]
+        return [ForwardedPort("lab-edge", 8080, "tcp", 8080)]
 
-    lab = SimpleNamespace(name="lab")
+    lab = SimpleNamespace(name="lab", context=SimpleNamespace(engine=None))
     lab.held = lambda: contextlib.nullcontext(lab)
     monkeypatch.setattr(App, "lab", lambda _self: lab)
-    monkeypatch.setattr(App, "context", SimpleNamespace(engine=None))
     monkeypatch.setattr(edge, "remove_edge", remove)
 
     said = labctl("port", "rm", "81", "8080", "82")

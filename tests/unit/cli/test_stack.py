@@ -14,8 +14,8 @@ import pytest
 from labctl.cli import stack as cli
 from labctl.cli.stack_rows import print_rows, task_fields
 from labctl.errors import UsageError
+from labctl.lab.stacklists import StackTask
 from labctl.swarm.refusal import FileRefused
-from labctl.swarm.state import Task
 
 from .conftest import Labctl
 
@@ -107,19 +107,14 @@ def test_dockers_other_names_of_a_verb_are_known_and_not_listed(word: str, verb:
     assert {"up", "down", "remove"}.isdisjoint(cli.stack.list_commands(context))
 
 
-ROW = {
-    "id": "abcdefghijklmnop", "name": "web_a.1", "image": "a:1", "node": "", "desired": "running", "state": "pending",
-    "since": 0.0, "error": "failed to create task for container: no",
-}  # fmt: skip
-
-
 def test_a_tasks_fields_are_dockers_and_whole_where_that_is_asked_for() -> None:
-    task = Task("abcdefghijklmnop", "s", 1, "", "pending", "running", "", "", "a:1@sha256:1")
+    error = "failed to create task for container: no"
+    task = StackTask("abcdefghijklmnop", "web_a.1", "a:1", "sha256:1", "", "running", "pending", 0.0, error)
 
-    short, whole = task_fields(ROW, task), task_fields(ROW, task, whole=True)
+    short, whole = task_fields(task), task_fields(task, whole=True)
 
     assert (short["ID"], short["Image"], short["Error"]) == ("abcdefghijkl", "a:1", "no")
-    assert (whole["ID"], whole["Image"], whole["Error"]) == (task.id, task.image, ROW["error"])
+    assert (whole["ID"], whole["Image"], whole["Error"]) == (task.id, "a:1@sha256:1", error)
 
 
 def test_a_format_is_a_template_over_dockers_fields(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from labctl.lab.everywhere import Answer, highest, run_everywhere
+from labctl.lab.everywhere import NodeResult, highest, run_everywhere
 from labctl.transport import Result
 from labctl.waiting import Pending, wait_until
 
@@ -89,7 +89,7 @@ def test_ctrl_c_ends_the_command_on_every_node_and_nobody_is_heard_any_more() ->
         if not all(node.shell.ended for node in nodes):
             raise Pending("it runs")
 
-    heard: list[Answer] = []
+    heard: list[NodeResult] = []
     for node in nodes:
         node.shell.answers["sleep 700"] = sleep
 
@@ -101,7 +101,9 @@ def test_ctrl_c_ends_the_command_on_every_node_and_nobody_is_heard_any_more() ->
 
 
 def test_the_exit_code_is_the_highest() -> None:
-    assert highest([Answer("a", 0, "", "", 0), Answer("b", 7, "", "", 0), Answer("c", None, "", "", 0)]) == 7
+    assert (
+        highest([NodeResult("a", 0, "", "", 0), NodeResult("b", 7, "", "", 0), NodeResult("c", None, "", "", 0)]) == 7
+    )
     assert highest([]) == 0
 
 

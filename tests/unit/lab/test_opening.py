@@ -236,3 +236,22 @@ def test_a_stack_that_is_not_there_is_told_when_the_others_are_gone(monkeypatch:
     with pytest.raises(NotFoundError, match="did you mean web"):
         lab.remove_stack("web", "wbe")
     assert asked == [("web",), ("web", "wbe")]
+
+
+def test_a_plan_tells_what_up_would_do_and_changes_nothing(
+    backend: FakeBackend, grown: Grown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("labctl.lab.checking._preflight", lambda *_: None)
+    monkeypatch.setattr(Context, "refuse_taken", lambda *_: None)
+    monkeypatch.setattr(backend, "name", "dind")
+    lab = Lab.up(name="demo", nodes=2)
+
+    same, more, fresh = Lab.plan(name="demo"), Lab.plan(name="demo", workers=2), Lab.plan(nodes=2)
+
+    assert (same.changes, [node.name for node in more.create]) == (False, ["worker2"])
+    assert fresh.is_new and fresh.spec.name.startswith("lab-") and fresh.changes
+    assert (len(grown), backend.labs()) == (1, [lab.name])
+    with pytest.raises(SpecError):
+        Lab.plan(name="demo", managers=9)
+    with pytest.raises(UsageError, match="is no LabSpec"):
+        Lab.plan("demo")  # type: ignore[arg-type]  # the mistake

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from labctl.edge.ways import Edge
+from labctl.edge.ways import ForwardedPort
 from labctl.engine.fake import Asked
 from labctl.errors import EngineUnreachable, LabError
 from labctl.events import Event, Noted, Steps
@@ -35,9 +35,9 @@ def test_what_has_completed_is_not_said_to_run(services: list[tuple[int, int]], 
 
 def test_a_port_that_another_program_has_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     ways = [
-        Edge("e", 22000, "tcp", 59211, asked=22000),
-        Edge("e", 80, "tcp", 80),
-        Edge("e", 9, "tcp", 8, "running", 7, True),
+        ForwardedPort("e", 22000, "tcp", 59211, asked=22000),
+        ForwardedPort("e", 80, "tcp", 80),
+        ForwardedPort("e", 9, "tcp", 8, "running", 7, True),
     ]
     monkeypatch.setattr("labctl.edge.reach", lambda *_: ways)
     monkeypatch.setattr("labctl.swarm.stack.published_ports", lambda *_: [])
