@@ -54,10 +54,24 @@ class LabRecord:
     owner: Owner = YOU
     restoring: str = ""  # the snapshot that some nodes may have been put back to, and others not
 
-    @cached_property
+    @property
     def spec(self) -> LabSpec | None:
         """What the lab shall be; None when its label is gone or unreadable."""
-        return self.read_spec()
+        return self._noted[0]
+
+    @property
+    def newer(self) -> str:
+        """What of it only a newer labctl can read; "" where this one can."""
+        return self._noted[1]
+
+    @cached_property
+    def _noted(self) -> tuple[LabSpec | None, str]:
+        from labctl.spec import NewerNote
+
+        try:
+            return self.read_spec(), ""
+        except NewerNote as newer:
+            return None, str(newer)
 
 
 @dataclass(frozen=True)

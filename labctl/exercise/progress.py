@@ -22,7 +22,17 @@ from labctl.exercise.model import Exercise, Step
 from labctl.locking import Busy, held_file
 from labctl.state import lab_dir, state_dir, write_private
 
-__all__ = ["Answers", "Progress", "begun_in", "done_ever", "forget", "last_begun", "last_ever", "note_ever"]
+__all__ = [
+    "Answers",
+    "Progress",
+    "begun_in",
+    "done_ever",
+    "forget",
+    "last_begun",
+    "last_ever",
+    "note_ever",
+    "noted_by_newer",
+]
 
 FORMAT = 2
 LAST = "last.json"
@@ -198,6 +208,17 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return raw if isinstance(raw, dict) and raw.get("format", FORMAT) in (1, FORMAT) else {}
+
+
+def noted_by_newer(lab: str, exercise: str) -> Path | None:
+    """The file with what was done of the exercise in the lab, where a newer labctl wrote it; None where none did."""
+    path = _folder(lab) / f"{exercise}.json"
+    with suppress(OSError, ValueError):
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        written = raw.get("format", FORMAT) if isinstance(raw, dict) else FORMAT
+        if isinstance(written, int) and written > FORMAT:
+            return path
+    return None
 
 
 def _keep_unread(path: Path) -> None:

@@ -11,10 +11,10 @@ from labctl.checks.observer import FOLDER as OBSERVERS
 from labctl.checks.report import CheckReport, CheckResult
 from labctl.concurrent import each
 from labctl.errors import UsageError
-from labctl.events import Emit
+from labctl.events import Emit, Warned
 from labctl.exercise.checking import check_step, set_up
 from labctl.exercise.model import Exercise, Step
-from labctl.exercise.progress import Progress, forget, note_ever
+from labctl.exercise.progress import Progress, forget, note_ever, noted_by_newer
 from labctl.exercise.questions import LONGEST, Judged
 from labctl.exercise.stage import Stage, close_ports, known_urls, prepare
 from labctl.lab import Lab
@@ -45,6 +45,7 @@ class Session:
     def begin(cls, lab: Lab, exercise: Exercise, emit: Emit, note: Callable[[str], None]) -> Self:
         """Make the lab ready and go on where the learner was. Raises UsageError when the lab lacks nodes."""
         stage = prepare(lab, exercise, emit, note)
+        _warn_of_newer(lab.name, exercise, emit)
         session = cls(stage, Progress.of(lab.name, exercise))
         session.progress.save()
         return session
@@ -52,6 +53,7 @@ class Session:
     @classmethod
     def resume(cls, lab: Lab, exercise: Exercise, emit: Emit) -> Self:
         """Go on with an exercise that was begun, without making anything ready."""
+        _warn_of_newer(lab.name, exercise, emit)
         return cls(Stage(lab, exercise, emit, known_urls(lab, exercise)), Progress.of(lab.name, exercise))
 
     @property
@@ -168,3 +170,11 @@ class Session:
         ended = f"for pid in {observers}/pid; do [ -e $pid ] && kill -- -$(cat $pid) 2>/dev/null; done"
         each(running, lambda node: node.transport.run(f"{ended}; rm -rf {place} {observers}"))
         forget(self.stage.lab.name, self.exercise)
+
+
+def _warn_of_newer(lab: str, exercise: Exercise, emit: Emit) -> None:
+    """Say that what a newer labctl noted is not lost, and why the learner is at the first step all the same."""
+    if file := noted_by_newer(lab, exercise.id):
+        told = f"what you have done of {exercise.id} in lab {lab} was noted by a newer labctl: {file.name}"
+        told = f"{told} is kept as {file}.unread, and you begin at the first step"
+        emit(Warned(f"{told}; to go on where you were, update labctl and rename that file back"))

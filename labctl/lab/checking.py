@@ -11,7 +11,7 @@ from labctl.errors import UsageError
 from labctl.lab.context import Context
 from labctl.lab.ending import as_ended
 from labctl.lab.plan import Plan, plan_of
-from labctl.lab.standing import refuse_too_many_cpus, refuse_unsound
+from labctl.lab.standing import refuse_newer, refuse_too_many_cpus, refuse_unsound
 from labctl.owner import refuse_others
 from labctl.spec import LabSpec
 
@@ -61,6 +61,7 @@ def _standing(context: Context, spec: LabSpec, note: Callable[[str], None]) -> L
     record = holding.find(spec.name)
     if record is not None:
         refuse_others(spec.name, record.owner, verb="up")
+        refuse_newer(record)
     if record is not None and holding.name != spec.backend:
         raise UsageError(
             f"lab {spec.name} stands already, with the backend {holding.name}, not {spec.backend}",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from labctl.backend import LabRecord
 from labctl.errors import LabError, NotFoundError, UsageError
+from labctl.lab.standing import refuse_newer
 from labctl.spec import LabSpec, Role, as_noted, read_mapping
 
 __all__ = ["add_nodes", "bare_node", "more_nodes"]
@@ -76,6 +77,7 @@ def add_nodes(
 
 
 def _spec_of(record: LabRecord) -> LabSpec:
+    refuse_newer(record)
     if record.spec is None:
         raise LabError(
             f"what lab {record.name} shall be is not written on it any more",

@@ -11,7 +11,7 @@ from labctl.engine import contexts
 from labctl.errors import UsageError
 from labctl.events import Steps
 from labctl.lab.members import leave_swarm, strike_off
-from labctl.lab.standing import refuse_without_keys
+from labctl.lab.standing import refuse_newer, refuse_without_keys
 from labctl.node import Node
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def take_out(lab: Lab, names: Sequence[str], *, force: bool) -> None:
     The lab is held, and has just been looked at. Raises UsageError when no node would stay.
     """
     refuse_without_keys(lab.name, lab.nodes)
+    refuse_newer(lab.record)
     going = [node for node in lab.nodes if node.name in names]
     stay = [node for node in lab.nodes if node.name not in names]
     shown = ", ".join(sorted(set(names)))

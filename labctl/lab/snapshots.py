@@ -16,7 +16,7 @@ from labctl.backend import Snapshot
 from labctl.concurrent import each
 from labctl.errors import LabctlError, LabError, NotFoundError, UsageError
 from labctl.events import Noted, Steps, Warned
-from labctl.lab.standing import refuse_unstartable, refuse_without_keys, refused_as_empty
+from labctl.lab.standing import refuse_newer, refuse_unstartable, refuse_without_keys, refused_as_empty
 from labctl.lab.waking import WAKE_STEPS, wake
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ def save(lab: LabCore, name: str) -> Snapshot:
     refuse_without_keys(lab.name, lab.nodes)
     with lab.held() as lab:
         refuse_unstartable(lab.record)
+        refuse_newer(lab.record)
         _refuse_name(lab, name)
         _refuse_missing(lab)
         running = [node for node in lab.nodes if node.is_running]
@@ -81,6 +82,7 @@ def restore(lab: LabCore, name: str) -> None:
     """
     refuse_without_keys(lab.name, lab.nodes)
     with lab.held() as lab:
+        refuse_newer(lab.record)
         _refuse_other_nodes(lab, find(lab, name))
         memory = lab.backend.keeps_memory
         steps = Steps(lab.context.emit, total=2 + memory + WAKE_STEPS)

@@ -20,7 +20,9 @@ __all__ = [
     "gone_nodes",
     "half_restored",
     "has_lost_network",
+    "newer",
     "refuse_half_restored",
+    "refuse_newer",
     "refuse_too_many_cpus",
     "refuse_unsound",
     "refuse_unstartable",
@@ -43,6 +45,23 @@ def refuse_unsound(record: LabRecord, nodes: Sequence[Node]) -> None:
             f"the network of lab {record.name} is gone, and with it the way from node to node",
             hint=f"`labctl down -l {record.name}` and `labctl up -l {record.name}` make the lab anew.",
         )
+
+
+def refuse_newer(record: LabRecord) -> None:
+    """Raise LabError for a lab of a newer labctl: what this one cannot read would be lost when it notes the rest."""
+    if told := newer(record):
+        raise LabError(told[0], hint=told[1])
+
+
+def newer(record: LabRecord) -> tuple[str, str] | None:
+    """What is told of such a lab, and what to do; None where this labctl reads all that is noted of it."""
+    if not record.newer:
+        return None
+    return (
+        f"lab {record.name} was made by a newer labctl, and this one cannot read all that it shall be: {record.newer}",
+        "Update labctl (`pip install --upgrade swarm-labctl`) to change the lab; "
+        f"`labctl down -l {record.name}` removes it.",
+    )
 
 
 def refuse_unstartable(record: LabRecord) -> None:

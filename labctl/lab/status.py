@@ -18,7 +18,7 @@ from labctl.lab.meshes import mesh_of, mesh_problems
 from labctl.lab.neighbours import neighbour_problems
 from labctl.lab.parts import is_proxy, mirror_of, ports_of, registry_of, registry_trouble
 from labctl.lab.plan import HALF_MADE, lost_swarm
-from labctl.lab.standing import gone_members, gone_nodes, half_restored, has_lost_network, refused_as_empty
+from labctl.lab.standing import gone_members, gone_nodes, half_restored, has_lost_network, newer, refused_as_empty
 from labctl.node import Node
 from labctl.spec import labels
 from labctl.swarm import caveats, cluster
@@ -130,9 +130,14 @@ def status_of(context: Context, record: LabRecord) -> LabStatus:
         ports=ports,
         privileged_tasks=record.spec is not None and record.spec.privileged_tasks,
         problems=tuple(_with_faults(record, problems)),
-        warnings=(*warnings, *swarm.warnings),
+        warnings=(*_newer(record), *warnings, *swarm.warnings),
         owner=record.owner.login,
     )
+
+
+def _newer(record: LabRecord) -> tuple[str, ...]:
+    told = newer(record)
+    return (f"{told[0]}. {told[1].removesuffix('.')}",) if told else ()
 
 
 def _unheard(record: LabRecord, extras: list[Json], swarm: _Swarm) -> list[str]:

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from labctl.spec.model import MAX_MANAGERS, Backend, LabSpec, NodeSpec, PortSpec, Role, Swarm
     from labctl.spec.names import expand, select
-    from labctl.spec.noted import as_noted, note_of, spec_noted
+    from labctl.spec.noted import NewerNote, as_noted, note_of, spec_noted
     from labctl.spec.reading import json_schema, read_file, read_mapping
 
 __all__ = [
     "MAX_MANAGERS",
     "Backend",
     "LabSpec",
+    "NewerNote",
     "NodeSpec",
     "PortSpec",
     "Role",
@@ -34,6 +35,7 @@ WHERE = {
     "read_file": "reading",
     "read_mapping": "reading",
     "as_noted": "noted",
+    "NewerNote": "noted",
     "note_of": "noted",
     "spec_noted": "noted",
 }

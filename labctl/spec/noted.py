@@ -17,7 +17,15 @@ from labctl.spec import rules
 from labctl.spec.model import Backend, LabSpec, Membership, NodeSpec, PortSpec, Protocol, Provider, Role, Swarm
 from labctl.spec.shapes import Read, between, each_of, of_kind, one_of, read_part, values_of
 
-__all__ = ["as_noted", "note_of", "spec_noted"]
+__all__ = ["NewerNote", "as_noted", "note_of", "spec_noted"]
+
+# Of what this labctl notes and reads. A note that says nothing is of the first; what an older labctl could not read
+# without loss takes the next one.
+FORMAT = 1
+
+
+class NewerNote(ValueError):
+    """A note that a newer labctl wrote, and of which this one would lose something; says what."""
 
 
 def as_noted(part: LabSpec | NodeSpec | PortSpec) -> dict[str, Any]:
@@ -32,9 +40,14 @@ def note_of(spec: LabSpec) -> str:
 
 
 def spec_noted(said: object, *, source: str) -> LabSpec | None:
-    """Read what was noted; None where it is no spec. What another labctl noted may be written in other ways."""
+    """Read what was noted; None where it is no spec. What an older labctl noted may be written in other ways.
+
+    Raises NewerNote for what a newer one noted.
+    """
     if not isinstance(said, Mapping):
         return None
+    _refuse_newer(said)
+    said = {key: value for key, value in said.items() if key != "format"}
     try:
         spec = LabSpec(**read_part(said, LAB))
         spec.refuse_contradictions()
@@ -46,6 +59,20 @@ def spec_noted(said: object, *, source: str) -> LabSpec | None:
         except SpecError:
             return None
     return spec
+
+
+def _refuse_newer(said: Mapping[str, Any]) -> None:
+    """Raise NewerNote for another format, and for keys that this labctl does not know."""
+    written = said.get("format", FORMAT)
+    if type(written) is not int or written > FORMAT:
+        raise NewerNote(f"format {written!r}, and this one reads {FORMAT}")
+    parts = [(said, {*LAB, "format"})]
+    for key, known in (("nodes", NODE), ("ports", PORT)):
+        listed = said.get(key)
+        parts += [(one, set(known)) for one in (listed if isinstance(listed, list) else ()) if isinstance(one, Mapping)]
+    unknown = sorted({str(key) for part, known in parts for key in part if key not in known})
+    if unknown:
+        raise NewerNote(f"it says {', '.join(unknown)}")
 
 
 def _plain(value: Any) -> Any:

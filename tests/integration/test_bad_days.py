@@ -182,6 +182,33 @@ def test_what_was_removed_behind_labctls_back_is_told(
     assert f"the network of lab {name} is gone" in capsys.readouterr().err
 
 
+def test_a_lab_of_a_newer_labctl_is_used_kept_as_it_is_and_removed(
+    context: Context, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["up", "--name", name, "--nodes", "2", "--no-registry", "--no-verify"]) == 0
+    marks = {labels.KIND: "spec", labels.SPEC: '{"name":"demo","workers":1,"hollow":1000}'}
+    own = find_lab(context, name).nodes[0].labels[labels.OWNER]
+    context.engine.post("/volumes/create", {"Labels": {labels.LAB: name, labels.OWNER: own, **marks}})
+    capsys.readouterr()
+
+    changes = (
+        ["up", "--name", name, "--nodes", "3"],
+        ["node", "add", "-l", name],
+        ["snapshot", "save", "a", "-l", name],
+    )
+    for command in changes:
+        assert run(command) == 3, command
+        said = capsys.readouterr().err
+        assert f"lab {name} was made by a newer labctl" in said and "it says hollow" in said
+        assert "swarm-labctl" in said and f"`labctl down -l {name}`" in said
+    assert run(["status", "-l", name]) == 0
+    assert "warning    " in capsys.readouterr().out
+    assert run(["exec", "-l", name, "--", "true"]) == 0
+    assert run(["stop", "-l", name]) == run(["start", "-l", name]) == 0
+    assert len(find_lab(context, name).nodes) == 2
+    assert run(["down", "-l", name]) == 0
+
+
 def test_down_names_a_foreign_container_on_the_labs_network(
     context: Context, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -95,8 +95,8 @@ def subnet_of(network: Mapping[str, Any]) -> str | None:
 
 
 def spec_of(volumes: Sequence[Mapping[str, Any]]) -> LabSpec | None:
-    """What the lab shall be, as the newest of its volumes notes it; None where none does."""
-    from labctl.spec import spec_noted
+    """What the lab shall be, as the newest of its volumes notes it; None where none does. Raises NewerNote."""
+    from labctl.spec import NewerNote, spec_noted
 
     noted = [found for found in volumes if labels.SPEC in (found["Labels"] or {})]
     if not noted:
@@ -104,6 +104,8 @@ def spec_of(volumes: Sequence[Mapping[str, Any]]) -> LabSpec | None:
     newest = max(noted, key=lambda found: str(found.get("CreatedAt", "")))
     try:
         return spec_noted(json.loads(newest["Labels"][labels.SPEC]), source="the lab's label")
+    except NewerNote:
+        raise
     except ValueError:
         return None
 

@@ -13,7 +13,7 @@ from typing import Any
 from labctl.backend.base import Snapshot
 from labctl.backend.dind.copying import Listing
 from labctl.errors import LabError
-from labctl.spec import labels
+from labctl.spec import NewerNote, labels, spec_noted
 
 __all__ = ["DISK", "FORMAT", "Disk", "Part", "Saved", "as_snapshot", "body_of", "disk_of", "read_saved"]
 
@@ -87,15 +87,19 @@ def read_saved(volume: Mapping[str, Any]) -> Saved:
         said = json.loads(marks[labels.SAVED])
         written = said.pop("format")
         if isinstance(written, int) and written > FORMAT:
-            raise LabError(
-                f"snapshot {name} was saved by a newer labctl (format {written}, and this one reads {FORMAT})",
-                hint=f"A labctl of that version restores it; {remove}",
-            )
+            raise NewerNote(f"format {written}, and this one reads {FORMAT}")
+        if said["spec"]:
+            spec_noted(json.loads(said["spec"]), source="the snapshot")
         parts = tuple(Part(**{**part, "disk": _disk(part["disk"])}) for part in said.pop("parts"))
         if not parts:
             raise ValueError("no node")
         registry, _ = said.pop("registry"), said.pop("size")
         return Saved(**said, parts=parts, registry=_disk(registry) if registry else None)
+    except NewerNote as newer:
+        raise LabError(
+            f"snapshot {name} was saved by a newer labctl ({newer})",
+            hint=f"A labctl of that version restores it; {remove}",
+        ) from newer
     except (KeyError, TypeError, ValueError, AttributeError) as problem:
         told = f"what is noted of snapshot {name} cannot be read"
         raise LabError(told, hint=f"Nothing restores it; {remove}") from problem

@@ -30,6 +30,7 @@ __all__ = [
     "spec_of",
 ]
 
+FORMAT = 1  # what this labctl writes, and the newest that it reads
 FILE = "lab.json"
 USER = "vagrant"  # whom every box lets in
 
@@ -133,6 +134,7 @@ class VmLab:
         box = self.box or Box("")
         keys = [str(lab_path(self.lab) / "id_ed25519")]
         return {
+            "format": FORMAT,
             "lab": self.lab,
             "owner": self.owner,
             "provider": self.provider,
@@ -176,6 +178,7 @@ class VmLab:
         path = folder_of(lab) / FILE
         try:
             said = json.loads(path.read_text())
+            _refuse_newer(lab, path, said.get("format", 1))  # those of before said nothing of it
             box = said["box"]
             management = (said["libvirt"].pop("management", None) or {}).get("subnet", "")
             direct = {key: said["libvirt"].pop(key, None) for key in ("kernel", "initrd", "cmd_line")}
@@ -198,11 +201,19 @@ class VmLab:
             )
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError) as problem:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
             raise LabError(
                 f"{path} cannot be read: {problem}",
                 hint=f"`vagrant destroy -f` in {path.parent} removes the machines, then remove that folder.",
             ) from problem
+
+
+def _refuse_newer(lab: str, path: Path, written: object) -> None:
+    if isinstance(written, int) and written > FORMAT:
+        raise LabError(
+            f"lab {lab} was made by a newer labctl: {path} is of format {written}, and this one reads {FORMAT}",
+            hint="Update labctl (`pip install --upgrade swarm-labctl`), to use the lab or to remove it.",
+        )
 
 
 def refuse_other_provider(lab: VmLab | None, provider: str) -> None:

@@ -19,11 +19,11 @@ from labctl.backend.vagrant import snapshots
 from labctl.backend.vagrant.backend import VagrantBackend
 from labctl.backend.vagrant.boot import Boot, console_tail
 from labctl.backend.vagrant.firstboot import fit, hosts_file
-from labctl.backend.vagrant.labfile import Box, VmLab, folder_of
+from labctl.backend.vagrant.labfile import Box, VmLab, folder_of, spec_of
 from labctl.backend.vagrant.tool import Tool
 from labctl.backend.vagrant.waking import set_clock
 from labctl.errors import HostError, LabError
-from labctl.spec import LabSpec, NodeSpec
+from labctl.spec import LabSpec, NewerNote, NodeSpec
 from labctl.state import lab_dir, labs_of_machines
 from labctl.transport import FakeTransport, Result
 from labctl.waiting import stretched
@@ -99,6 +99,25 @@ def test_what_cannot_be_read_names_the_file_and_the_mend(lab: VmLab, content: st
     with pytest.raises(LabError, match=r"lab\.json cannot be read") as caught:
         VmLab.load("demo")
     assert "vagrant destroy" in str(caught.value.hint)
+
+
+def test_a_lab_of_another_version_is_read_or_refused_with_the_way_out(lab: VmLab) -> None:
+    file = folder_of("demo") / "lab.json"
+    said = json.loads(file.read_text())
+    first = {key: value for key, value in said.items() if key not in ("format", "owner", "snapshots", "restoring")}
+    file.write_text(json.dumps(first))
+    assert VmLab.load("demo") == replace(lab, owner="", snapshots=(), restoring="")
+
+    file.write_text(json.dumps(said | {"format": 2, "nodes": "elsewhere"}))
+    with pytest.raises(LabError, match=r"lab demo was made by a newer labctl: .*lab\.json is of format 2") as caught:
+        VmLab.load("demo")
+    assert "pip install --upgrade swarm-labctl" in str(caught.value.hint)
+
+    file.write_text(json.dumps(said | {"spec": {"hollow": 1}}))
+    known = VmLab.load("demo")
+    assert known is not None
+    with pytest.raises(NewerNote, match="it says hollow"):
+        spec_of(known)
 
 
 def test_a_lab_that_was_never_made_is_none(state: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from labctl.backend import FakeBackend, LabRecord
 from labctl.engine.fake import Answer, FakeEngine
 from labctl.errors import CommandFailed, EngineRefused, NodeDown, NotFoundError, SpecError, UsageError
-from labctl.events import Event, Noted
+from labctl.events import Event, Noted, Warned
 from labctl.exercise import Exercise, Fence, entries, find_exercise
 from labctl.exercise.catalogue import next_after
 from labctl.exercise.progress import Progress, done_ever, forget, last_begun, last_ever, note_ever
@@ -128,6 +128,24 @@ def test_progress_that_cannot_be_read_counts_as_none_and_is_kept(demo: Demo, sta
 
     assert file.with_name("demo.json.unread").read_text() == content
     assert Progress.of("demo", exercise).current == "first"
+
+
+@pytest.mark.usefixtures("state")
+def test_who_has_begun_with_a_newer_labctl_is_told_what_becomes_of_that(demo: Demo, lab: Lab, state: Path) -> None:
+    exercise, heard = demo(), list[Event]()
+    Progress.of("demo", exercise).save()
+    Session.resume(lab, exercise, heard.append)
+    assert heard == []
+    file = state / "labs" / "demo" / "exercises" / "demo.json"
+    file.write_text('{"format": 3, "done": {"first": [1.0, "alone"]}}')
+
+    session = Session.resume(lab, exercise, heard.append)
+
+    assert session.progress.current == "first"
+    told = [one.text for one in heard if isinstance(one, Warned)]
+    assert len(told) == 1 and "noted by a newer labctl" in told[0] and f"{file}.unread" in told[0]
+    session.progress.save()
+    assert "alone" in file.with_name("demo.json.unread").read_text()
 
 
 @pytest.mark.parametrize("done", ['{"first": "then", "second": true}', "7", "null"])

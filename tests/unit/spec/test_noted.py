@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 
 from labctl.errors import SpecError
-from labctl.spec import LabSpec, NodeSpec, as_noted, note_of, read_mapping, spec_noted
+from labctl.spec import LabSpec, NewerNote, NodeSpec, as_noted, note_of, read_mapping, spec_noted
 
 from .test_reading import lab_like
 
@@ -25,7 +25,10 @@ NOTED = (
 
 
 def read(said: object) -> LabSpec | None:
-    return spec_noted(said, source="a label")
+    try:
+        return spec_noted(said, source="a label")
+    except NewerNote:
+        return None
 
 
 def checked(said: dict[str, Any]) -> LabSpec | None:
@@ -66,6 +69,24 @@ def test_what_is_the_default_is_not_noted() -> None:
 )  # fmt: skip
 def test_what_is_no_spec_is_none(said: object) -> None:
     assert read(said) is None
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({"format": 2}, "format 2, and this one reads 1"),
+        ({"format": "two", "name": "demo"}, "format 'two', and this one reads 1"),
+        ({"hollow": 1000, "name": "demo", "away": True}, "it says away, hollow"),
+        ({"nodes": [{"name": "m", "gpu": 1}], "ports": [{"target": 1, "host": 1, "tls": 1}]}, "it says gpu, tls"),
+    ],
+)
+def test_what_a_newer_labctl_noted_is_not_read_in_part(said: object, told: str) -> None:
+    with pytest.raises(NewerNote, match=told):
+        spec_noted(said, source="a label")
+
+
+def test_a_note_may_say_its_format() -> None:
+    assert read({"format": 1, "name": "demo"}) == LabSpec(name="demo")
 
 
 def test_what_was_noted_in_short_by_hand_is_read_as_well() -> None:

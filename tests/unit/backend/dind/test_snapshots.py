@@ -329,6 +329,10 @@ def note(engine: MemoryEngine) -> dict[str, Any]:
     ("written", "told"),
     [
         (json.dumps({"format": FORMAT + 1, "more": "?"}), f"saved by a newer labctl .format {FORMAT + 1}"),
+        (
+            json.dumps({"format": FORMAT, "parts": [], "spec": '{"hollow":1}'}),
+            "saved by a newer labctl .it says hollow",
+        ),
         (json.dumps({"format": FORMAT, "parts": [], "registry": None}), "cannot be read"),
         ("[]", "cannot be read"),
         ("{", "cannot be read"),
