@@ -152,7 +152,7 @@ def judge(
 
     `hosts` maps node ids to names, `age` tells how many seconds a task has been in its state, `sizes` are what nodes
     have. A service is done when its tasks have run for `proving` seconds. What came of the update that began at
-    `old_update` is not news, nor how the tasks failed whose ids are `old_tasks`.
+    `old_update` is not news once all tasks run, nor how the tasks failed whose ids are `old_tasks`.
     """
     present = of_present_spec(service, tasks)
     last = last_of_slots(service, tasks)
@@ -164,7 +164,9 @@ def judge(
     good = sum(slot.state in ("up", "done") for slot in slots)
     wanted = len(old | set(planned)) if service.is_global else service.replicas
     stuck = [found for found, slot in zip(present.values(), looked_at, strict=True) if slot and not slot.runs]
-    failed = _failure(service, tasks, stuck, old_update, old_tasks) or _lost(slots)
+    # A paused update stays paused, also when somebody has mended what stopped it and every task runs.
+    is_mended = running + completed == wanted and service.update_began == old_update
+    failed = ("" if is_mended else _failure(service, tasks, stuck, old_update, old_tasks)) or _lost(slots)
     hopeless = failed or _unmet(service, tasks, chain.from_iterable(present.values()), age, sizes)
     reason = hopeless or _reason(slots, wanted, service) or _update_reason(service, tasks)
     if not (done := not reason and good == wanted and (wanted > 0 or not service.is_global)) and not reason:
@@ -321,8 +323,7 @@ def _rolls_back(service: Service) -> bool:
 
 def _is_back(service: Service, old_update: str) -> bool:
     """Whether the service was rolled back before: what it came back to is then what it shall be."""
-    began = (service.raw.get("UpdateStatus") or {}).get("StartedAt", "")
-    return service.update_state == "rollback_completed" and began == old_update
+    return service.update_state == "rollback_completed" and service.update_began == old_update
 
 
 def _start_failures(slots: Iterable[Sequence[Task]], old_tasks: Collection[str]) -> Counter[str]:

@@ -79,11 +79,7 @@ def progress_of(view: SwarmView, names: Iterable[str], nodes: Sequence[Node] = (
 def update_times(view: SwarmView, names: Iterable[str]) -> dict[str, str]:
     """When the last update of each of the services began, by name; for `converge` after a change."""
     wanted = set(names)
-    return {service.name: _began(service) for service in view.services() if service.name in wanted}
-
-
-def _began(service: Service) -> str:
-    return str((service.raw.get("UpdateStatus") or {}).get("StartedAt", ""))
+    return {service.name: service.update_began for service in view.services() if service.name in wanted}
 
 
 @dataclass
@@ -203,7 +199,7 @@ class _Watch:
         return self._elsewhere[one.reason]
 
     def _old_update(self, service: Service) -> str:
-        return _began(service) if self.old_updates is None else self.old_updates.get(service.name, "")
+        return service.update_began if self.old_updates is None else self.old_updates.get(service.name, "")
 
     def _is_without_node(self, one: Progress) -> bool:
         """Whether no node has been allowed to run a global service for as long as a node may be on its way up."""

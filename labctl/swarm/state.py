@@ -176,6 +176,11 @@ class Service:
         )
 
     @property
+    def update_began(self) -> str:
+        """When its last update began, as the API has it; empty where there was none."""
+        return str((self.raw.get("UpdateStatus") or {}).get("StartedAt", ""))
+
+    @property
     def is_global(self) -> bool:
         """Whether it has one task for each node that may run it."""
         return self.mode.startswith("global")

@@ -198,10 +198,23 @@ def test_another_placement_does_not_make_a_task_old() -> None:
 def test_a_paused_update_is_told_with_its_message_and_waiting_is_over(state: str) -> None:
     paused = service(UpdateStatus={"State": state, "Message": "update paused due to failure", "StartedAt": "1"})
 
-    found = judged(paused, task(1), task(2), old_update="1")
+    told = f"{state.replace('_', ' ')}: update paused due to failure"
+    found = judged(paused, task(1), task(2), old_update="0")
+    assert (found.hopeless, found.reason) == (True, told)
 
-    assert found.hopeless
-    assert found.reason == f"{state.replace('_', ' ')}: update paused due to failure"
+    half = judged(paused, task(1), old_update="1")
+    assert (half.hopeless, half.reason) == (True, told), "an older update that is not through is told too"
+
+
+@pytest.mark.parametrize("state", ["paused", "rollback_paused"])
+def test_a_paused_update_that_was_mended_by_hand_is_done_once_every_task_runs(state: str) -> None:
+    """The swarm leaves it paused for ever, also when the image that was missing is there now."""
+    paused = service(UpdateStatus={"State": state, "Message": "update paused due to failure", "StartedAt": "1"})
+    failed = [task(1, "rejected", error="No such image: web:2", second=n) for n in (1, 2, 3)]
+
+    assert judged(paused, *failed, task(1, second=4), task(2), old_update="1").done
+    young = judged(paused, *failed, task(1, second=4), task(2), old_update="1", age=SETTLED_AFTER_FAILURE - 1)
+    assert not young.done, "a task that failed before may fail again"
 
 
 def test_of_a_paused_rollback_the_task_is_told_that_ended_it_and_none_that_failed_long_before() -> None:
