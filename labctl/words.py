@@ -1,12 +1,12 @@
-"""Counts and lists in sentences, and commands in them that say which lab."""
+"""Counts and lists in sentences, sentences that know what they were made of, and commands that say which lab."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 
-__all__ = ["EXTRA_VAGRANT", "counted", "in_ranges", "some", "with_lab"]
+__all__ = ["EXTRA_VAGRANT", "PLACE", "Phrase", "counted", "filled", "in_ranges", "some", "with_lab"]
 
 # Installs what labctl needs for virtual machines and SSH; "labctl" on PyPI is another program.
 EXTRA_VAGRANT = "pip install 'swarm-labctl[vagrant]'"
@@ -17,7 +17,46 @@ WITHOUT_LAB = {"labs", "create", "doctor", "validate", "schema", "bundle", "comp
 COMMAND = re.compile(r"(?P<before>`|look:\s+)labctl (?P<rest>(?P<verb>[a-z][a-z-]*)[^`\n]*)")
 SAYS_LAB = re.compile(r"(^|\s)(-l|--lab|--name)(\s|=)")
 
+# Not `{{.Hostname}}` of a Go template, nor `%{http_code}` of curl: these are commands, and stay as they are.
+PLACE = re.compile(r"(?<![{%$])\{([a-z][a-z0-9_]*)\}(?!\})")
+
 NUMBER = re.compile(r"(?<=[:>/ ])\d+(?=[ /]|$)")  # a port of "127.0.0.1:8000 -> 80/tcp"
+
+
+def filled(sentence: str, values: Mapping[str, object]) -> str:
+    """The sentence with its values; a place without a value stays as it is."""
+    return PLACE.sub(lambda place: str(values.get(place[1], place[0])), sentence)
+
+
+class Phrase(str):
+    """Words in English that know the sentence and the values they were made of: others can say it in other words.
+
+    Phrase("{count} pending: {reason}", count=2, reason="no suitable node")
+    """
+
+    __slots__ = ("sentence", "values")
+    sentence: str
+    values: Mapping[str, object]
+
+    def __new__(cls, sentence: str, /, **values: object) -> Phrase:
+        """Fill in the values; one that is a Phrase itself is said in the other language too."""
+        made = super().__new__(cls, filled(sentence, values))
+        made.sentence, made.values = sentence, values
+        return made
+
+    @classmethod
+    def listed(cls, phrases: Sequence[Phrase]) -> Phrase:
+        """Several of them, with commas between."""
+        named = {f"p{number}": phrase for number, phrase in enumerate(phrases)}
+        return cls(", ".join(f"{{{name}}}" for name in named), **named)
+
+    def said_in(self, sentences: Mapping[str, str]) -> str:
+        """The same in the language of the sentences: English -> the other; what is not there is said in English."""
+        values = {
+            name: value.said_in(sentences) if isinstance(value, Phrase) else value
+            for name, value in self.values.items()
+        }
+        return filled(sentences.get(self.sentence, self.sentence), values)
 
 
 def counted(count: int, one: str, many: str = "") -> str:

@@ -14,9 +14,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, NoReturn, TypeVar
 
-from labctl.checks.sentences import Sentences, filled
+from labctl.checks.sentences import Sentences
 from labctl.errors import WaitTimeout
 from labctl.waiting import Pending, wait_until
+from labctl.words import Phrase, filled
 
 __all__ = ["NOT_ANSWERED", "NotYet", "Unsatisfied", "Wrong", "not_yet", "patiently", "wrong"]
 
@@ -48,7 +49,12 @@ class Unsatisfied(Exception):
 
     def say(self, sentences: Sentences) -> Said:
         """What is said, in the language of the sentences."""
-        return Said(*(filled(sentences.get(text, text), self._values) for text in self._said))
+        return Said(*(self._in(text, sentences) for text in self._said))
+
+    def _in(self, text: str, sentences: Sentences) -> str:
+        if isinstance(text, Phrase):
+            return text.said_in(sentences)
+        return filled(sentences.get(text, text), self._values)
 
 
 class NotYet(Unsatisfied):

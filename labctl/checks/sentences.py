@@ -8,11 +8,12 @@ there is said in English.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from labctl.words import PLACE, filled
 
 if TYPE_CHECKING:
     from babel.messages.catalog import Catalog
@@ -20,15 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["ENGLISH", "PLACE", "Sentences", "filled", "read_catalog", "translated"]
 
 ENGLISH = "en"
-# Not `{{.Hostname}}` of a Go template, nor `%{http_code}` of curl: these are commands, and stay as they are.
-PLACE = re.compile(r"(?<![{%$])\{([a-z][a-z0-9_]*)\}(?!\})")
 
 Sentences = Mapping[str, str]  # English -> the learner's language
-
-
-def filled(sentence: str, values: Mapping[str, object]) -> str:
-    """The sentence with its values; a place without a value stays as it is."""
-    return PLACE.sub(lambda place: str(values.get(place[1], place[0])), sentence)
 
 
 @cache

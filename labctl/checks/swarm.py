@@ -315,4 +315,4 @@ def _up_since(machine: Node, limit: float) -> float | None:
 def _must_run(swarm: Swarm, names: Sequence[str]) -> None:
     for progress in progress_of(swarm.view, names, swarm.machines):
         if not progress.done:
-            not_yet(str(progress), look=f"labctl docker -- service ps --no-trunc {progress.service}")
+            not_yet(progress.told, look=f"labctl docker -- service ps --no-trunc {progress.service}")

@@ -17,6 +17,7 @@ from labctl.concurrent import each
 from labctl.errors import LabctlError
 from labctl.node import Node
 from labctl.swarm.state import Task
+from labctl.words import Phrase
 
 __all__ = ["Health", "failing_check"]
 
@@ -91,12 +92,12 @@ def _is_healthy(_task: Task, container: Mapping[str, Any]) -> bool:
 def _said_of(task: Task, container: Mapping[str, Any]) -> str:
     failing = failing_check(container)
     if not failing or task.state == "starting":
-        return f"not healthy yet: {failing}" if failing else ""
+        return Phrase("not healthy yet: {failing}", failing=failing) if failing else ""
     health = container["State"]["Health"]
     if task.state == "complete" and health.get("Status") != "unhealthy":
         return ""  # it ended by itself, before its health check had given it up
-    how = task.reason or f"Docker stopped it as unhealthy, and it ended with exit code {task.exit_code}"
-    return f"{how}: {failing}"
+    stopped = Phrase("Docker stopped it as unhealthy, and it ended with exit code {code}", code=task.exit_code)
+    return Phrase("{how}: {failing}", how=task.reason or stopped, failing=failing)
 
 
 def failing_check(container: Mapping[str, Any]) -> str:
@@ -109,8 +110,13 @@ def failing_check(container: Mapping[str, Any]) -> str:
     output = " ".join(str(last.get("Output", "")).split())
     output = output if len(output) <= LONGEST_OUTPUT else f"{output[:LONGEST_OUTPUT]}…"
     code = last["ExitCode"]
-    ended = f"exited {code}" if code > 0 else "failed"  # -1 where it took longer than its timeout
-    return f"health check `{_command(container)}` {ended}{': ' + output if output else ''}"
+    # -1 where it took longer than its timeout
+    how = Phrase(
+        "health check `{command}` exited {code}" if code > 0 else "health check `{command}` failed",
+        command=_command(container),
+        code=code,
+    )
+    return Phrase("{how}: {output}", how=how, output=output) if output else how
 
 
 def _command(container: Mapping[str, Any]) -> str:

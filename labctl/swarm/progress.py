@@ -18,10 +18,11 @@ from dataclasses import dataclass
 from itertools import chain
 
 from labctl.swarm.amounts import Amounts
+from labctl.swarm.howfar import Progress, shortened
 from labctl.swarm.state import Service, Task
 from labctl.swarm.versions import last_of_slots, of_present_spec, on_old, runs_present_spec
 from labctl.waiting import stretched
-from labctl.words import counted
+from labctl.words import Phrase
 
 __all__ = [
     "GIVEN_UP",
@@ -45,82 +46,28 @@ __all__ = [
 # or a container that dies every two seconds would look alive half of the time.
 SETTLED = 1.0
 SETTLED_AFTER_FAILURE = 5.0
-YOUNG = "running for a few seconds only"  # the task runs, and may be one that ends at once
+YOUNG = Phrase("running for a few seconds only")  # the task runs, and may be one that ends at once
 # Errors from before a container's first instruction do not go away by themselves; after so many of the same the
 # wait is over. A container that ends with an error is waited for: what it needs may still be on its way up.
 START_FAILURES = 3
 MISSING_IMAGE = "No such image"
 CALLED_OFF = "context canceled"
-GIVEN_UP = "will not be started again"  # its policy allows no more attempts
+GIVEN_UP = "will not be started again"  # so in what is said of it: its policy allows no more attempts
 NO_SOURCE = "bind source path does not exist"
 MISSING_IMAGE_FAILURES = 2
 # What the scheduler says of a placement that no node meets: only a person can change that. Seconds, since a node that
 # would meet it may be on its way up.
 UNMET = "scheduling constraints not satisfied"
 UNMET_FOR = 15.0
-NO_NODE = "no node may run it"  # so of a global service, for which the scheduler then makes no task to say so
+NO_NODE = Phrase("no node may run it")  # so of a global service, for which the scheduler then makes no task to say so
 PORT_TAKEN = "host-mode port already in use"
 NO_RESOURCES = "insufficient resources"
 MAX_REPLICAS = "max replicas per node limit"
 # As hopeless as these, by the scheduler's other filters.
 LASTING = (UNMET, PORT_TAKEN, "unsupported platform", "missing plugin", MAX_REPLICAS)
-IN_PROGRESS = {"updating": "update in progress", "rollback_started": "rollback in progress"}
-ENDED_WELL = "it ended with exit code 0"
-LONGEST_REASON = 200
+IN_PROGRESS = {"updating": Phrase("update in progress"), "rollback_started": Phrase("rollback in progress")}
+ENDED_WELL = Phrase("it ended with exit code 0")
 MOST_HOSTS = 4
-# What a runtime puts between the fact that a container did not start and the reason; it says nothing by itself.
-NOISE = (
-    "failed to create task for container: ",
-    "failed to create shim task: ",
-    "OCI runtime create failed: ",
-    "runc create failed: ",
-)
-
-
-@dataclass(frozen=True)
-class Progress:
-    """A service has `running` of `wanted` tasks of its present spec; `reason` says why not all.
-
-    `old` more slots are served by a task of the spec before. `completed` tasks ended well and will not run again:
-    those of jobs and of one-shot services. `trouble` tells that the reason is an error and no ordinary delay,
-    `hopeless` that waiting will not help.
-    """
-
-    service: str
-    running: int
-    wanted: int
-    done: bool
-    reason: str = ""
-    trouble: bool = False
-    hopeless: bool = False
-    is_job: bool = False
-    completed: int = 0
-    is_global: bool = False
-    old: int = 0
-
-    def __str__(self) -> str:
-        if self.is_job:
-            count = f"{self.completed} of {counted(self.wanted, 'task ended well', 'tasks ended well')}"
-        else:
-            more = f", {self.completed} completed" if self.completed else ""
-            count = f"{self.running} of {counted(self.wanted, 'task runs', 'tasks run')}"
-            count += f" the new version, {self.old} the old one{more}" if self.old else more
-        return f"{self.service}: {count}; {self.reason}" if self.reason else f"{self.service}: {count}"
-
-    @property
-    def count(self) -> str:
-        """The count as `docker service ls` shows it: 2/2, or 0/1 (1/1 completed); of whatever version they are.
-
-        Of a global job Docker wants only what has not completed: 0/0 (3/3 completed).
-        """
-        done = f" ({self.completed}/{self.wanted} completed)" if self.is_job or self.completed else ""
-        wanted = self.wanted - self.completed if self.is_job and self.is_global else self.wanted
-        return f"{self.serving}/{wanted}{done}"
-
-    @property
-    def serving(self) -> int:
-        """How many slots have a task that runs, the new version or still the old one."""
-        return self.running + self.old
 
 
 @dataclass(frozen=True)
@@ -170,7 +117,7 @@ def judge(
     hopeless = failed or _unmet(service, tasks, chain.from_iterable(present.values()), age, sizes)
     reason = hopeless or _reason(slots, wanted, service) or _update_reason(service, tasks)
     if not (done := not reason and good == wanted and (wanted > 0 or not service.is_global)) and not reason:
-        reason = NO_NODE if service.is_global else f"{good - wanted} too many are being stopped"
+        reason = NO_NODE if service.is_global else Phrase("{more} too many are being stopped", more=good - wanted)
     return Progress(
         service.name, running, wanted, done, reason, trouble=bool(hopeless or any(slot.reason for slot in slots)),
         hopeless=bool(hopeless), is_job=service.is_job, completed=completed, is_global=service.is_global,
@@ -215,12 +162,12 @@ def _slot_of(
         if age(newest) >= needed:
             return _Slot("up") if age(newest) >= proving(newest) else _Slot(YOUNG, "", host)
         if failed:
-            return _Slot("just started after a failure", shortened(failed.ended or failed.reason), host)
-        return _Slot("just started", "", host)
+            return _Slot(Phrase("just started after a failure"), shortened(failed.ended or failed.reason), host)
+        return _Slot(Phrase("just started"), "", host)
     if newest.reason or newest.ended:
         return _Slot(newest.state, shortened(newest.ended or newest.reason), host)
     if failed is not None:
-        return _Slot("starting again", shortened(failed.ended or failed.reason) or ENDED_WELL, host)
+        return _Slot(Phrase("starting again"), shortened(failed.ended or failed.reason) or ENDED_WELL, host)
     return _Slot(newest.state, "", host)
 
 
@@ -235,13 +182,13 @@ def _ended(service: Service, newest: Task, *, is_last: bool) -> _Slot | None:
     reason = shortened(newest.ended or newest.reason)
     if newest.state == "complete" and (condition != "any" or service.is_job):
         if newest.ended or (has_check(service) and newest.ended is None) or service.ports:
-            return _Slot("lost", reason or "it is a server, and it ended with exit code 0")
+            return _Slot("lost", reason or Phrase("it is a server, and it ended with exit code 0"))
         return _Slot("done")
     if newest.state in ("shutdown", "remove", "orphaned"):
         return None
     has_limit = condition == "none" or bool(policy.get("MaxAttempts"))
     if has_limit and is_last and newest.desired == "shutdown":
-        well = ENDED_WELL if newest.state == "complete" else f"exit code {newest.exit_code}"
+        well = ENDED_WELL if newest.state == "complete" else Phrase("exit code {code}", code=newest.exit_code)
         return _Slot("lost", reason or well)
     return _Slot(newest.state, reason or ENDED_WELL)
 
@@ -255,7 +202,9 @@ def has_check(service: Service) -> bool:
 
 def _lost(slots: Sequence[_Slot]) -> str:
     lost = [slot for slot in slots if slot.state == "lost"]
-    return f"{len(lost)} failed and {GIVEN_UP}: {lost[0].reason}" if lost else ""
+    if not lost:
+        return ""
+    return Phrase("{count} failed and will not be started again: {reason}", count=len(lost), reason=lost[0].reason)
 
 
 def _unmet(
@@ -281,7 +230,7 @@ def _unmet(
     ]
     if not waiting or min(age(task) for task in waiting) < stretched(UNMET_FOR):
         return ""
-    return f"{len(waiting)} pending: {shortened(waiting[0].reason)}"
+    return Phrase("{count} pending: {reason}", count=len(waiting), reason=shortened(waiting[0].reason))
 
 
 def reserved(service: Service) -> Amounts:
@@ -297,16 +246,21 @@ def _update_failure(service: Service, old_update: str, failures: Counter[str], t
     named = [task.ended or task.reason for task in tasks if task.id in service.update_message]
     errors = [error for error, _ in failures.most_common(1)]
     if service.update_state in ("paused", "rollback_paused"):
-        return f"{service.update_state.replace('_', ' ')}: {shortened(service.update_message)}{_why(named or errors)}"
+        why = _why(service.update_message, named or errors)
+        is_update = service.update_state == "paused"
+        return Phrase("paused: {reason}" if is_update else "rollback paused: {reason}", reason=why)
     if service.update_state == "rollback_completed" and not _is_back(service, old_update):
         # The swarm's last message names no task any more.
-        why = _why(named or errors or _ends(service, tasks))
-        return f"rolled back: {shortened(service.update_message)}{why}"
+        why = _why(service.update_message, named or errors or _ends(service, tasks))
+        return Phrase("rolled back: {reason}", reason=why)
     return ""
 
 
-def _why(errors: Sequence[str]) -> str:
-    return "".join(f": {shortened(error)}" for error in errors[:1] if error)
+def _why(message: str, errors: Sequence[str]) -> Phrase:
+    """The swarm's own message, and the first of the errors behind it."""
+    if not errors or not errors[0]:
+        return Phrase("{message}", message=shortened(message))
+    return Phrase("{message}: {reason}", message=shortened(message), reason=shortened(errors[0]))
 
 
 def _ends(service: Service, tasks: Iterable[Task]) -> list[str]:
@@ -348,7 +302,7 @@ def _told_often(failures: Counter[str], service: Service) -> str:
     for error, count in failures.most_common():
         enough = MISSING_IMAGE_FAILURES if error.startswith(MISSING_IMAGE) else START_FAILURES
         if count >= enough:
-            return f"{count} attempts failed: {shortened(error)}"
+            return Phrase("{count} attempts failed: {reason}", count=count, reason=shortened(error))
     return ""
 
 
@@ -358,16 +312,29 @@ def _reason(slots: Sequence[_Slot], wanted: int, service: Service) -> str:
     for slot in slots:
         if slot.state not in ("up", "done", "lost"):
             waiting[slot.state, slot.reason].append(slot.host)
-    told: list[str] = []
+    told: list[Phrase] = []
     for (state, reason), hosts in sorted(waiting.items(), key=lambda item: (not item[0][1], -len(item[1]))):
         where = sorted({host for host in hosts if host})
-        place = f" on {', '.join(where[:MOST_HOSTS])}{', …' if len(where) > MOST_HOSTS else ''}" if where else ""
-        told.append(f"{len(hosts)} {state}{place}" if not reason else f"{len(hosts)} {state}: {reason}")
-    missing = wanted - len(slots)
-    if missing > 0:
-        message = f": {shortened(service.update_message)}" if service.update_message else ""
-        told.append(f"{missing} not updated yet{message}" if service.update_state else f"{missing} not planned yet")
-    return ", ".join(told)
+        values = {"count": len(hosts), "state": state}
+        if reason:
+            told.append(Phrase("{count} {state}: {reason}", **values, reason=reason))
+        elif where:
+            names = f"{', '.join(where[:MOST_HOSTS])}{', …' if len(where) > MOST_HOSTS else ''}"
+            told.append(Phrase("{count} {state} on {nodes}", **values, nodes=names))
+        else:
+            told.append(Phrase("{count} {state}", **values))
+    if (missing := wanted - len(slots)) > 0:
+        told.append(_missing(missing, service))
+    return Phrase.listed(told)
+
+
+def _missing(count: int, service: Service) -> Phrase:
+    """Of slots without a task of the present spec."""
+    if not service.update_state:
+        return Phrase("{count} not planned yet", count=count)
+    if not service.update_message:
+        return Phrase("{count} not updated yet", count=count)
+    return Phrase("{count} not updated yet: {reason}", count=count, reason=shortened(service.update_message))
 
 
 def _update_reason(service: Service, tasks: Sequence[Task]) -> str:
@@ -375,12 +342,4 @@ def _update_reason(service: Service, tasks: Sequence[Task]) -> str:
     if service.update_state in IN_PROGRESS:
         return IN_PROGRESS[service.update_state]
     old = sum(task.desired == "running" and not task.is_over and not runs_present_spec(task, service) for task in tasks)
-    return f"{old} of the old version still run" if old and not service.is_job else ""
-
-
-def shortened(text: str) -> str:
-    """An engine's error in one line, without what a runtime says in every one of them."""
-    for noise in NOISE:
-        text = text.replace(noise, "")
-    text = " ".join(text.split()).removesuffix(": unknown")
-    return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]}…"
+    return Phrase("{count} of the old version still run", count=old) if old and not service.is_job else ""

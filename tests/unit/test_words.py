@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from labctl.words import counted, in_ranges, some
+from labctl.words import Phrase, counted, in_ranges, some
 
 
 @pytest.mark.parametrize(("count", "said"), [(0, "0 nodes"), (1, "1 node"), (2, "2 nodes")])
@@ -36,3 +36,16 @@ def test_ways_that_leave_a_port_out_or_change_the_protocol_are_told_apart() -> N
 
     assert in_ranges(ways) == [*ways[:2], "127.0.0.1:90-91 -> 82-83/udp"]
     assert in_ranges([]) == []
+
+
+def test_a_phrase_is_text_in_english_and_can_be_said_otherwise_with_all_that_is_in_it() -> None:
+    reason = Phrase.listed([Phrase("{count} pending", count=2), Phrase("{count} {state}", count=1, state="new")])
+    said = Phrase("{service}: {reason}", service="web", reason=reason)
+
+    assert said == "web: 2 pending, 1 new"
+    assert said.said_in({"{count} pending": "{count}개 대기"}) == "web: 2개 대기, 1 new"
+    assert said.said_in({}) == said
+
+
+def test_what_a_phrase_is_given_may_have_braces_of_its_own() -> None:
+    assert Phrase("{command} failed", command="inspect {{.ID}} {state}", state="x") == "inspect {{.ID}} {state} failed"

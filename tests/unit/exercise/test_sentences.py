@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import ast
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from labctl.checks.answers import Wrong
+import labctl
+from labctl.checks.answers import NOT_ANSWERED, NotYet, Wrong
 from labctl.checks.runner import Request, run_checks
+from labctl.checks.running import PRESS_C
 from labctl.checks.sentences import filled, translated
 from labctl.errors import SpecError
 from labctl.exercise import read_exercise
+from labctl.exercise.checking import NOT_THE_ANSWER
 from labctl.exercise.sentences import sentences_of, update_catalog
 from labctl.exercise.verify import lint
+from labctl.swarm.howfar import Progress
+from labctl.words import PLACE, Phrase
 
 from .conftest import FRONT, TEXT, Demo
 
@@ -178,3 +186,35 @@ def test_b():
 
     assert [(one.title, one.message) for one in korean] == [("실행 중", "w1 꺼짐"), ("It is well.", "아니요")]
     assert [(one.title, one.message) for one in english] == [("It runs.", "w1 is down"), ("It is well.", "no")]
+
+
+# -- what labctl itself says in a check
+
+
+def own_sentences() -> Iterator[str]:
+    """What Phrase and not_yet are called with in labctl, and what is told beside checks."""
+    yield from (NOT_ANSWERED, NOT_THE_ANSWER, PRESS_C.message)
+    for file in Path(labctl.__file__).parent.glob("*/*.py"):
+        for node in ast.walk(ast.parse(file.read_bytes())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("Phrase", "not_yet"):
+                said = [one for one in ast.walk(node.args[0]) if isinstance(one, ast.Constant)]
+                yield from (str(one.value) for one in said if isinstance(one.value, str))
+
+
+def test_all_that_labctl_says_in_a_check_is_translated_and_has_its_values(tmp_path: Path) -> None:
+    korean = translated(tmp_path, "ko")
+    # Of places and colons alone nothing is to be translated.
+    said = {one for one in own_sentences() if re.search(r"[a-z]", PLACE.sub("", one)) and one != "paused"}
+
+    assert sorted(said - korean.keys()) == []
+    assert sorted(korean.keys() - {*own_sentences()}) == []
+    assert [one for one in korean if set(PLACE.findall(one)) != set(PLACE.findall(korean[one]))] == []
+
+
+def test_why_a_service_does_not_run_is_told_in_the_learners_language(tmp_path: Path) -> None:
+    reason = Phrase("{count} pending: {reason}", count=2, reason="no suitable node (insufficient resources on 2 nodes)")
+    said = NotYet(Progress("web", 1, 3, done=False, reason=reason).told)
+
+    assert said.message == "web: 1 of 3 tasks run; 2 pending: no suitable node (insufficient resources on 2 nodes)"
+    korean = said.say(translated(tmp_path, "ko")).message
+    assert korean == "web: 태스크 3개 중 1개 실행 중; 2개 pending: no suitable node (insufficient resources on 2 nodes)"
