@@ -181,19 +181,31 @@ def print_json(value: object) -> None:
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print rows in columns on stdout, without frames: what stands there can be cut by `awk`."""
-    widths = [max(len(str(row[i])) for row in [headings, *rows]) for i in range(len(headings))]
+    widths = [max(_width(str(row[i])) for row in [headings, *rows]) for i in range(len(headings))]
     for row in [headings, *rows]:
-        line = "   ".join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True))
-        click.echo(line.rstrip())
+        cells = (str(cell) + " " * (width - _width(str(cell))) for cell, width in zip(row, widths, strict=True))
+        click.echo("   ".join(cells).rstrip())
 
 
-def confirm(question: str, *, yes: bool) -> None:
-    """Ask on a terminal; `yes` answers ahead. Raises DeclinedError for a no, UsageError where nobody can be asked."""
+def _width(text: str) -> int:
+    """How many columns of a terminal a text takes: a Korean letter takes two."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
+def confirm(question: str, *, yes: bool, default: bool = False) -> None:
+    """Ask on a terminal; `yes` answers ahead, `default` is what Enter says.
+
+    Raises DeclinedError for a no, UsageError where nobody can be asked.
+    """
     if yes:
         return
     if not sys.stdin.isatty():
         raise UsageError(f"{question} Nobody is here to answer", hint="`--yes` answers ahead.")
-    if not click.confirm(question, err=True):
+    if not click.confirm(question, default=default, err=True):
         raise DeclinedError("nothing was changed")
 
 

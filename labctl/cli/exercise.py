@@ -378,7 +378,7 @@ def solve(app: App, step: str | None, *, show: bool, name: str | None) -> int:
 @path_option
 @lab_command
 def reset(app: App, which: str | None, *, yes: bool, name: str | None, folders: tuple[Path, ...]) -> None:
-    """Remove what the exercise created in the lab, and start it again.
+    """Remove what the exercise created in the lab, with your steps and answers, and start it again.
 
     ID is an exercise's name or its folder (default: the last one you started).
 
@@ -391,9 +391,11 @@ def reset(app: App, which: str | None, *, yes: bool, name: str | None, folders: 
     if which and name and which != name:
         raise UsageError(f"{which} and -x {name}: which of them is meant?")
     session = last_session(app, which or name, folders)
-    confirm(f"Take away all that {session.exercise.id} made in lab {session.stage.lab.name}?", yes=yes)
+    id_, lab = session.exercise.id, session.stage.lab.name
+    confirm(f"Take away all that {id_} made in lab {lab}, and forget your steps and answers there?", yes=yes)
     with Steps(app.emit, total=1).step("Taking away what the exercise made"):
         session.reset()
+    click.echo(lesson_with_lab(f"What {id_} made in lab {lab} is gone. `labctl exercise {id_}` begins anew."), err=True)
 
 
 for verb in (answer, watch, authoring.test, authoring.lint, authoring.messages, authoring.new, authoring.preview):

@@ -99,7 +99,9 @@ def lab_for(app: App, found: Exercise, *, ask: bool) -> Lab:
     )
     if not (ask and can_be_made and sys.stdin.isatty()):
         raise UsageError(missing, hint=f"{way_to_fit(lab, found, app.lab_name)} makes what it needs.")
-    confirm(f"{missing[0].upper()}{missing[1:]}. Run `{suggested_up(found, app.lab_name)}`?", yes=False)
+    said = missing if missing.startswith(found.id) else f"{missing[0].upper()}{missing[1:]}"
+    # Nothing is taken away by it: Enter says yes, as to the question whether to begin.
+    confirm(f"{said}.\nMake it now, with `{suggested_up(found, app.lab_name)}`?", yes=False, default=True)
     return _made(app, lab, found)
 
 

@@ -1,8 +1,13 @@
-"""Single keys from the keyboard in front of us, on Linux, macOS and Windows."""
+"""Single keys from the keyboard in front of us, on Linux, macOS and Windows.
+
+One that was pressed while the keyboard writes Hangul counts as the Latin letter on it.
+"""
 
 from __future__ import annotations
 
 import sys
+
+from labctl.exercise.hangul import as_typed
 
 __all__ = ["END_OF_INPUT", "Keyboard"]
 
@@ -19,6 +24,9 @@ if sys.platform == "win32":
     class Keyboard:
         """Windows' console, which hands out single keys to whoever asks."""
 
+        def __init__(self) -> None:
+            self._waiting = ""  # keys that came with another one
+
         def begin(self) -> None:
             """Nothing has to be set."""
 
@@ -30,6 +38,8 @@ if sys.platform == "win32":
 
         def key(self, seconds: float) -> str:
             """The next key, or "" when none comes in time."""
+            if self._waiting:
+                return self._next(self._waiting)
             until = time.monotonic() + seconds
             while not msvcrt.kbhit():
                 if time.monotonic() >= until:
@@ -41,7 +51,11 @@ if sys.platform == "win32":
                 return ""
             if typed == INTERRUPT:
                 raise KeyboardInterrupt
-            return typed
+            return self._next(as_typed(typed))
+
+        def _next(self, keys: str) -> str:
+            self._waiting = keys[1:]
+            return keys[:1]
 
 else:
     import os
@@ -49,11 +63,14 @@ else:
     import termios
     import tty
 
-    ESCAPE = "\x1b"
+    ESCAPE = b"\x1b"
     REST_OF_KEY = 0.02  # seconds until the rest of a key that is no letter has come
 
     class Keyboard:
         """A terminal that hands out single keys from `begin` to `end`."""
+
+        def __init__(self) -> None:
+            self._waiting = ""  # keys that came with another one: a syllable is several
 
         def begin(self) -> None:
             """Let keys come one by one, unseen."""
@@ -71,13 +88,24 @@ else:
 
         def key(self, seconds: float) -> str:
             """The next key, or "" when none comes in time."""
+            if self._waiting:
+                return self._next(self._waiting)
             if not self._has_more(seconds):
                 return ""
-            typed = os.read(self._descriptor, 1).decode(errors="replace") or END_OF_INPUT
-            if typed != ESCAPE:
-                return typed
-            self._skip_rest()
-            return ""
+            typed = os.read(self._descriptor, 1) or END_OF_INPUT.encode()
+            if typed == ESCAPE:
+                self._skip_rest()
+                return ""
+            return self._next(as_typed(self._whole(typed).decode(errors="replace")))
+
+        def _next(self, keys: str) -> str:
+            self._waiting = keys[1:]
+            return keys[:1]
+
+        def _whole(self, first: bytes) -> bytes:
+            """A character whose first byte was read: UTF-8 says in that byte how many there are."""
+            lengths = (length for length, least in ((4, 0xF0), (3, 0xE0), (2, 0xC0)) if first[0] >= least)
+            return first + b"".join(self._byte() for _ in range(next(lengths, 1) - 1))
 
         def _skip_rest(self) -> None:
             """Read what belongs to a key that is no letter: an arrow, a function key, Alt with a letter (ECMA-48)."""

@@ -67,6 +67,8 @@ def answer(app: App, words: tuple[str, ...], *, name: str | None, folders: tuple
     \b
     labctl exercise answer leader manager1
     """
+    from labctl.checks.report import SIGNS
+
     session = last_session(app, name, folders)
     asked = [question.id for question in session.current.questions]
     if not asked:
@@ -87,9 +89,9 @@ def answer(app: App, words: tuple[str, ...], *, name: str | None, folders: tuple
     if not session.current.question(question).is_judged_here:
         report = session.check(session.current)
         first = report.first
-        click.echo(lesson_with_lab(first.sentence()) if first is not None else "Right.")
+        click.echo(lesson_with_lab(f"{SIGNS[first.outcome]} {first.sentence()}") if first is not None else worth.told)
         return 0 if first is None else 1
-    click.echo(" ".join(filter(None, ["Right." if worth.is_right else "Not right.", worth.reason])))
+    click.echo(worth.told)
     return 0 if worth.is_right else 1
 
 

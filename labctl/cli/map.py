@@ -148,7 +148,11 @@ def draw(swarm: SwarmMap, width: int) -> Group:
         grid.add_row(*(Text("\n").join(lines) for lines in row))
         parts += [grid, Text("")]
     waiting = [_task_line(task).append(f"  {task.reason or 'on no node yet'}", style="dim") for task in swarm.waiting]
-    return Group(*parts[:-1], *([Text(""), Text("waiting", style="bold yellow"), *waiting] if waiting else []))
+    if waiting:
+        parts += [Text("waiting", style="bold yellow"), *waiting, Text("")]
+    if any(column.leader for column in swarm.nodes):
+        parts += [Text("★ leads the managers", style="dim"), Text("")]
+    return Group(*parts[:-1])
 
 
 def _lines(column: MapNode) -> list[Text]:

@@ -24,6 +24,8 @@ import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from labctl.exercise.hangul import as_typed
+
 __all__ = ["LANGUAGE", "LONGEST", "Choice", "Judged", "Question", "read_question"]
 
 LANGUAGE = "question"  # of the block
@@ -50,6 +52,11 @@ class Judged:
 
     is_right: bool
     reason: str = ""
+
+    @property
+    def told(self) -> str:
+        """It in words, with a sign before them: a reason says itself whether that is right."""
+        return f"✓ {self.reason or 'Right.'}" if self.is_right else f"✗ {self.reason or 'Not right.'}"
 
 
 @dataclass(frozen=True)
@@ -111,7 +118,7 @@ class Question:
         return "\n\n".join(lines)
 
     def _chosen(self, said: str) -> Choice | None:
-        letter = said.strip("()")
+        letter = as_typed(said.strip("()"))
         if len(letter) == 1 and letter in self.letters:
             return self.choices[self.letters.index(letter)]
         return next((choice for choice in self.choices if _plain(choice.text) == said), None)

@@ -13,6 +13,7 @@ from typing import Protocol
 from labctl.checks.report import CheckResult
 from labctl.errors import LabctlError
 from labctl.exercise.model import Step
+from labctl.exercise.questions import Judged
 from labctl.exercise.run import Run
 from labctl.exercise.session import Session
 from labctl.exercise.telling import (
@@ -47,9 +48,11 @@ HELP = {
     "s": "show the solution",
     "l": "list of steps and what is true of them now; then a number goes there",
     "m": "map of nodes and tasks",
-    "x": "take away all that the exercise made, and begin anew (press it twice)",
+    "x": "reset: says what it takes away, and does so when x is pressed once more",
     "q": "quit; what was done is kept",
 }
+RESET = """**Reset?** It takes away what {title!r} made in lab {lab}: services, secrets, files on the nodes. Your steps
+and answers in this lab are forgotten, and you begin at step 1. `labctl exercise list` still counts what you did."""
 
 
 @dataclass(frozen=True)
@@ -223,6 +226,9 @@ class Watch:
         if not key:
             return
         wanted_reset, self._wants_reset = self._wants_reset, False
+        if wanted_reset and key != "x":
+            self._signed, self._sign = time.monotonic(), "nothing was reset"
+            return
         if self._is_listed and key.isdigit() and 1 <= int(key) <= len(self._run.exercise.steps):
             self._is_listed = False
             self._run.go_to(self._run.exercise.steps[int(key) - 1])
@@ -275,17 +281,21 @@ class Watch:
         said = f"You answered: {answered.answer}."
         if not self._step.question(answered.question).is_judged_here:
             return f"{said} labctl is checking it."
-        worth = "Right." if answered.is_right else "Not right."
-        return " ".join(filter(None, [said, f"**{worth}**", answered.reason]))
+        return f"{said}  \n{Judged(answered.is_right, answered.reason).told}"
 
     def _reset(self, *, sure: bool) -> None:
+        lab, exercise = self._run.session.stage.lab.name, self._run.exercise
         if not sure:
             self._wants_reset = True
-            self._sign = "x once more takes away all that the exercise made in this lab, and begins anew"
+            self.screen.show(RESET.format(title=exercise.front.title, lab=lab))
+            self._sign = "x once more: reset; any other key: leave all as it is"
             return
         self._sign = "taking away what the exercise made …"
         self.screen.draw(self._view())
+        done = len(self._run.session.progress.done)
         self._run.reset()
+        steps = f", {counted(done, 'step')} open again" if done else ""
+        self.screen.show(f"**Reset.** What {exercise.front.title!r} made in lab {lab} is gone{steps}.")
 
     def _ending(self, finished: Finished) -> str:
         exercise = self._run.exercise

@@ -212,7 +212,7 @@ def test_ctrl_z_and_fg_leave_the_keys_alive(guided: Callable[..., Terminal]) -> 
     terminal.until("Make a secret")
 
     terminal.type("?")
-    terminal.until("take away all that the exercise made")
+    terminal.until("reset: says what it takes away")
     assert termios.tcgetattr(terminal.fd)[3] == raw[3]
     terminal.type("q")
     assert terminal.end() == 0
@@ -269,9 +269,9 @@ def test_events_are_lines_of_json_for_others_who_follow(files: Path, shared_lab:
         events = (json.loads(line) for line in following.stdout)
         assert next(events)["event"] == "step-shown"
         wrong = labctl("exercise", "answer", "worker1", "-l", shared_lab.name)
-        assert (wrong.returncode, wrong.stdout) == (1, "Not right.\n")
+        assert (wrong.returncode, wrong.stdout) == (1, "✗ Not right.\n")
         right = labctl("exercise", "answer", "leader", "Manager1", "-l", shared_lab.name)
-        assert (right.returncode, right.stdout) == (0, "Right.\n")
+        assert (right.returncode, right.stdout) == (0, "✓ Right.\n")
         shared_lab.nodes[0].expect("echo 1 | docker secret create key -")
         done = next(event for event in events if event["event"] == "step-done")
         assert done["debrief"] == "It is in the managers' log now."

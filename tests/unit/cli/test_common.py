@@ -43,6 +43,16 @@ def test_json_goes_to_stdout_and_takes_paths_too(capsys: pytest.CaptureFixture[s
     assert said.err == ""
 
 
+def test_columns_stand_below_each_other_where_letters_are_wide(capsys: pytest.CaptureFixture[str]) -> None:
+    table(("ID", "TITLE", "DONE"), [("a", "첫 번째", "done"), ("b", "second", "0 of 1")])
+
+    assert capsys.readouterr().out.splitlines() == [
+        "ID   TITLE     DONE",
+        "a    첫 번째   done",
+        "b    second    0 of 1",
+    ]
+
+
 def test_a_question_that_was_answered_ahead_is_not_asked(capsys: pytest.CaptureFixture[str]) -> None:
     confirm("Remove it?", yes=True)
 

@@ -262,7 +262,8 @@ def test_a_lab_of_nearly_that_name_is_no_reason_not_to_make_this_one(labctl: Lab
 def test_on_a_terminal_the_lab_is_offered(labctl: Labctl, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
-    def answer(question: str, *, yes: bool) -> None:
+    def answer(question: str, *, yes: bool, default: bool) -> None:
+        assert default, "Enter makes it"
         asked.append(question)
         raise DeclinedError("nothing was changed")
 
@@ -270,7 +271,9 @@ def test_on_a_terminal_the_lab_is_offered(labctl: Labctl, monkeypatch: pytest.Mo
     monkeypatch.setattr("labctl.cli.exercise_lab.confirm", answer)
 
     assert labctl("exercise", "voting-app", "-l", "bug2").code == 1
-    assert asked == ["There is no lab named bug2 (there is bug1). Run `labctl up --nodes 3 --name bug2`?"]
+    assert asked == [
+        "There is no lab named bug2 (there is bug1).\nMake it now, with `labctl up --nodes 3 --name bug2`?"
+    ]
 
 
 @pytest.mark.usefixtures("another_lab")

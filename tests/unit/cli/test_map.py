@@ -84,3 +84,9 @@ def test_what_stands_in_place_of_the_map_names_the_lab_too() -> None:
         note_lab("demo")
 
         assert str(_trouble(LabError("manager1 is down: `labctl start`"))) == "manager1 is down: `labctl -l demo start`"
+
+
+def test_what_the_star_means_is_said() -> None:
+    lines = drawn(SwarmMap("lab", (column("m1", leader=True),), (task("web.1", "pending", "no suitable node"),)))
+
+    assert [line.strip() for line in lines[-2:]] == ["", "★ leads the managers"]

@@ -114,7 +114,7 @@ def test_n_does_nothing_while_the_step_is_not_done(demo: Demo, begin: Begin) -> 
     def script(screen: ScriptedScreen) -> Iterator[str | Callable[[View], bool]]:
         yield outcomes("not-yet")
         yield "n"
-        yield "x"
+        yield "y"
         yield ""
         assert screen.view.number == 1
 
@@ -213,3 +213,36 @@ def test_what_no_longer_holds_at_the_end_is_told(demo: Demo, begin: Begin, place
 def test_q_ends_it_at_once(demo: Demo, begin: Begin) -> None:
     with no_hang():
         watch(begin(demo()), lambda _screen: iter(["q"]))
+
+
+def test_a_reset_says_what_it_does_before_and_what_it_did(demo: Demo, begin: Begin, place: Path) -> None:
+    def script(screen: ScriptedScreen) -> Iterator[str | Callable[[View], bool]]:
+        (place / "one").touch()
+        yield outcomes("done")
+        yield "x"
+        assert "takes away what 'A demo' made in lab demo" in screen.shown[-1]
+        yield lambda view: "x once more" in view.sign
+        yield "h"
+        yield lambda view: view.sign == "nothing was reset"
+        assert (place / "one").exists()
+        yield from "xx"
+        yield outcomes("not-yet")
+
+    screen = watch(begin(demo()), script)
+
+    assert not (place / "one").exists()
+    assert "**Reset.** What 'A demo' made in lab demo is gone, 1 step open again." in screen.shown
+    assert not any("Hint" in shown for shown in screen.shown), "the key that leaves all as it is does no more"
+
+
+def test_a_reason_says_itself_that_an_answer_is_right(demo: Demo, begin: Begin) -> None:
+    question = "```question id=why\nWhy?\n\n(x) So.\n    Right. So.\n( ) Else.\n    No.\n```\n\n<details>"
+
+    def script(screen: ScriptedScreen) -> Iterator[str | Callable[[View], bool]]:
+        yield outcomes("not-yet", "not-yet")
+        yield from ("a", "b", "a", "a")
+
+    shown = watch(begin(demo(TEXT.replace("<details>", question, 1))), script).shown
+
+    assert "You answered: b.  \n✗ No." in shown
+    assert "You answered: a.  \n✓ Right. So." in shown
