@@ -6,13 +6,15 @@ import contextlib
 import re
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from textwrap import indent
 from typing import TYPE_CHECKING, Any, Self
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, Group
 from rich.live import Live
 from rich.markdown import Markdown
+from rich.segment import SegmentLines
+from rich.table import Table
 from rich.text import Text
 
 from labctl.checks.report import SIGNS
@@ -30,8 +32,9 @@ __all__ = ["TerminalScreen", "show_text"]
 
 STYLES = {"done": "green", "not-yet": "yellow", "not-run": "dim", "wrong": "red", "broken": "red"}
 CODE = re.compile(r"^[ \t]*```[^\n]*\n(.*?)^[ \t]*```[ \t]*$", re.MULTILINE | re.DOTALL)
-LIVE_LINES = 12  # of the screen, that a long text leaves to what is below it, at least
-FEWEST_LINES = 6  # of text on one screen, however small that is
+LIVE_LINES = 7  # without the keys, that the last page of a text leaves to what is below it, at least
+FEWEST_LINES = 6  # of text on one page, however small the screen is
+MORE_LINES = 2  # below a page: that there is more, and where the cursor stands
 READ_ON = (" ", "\r", "\n")
 UNBOUNDED = 10_000  # lines, more than any text has
 PAGER_LIMIT = 1.0  # seconds between two looks whether the terminal was resized
@@ -49,7 +52,7 @@ class TerminalScreen:
         self._shown: list[str] = []  # since the last step began: what a resized terminal is drawn anew from
         self._is_stale = False
         self._unread = 0  # lines that were shown since a key was pressed
-        self._below = LIVE_LINES
+        self._is_new = False  # whether text was shown since the live part was drawn
         self._is_asking = False
         self._pushed_back = ""  # a key that was pressed while a long text waited
         self._handlers: dict[int, Any] = {}
@@ -89,6 +92,7 @@ class TerminalScreen:
         if markdown.startswith("## "):
             self._shown.clear()
         self._shown.append(markdown)
+        self._is_new = True
         self._page(_parts(lesson_with_lab(markdown)))
 
     def show_map(self) -> None:
@@ -99,14 +103,21 @@ class TerminalScreen:
             self._console.print(draw(self._lab.refresh().map(), self._console.width))
 
     def draw(self, view: View) -> None:
-        """Draw the live part, if it has changed; all of it anew on a terminal that was resized."""
+        """Draw the live part, if it has changed; all of it anew on a terminal that was resized.
+
+        What would leave the screen for it, and was not read yet, waits for a key first.
+        """
         if self._is_stale:
             self._draw_anew()
-        if view != self._drawn:
-            self._drawn = view
-            live = _live_part(view, self._console.width)
-            self._below = max(LIVE_LINES, len(self._console.render_lines(live, pad=False)) + 1)
-            self._live.update(live, refresh=True)
+        if view == self._drawn:
+            return
+        live, keys = _live_part(view), _key_lines(view.keys, self._console.width)
+        lines = max(LIVE_LINES, len(self._console.render_lines(live, pad=False))) + len(keys) + 1
+        if self._is_new and self._unread > max(FEWEST_LINES, self._console.height - lines):
+            self._more()
+        self._is_new = False
+        self._drawn = view
+        self._live.update(Group(live, *keys), refresh=True)
 
     def key(self, seconds: float) -> str:
         """Return the key that is pressed within so many seconds; the end of the input counts as q."""
@@ -143,17 +154,22 @@ class TerminalScreen:
             self._live = self._new_live()
             self._live.start()
 
-    def _page(self, parts: list[RenderableType]) -> None:
+    def _page(self, parts: Sequence[Markdown | Text]) -> None:
         """Print part by part, and wait for a key before what was not read yet would leave the screen."""
-        room = max(FEWEST_LINES, self._console.height - self._below)
-        for part in parts:
-            lines = len(self._console.render_lines(part, pad=False)) + 1
-            if self._unread and self._unread + lines > room and not self._more():
+        room = max(FEWEST_LINES, self._console.height - MORE_LINES)
+        self._drawn = None
+        self._live.update(Group(), refresh=True)  # what is below a page that is printed pushes it off the screen
+        pages = [page for part in parts for page in _pages(self._console, part, room)]
+        heights = [_height(self._console, page) for page in pages]
+        for page, lines, following in zip(pages, heights, [*heights[1:], 0], strict=True):
+            # A line alone, as a heading, stays with what it speaks of.
+            needed = lines + 1 + following if lines == 1 and lines + 1 + following <= room else lines
+            if self._unread and self._unread + needed > room and not self._more():
                 return
-            self._unread += lines
-            self._print(part)
+            self._unread += lines + 1
+            self._print(page)
 
-    def _print(self, part: RenderableType) -> None:
+    def _print(self, part: Markdown | Text | SegmentLines) -> None:
         _put(self._live.console, part)
         self._live.console.print()
 
@@ -196,14 +212,41 @@ def show_text(markdown: str) -> None:
         screen.print()
 
 
-def _put(screen: Console, part: RenderableType) -> None:
+def _put(screen: Console, part: Markdown | Text | SegmentLines) -> None:
     """Print a part; code keeps its lines whole, so that it can be copied."""
-    screen.print(part, soft_wrap=isinstance(part, Text))
+    screen.print(_in_lines(screen, part), soft_wrap=isinstance(part, Text))
 
 
-def _parts(markdown: str) -> list[RenderableType]:
+def _in_lines(screen: Console, part: Markdown | Text | SegmentLines) -> Text | SegmentLines:
+    """Markdown in the lines of that screen, without the empty ones that it begins a list with; code as it is."""
+    if not isinstance(part, Markdown):
+        return part
+    lines = screen.render_lines(part, pad=False)
+    while lines and not "".join(segment.text for segment in lines[0]).strip():
+        lines.pop(0)
+    return SegmentLines(lines, new_lines=True)
+
+
+def _height(screen: Console, part: Text | SegmentLines) -> int:
+    return len(screen.render_lines(part, pad=False))
+
+
+def _pages(screen: Console, part: Markdown | Text, room: int) -> Iterator[Text | SegmentLines]:
+    """The part in pieces that the room is enough for: one, but for a long list, table or piece of code."""
+    shown = _in_lines(screen, part)
+    if _height(screen, shown) <= room:
+        yield shown
+    elif isinstance(shown, Text):
+        code = shown.split("\n")
+        yield from (Text("\n").join(code[first : first + room]) for first in range(0, len(code), room))
+    else:
+        lines = list(shown.lines)
+        yield from (SegmentLines(lines[n : n + room], new_lines=True) for n in range(0, len(lines), room))
+
+
+def _parts(markdown: str) -> list[Markdown | Text]:
     """Text and code in turn, one for each paragraph, list or table."""
-    parts: list[RenderableType] = []
+    parts: list[Markdown | Text] = []
     for number, part in enumerate(CODE.split(markdown)):
         if number % 2:
             parts.append(Text(indent(part.rstrip("\n"), "    "), style="cyan"))
@@ -212,16 +255,17 @@ def _parts(markdown: str) -> list[RenderableType]:
     return parts
 
 
-def _live_part(view: View, width: int) -> Group:
-    lines: list[Text] = [_head(view)]
+def _live_part(view: View) -> Group:
+    checks = Table.grid(padding=(0, 1))
     for result in view.checks:
-        lines.append(Text.assemble("  ", (SIGNS[result.outcome], STYLES[result.outcome]), f" {result.title}"))
+        checks.add_row(Text(f"  {SIGNS[result.outcome]}", STYLES[result.outcome]), result.title)
+    lines: list[Text] = []
     if not view.checks and not view.failure:
         lines.append(Text("  checking …", style="dim"))
     lines += [Text(f"  {lesson_with_lab(line)}", style="yellow") for line in view.failure]
     if view.sign:
         lines.append(Text(f"  {view.sign}", style="cyan"))
-    return Group(*lines, Text(), *_key_lines(view.keys, width))
+    return Group(_head(view), *([checks] if view.checks else []), *lines, Text())
 
 
 def _key_lines(keys: Sequence[tuple[str, str]], width: int) -> list[Text]:

@@ -9,6 +9,7 @@ from typing import get_args
 
 from labctl.assets import asset
 from labctl.errors import NotFoundError, SpecError
+from labctl.exercise.language import text_file
 from labctl.exercise.model import Exercise, Track
 from labctl.exercise.progress import done_ever
 from labctl.exercise.reading import read_exercise
@@ -113,7 +114,8 @@ def next_after(entries: Sequence[Entry], id_: str) -> str:
 
 def _entry(folder: Path) -> Entry:
     try:
-        return Entry(folder.name, folder, read_exercise(folder))
+        # Whether a translation lags behind is asked where the exercise is begun: it costs reading the original too.
+        return Entry(folder.name, folder, read_exercise(folder, text_file(folder)))
     except SpecError as bad:
         return Entry(folder.name, folder, None, bad.problems[0])
 

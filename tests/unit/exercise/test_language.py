@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from labctl.errors import SpecError
-from labctl.exercise import read_exercise
+from labctl.exercise import read_exercise, reading
+from labctl.exercise.catalogue import entries
 from labctl.exercise.language import chosen, languages_of, set_chosen
 from labctl.exercise.sentences import update_catalog
 from labctl.exercise.verify import lint
@@ -113,6 +114,19 @@ def test_who_reads_a_translation_that_lags_behind_gets_the_original_and_is_told(
     assert [step.id for step in found.steps] == ["first", "second", "third"]
     assert (found.steps[0].title, found.language) == ("First", "en")
     assert found.stale == "exercise.ko.md:1: its steps are first, second, and first, second, third in exercise.md"
+
+
+def test_a_list_reads_each_exercise_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That a translation lags behind is told where the exercise is begun."""
+    monkeypatch.setattr(reading, "differences", lambda *_: pytest.fail("it was held against the original"))
+    set_chosen("ko")
+    try:
+        found = next(entry for entry in entries([folder]) if entry.folder == folder)
+    finally:
+        set_chosen(None)
+
+    assert found.exercise is not None
+    assert found.exercise.steps[0].title == "처음"
 
 
 def test_what_labctl_puts_into_a_text_is_in_its_language(folder: Path) -> None:
