@@ -133,13 +133,26 @@ def exchange(nodes: Sequence[Node]) -> None:
 
     No task is touched by it. An engine that cannot is left alone: whoever tries the lab then sees what it misses.
     """
+    known = each(nodes, _networks)
+    for network in dict.fromkeys(network for peers in known for network in peers):
+        inside = [(node, peers[network]) for node, peers in zip(nodes, known, strict=True) if network in peers]
+        for node, times in _entries(inside):
+            with contextlib.suppress(LabctlError):
+                _enter_again(node, network, times)
 
-    def enter_again(node: Node) -> None:
-        with contextlib.suppress(LabctlError):
-            for network in overlays_of(node):
-                _enter_again(node, network)
 
-    each(nodes, enter_again)
+def _entries(inside: Sequence[tuple[Node, set[str]]]) -> list[tuple[Node, int]]:
+    """Which nodes enter a network again, how often, one after another; `inside` has those to exchange, and their peers.
+
+    Two that exchange with each other at the same moment both wait for an answer that each has had, for half a minute,
+    and with nobody else meanwhile (seen on 26.1.5). So one enters for all: first it learns what the others know, and
+    the second time it tells them. Those that it has not heard of enter by themselves in between.
+    """
+    first, heard = max(inside, key=lambda one: len(one[1]))
+    unheard = [(node, 1) for node, _ in inside if node.address not in heard]
+    if len(inside) == 1:
+        return [(first, 1)]
+    return [(first, 1), *unheard, (first, 1)] if unheard else [(first, 2)]
 
 
 def overlays_of(node: Node) -> list[str]:
@@ -148,11 +161,23 @@ def overlays_of(node: Node) -> list[str]:
     return [str(one["Id"]) for one in found if one.get("Driver") == "overlay" and one.get("Scope") == "swarm"]
 
 
-def _enter_again(node: Node, network: str) -> None:
-    """Let the node's engine enter a network that it is in; a manager knows of others too."""
-    said = node.transport.run(["curl", "-s", "-m", "2", f"{WHERE}/networkpeers?nid={network}"])
-    if node.address in {address for _, address in PEER.findall(said.stdout)}:
-        node.transport.run(["curl", "-s", "-m", "10", f"{WHERE}/joinnetwork?nid={network}"])
+def _networks(node: Node) -> dict[str, set[str]]:
+    """The overlay networks that the node is in, each with the addresses of the engines it knows there.
+
+    A manager knows of others too. None for one that cannot tell.
+    """
+    found: dict[str, set[str]] = {}
+    with contextlib.suppress(LabctlError):
+        for network in overlays_of(node):
+            said = node.transport.run(["curl", "-s", "-m", "2", f"{WHERE}/networkpeers?nid={network}"])
+            peers = {address for _, address in PEER.findall(said.stdout)}
+            if node.address in peers:
+                found[network] = peers
+    return found
+
+
+def _enter_again(node: Node, network: str, times: int) -> None:
+    node.transport.run(["curl", "-s", "-m", "10", *[f"{WHERE}/joinnetwork?nid={network}"] * times])
 
 
 def _has_met(node: Node, nodes: Sequence[Node], ingress: str, note: Callable[[str], None]) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
-from labctl.errors import EngineRefused
+from labctl.errors import EngineRefused, NodeDown
 from labctl.lab import gossip
 from labctl.lab.gossip import WHERE, alone_among, exchange, meet, shows_old_circle, wait_missed
 from labctl.transport import Result
@@ -111,7 +113,66 @@ def test_an_engine_that_is_back_exchanges_what_it_knows_on_the_networks_that_it_
 
     exchange([worker])
 
-    assert worker.shell.commands == [peers, enter, elsewhere]
+    assert worker.shell.commands == [peers, elsewhere, enter]
+
+
+def asked_for(node: FakeNode, *entered: str, peers: str) -> None:
+    """Script a node that is on one overlay network."""
+    node.api["GET /networks"] = [{"Id": "net1", "Driver": "overlay", "Scope": "swarm"}]
+    node.shell.answers[f"curl -s -m 2 '{WHERE}/networkpeers?nid=net1'"] = listed("", peers)
+    node.shell.answers |= dict.fromkeys(entered, "OK")
+
+
+def noting(order: list[str], name: str) -> Callable[[str], Result]:
+    def answer(command: str) -> Result:
+        order.append(name)
+        return Result(command, 0)
+
+    return answer
+
+
+def gone(_command: str) -> Result:
+    raise NodeDown("manager1", "exited")
+
+
+ENTER = f"'{WHERE}/joinnetwork?nid=net1'"
+
+
+def test_of_several_engines_one_exchanges_for_all_so_that_no_two_wait_for_each_other() -> None:
+    manager, worker = pair()
+    asked_for(manager, f"curl -s -m 10 {ENTER} {ENTER}", peers=BOTH)
+    asked_for(worker, peers=BOTH)
+
+    exchange([manager, worker])
+
+    assert manager.shell.commands[1:] == [f"curl -s -m 10 {ENTER} {ENTER}"]
+    assert worker.shell.commands[1:] == []
+
+
+def test_one_that_the_others_have_not_heard_of_exchanges_by_itself_in_between() -> None:
+    manager, worker = pair()
+    order: list[str] = []
+    enter = f"curl -s -m 10 {ENTER}"
+    for node, peers in ((manager, ALONE), (worker, BOTH), (other := fake_node("worker2", address="10.0.0.3"), "")):
+        asked_for(node, peers=peers or "0) cc3 -> 10.0.0.3\n")
+        node.shell.answers[enter] = noting(order, node.name)
+
+    exchange([manager, worker, other])
+
+    assert order == ["worker1", "worker2", "worker1"]
+
+
+def test_one_that_has_gone_meanwhile_holds_up_no_other_network() -> None:
+    manager, worker = pair()
+    asked_for(manager, peers=ALONE)
+    asked_for(worker, f"curl -s -m 10 '{WHERE}/joinnetwork?nid=net2'", peers="")
+    worker.api["GET /networks"] = [{"Id": "net2", "Driver": "overlay", "Scope": "swarm"}]
+    worker.shell.answers[f"curl -s -m 2 '{WHERE}/networkpeers?nid=net2'"] = listed(BOTH, "")
+    manager.shell.answers[f"curl -s -m 10 {ENTER}"] = gone
+
+    exchange([manager, worker])
+
+    assert worker.shell.commands[-1].endswith("/joinnetwork?nid=net2'")
 
 
 def test_an_engine_that_cannot_say_its_networks_holds_up_nobody() -> None:
