@@ -1,4 +1,4 @@
-"""Trying a lab whose nodes were started, and mending it where it does not serve: the mildest step first.
+"""Trying a lab whose nodes were made or started, and mending it where it does not serve: the mildest step first.
 
 A ladder; each step is told, and the lab is tried again before the next one:
 
@@ -52,10 +52,14 @@ class Ladder:
     note: Callable[[str], None]
     emit: Emit
 
-    def climb(self) -> str:
-        """Try the lab, mend what is ill, and return what was tried. Raises LabError that names the ill nodes."""
-        self.restore_circle()
-        self.settle([node for node in self.nodes if node.name in self.fresh] or self.nodes)
+    def climb(self, *, is_new: bool = False) -> str:
+        """Try the lab, mend what is ill, and return what was tried. Raises LabError that names the ill nodes.
+
+        One that `is_new` has had no time to lose anything: the first step is left out until it is seen to fail.
+        """
+        if not is_new:
+            self.restore_circle()
+            self.settle([node for node in self.nodes if node.name in self.fresh] or self.nodes)
         problem = self._problem(ANSWER_LIMIT)
         done, before = "", list[str]()
         for step in (self._look_anew, *[self._start_over] * RESTARTS):

@@ -28,7 +28,7 @@ from labctl.lab.restoring import restore_names
 from labctl.lab.standing import gone_members
 from labctl.lab.strays import leave_again, standing_of
 from labctl.lab.unlocking import unlock
-from labctl.lab.verify import PROBE_IMAGE, verify
+from labctl.lab.verify import PROBE_IMAGE
 from labctl.mesh.ipvs import ipvs_available
 from labctl.node import Node
 from labctl.spec import LabSpec, NodeSpec, Role
@@ -333,16 +333,16 @@ class _Up:
             self.steps.note(counted(len(nodes), "engine answers", "engines answer"))
 
     def _tried(self, record: LabRecord, backend: Backend, plan: Plan, nodes: Sequence[Node]) -> str:
-        """Try the lab. One that stood is mended as `start` does it: its nodes may have missed what others did."""
+        """Try the lab, and mend it as `start` does: on a busy host engines miss what others did, in new labs too."""
         refuse_moved(record, nodes)
         manager = cluster.working_manager(nodes)
         members = members_of(self.spec, manager, nodes)
-        if plan.is_new:
-            return verify(manager, members, self.steps.note)
-        members = taking_tasks(manager, members, self.steps.emit)
+        if not plan.is_new:
+            members = taking_tasks(manager, members, self.steps.emit)
         fresh = {*(node.name for node in plan.create), *(node.name for node in plan.start)}
         working = partial(cluster.working_manager, nodes)
-        return Ladder(backend, working, members, fresh, self.steps.note, self.steps.emit).climb()
+        ladder = Ladder(backend, working, members, fresh, self.steps.note, self.steps.emit)
+        return ladder.climb(is_new=plan.is_new)
 
     @contextlib.contextmanager
     def _undone_on_failure(self, backend: Backend, plan: Plan, before: LabRecord | None) -> Iterator[None]:

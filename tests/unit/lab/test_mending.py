@@ -77,6 +77,22 @@ def test_a_lab_that_serves_is_left_alone(climb: Callable[..., str], nodes: dict[
     assert all(node.shell.commands == [] for node in nodes.values())
 
 
+@pytest.mark.parametrize(("failures", "settled"), [([], 0), ([BY_ITSELF], 1)])
+def test_a_new_lab_settles_only_when_it_is_seen_to_fail_and_is_mended_then(
+    failures: list[list[tuple[str, str]]], settled: int, nodes: dict[str, FakeNode], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    met: list[object] = []
+    monkeypatch.setattr(mending, "verify", Tried(*failures))
+    monkeypatch.setattr(mending, "meet", lambda *_: met.append(_))
+    every = list(nodes.values())
+
+    said = Ladder(FakeBackend(), lambda: every[0], every, NAMES, lambda _: None, lambda _: None).climb(is_new=True)
+
+    assert said.startswith(WHOLE)
+    assert len(met) == settled
+    assert done(nodes, mending.LOOK_ANEW) == ["worker1"] * settled
+
+
 def test_the_mildest_step_comes_first_on_the_ill_node_alone_and_is_told(
     climb: Callable[..., str], nodes: dict[str, FakeNode], heard: list[Event]
 ) -> None:
