@@ -240,6 +240,12 @@ class ServiceInSwarm:
         return {one["File"]["Name"]: one["SecretName"] for one in given if one.get("File")}
 
     @property
+    def env(self) -> dict[str, str]:
+        """The environment variables that its tasks are given; one without a value is empty."""
+        given = self.spec["TaskTemplate"].get("ContainerSpec", {}).get("Env") or ()
+        return {name: value for name, _, value in (one.partition("=") for one in given)}
+
+    @property
     def published(self) -> dict[int, int]:
         """Published port -> target port, of those that every node publishes."""
         return {port.published: port.target for port in self.facts.ports if port.mode == "ingress"}
@@ -269,6 +275,11 @@ class ServiceInSwarm:
     def running(self) -> list[Task]:
         """Its tasks that run and shall run."""
         return [task for task in self.tasks() if task.state == "running" and task.desired == "running"]
+
+    def outdated(self) -> list[Task]:
+        """Its running tasks that are of an earlier version: other images, variables, commands or mounts."""
+        wanted = self.spec["TaskTemplate"].get("ContainerSpec")
+        return [task for task in self.running() if task.raw["Spec"].get("ContainerSpec") != wanted]
 
     def nodes(self) -> set[str]:
         """The names of the nodes that run it."""

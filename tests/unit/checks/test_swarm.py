@@ -200,3 +200,22 @@ def test_which_nodes_the_constraints_of_a_service_allow(manager: FakeNode) -> No
     vote.facts.raw["Spec"]["TaskTemplate"]["Placement"] = {"Constraints": ["node.role == worker"]}
 
     assert (vote.constraints, vote.allowed_nodes()) == (["node.role==worker"], {"worker1"})
+
+
+def test_the_variables_of_a_service(manager: FakeNode) -> None:
+    vote = swarm_of(manager).service("voting_vote")
+    assert vote.env == {}
+
+    vote.facts.raw["Spec"]["TaskTemplate"]["ContainerSpec"]["Env"] = ["VERSION=2", "URL=a=b", "EMPTY="]
+
+    assert vote.env == {"VERSION": "2", "URL": "a=b", "EMPTY": ""}
+
+
+def test_which_tasks_are_of_an_earlier_version(manager: FakeNode) -> None:
+    old, new = task(1), task(2)
+    manager.api["GET /tasks"] = [old, new, task(3, state="shutdown", DesiredState="shutdown")]
+    vote = swarm_of(manager).service("voting_vote")
+    new["Spec"]["ContainerSpec"] = vote.spec["TaskTemplate"]["ContainerSpec"]
+    old["Spec"]["ContainerSpec"] = {"Image": "labctl/vote:0"}
+
+    assert [one.slot for one in vote.outdated()] == [1]
