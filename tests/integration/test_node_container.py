@@ -328,7 +328,7 @@ def test_an_engine_that_is_killed_comes_back(shared_lab: Lab) -> None:
 
     wait_until("the engine coming back", is_back, limit=HANGING, pause=0.5)
     shared_lab.start([worker])
-    assert shared_lab.status().problems == []
+    assert shared_lab.status().problems == ()
 
 
 def test_a_ssh_server_that_is_killed_comes_back(shared_lab: Lab) -> None:
