@@ -36,11 +36,11 @@ class NodeModel(Model):
 
     name: Annotated[str, AfterValidator(rules.check_node_name)] = Field(description="its host name; unique in the lab")
     role: Role = Field("worker", description="manager or worker")
-    swarm: Membership = Field("joined", description="joined: it is in the swarm; bare: an engine to join by hand")
+    swarm: Membership = Field("joined", description="joined: in the swarm; bare: an engine that you join by hand")
     labels: dict[str, str] = Field(default_factory=dict, description="node labels, for placement constraints")
-    cpus: Cpus = Field(None, description="how many CPUs it may use; where not said, as many as the lab's nodes")
-    memory: Memory = Field(None, description="the most memory it may use: 512m, 2g; where not said, the lab's")
-    engine: EngineOptions = Field(default_factory=dict, description="daemon.json options of this node's engine")
+    cpus: Cpus = Field(None, description="number of CPUs (default: cpus of the lab)")
+    memory: Memory = Field(None, description="memory limit: 512m, 2g (default: memory of the lab)")
+    engine: EngineOptions = Field(default_factory=dict, description="daemon.json options for this node's engine")
 
     def plain(self) -> NodeSpec:
         """The node as all else has it."""
@@ -48,7 +48,7 @@ class NodeModel(Model):
 
 
 class PortModel(Model):
-    """A port that the swarm publishes, and where this host shall reach it."""
+    """A port that the swarm publishes, and where this host reaches it."""
 
     target: int = Field(ge=1, le=rules.LAST_PORT, description="the port that the swarm publishes")
     host: int = Field(ge=1, le=rules.LAST_PORT, description="the port on this host's 127.0.0.1")
@@ -71,46 +71,42 @@ class LabModel(Model):
     """A whole lab. What is left out gets the value that most labs want."""
 
     name: Annotated[str, AfterValidator(rules.check_name)] = Field(
-        "lab", description="the lab's name; several labs live side by side"
+        "lab", description="the lab's name; you can run several labs side by side"
     )
     backend: Backend = Field("dind", description="dind: nodes are containers; vagrant: virtual machines")
     provider: Provider | None = Field(
-        None, description="who runs virtual machines: libvirt, virtualbox or hyperv; found out where not said"
+        None, description="what runs the virtual machines: libvirt, virtualbox or hyperv (default: detected)"
     )
     box: Annotated[str | None, AfterValidator(rules.check_box)] = Field(
         None,
-        description="a Vagrant box of Debian 12 or 13 that the playbook makes nodes of, for example debian/bookworm64; "
-        "labctl's own where not said",
+        description="a Vagrant box with Debian 12 or 13, for example debian/bookworm64; the playbook turns it into a node "
+        "(default: labctl's own box)",
     )
-    managers: Annotated[int, Field(ge=1, le=rules.MAX_MANAGERS, description="how many managers, 1 to 7")] = 1
-    workers: Annotated[int, Field(ge=0, le=rules.MAX_NODES, description="how many workers")] = 3
+    managers: Annotated[int, Field(ge=1, le=rules.MAX_MANAGERS, description="number of managers, 1 to 7")] = 1
+    workers: Annotated[int, Field(ge=0, le=rules.MAX_NODES, description="number of workers")] = 3
     nodes: tuple[NodeModel, ...] = Field(
         (), max_length=rules.MAX_NODES, description="the nodes one by one, instead of managers and workers"
     )
-    cpus: Cpus = Field(
-        None, description="how many CPUs each node may use; where not said, a container all, a virtual machine one"
-    )
+    cpus: Cpus = Field(None, description="number of CPUs of each node (default: containers: all, virtual machines: 1)")
     memory: Memory = Field(
-        None, description="the most memory each node may use: 2g; where not said, a container all, a machine 1g"
+        None, description="memory limit of each node: 2g (default: containers: none, virtual machines: 1g)"
     )
-    swarm: Swarm = Field("formed", description="formed: init and join are done; empty: bare engines")
+    swarm: Swarm = Field("formed", description="formed: labctl runs init and join; empty: bare engines")
     subnet: Annotated[str | None, AfterValidator(rules.check_subnet)] = Field(
-        None, description="the nodes' network, for example 172.30.0.0/24; a free one if not said"
+        None, description="the nodes' subnet, for example 172.30.0.0/24 (default: a free one)"
     )
-    engine: EngineOptions = Field(default_factory=dict, description="daemon.json options of every node's engine")
+    engine: EngineOptions = Field(default_factory=dict, description="daemon.json options for every node's engine")
     registry: bool = Field(True, description="whether the lab has a registry and a mirror of Docker Hub")
-    ports: tuple[PortModel, ...] = Field((), description="published ports to reach on this host's 127.0.0.1")
-    images: Annotated[tuple[str, ...], AfterValidator(_images)] = Field(
-        (), description="images that every node shall have from the start"
-    )
+    ports: tuple[PortModel, ...] = Field((), description="published ports to map to 127.0.0.1 of this host")
+    images: Annotated[tuple[str, ...], AfterValidator(_images)] = Field((), description="images to pull on every node")
     node_labels: dict[str, dict[str, str]] = Field(
         default_factory=dict, description="labels by filter: {'@worker': {zone: a}, 'worker1': {ssd: 'true'}}"
     )
-    bare_names: bool = Field(False, description="containers are called worker1, not lab-worker1")
+    bare_names: bool = Field(False, description="name the containers worker1 instead of lab-worker1")
     privileged_tasks: bool = Field(
         False,
-        description="nodes may use every device of this host, as `docker run --privileged` in a node needs; "
-        "only for code that you trust with this host",
+        description="allow `docker run --privileged` in nodes, which can then use every device of this host; "
+        "only for code that you trust",
     )
 
     @model_validator(mode="after")
