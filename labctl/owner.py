@@ -115,7 +115,7 @@ def mend_id(emit: Emit) -> None:
         known = bool(_copied_id())
         _made_id()
         whose = "your labs stay yours" if known or not labs_on_disk() else "labs made before may count as another's"
-        emit(Warned(f"{path} was lost or damaged, and was made anew: {whose}"))
+        emit(Warned(f"{path} was lost or damaged, and was recreated: {whose}"))
 
 
 def _id() -> str:

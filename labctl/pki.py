@@ -101,7 +101,7 @@ class Authority:
         except (OSError, ValueError) as problem:
             raise LabError(
                 f"the lab's keys in {folder} cannot be read: {problem}",
-                hint="`labctl down` and `labctl up` make the lab anew.",
+                hint="`labctl down` and `labctl up` recreate the lab.",
             ) from problem
         if not isinstance(key, EllipticCurvePrivateKey):
             raise LabError(f"{folder / 'ca-key.pem'} was not made by labctl")

@@ -95,7 +95,7 @@ class Backend(Protocol):
     within: Sequence[str]  # the ranges that its labs' subnets must be in; none: any that is free
     reserved: Sequence[str]  # subnets that the lab needs beside its own
     # Whether a snapshot is of machines with their memory, which stand still while they are put back. Else it is of
-    # disks, and machines are made anew of it, those too that were removed since.
+    # disks, and machines are recreated of it, those too that were removed since.
     keeps_memory: bool
 
     def labs(self) -> list[str]:

@@ -44,7 +44,7 @@ class _HandedOut:
 
     @property
     def id(self) -> str:
-        """Its id: another one once it was removed and made anew."""
+        """Its id: another one once it was removed and recreated."""
         return str(self.raw["ID"])
 
     @property

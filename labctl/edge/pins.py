@@ -174,7 +174,7 @@ def _unpin(engine: Engine, lab: str, gone: Sequence[ForwardedPort]) -> None:
     wishes = [wish_of(PortSpec.parse(f"{asked}:{target}/{kind}")) for asked, target, kind in keys]
     content = {f"{PINS}/{pin_file(wish)}": b"0" for wish in wishes}
     fixed = own_file(engine, lab, FIXED)
-    if fixed is not None:  # the engine's own port stays, and leads nowhere, until the container is made anew
+    if fixed is not None:  # the engine's own port stays, and leads nowhere, until the container is recreated
         left = [way for way in fixed if Way(*way).wish not in wishes]
         content = {FIXED: json.dumps(left).encode()}
     put(engine, lab, content)

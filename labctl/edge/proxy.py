@@ -132,7 +132,7 @@ def _ensure_shared(engine: Engine, lab: str, nodes: Sequence[Node], pins: Sequen
 
 
 def _ensure_published(engine: Engine, lab: str, nodes: Sequence[Node], pins: Sequence[PortSpec], emit: Emit) -> None:
-    """Publish what is wanted now: the container is made anew when that has changed."""
+    """Publish what is wanted now: the container is recreated when that has changed."""
     state = proxy_state(engine, lab) or State()
     memory: dict[str, int] = own_file(engine, lab, files.PORTS) or {}
     wishes = [way.wish for way in state.ways if way.pinned]
@@ -245,7 +245,7 @@ def refuse_ended(engine: Engine, lab: str) -> None:
     found = engine.container(name)
     if found is None or found["State"]["Status"] not in ("running", "created", "restarting"):
         said = engine.logs(name, tail=3).strip() if found else ""
-        raise LabError(f"{name} ended: {said or 'it said nothing'}", hint=f"`labctl up -l {lab}` makes it anew.")
+        raise LabError(f"{name} ended: {said or 'it said nothing'}", hint=f"`labctl up -l {lab}` recreates it.")
 
 
 def _shows(engine: Engine, lab: str, ways: Sequence[Any]) -> None:

@@ -102,7 +102,7 @@ def proxy_warnings(lab: str, state: State, nodes: int) -> tuple[str, ...]:
         return (f"the proxy of published ports {hangs}: `docker restart {name}` starts it over", *state.warnings)
     if state.error:
         why = state.error.partition("; ")[0]
-        anew = f"if it stays so while a manager answers, `docker rm -f {name}` and `labctl up -l {lab}` make it anew"
+        anew = f"if it stays so while a manager answers, `docker rm -f {name}` and `labctl up -l {lab}` recreate it"
         told = f"the proxy of published ports hears no manager ({why}), and opens what it knew before: {anew}"
         return (told, *state.warnings)
     return state.warnings

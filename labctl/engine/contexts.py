@@ -36,7 +36,7 @@ def context_name(lab: str) -> str:
 
 
 def create(lab: str, endpoint: Endpoint, emit: Emit = quiet) -> str:
-    """Make the lab's context lead to an engine, or make it anew, and return its name.
+    """Make the lab's context lead to an engine, or recreate it, and return its name.
 
     One of that name that labctl did not make, or that somebody has changed since, is left alone, and a warning says so.
     A folder of the Docker CLI's that is not known or cannot be written is a warning too: `labctl env` leads to the lab

@@ -62,7 +62,7 @@ def keys_hint(lab: str = "") -> str:
     which = f" -l {lab}" if lab else ""
     return (
         "Whoever made the lab has its keys; LABCTL_STATE names another folder. "
-        f"`labctl down{which}` and `labctl up{which}` make the lab anew."
+        f"`labctl down{which}` and `labctl up{which}` recreate the lab."
     )
 
 
@@ -141,7 +141,7 @@ def _hint(where: str, reason: str) -> str:
         return keys_hint()
     if not where.startswith(OF_NODE):
         return ENGINE_HINT
-    again = f"`labctl restart {where.removeprefix(OF_NODE)}` starts the node anew"
+    again = f"`labctl restart {where.removeprefix(OF_NODE)}` restarts the node"
     return f"{again}; `labctl export logs` keeps what its engine said."
 
 

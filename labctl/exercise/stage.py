@@ -218,7 +218,7 @@ def suggested_up(exercise: Exercise, lab: str | None) -> str:
 
 
 def way_to_fit(lab: Lab | None, exercise: Exercise, name: str | None) -> str:
-    """What to type for a fit lab of that name; `lab` is the one that is not, made anew where nothing can be added."""
+    """What to type for a fit lab of that name; `lab` is the one that is not, recreated where nothing can be added."""
     if lab is None or not (lacks_registry(lab, exercise) or lab.spec.swarm != exercise.front.lab.swarm):
         return f"`{suggested_up(exercise, name)}`"
     anew = f"`labctl down -l {lab.name}` first; then `{suggested_up(exercise, name or lab.name)}`"

@@ -117,7 +117,7 @@ def ensure_box(engine: Engine, provider: str, emit: Emit = quiet, note: Note = n
     made = find_box(provider)
     if made is None:
         raise HostError(
-            "playbooks/ changed while the box was made of it", hint="`labctl image build --vm` makes it anew."
+            "playbooks/ changed while the box was made of it", hint="`labctl image build --vm` recreates it."
         )
     return made
 

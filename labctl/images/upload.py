@@ -111,7 +111,7 @@ def push_saved(
                 digests[tag] = _name(api, found, entry, staging, wanted[tag])
     missing = [tag for tag in wanted if tag not in digests]
     if missing:
-        raise HostError(f"the engine saved no image {', '.join(missing)}", hint="`labctl image build` makes it anew.")
+        raise HostError(f"the engine saved no image {', '.join(missing)}", hint="`labctl image build` recreates it.")
     return digests
 
 

@@ -95,7 +95,7 @@ class LabCore:
             if name not in found:
                 raise LabError(
                     f"node {name} is gone: its machine was removed",
-                    hint=f"`labctl up` makes it anew; `labctl node rm {name}` takes it out of the lab.",
+                    hint=f"`labctl up` recreates it; `labctl node rm {name}` takes it out of the lab.",
                 )
         return [found[name] for name in names]
 

@@ -81,7 +81,7 @@ def _spec_of(record: LabRecord) -> LabSpec:
     if record.spec is None:
         raise LabError(
             f"what lab {record.name} shall be is not written on it any more",
-            hint=f"`labctl down -l {record.name}` and `labctl up -l {record.name}` make it anew.",
+            hint=f"`labctl down -l {record.name}` and `labctl up -l {record.name}` recreate it.",
         )
     return record.spec
 

@@ -82,7 +82,7 @@ def map_of(
     shown = [task for task in tasks if task.service_id in known and _matters(task, known[task.service_id])]
     for task in sorted(shown, key=lambda task: (known[task.service_id].name, task.state != "running", task.slot)):
         found = _placed(task, known[task.service_id], hosts)
-        # The last word of a node that is down stays "running"; its task was made anew elsewhere, and shall not run.
+        # The last word of a node that is down stays "running"; its task was recreated elsewhere, and shall not run.
         lost = task.node_id in down and task.state == "running" and task.desired != "running"
         placed.setdefault(task.node_id, []).append(replace(found, state="unknown") if lost else found)
     # The swarm takes seconds to miss a node that is suspended.

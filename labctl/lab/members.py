@@ -34,7 +34,7 @@ CHANGE_LIMIT = 30.0  # seconds that a change of a member may be refused because 
 def remove_ghosts(manager: Node, nodes: Sequence[Node], emit: Emit, *, joined: Collection[str] = ()) -> None:
     """Remove members that no machine of the lab stands behind any more. `nodes` are all machines, running or not.
 
-    A node that was made anew joins under a new id, and its old one stays in the list for ever, as ready for
+    A node that was recreated joins under a new id, and its old one stays in the list for ever, as ready for
     the first seconds and as down from then on (moby#24106). So it is the ids that are compared: those that the
     running nodes' own engines tell. A node that is stopped keeps its place. Nobody is asked when all members are of
     nodes that are known to have `joined`, and each is in the list once.

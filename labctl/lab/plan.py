@@ -138,5 +138,5 @@ def lost_swarm(spec: LabSpec, nodes: Sequence[Node]) -> LabError | None:
     return LabError(
         f"lab {spec.name} has lost its managers, and with them the swarm; "
         f"{', '.join(sorted(whole))} cannot join another by themselves",
-        hint=f"`labctl down -l {spec.name}` and `labctl up -l {spec.name}` make it anew.",
+        hint=f"`labctl down -l {spec.name}` and `labctl up -l {spec.name}` recreate it.",
     )

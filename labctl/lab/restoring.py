@@ -98,6 +98,6 @@ def _stays_lost(lost: Lost, record: LabRecord) -> list[str]:
     others = [name for name in lost.names if name not in {node.name for node in nodes}]
     told = [f"no node finds {node.name} by name: {way_back(node, record, is_on=True)}" for node in nodes]
     if others:
-        anew = f"`docker rm -f {record.name}-registry` and `labctl up -l {record.name}` make it anew"
+        anew = f"`docker rm -f {record.name}-registry` and `labctl up -l {record.name}` recreate it"
         told.append(f"no node finds {some(others)} by name: {anew}, with all that was pushed to it")
     return [*told, *Lost(deaf=lost.deaf).told]

@@ -146,7 +146,7 @@ def _refuse_missing(lab: LabCore) -> None:
     if empty := refused_as_empty(lab.record):
         raise empty
     for name in lab.gone:
-        raise LabError(f"{name} is gone, and a snapshot is of the whole lab", hint="`labctl up` makes it anew.")
+        raise LabError(f"{name} is gone, and a snapshot is of the whole lab", hint="`labctl up` recreates it.")
     for node in lab.nodes:
         if node.state not in ("running", "paused"):
             raise LabError(
@@ -185,5 +185,5 @@ def _refuse_other_nodes(lab: LabCore, snapshot: Snapshot) -> None:
     if lab.record.network is None:
         raise LabError(
             f"the network of lab {lab.name} is gone, and with it the way from node to node",
-            hint=f"`labctl down -l {lab.name}` and `labctl up -l {lab.name}` make the lab anew.",
+            hint=f"`labctl down -l {lab.name}` and `labctl up -l {lab.name}` recreate the lab.",
         )

@@ -43,7 +43,7 @@ def refuse_unsound(record: LabRecord, nodes: Sequence[Node]) -> None:
     if has_lost_network(record, nodes):
         raise LabError(
             f"the network of lab {record.name} is gone, and with it the way from node to node",
-            hint=f"`labctl down -l {record.name}` and `labctl up -l {record.name}` make the lab anew.",
+            hint=f"`labctl down -l {record.name}` and `labctl up -l {record.name}` recreate the lab.",
         )
 
 
@@ -110,7 +110,7 @@ def warn_of_absent(record: LabRecord, emit: Emit) -> None:
             verb = "resume" if node.state == "paused" else "start"
             emit(Warned(f"{node.name} is {node.state}, so it was not tried: `labctl {verb} {node.name}`"))
     for gone in gone_nodes(record):
-        emit(Warned(f"{gone.name} is gone, so it was not tried: `labctl up` makes it anew"))
+        emit(Warned(f"{gone.name} is gone, so it was not tried: `labctl up` recreates it"))
 
 
 def gone_members(record: LabRecord) -> dict[str, Role]:

@@ -340,17 +340,17 @@ def _lost(record: LabRecord, gone: Sequence[NodeSpec], swarm: _Swarm) -> list[st
         return [f"{empty.message}: {empty.hint}"]
     down = [_mend_of(node) for node in record.nodes if not node.is_running]
     if has_lost_network(record, record.nodes):
-        mend = f"`labctl down -l {record.name}` and `labctl up -l {record.name}` make the lab anew"
+        mend = f"`labctl down -l {record.name}` and `labctl up -l {record.name}` recreate the lab"
         return [f"the lab's network is gone: {mend}", *down, *swarm.problems]
     if record.spec is not None and (lost := lost_swarm(record.spec, record.nodes)):
         return [f"{lost.message}: {lost.hint}"]
-    anew = [] if swarm.is_lost else [f"{node.name} is gone: `labctl up` makes it anew" for node in gone]
+    anew = [] if swarm.is_lost else [f"{node.name} is gone: `labctl up` recreates it" for node in gone]
     return [*anew, *down, *swarm.problems]
 
 
 def _mend_of(node: Node) -> str:
     if node.state == HALF_MADE:
-        return f"{node.name} is half made, by an `up` that was killed: `labctl up` makes it anew"
+        return f"{node.name} is half made, by an `up` that was killed: `labctl up` recreates it"
     verb = "resume" if node.state == "paused" else "start"
     return f"{node.name} is {node.state}: `labctl {verb} {node.name}`"
 

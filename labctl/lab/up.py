@@ -167,7 +167,7 @@ class _Up:
             self.steps.emit(Noted(f"{node.name} is in the lab and not in the spec; {mend}"))
         changed = [key for key in SIZES if before and getattr(before, key) != getattr(self.spec, key)]
         if changed and plan.whole:
-            mend = f"`labctl down -l {self.spec.name}` and `labctl up` make all of them anew"
+            mend = f"`labctl down -l {self.spec.name}` and `labctl up` recreate all of them"
             kept = f"the nodes that stand keep their {' and '.join(changed)}, and only new ones get what was asked for"
             self.steps.emit(Warned(f"{kept}; {mend}"))
 

@@ -38,7 +38,7 @@ class Namespace(NamedTuple):
 
     name: str
     path: str
-    # A number alone is given again to the next namespace: one made anew must be told from the old.
+    # A number alone is given again to the next namespace: one recreated must be told from the old.
     inode: int
     made: int
 

@@ -79,8 +79,8 @@ class LabModel(Model):
     )
     box: Annotated[str | None, AfterValidator(rules.check_box)] = Field(
         None,
-        description="a Vagrant box with Debian 12 or 13, for example debian/bookworm64; the playbook turns it into a node "
-        "(default: labctl's own box)",
+        description="a Vagrant box with Debian 12 or 13, for example debian/bookworm64; the playbook turns it "
+        "into a node (default: labctl's own box)",
     )
     managers: Annotated[int, Field(ge=1, le=rules.MAX_MANAGERS, description="number of managers, 1 to 7")] = 1
     workers: Annotated[int, Field(ge=0, le=rules.MAX_NODES, description="number of workers")] = 3

@@ -1,6 +1,6 @@
 """What a swarm accepts without a word and cannot keep: the nodes' own ports, encrypted networks without ESP.
 
-And the lack of the ingress network, which Docker lets anybody remove to make it anew with other options.
+And the lack of the ingress network, which Docker lets anybody remove to recreate it with other options.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def ingress_network(engine: Engine) -> Json | None:
 def outside_ingress(engine: Engine, nodes: Sequence[Node]) -> list[str]:
     """Which of the nodes are not on the swarm's ingress network, and refuse what services publish; with the way out.
 
-    So after the network was made anew: a node without tasks enters it only when it gets one, as from `verify`, and one
+    So after the network was recreated: a node without tasks enters it only when it gets one, as from `verify`, and one
     whose tasks stopped too late may keep the old one until its engine starts over (seen on 26.1.5). `engine` is a
     manager's; a node that does not answer is not told of.
     """

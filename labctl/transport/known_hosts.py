@@ -87,9 +87,7 @@ class KnownHosts:
 
     def _mend(self, commands: list[str]) -> str:
         typed = " && ".join(commands)
-        return (
-            f"`{typed} >> {shlex.quote(str(self.file))}`." if typed else "`labctl down` and `labctl up` make it anew."
-        )
+        return f"`{typed} >> {shlex.quote(str(self.file))}`." if typed else "`labctl down` and `labctl up` recreate it."
 
     def pin(self, name: str, key: HostKey, node: str) -> None:
         """Record a key under a name; the same one again is fine. Raises LabError when another one stands there."""

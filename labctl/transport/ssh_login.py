@@ -162,5 +162,5 @@ def _told(login: Login, transport: Transport | None, problem: Exception) -> LabE
 def _refused(login: Login) -> LabError:
     return LabError(
         f"{login.node} does not let {login.user} in with the key {login.key}",
-        hint="The key is put there when the node is made: `labctl down` and `labctl up` make the lab anew.",
+        hint="The key is put there when the node is made: `labctl down` and `labctl up` recreate the lab.",
     )

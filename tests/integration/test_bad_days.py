@@ -165,7 +165,7 @@ def test_what_was_removed_behind_labctls_back_is_told(
     context.engine.remove(f"{name}-worker1")
 
     assert run(["status", "--lab", name]) == 3
-    assert f"worker1 is gone: `labctl -l {name} up` makes it anew" in capsys.readouterr().out
+    assert f"worker1 is gone: `labctl -l {name} up` recreates it" in capsys.readouterr().out
     assert run(["start", "--lab", name, "worker1"]) == 3
     assert "node worker1 is gone" in capsys.readouterr().err
     assert run(["node", "rm", "--lab", name, "--yes", "worker1"]) == 0

@@ -371,7 +371,7 @@ class VagrantBackend:
             told = self._tool(lab).states()
             for machine in lab.nodes:
                 word = our_word(told.get(machine.name, "not_created"), lab.provider)
-                # One that was cut down before it was a node is made anew by the next `up`.
+                # One that was cut down before it was a node is recreated by the next `up`.
                 states.setdefault(machine.name, word if machine.is_given or word == "gone" else "created")
         return states
 

@@ -231,7 +231,7 @@ def folder_of(lab: str) -> Path:
 
 
 def machine_id(lab: str, node: str) -> str:
-    """What the provider knows a machine by, as Vagrant wrote it down: one made anew has another. "" for nothing."""
+    """What the provider knows a machine by, as Vagrant wrote it down: one recreated has another. "" for nothing."""
     for path in sorted(folder_of(lab).glob(f".vagrant/machines/{node}/*/id")):
         try:
             return path.read_text().strip()

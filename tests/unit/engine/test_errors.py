@@ -155,7 +155,7 @@ def test_the_doctor_is_not_sent_to_a_nodes_engine() -> None:
     with pytest.raises(EngineUnreachable) as caught, translated("the engine of w1"):
         raise ConnectionRefusedError(111, "Connection refused")
 
-    again = "`labctl restart w1` starts the node anew"
+    again = "`labctl restart w1` restarts the node"
     assert caught.value.hint == f"{again}; `labctl export logs` keeps what its engine said."
 
 

@@ -172,7 +172,7 @@ def test_a_node_that_is_gone_is_told_as_gone_and_not_as_unknown(name: str) -> No
     for ask in (lab.node, lab.select):
         with pytest.raises(LabError, match="node worker2 is gone") as caught:
             ask(name)
-        assert caught.value.hint == "`labctl up` makes it anew; `labctl node rm worker2` takes it out of the lab."
+        assert caught.value.hint == "`labctl up` recreates it; `labctl node rm worker2` takes it out of the lab."
 
 
 def test_the_first_manager_answers_to_manager_as_it_does_inside() -> None:

@@ -174,7 +174,7 @@ def test_a_node_that_was_removed_behind_labctls_back_is_a_problem_with_its_mend(
     found = look(manager)
 
     assert not found.is_good
-    assert found.problems == ("worker1 is gone: `labctl up` makes it anew",)
+    assert found.problems == ("worker1 is gone: `labctl up` recreates it",)
     assert [(node.name, node.role, node.state, node.swarm) for node in found.nodes] == [
         ("manager1", "manager", "running", "ready"),
         ("worker1", "worker", "gone", "down"),
@@ -653,7 +653,7 @@ def test_a_follower_that_hangs_or_hears_no_manager_is_a_warning(manager: FakeNod
     assert re.match(r"the proxy of published ports has said nothing for 1\d\d s", silent)
     assert silent.endswith("`docker restart demo-edge` starts it over")
     assert "hears no manager (10.0.0.1: refused), and opens what it knew before" in deaf
-    assert "`docker rm -f demo-edge` and `labctl up -l demo` make it anew" in deaf
+    assert "`docker rm -f demo-edge` and `labctl up -l demo` recreate it" in deaf
     assert look(manager, worker, extras=extras, proxy=State(updated=now - 50)).warnings == ()
 
 

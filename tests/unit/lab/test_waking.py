@@ -182,4 +182,4 @@ def test_a_start_of_all_tells_which_nodes_are_gone(heard: list[Event]) -> None:
 
     assert named == []
     warned = [event for event in heard if isinstance(event, Warned)]
-    assert warned == [Warned("worker1 is gone, so it was not tried: `labctl up` makes it anew")]
+    assert warned == [Warned("worker1 is gone, so it was not tried: `labctl up` recreates it")]
