@@ -1,6 +1,6 @@
 """`python -m bench [PART ...]`: every figure of docs/speed.md, as ratios of what ran in turns in one run.
 
-Parts: up, grow, down, instant, idle, app. Each prints a Markdown table.
+Parts: up, grow, down, instant, deploy, check, idle, app. Each prints a Markdown table.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench import floor, route
+from bench import floor, route, stacks
 from bench.common import LABEL, engine, median, timed
 from bench.cpu import spending
 from labctl import images
@@ -45,6 +45,8 @@ def main() -> None:
         "grow": part_grow,
         "down": part_down,
         "instant": part_instant,
+        "deploy": part_deploy,
+        "check": part_check,
         "idle": part_idle,
         "app": part_app,
     }
@@ -176,6 +178,23 @@ def _instant_commands() -> dict[str, Sequence[str]]:
         "labctl image ls": [LABCTL, "image", "ls", "--lab", LAB],
         "labctl ssh worker1 true": [LABCTL, "ssh", "--lab", LAB, "worker1", "true"],
     }
+
+
+def part_deploy(given: argparse.Namespace) -> None:
+    """Ten services with five ports, until all run: Docker's own command and a loop that asks; `labctl stack deploy`."""
+    labctl_up(4, "--no-verify")
+    seconds = stacks.deploy(LABCTL, LAB, given.runs)
+    labctl_down()
+    show("A stack of ten services", seconds, against="docker stack deploy, and asking")
+    print(f"\nAt most {stacks.MOST_DEPLOY:g} times.")
+
+
+def part_check(given: argparse.Namespace) -> None:
+    """One step of an exercise, checked from the shell."""
+    labctl_up(3, "--no-verify")
+    seconds = stacks.check(LABCTL, LAB, given.runs)
+    labctl_down()
+    show("A step, checked", seconds, against="import click")
 
 
 def part_idle(_given: argparse.Namespace) -> None:

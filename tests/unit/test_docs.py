@@ -154,6 +154,7 @@ def test_the_workflow_says_what_github_wants() -> None:
         "required": ["runs-on", "steps"],
         "properties": {
             "runs-on": {"type": "string"},
+            "if": {"type": "string"},
             "timeout-minutes": {"type": "integer", "minimum": 1},
             "steps": {"type": "array", "items": step, "minItems": 1},
         },
