@@ -111,7 +111,9 @@ def _tried(lab: LabCore, serving: Sequence[Node], started: Sequence[Node], steps
     """Try the lab and mend what is ill in it; returns what was tried, empty where there is no probe to try it with."""
     names = {node.name for node in started}
     ladder = Ladder(lab.backend, lambda: _patient_manager(lab, steps.note), serving, names, steps.note, steps.emit)
-    if lab.spec.swarm == "formed" and lab.spec.registry:
+    # Where nobody can read what the lab shall be, it is tried with what there is.
+    noted = lab.spec.registry if lab.record.spec is not None else lab.registry_port() is not None
+    if lab.spec.swarm == "formed" and noted:
         refuse_moved(lab.record, serving)
         return ladder.climb()
     ladder.restore_circle()

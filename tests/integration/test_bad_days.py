@@ -17,6 +17,7 @@ import pytest
 from labctl import images
 from labctl.cli.main import run
 from labctl.lab import Context, Lab, find_lab, lab_names
+from labctl.owner import marks
 from labctl.pki import Authority
 from labctl.spec import labels
 from labctl.state import lab_path
@@ -186,9 +187,8 @@ def test_a_lab_of_a_newer_labctl_is_used_kept_as_it_is_and_removed(
     context: Context, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["up", "--name", name, "--nodes", "2", "--no-registry", "--no-verify"]) == 0
-    marks = {labels.KIND: "spec", labels.SPEC: '{"name":"demo","workers":1,"hollow":1000}'}
-    own = find_lab(context, name).nodes[0].labels[labels.OWNER]
-    context.engine.post("/volumes/create", {"Labels": {labels.LAB: name, labels.OWNER: own, **marks}})
+    noted = {labels.SPEC: '{"name":"demo","workers":1,"hollow":1000}'}
+    context.engine.post("/volumes/create", {"Labels": marks(name, "spec") | noted})
     capsys.readouterr()
 
     changes = (
