@@ -33,6 +33,7 @@ class Use:
     ready: bool = False
     users: list[str] = field(default_factory=list)
     failed: bool = False  # a test has
+    gone: str = ""  # the lab that did not come up, and was removed again
     problem: str = ""  # why there is none
     engineless: bool = False  # no engine answered
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from labctl.pytest_plugin.options import report_dir
-from labctl.pytest_plugin.session import FAILED, HAPPENED
+from labctl.pytest_plugin.session import FAILED, HAPPENED, goes_with_session
 from labctl.pytest_plugin.stacks import STACKS, Stack
 from labctl.pytest_plugin.telling import in_words
 
@@ -24,6 +24,7 @@ __all__ = ["BEGAN", "note_begin", "on_report"]
 
 PACKAGE = Path(__file__).resolve().parents[1]
 BEGAN = pytest.StashKey[float]()
+LEAVES = "But the lab goes with the session: `pytest --labctl-keep` leaves it up."
 LAST_LINES = 5  # of each service, in pytest's own report
 LONGEST = 100  # letters of a folder's name
 
@@ -43,7 +44,8 @@ def on_report(item: pytest.Item, call: pytest.CallInfo[Any], report: pytest.Test
     stacks = [*standing] if used else []
     if (problem := _own_error(item.config, call)) is not None and call.excinfo is not None:
         lab = stacks[-1].lab.name if stacks else None
-        report.longrepr = _block(item.config, call.excinfo, in_words(problem, lab or _lab_of(item)), problem.message)
+        told = in_words(problem, lab or _lab_of(item), after=LEAVES * goes_with_session(item.config))
+        report.longrepr = _block(item.config, call.excinfo, told, problem.message)
     for stack in stacks:
         report.sections += _sections(item, stack)
 
@@ -105,7 +107,8 @@ def _statement(entry: Any) -> str:
 def _sections(item: pytest.Item, stack: Stack) -> list[tuple[str, str]]:
     """What a stack is like, for pytest's report; all of it goes to files where a folder was named."""
     folder = report_dir(item.config)
-    lines = [_asked(stack, "stack", "ps", "--format", "table {{.Name}}\t{{.Node}}\t{{.CurrentState}}\t{{.Error}}")]
+    lines = [f"warning: {text}" for text in stack.warnings]
+    lines += [_asked(stack, "stack", "ps", "--format", "table {{.Name}}\t{{.Node}}\t{{.CurrentState}}\t{{.Error}}")]
     logs = _logs(stack, None if folder else LAST_LINES)
     if folder is not None:
         place = folder / _folder_name(item.nodeid)

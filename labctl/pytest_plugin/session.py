@@ -27,6 +27,7 @@ __all__ = [
     "HAPPENED",
     "INTERRUPTED",
     "finish",
+    "goes_with_session",
     "is_making",
     "lab_of_session",
     "lab_that_stands",
@@ -37,6 +38,7 @@ __all__ = [
 FAILED = pytest.StashKey[bool]()  # a test of this process has
 INTERRUPTED = pytest.StashKey[bool]()
 HAPPENED: pytest.StashKey[Happened] = pytest.StashKey()  # in the lab, where reports are wanted
+REMOVED = "But lab {} is gone, since it did not come up: `labctl up --retain` keeps such a lab, to look into it."
 KEPT = pytest.StashKey[list[str]]()
 
 
@@ -80,7 +82,8 @@ def _entered(config: pytest.Config, place: Place, wanted: object) -> Lab:
         try:
             lab = Lab.find(use.name) if use.ready else _found_or_made(config, place, use, wanted)
         except LabctlError as problem:
-            refused = _Refused(in_words(problem, use.name or None), engineless=isinstance(problem, EngineUnreachable))
+            told = in_words(problem, use.name or use.gone or None, after=REMOVED.format(use.gone) * bool(use.gone))
+            refused = _Refused(told, engineless=isinstance(problem, EngineUnreachable))
             if not use.ready:  # nobody needs to try that again; one that is ready is still to be removed
                 use.problem, use.engineless, use.name = str(refused), refused.engineless, ""
             raise refused from None
@@ -105,7 +108,7 @@ def _found_or_made(config: pytest.Config, place: Place, use: Use, wanted: object
             lab = _made(config, use.name, wanted)
         except BaseException:
             _remove(use.name)  # `up` has taken it back, unless Ctrl-C came as it ended
-            use.name = ""
+            use.gone, use.name = use.name, ""
             raise
     use.ready = True
     return lab
@@ -162,7 +165,7 @@ def lab_that_stands(lab: Lab) -> Lab:
 
 def leaves_stacks(config: pytest.Config) -> bool:
     """Whether a test's stacks need not be removed: the session was cancelled, and their lab goes at once."""
-    return config.stash.get(INTERRUPTED, False) and named_lab(config) is None and not is_kept(config)
+    return config.stash.get(INTERRUPTED, False) and goes_with_session(config)
 
 
 def _left(config: pytest.Config, place: Place) -> None:
@@ -232,6 +235,11 @@ def tell_kept(config: pytest.Config) -> None:
     for name in config.stash.get(KEPT, []):
         ways = f"`pytest --labctl-lab {name}` tests on it again, `labctl down -l {name}` removes it"
         say(config, f"lab {name} is left up: {ways}", always=True)
+
+
+def goes_with_session(config: pytest.Config) -> bool:
+    """Whether the session's lab is removed at its end."""
+    return named_lab(config) is None and not is_kept(config)
 
 
 def is_making(config: pytest.Config) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from labctl.events import Event
     from labctl.lab import Lab
     from labctl.lab.stacks import Deployment
     from labctl.swarm import Task
@@ -24,7 +25,7 @@ LONGEST = 20  # letters of a test's name; a service's whole name has at most 63
 
 
 class Stack:
-    """A stack that stands. `deployment` is what came of its last deploy."""
+    """A stack that stands. `deployment` is what came of its last deploy, `warnings` what was told of it on the way."""
 
     def __init__(
         self, lab: Lab, name: str, files: tuple[Path, ...], given: Mapping[str, Any], folders: tuple[Path, ...]
@@ -35,6 +36,7 @@ class Stack:
         self._folders = folders
         self._given = dict(given)
         self._deployment: Deployment | None = None
+        self.warnings: list[str] = []
 
     @property
     def deployment(self) -> Deployment:
@@ -78,8 +80,15 @@ class Stack:
         self._given |= given
         if environment is not None:
             self._given["environment"] = {**self._given["environment"], **environment}
-        self._deployment = self.lab.deploy(self._files, self.name, **self._given)
+        self.warnings = []
+        self._deployment = self.lab.deploy(self._files, self.name, **{"on_event": self._hear, **self._given})
         return self
+
+    def _hear(self, event: Event) -> None:
+        from labctl import Warned
+
+        if isinstance(event, Warned):
+            self.warnings.append(event.text)
 
     def remove(self) -> None:
         """Remove it, and wait until it is gone; the end of the test does, too."""

@@ -64,9 +64,13 @@ class Progress:
             say(self._config, event.text)
 
 
-def in_words(problem: LabctlError, lab: str | None) -> str:
-    """An error and what to do about it, with the lab in commands that are to be typed."""
+def in_words(problem: LabctlError, lab: str | None, *, after: str = "") -> str:
+    """An error and what to do about it, with the lab in commands that are to be typed.
+
+    `after` is what is said behind commands that need the lab, where that will not be there when they are typed.
+    """
     from labctl.words import with_lab
 
     hint = "\n".join(line.strip() for line in (problem.hint or "").splitlines())
-    return with_lab(f"{problem.message}\n{hint}".strip(), lab)
+    needs_lab = lab is not None and lab in with_lab(hint, lab)
+    return "\n".join(part for part in (with_lab(f"{problem.message}\n{hint}".strip(), lab), after * needs_lab) if part)

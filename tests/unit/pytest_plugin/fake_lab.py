@@ -134,7 +134,10 @@ class FakeLab:
         self, files: tuple[Path, ...], name: str, *, environment: Mapping[str, str], limit: float, **more: Any
     ) -> Any:
         ask_engine()
+        on_event = more.pop("on_event")
         said = more.pop("text", None) or files[0].read_text()
+        for variable in ["IMAGE"] if "$IMAGE" in said and "IMAGE" not in environment else []:
+            on_event(Warned(f"{variable} is not set: Docker puts nothing in its place"))
         note("deploy", name, said.strip(), environment.get("TAG", "-"), *more)
         (host() / f"stack-{name}").touch()
         if "broken" in said:

@@ -177,7 +177,9 @@ def test_another_failure_is_not_skipped(session: Session) -> None:
 
     assert code == 1
     assert len(session.asked("up")) == 1
-    assert "labctl: worker1 does not start\n`labctl logs worker1` tells why." in said
+    name = session.asked("up")[0].split()[0]
+    assert f"labctl: worker1 does not start\n`labctl -l {name} logs worker1` tells why.\n" in said
+    assert f"But lab {name} is gone, since it did not come up: `labctl up --retain` keeps such a lab" in said
 
 
 def test_a_conftest_may_have_a_lab_of_its_own(session: Session) -> None:

@@ -100,17 +100,47 @@ def test_a_stack_that_does_not_run_is_one_block_that_says_why(session: Session) 
     name, lab = session.asked("deploy")[0].split()[0], session.asked("up")[0].split()[0]
     block = said.partition("FAILURES")[2].partition("short test summary")[0].splitlines()[2:]
     assert code == 1
-    assert block[:4] == [
+    assert block[:5] == [
         f"{name}_web: 0 of 1 task runs; No such image: nosuch:1",
         f"`labctl -l {lab} image ls` shows what there is.",
+        "But the lab goes with the session: `pytest --labctl-keep` leaves it up.",
         "",
         "test_it.py:3: stack('docker-stack.yml')",
     ]
-    assert f"labctl: stack {name} on lab {lab}" in block[4]
+    assert f"labctl: stack {name} on lab {lab}" in block[5]
     assert f"{name}_web says hello" in block
-    assert len(block) < 12
+    assert len(block) < 13
     assert f"FAILED test_it.py::test_it - {name}_web: 0 of 1 task runs" in said
     assert session.asked("rm") == [name]
+
+
+def test_a_lab_that_stays_can_be_asked_later(session: Session) -> None:
+    session.stand("mine")
+    session.write("test_it.py", "def test_it(stack):\n    stack(text='broken')\n")
+
+    assert "goes with the session" not in session.run("--labctl-lab=mine")[1]
+    said = session.run("--labctl-keep")[1]
+
+    assert "image ls` shows what there is." in said and "goes with the session" not in said
+
+
+def test_a_variable_that_is_not_set_is_named_where_the_stack_does_not_run(session: Session) -> None:
+    session.write(
+        "test_it.py",
+        """
+def test_bad(stack): stack(text="broken $IMAGE")
+def test_good(stack):
+    app = stack(text="$IMAGE")
+    assert app.warnings == ["IMAGE is not set: Docker puts nothing in its place"]
+    assert app.update(environment={"IMAGE": "a"}).warnings == []
+""",
+    )
+
+    code, said = session.run()
+
+    assert code == 1
+    assert "1 failed, 1 passed" in said
+    assert "warning: IMAGE is not set: Docker puts nothing in its place" in said.partition("FAILURES")[2]
 
 
 @pytest.mark.parametrize("more", [["--full-trace"], ["--tb=long"], ["--tb=native"]])
