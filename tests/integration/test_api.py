@@ -197,3 +197,34 @@ def test_a_bare_process_without_a_home_a_terminal_or_a_kind_umask(tmp_path: Path
     assert done.stdout.startswith("True lab-"), done.stderr
     assert done.stderr == "", "a library says nothing by itself"
     assert done.stdout.split()[1] not in names()
+
+
+STRANGER = """
+import importlib, os, pkgutil
+import labctl
+for one in pkgutil.walk_packages(labctl.__path__, "labctl."):  # before this interpreter's files cannot be read any more
+    if not one.name.endswith("__main__"):
+        importlib.import_module(one.name)
+os.setgroups([])
+os.setgid(65534)
+os.setuid(65534)
+from labctl import HostError, Lab, LabctlError
+for ask in (Lab.all, lambda: Lab.find("lab"), lambda: Lab.up(nodes=1)):
+    try:
+        print("answered", ask())
+    except LabctlError as problem:
+        lines, denied = problem.message.count("\\n"), "Permission denied" in problem.message
+        print(isinstance(problem, HostError), lines, denied, problem.hint)
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_another_user_of_this_machine_who_may_not_use_the_engine_is_told_so() -> None:
+    kept = {key: value for key, value in os.environ.items() if key not in ("HOME", "LABCTL_STATE", "DOCKER_HOST")}
+
+    done = subprocess.run([sys.executable, "-c", STRANGER], env=kept, capture_output=True, text=True, check=True)
+
+    first, *others = done.stdout.splitlines()
+    assert first.startswith("True 0 True ") and "labctl doctor" in first
+    assert [line for line in others if not line.startswith("True 0 True LABCTL_STATE names another folder")] == []
+    assert len(others) == 2

@@ -148,3 +148,36 @@ def test_ctrl_c_while_the_lab_is_made_leaves_nothing(tmp_path: Path, context: Co
     (name,) = re.findall(r"making lab (pytest-\w+)", said)
     assert process.returncode == pytest.ExitCode.INTERRUPTED, said
     assert name not in lab_names(context)
+
+
+def test_a_worker_that_is_killed_leaves_no_lab(tmp_path: Path, context: Context) -> None:
+    """The one that made the lab, while another one tests on it: that goes on, and the controller removes the lab."""
+    (tmp_path / "test_it.py").write_text(
+        """
+import os, signal, pytest
+
+@pytest.mark.parametrize("number", range(4))
+def test_it(lab, node, number):
+    assert node("m1").run("docker node ls").ok
+    if number == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *OURS, "-p", "xdist.plugin", "-n", "2"],
+        cwd=tmp_path,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=HANGING * 5,
+        check=False,
+    )
+
+    assert done.returncode == 1, done.stdout
+    assert "1 failed, 3 passed" in done.stdout and "crashed while running" in done.stdout
+    said = done.stdout + done.stderr  # a worker writes past its own output
+    (name,) = set(re.findall(r"making lab (pytest-\w+)", said))
+    assert f"lab {name} is gone" in said
+    assert name not in lab_names(context)

@@ -229,11 +229,25 @@ THEIRS = Owner("alice", is_you=False)
         lambda lab: lab.resume(),
         lambda lab: lab.remove_nodes(lab.nodes[:1]),
         lambda lab: lab.down(),
+        lambda lab: lab.run("true"),
+        lambda lab: lab.copy("m1:/etc/hosts", "hosts"),
+        lambda lab: lab.add_ports(8080),
+        lambda lab: lab.remove_ports(8080),
+        lambda lab: lab.pull("nginx:latest"),
+        lambda lab: lab.load("nginx:latest"),
+        lambda lab: lab.push("nginx:latest"),
+        lambda lab: lab.inject_fault("kill", "w1"),
+        lambda lab: lab.heal_faults(),
+        lambda lab: lab.provision(),
+        lambda lab: lab.docker_env("m1"),
+        lambda lab: lab.ssh_config(),
+        lambda lab: lab.stack_services("web"),
     ],
 )
 @pytest.mark.usefixtures("state")
-def test_nothing_changes_somebody_elses_lab(change: Callable[[Lab], object]) -> None:
+def test_nothing_changes_somebody_elses_lab(monkeypatch: pytest.MonkeyPatch, change: Callable[[Lab], object]) -> None:
     lab = lab_of(fake_node("manager1"), fake_node("worker1"), owner=THEIRS)
+    monkeypatch.setattr("labctl.lab.finding.find_lab", lambda *_: lab)
 
     with pytest.raises(UsageError, match="lab demo belongs to alice") as caught:
         change(lab)
