@@ -39,13 +39,15 @@ class StackService:
 
 @dataclass(frozen=True)
 class StackTask:
-    """A task of a stack, over or not. `since` is when it came to its state, in seconds since 1970.
+    """A task of a stack, over or not. `name` is that of its `service`, and the slot, or the node where it is global.
 
+    `since` is when it came to its state, in seconds since 1970.
     `error` is the scheduler's or the engine's word, `digest` what its image's name was resolved to.
     """
 
     id: str
     name: str
+    service: str
     image: str
     digest: str
     node: str
@@ -96,11 +98,13 @@ def tasks_of(view: SwarmView, name: str) -> list[StackTask]:
 
 def _task(task: Task, service: Service | None, hosts: Mapping[str, str]) -> StackTask:
     node = hosts.get(task.node_id, task.node_id)
+    owner = service.name if service else task.service_id
     slot = node if service is not None and service.is_global else task.slot
     image, _, digest = task.image.partition("@")
     return StackTask(
         id=task.id,
-        name=f"{service.name if service else task.service_id}.{slot}",
+        name=f"{owner}.{slot}",
+        service=owner,
         image=image,
         digest=digest,
         node=node,

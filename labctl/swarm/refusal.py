@@ -57,7 +57,22 @@ def parts_of(view: SwarmView, name: str) -> Parts:
 def refusal(
     manager: Node, files: Sequence[StackFile], places: Sequence[str], name: str, *, result: Result, before: Parts
 ) -> LabctlError:
-    """The error for a deploy that failed: a file that the CLI does not take is refused by `docker stack config` too."""
+    """The error for a deploy that failed: a file that the CLI does not take is refused by `docker stack config` too.
+
+    It names variables that are not set: Docker's own words tell of what is missing where they stood, at best.
+    """
+    error = _refusal(manager, files, places, name, result=result, before=before)
+    if unset := list(dict.fromkeys(variable for file in files for variable in file.unset)):
+        told = (
+            f"{', '.join(unset)} {'is' if len(unset) == 1 else 'are'} not set: Docker put nothing in the place of that."
+        )
+        error.hint = f"{told} {error.hint or ''}".rstrip()
+    return error
+
+
+def _refusal(
+    manager: Node, files: Sequence[StackFile], places: Sequence[str], name: str, *, result: Result, before: Parts
+) -> LabctlError:
     names = dict(zip(places, (file.name for file in files), strict=True))
     asked = manager.transport.run(
         ["docker", "stack", "config", *(word for place in places for word in ("-c", place))], env=environment_of(files)

@@ -109,7 +109,7 @@ def test_dockers_other_names_of_a_verb_are_known_and_not_listed(word: str, verb:
 
 def test_a_tasks_fields_are_dockers_and_whole_where_that_is_asked_for() -> None:
     error = "failed to create task for container: no"
-    task = StackTask("abcdefghijklmnop", "web_a.1", "a:1", "sha256:1", "", "running", "pending", 0.0, error)
+    task = StackTask("abcdefghijklmnop", "web_a.1", "web_a", "a:1", "sha256:1", "", "running", "pending", 0.0, error)
 
     short, whole = task_fields(task), task_fields(task, whole=True)
 

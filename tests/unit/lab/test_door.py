@@ -103,6 +103,7 @@ def test_stacks_are_listed_and_a_stack_that_is_not_there_is_answered_with_the_ne
 
     assert lab.stacks() == {"app": 1}
     assert [(one.name, one.wanted, one.image) for one in lab.stack_services("app")] == [("app_web", 2, "nginx:latest")]
+    assert {one.service for one in lab.stack_tasks("app")} == {"app_web"}
     assert [(one.name, one.node, one.state, one.error, one.digest) for one in lab.stack_tasks("app")] == [
         ("app_web.1", "worker1", "running", "", "sha256:abc"),
         ("app_web.2", "worker1", "rejected", "no room", "sha256:abc"),

@@ -125,6 +125,22 @@ def test_what_the_swarm_refuses_is_no_mistake_in_the_file(tmp_path: Path) -> Non
     assert caught.value.hint == "Nothing was made. Deploy again when this is mended."
 
 
+def test_variables_that_are_not_set_are_named_where_docker_refuses_what_is_left(tmp_path: Path) -> None:
+    said = 'failed to create service web_a: ContainerSpec: "nginx:" is not a valid repository/tag\n'
+    file = stack_file(
+        tmp_path, "services: {a: {image: 'nginx:${TAG}', hostname: '${HOST}${TAG}', user: '${ME:-me}'}}\n"
+    )
+    told = "HOST, TAG are not set: Docker put nothing in the place of that. "
+
+    with pytest.raises(NotYetError) as caught:
+        stacks.deploy(manager(Result("", 1, "", said)), file, "web")
+    with pytest.raises(UsageError) as refused:
+        stacks.deploy(manager(Result("", 1, "", said), Result("", 1, "", said)), file, "web")
+
+    assert caught.value.hint == f"{told}Nothing was made. Deploy again when this is mended."
+    assert str(refused.value.hint).startswith(f"{told}The docker command of manager1")
+
+
 def test_the_head_of_a_list_of_errors_belongs_to_it() -> None:
     said = (
         'time="2026-01-01" level=warning msg="The \\"NOPE\\" variable is not set."\n'
