@@ -26,7 +26,7 @@ from dataclasses import dataclass, replace
 
 from labctl.exercise.hangul import as_typed
 
-__all__ = ["LANGUAGE", "LONGEST", "Choice", "Judged", "Question", "read_question"]
+__all__ = ["LANGUAGE", "LONGEST", "YES", "Choice", "Judged", "Question", "read_question"]
 
 LANGUAGE = "question"  # of the block
 LONGEST = 500  # characters of an answer

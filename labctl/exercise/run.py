@@ -19,6 +19,7 @@ from labctl.errors import LabctlError
 from labctl.events import quiet
 from labctl.exercise.catalogue import entries, next_after
 from labctl.exercise.checking import check_all, has_checks, request_of, with_answers
+from labctl.exercise.leftovers import left_in
 from labctl.exercise.model import Exercise, Step
 from labctl.exercise.reading import read_in
 from labctl.exercise.session import Session
@@ -222,7 +223,8 @@ class Run:
         progress = self.session.progress
         minutes = max(1, round((max(progress.done.values(), default=time.time()) - progress.began) / 60))
         following = next_after(entries(), self.exercise.id)
-        self._tell(Finished(self.step.id, minutes, sum(progress.hints.values()), gone, following))
+        left = left_in(self.session.stage.lab)
+        self._tell(Finished(self.step.id, minutes, sum(progress.hints.values()), gone, following, left))
 
     def close(self) -> None:
         """End the watching; followers hear the end."""

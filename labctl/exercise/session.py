@@ -161,6 +161,11 @@ class Session:
 
     def reset(self) -> None:
         """Take away what the exercise made in the lab, and what was remembered of it. Raises CommandFailed."""
+        self.take_away()
+        forget(self.stage.lab.name, self.exercise)
+
+    def take_away(self) -> None:
+        """Bring the lab back to how it was: take away what the exercise made there. Raises CommandFailed."""
         for fence in self.exercise.reset:
             self.stage.run(fence)
         close_ports(self.stage.lab, self.exercise)
@@ -169,7 +174,6 @@ class Session:
         observers = f"{OBSERVERS}/{self.exercise.checks.stem}-*"
         ended = f"for pid in {observers}/pid; do [ -e $pid ] && kill -- -$(cat $pid) 2>/dev/null; done"
         each(running, lambda node: node.transport.run(f"{ended}; rm -rf {place} {observers}"))
-        forget(self.stage.lab.name, self.exercise)
 
 
 def _warn_of_newer(lab: str, exercise: Exercise, emit: Emit) -> None:

@@ -136,12 +136,16 @@ class Trouble(RunEvent):
 
 @dataclass(frozen=True)
 class Finished(RunEvent):
-    """Every step was done: how long it took in minutes, how many hints were shown, and what to do next."""
+    """Every step was done: how long it took in minutes, how many hints were shown, and what to do next.
+
+    `left` tells what the next lesson would find otherwise than in a fresh lab: nodes without work, faults.
+    """
 
     minutes: int
     hints: int
     no_longer: tuple[str, ...] = ()
     following: str = ""
+    left: tuple[str, ...] = ()
 
 
 def as_json(event: RunEvent) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Protocol
 from labctl.checks.report import CheckResult
 from labctl.errors import LabctlError
 from labctl.exercise.model import Step
-from labctl.exercise.questions import Judged
+from labctl.exercise.questions import YES, Judged
 from labctl.exercise.run import Run
 from labctl.exercise.session import Session
 from labctl.exercise.telling import (
@@ -148,6 +148,8 @@ class Watch:
             case Finished():
                 self.screen.show(self._ending(event))
                 self._going = False
+                if event.left:
+                    self._offer_to_take_away(event.left)
             case _:
                 self._show_asked(event)
 
@@ -306,6 +308,22 @@ class Watch:
         if finished.following:
             lines.append(f"Next: `labctl exercise {finished.following}`.")
         return "\n\n".join([*lines, "`labctl map` shows what you built; `labctl exercise reset` takes it away."])
+
+    def _offer_to_take_away(self, left: tuple[str, ...]) -> None:
+        """Offer to bring the lab back to how it was; what was done stays done."""
+        told = f"Still as the lesson left it: {'; '.join(left)}."
+        typed = self.screen.ask(f"{told} Bring the lab back to how it was, and take away what was built? (y/N)")
+        if typed.strip().casefold() not in YES:
+            self.screen.show(
+                "All is left as it is. `labctl exercise reset` brings it back, and begins the lesson anew."
+            )
+            return
+        try:
+            self._run.session.take_away()
+        except LabctlError as problem:
+            self.screen.show(problem.message)
+        else:
+            self.screen.show("The lab is as it was before the lesson. What you have done stays done.")
 
 
 def _clock(when: float) -> str:

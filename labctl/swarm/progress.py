@@ -105,6 +105,7 @@ def judge(
     last = last_of_slots(service, tasks)
     looked_at = [_slot_of(service, found, hosts, age, last=last, proving=proving) for found in present.values()]
     planned = {key: slot for key, slot in zip(present, looked_at, strict=True) if slot is not None}
+    planned = _without_scaled_away(service, planned, present)
     slots, old = list(planned.values()), on_old(service, tasks)
     completed = sum(slot.state == "done" for slot in slots)
     running = sum(slot.state == "running" if service.is_job else slot.runs for slot in slots)
@@ -123,6 +124,19 @@ def judge(
         hopeless=bool(hopeless), is_job=service.is_job, completed=completed, is_global=service.is_global,
         old=len(old - {key for key, slot in planned.items() if slot.runs}),
     )  # fmt: skip
+
+
+def _without_scaled_away(
+    service: Service, planned: dict[object, _Slot], present: Mapping[object, Sequence[Task]]
+) -> dict[object, _Slot]:
+    """The slots without those that others make superfluous, of which only failed tasks are remembered.
+
+    Swarm stops what runs in a slot that is scaled away, and may keep the tasks that failed there before for ever.
+    """
+    alive = {key for key in planned if any(not task.is_over for task in present[key])}
+    if service.is_global or service.is_job or len(alive) < service.replicas:
+        return planned
+    return {key: slot for key, slot in planned.items() if key in alive or slot.state in ("done", "lost")}
 
 
 def _failure(

@@ -6,7 +6,9 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from labctl.exercise import Exercise
+import pytest
+
+from labctl.exercise import Exercise, run
 from labctl.exercise.session import Session
 from labctl.exercise.watch import View, Watch
 from tests.guard import HANGING, no_hang
@@ -246,3 +248,45 @@ def test_a_reason_says_itself_that_an_answer_is_right(demo: Demo, begin: Begin) 
 
     assert "You answered: b.  \n✗ No." in shown
     assert "You answered: a.  \n✓ Right. So." in shown
+
+
+@pytest.mark.parametrize("typed", ["yes", ""])
+def test_what_a_lesson_leaves_closed_is_told_at_its_end_and_brought_back_if_wanted(
+    demo: Demo, begin: Begin, place: Path, monkeypatch: pytest.MonkeyPatch, typed: str
+) -> None:
+    monkeypatch.setattr(run, "left_in", lambda _lab: ("worker1 gets no work (drain)",))
+
+    def script(screen: ScriptedScreen) -> Iterator[str | Callable[[View], bool]]:
+        (place / "one").touch()
+        (place / "two").mkdir()
+        yield outcomes("done")
+        yield "n"
+        yield outcomes("done")
+        yield "n"
+        yield typed
+
+    session = begin(demo())
+    shown = watch(session, script).shown
+
+    assert "Still as the lesson left it: worker1 gets no work (drain)." in shown[-2]
+    assert (place / "two").exists() is (typed == "")
+    assert ("What you have done stays done." in shown[-1]) is (typed == "yes")
+    assert session.is_finished
+
+
+def test_a_lesson_whose_end_cannot_be_taken_away_says_why(
+    demo: Demo, begin: Begin, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "left_in", lambda _lab: ("worker1 has the fault block",))
+
+    def script(screen: ScriptedScreen) -> Iterator[str | Callable[[View], bool]]:
+        (place / "one").touch()
+        (place / "two").mkdir()
+        yield outcomes("done")
+        yield "n"
+        yield outcomes("done")
+        yield from ("n", "y")
+
+    shown = watch(begin(demo(TEXT.replace("rm -rf $PLACE/one $PLACE/two", "exit 3"))), script).shown
+
+    assert "`exit 3` exited 3" in shown[-1]

@@ -265,6 +265,14 @@ def test_an_update_that_was_rolled_back_is_told_with_how_its_tasks_ended(
     assert str(found) == f"web: 2 of 2 tasks run; rolled back: rollback completed: {told}"
 
 
+def test_a_failure_in_a_slot_that_was_scaled_away_since_is_history() -> None:
+    """A container that was killed, its task made anew, and then fewer tasks wanted."""
+    killed = task(3, "failed", error="task: non-zero exit (137)")
+
+    assert judged(service(), task(1), task(2), killed).done
+    assert judged(service(), task(1), killed).reason.startswith("1 failed: task: non-zero exit (137)")
+
+
 # -- errors that stay
 
 

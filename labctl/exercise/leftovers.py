@@ -1,0 +1,26 @@
+"""What a lesson leaves in its lab that the next one trips over: nodes that get no work, and faults."""
+
+from __future__ import annotations
+
+import contextlib
+
+from labctl.errors import LabctlError
+from labctl.faults.finding import acting, on_host, on_nodes, on_services
+from labctl.lab import Lab
+from labctl.lab.faulting import scene_of
+
+__all__ = ["left_in"]
+
+LIMIT = 5.0  # seconds for a manager to answer; a lesson's end is not held up by a swarm without one
+
+
+def left_in(lab: Lab) -> tuple[str, ...]:
+    """What is not in the lab as a fresh one has it, in words; as far as somebody tells."""
+    lab, told = lab.refresh(), list[str]()
+    scene = scene_of(lab)
+    found = on_host(scene) + on_nodes(scene)
+    with contextlib.suppress(LabctlError):
+        nodes = lab.swarm(limit=LIMIT).nodes()
+        told += [f"{one.hostname} gets no work ({one.availability})" for one in nodes if one.availability != "active"]
+        found += on_services(scene)
+    return (*told, *(f"{fault.target} has the fault {fault.kind}" for fault in acting(scene, found.faults)))
