@@ -180,16 +180,16 @@ class TerminalScreen:
         """
         self._drawn = None
         self._live.update(Text("── more: space or Enter · q: skip ──", style="reverse"), refresh=True)
-        while True:
-            typed = self._keyboard.key(PAGER_LIMIT)
-            if typed in ("q", END_OF_INPUT):
-                self._unread = 0
-                return False
-            if typed:
-                is_for_us = typed in READ_ON
-                self._unread = 0 if is_for_us else -UNBOUNDED
-                self._pushed_back = "" if is_for_us else typed
-                return True
+        while not (typed := self._keyboard.key(PAGER_LIMIT)):
+            pass
+        self._live.update(Group(), refresh=True)
+        if typed in ("q", END_OF_INPUT):
+            self._unread = 0
+            return False
+        is_for_us = typed in READ_ON
+        self._unread = 0 if is_for_us else -UNBOUNDED
+        self._pushed_back = "" if is_for_us else typed
+        return True
 
     def _draw_anew(self) -> None:
         """Clear the screen, and show what was shown of the step: what was drawn for another width is in the way."""

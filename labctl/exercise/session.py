@@ -40,6 +40,7 @@ class Session:
 
     stage: Stage
     progress: Progress
+    _told_hint: str = ""  # the last one that a check gave
 
     @classmethod
     def begin(cls, lab: Lab, exercise: Exercise, emit: Emit, note: Callable[[str], None]) -> Self:
@@ -145,13 +146,19 @@ class Session:
         self.progress.current = (self.left() or self.exercise.steps[-1]).id
         self.progress.save()
 
+    def has_news(self, found: CheckResult | None) -> bool:
+        """Whether a check has a hint to what it found, and it was not told yet."""
+        return found is not None and bool(found.hint) and found.hint != self._told_hint
+
     def next_hint(self, step: Step, found: CheckResult | None = None) -> Hint | None:
         """The next hint of the step, the last one again when all were shown; None where there are none.
 
-        What a check said to just what it `found` comes first.
+        What a check said to just what it `found` comes first, once; again only where the step has no hints.
         """
-        if found is not None and found.hint:
-            return Hint(0, 0, self.stage.fill(found.hint))
+        own = found.hint if found is not None else ""
+        if own and (self.has_news(found) or not step.hints):
+            self._told_hint = own
+            return Hint(0, 0, self.stage.fill(own))
         if not step.hints:
             return None
         number = min(self.progress.hints.get(step.id, 0) + 1, len(step.hints))

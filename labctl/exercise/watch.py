@@ -211,10 +211,10 @@ class Watch:
             keys["b"] = "back"
         shown = session.progress.hints.get(step.id, 0)
         found = self._run.first_failure
-        if found is not None and found.hint:
-            keys["h"] = "hint"
-        elif step.hints:
+        if step.hints and not session.has_news(found):
             keys["h"] = f"hint {min(shown + 1, len(step.hints))} of {len(step.hints)}"
+        elif found is not None and found.hint:
+            keys["h"] = "hint"
         if step.questions:
             keys["a"] = "answer"
         keys["c"] = "check now"

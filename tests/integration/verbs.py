@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import fcntl
 import os
 import pty
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,7 +69,9 @@ class Terminal:
     def __init__(self, process: subprocess.Popen[bytes], descriptor: int) -> None:
         self._process = process
         self._descriptor = descriptor
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")  # a letter may come in two pieces
         self.shown = ""
+        self.heard: Callable[[str], object] = lambda _text: None  # all that is shown, as it comes
 
     def type(self, text: str) -> None:
         """Type keys."""
@@ -121,7 +124,9 @@ class Terminal:
             data = os.read(self._descriptor, 65536)
         except OSError:  # the other end is closed
             return False
-        self.shown += data.decode(errors="replace")
+        text = self._decoder.decode(data)
+        self.heard(text)
+        self.shown += text
         return bool(data)
 
 

@@ -129,6 +129,12 @@ def test_a_hint_of_the_check_comes_first(demo: Demo, started: Started) -> None:
     assert isinstance(given, HintGiven)
     assert (given.number, given.text) == (0, "In manager1!")
 
+    run.hint()
+
+    given = hear(following, a(HintGiven))
+    assert isinstance(given, HintGiven)
+    assert (given.number, given.text) == (1, "Use touch."), "who asks again has use for another one"
+
 
 def test_answers_count_as_checks_do(demo: Demo, started: Started, place: Path) -> None:
     run, following = started(demo(text=TEXT.replace("\n## Second", QUESTION), checks=NOW))
