@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 
 from labctl.errors import LabctlError
+from labctl.events import quiet
+from labctl.faults import heal
 from labctl.faults.finding import acting, on_host, on_nodes, on_services
 from labctl.lab import Lab
 from labctl.lab.faulting import scene_of
 
-__all__ = ["left_in"]
+__all__ = ["left_in", "open_again"]
 
 LIMIT = 5.0  # seconds for a manager to answer; a lesson's end is not held up by a swarm without one
 
@@ -24,3 +27,13 @@ def left_in(lab: Lab) -> tuple[str, ...]:
         told += [f"{one.hostname} gets no work ({one.availability})" for one in nodes if one.availability != "active"]
         found += on_services(scene)
     return (*told, *(f"{fault.target} has the fault {fault.kind}" for fault in acting(scene, found.faults)))
+
+
+def open_again(lab: Lab) -> None:
+    """Let every node have work, and heal every fault. Raises LabctlError where that cannot be done."""
+    lab = lab.refresh()
+    heal(replace(scene_of(lab), emit=quiet))
+    manager = lab.manager(limit=LIMIT)
+    for node in lab.swarm(limit=LIMIT).nodes():
+        if node.availability != "active":
+            manager.expect(["docker", "node", "update", "--availability", "active", node.id])

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from labctl.checks.report import CheckResult
 from labctl.errors import LabctlError
+from labctl.exercise.leftovers import open_again
 from labctl.exercise.model import Step
 from labctl.exercise.questions import YES, Judged
 from labctl.exercise.run import Run
@@ -311,7 +312,7 @@ class Watch:
 
     def _offer_to_take_away(self, left: tuple[str, ...]) -> None:
         """Offer to bring the lab back to how it was; what was done stays done."""
-        told = f"Still as the lesson left it: {'; '.join(left)}."
+        told = f"Another lesson would find this otherwise than in a new lab: {'; '.join(left)}."
         typed = self.screen.ask(f"{told} Bring the lab back to how it was, and take away what was built? (y/N)")
         if typed.strip().casefold() not in YES:
             self.screen.show(
@@ -320,10 +321,11 @@ class Watch:
             return
         try:
             self._run.session.take_away()
+            open_again(self._run.session.stage.lab)
         except LabctlError as problem:
             self.screen.show(problem.message)
         else:
-            self.screen.show("The lab is as it was before the lesson. What you have done stays done.")
+            self.screen.show("All of it is taken away, every node gets work again. What you have done stays done.")
 
 
 def _clock(when: float) -> str:

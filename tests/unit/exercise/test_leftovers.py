@@ -10,7 +10,7 @@ from labctl.backend import FakeBackend, LabRecord
 from labctl.engine.fake import FakeEngine
 from labctl.errors import NodeDown
 from labctl.exercise import leftovers
-from labctl.exercise.leftovers import left_in
+from labctl.exercise.leftovers import left_in, open_again
 from labctl.faults import Fault
 from labctl.faults.finding import Found
 from labctl.lab import Context, Lab
@@ -57,3 +57,19 @@ def test_where_no_manager_answers_the_faults_are_told(lab: Lab, monkeypatch: pyt
     monkeypatch.setattr(leftovers, "on_host", lambda _scene: Found([replace(FAULT)]))
 
     assert left_in(lab) == ("worker1 has the fault latency",)
+
+
+def test_nodes_are_opened_and_faults_healed(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    healed: list[str] = []
+    monkeypatch.setattr(leftovers, "heal", lambda scene: healed.append(scene.lab))
+    drained = raw_node("worker1")
+    drained["Spec"]["Availability"] = "drain"
+    manager = lab.nodes[0]
+    manager.api["GET /nodes"] = [raw_node("manager1"), drained]  # type: ignore[attr-defined]
+    command = f"docker node update --availability active {drained['ID']}"
+    manager.shell.answers = {command: ""}  # type: ignore[attr-defined]
+
+    open_again(lab)
+
+    assert healed == ["demo"]
+    assert manager.shell.commands == [command]  # type: ignore[attr-defined]

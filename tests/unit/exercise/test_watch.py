@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from labctl.exercise import Exercise, run
+from labctl.exercise import watch as guided
 from labctl.exercise.session import Session
 from labctl.exercise.watch import View, Watch
 from tests.guard import HANGING, no_hang
@@ -254,7 +255,9 @@ def test_a_reason_says_itself_that_an_answer_is_right(demo: Demo, begin: Begin) 
 def test_what_a_lesson_leaves_closed_is_told_at_its_end_and_brought_back_if_wanted(
     demo: Demo, begin: Begin, place: Path, monkeypatch: pytest.MonkeyPatch, typed: str
 ) -> None:
+    opened: list[str] = []
     monkeypatch.setattr(run, "left_in", lambda _lab: ("worker1 gets no work (drain)",))
+    monkeypatch.setattr(guided, "open_again", lambda lab: opened.append(lab.name))
 
     def script(screen: ScriptedScreen) -> Iterator[str | Callable[[View], bool]]:
         (place / "one").touch()
@@ -268,8 +271,9 @@ def test_what_a_lesson_leaves_closed_is_told_at_its_end_and_brought_back_if_want
     session = begin(demo())
     shown = watch(session, script).shown
 
-    assert "Still as the lesson left it: worker1 gets no work (drain)." in shown[-2]
+    assert "otherwise than in a new lab: worker1 gets no work (drain)." in shown[-2]
     assert (place / "two").exists() is (typed == "")
+    assert opened == (["demo"] if typed else [])
     assert ("What you have done stays done." in shown[-1]) is (typed == "yes")
     assert session.is_finished
 
