@@ -23,6 +23,7 @@ from labctl.events import Emit, Noted
 from labctl.lab.announcing import announce_again
 from labctl.lab.form import start_over
 from labctl.lab.gossip import exchange, meet
+from labctl.lab.preparing import await_prepared
 from labctl.lab.restoring import restore_circle
 from labctl.lab.verify import ANSWER_LIMIT, APART, paths_of, verify
 from labctl.node import Node
@@ -71,9 +72,11 @@ class Ladder:
             before = ill if step == self._start_over else before
             done = step(ill, problem)
             problem = self._problem() if done else problem
-        if isinstance(problem, str):
-            return f"{problem} (after {done})" if done else problem
-        raise self._told(problem)
+        if not isinstance(problem, str):
+            raise self._told(problem)
+        if not is_new:
+            await_prepared(self.manager().engine, self.note, self.emit)
+        return f"{problem} (after {done})" if done else problem
 
     def restore_circle(self) -> None:
         """Let engines that have lost their own place in the swarm's circle start over."""

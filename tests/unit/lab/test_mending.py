@@ -43,6 +43,7 @@ def nodes(monkeypatch: pytest.MonkeyPatch) -> dict[str, FakeNode]:
     monkeypatch.setattr(mending, "meet", lambda *_: [])
     monkeypatch.setattr(mending, "exchange", lambda _nodes: None)
     monkeypatch.setattr(mending, "announce_again", lambda _nodes: [])
+    monkeypatch.setattr(mending, "await_prepared", lambda *_: None)
     monkeypatch.setattr("labctl.swarm.cluster.wait_ready", lambda *_, **__: [])
     return made
 
