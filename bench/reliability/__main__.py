@@ -40,7 +40,11 @@ def main(words: Sequence[str] | None = None) -> int:
         os.environ.update(ground.environment)
         tempfile.tempdir = None  # found anew, in the trials' own place
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-        _row(ROWS[given.row], Tried(given.lab, run.nodes, run.managers, ground), run, missing, given.minutes)
+        try:
+            _row(ROWS[given.row], Tried(given.lab, run.nodes, run.managers, ground), run, missing, given.minutes)
+        except KeyboardInterrupt:
+            print("\ncut off: the same command goes on", file=sys.stderr)
+            return 130
     trials = sorted((trial for trial in results.read() if trial.run == run), key=lambda trial: trial.number)
     print("\n" + page.section(run, trials))
     left = count - len(trials)
@@ -80,10 +84,7 @@ def _row(row: Row, tried: Tried, run: Run, numbers: Sequence[int], minutes: floa
         for number in numbers:
             if time.monotonic() > end:
                 break
-            if not stands:
-                row.begin(tried)
-                stands = True
-            trial = _trial(row, tried, run, number, commit)
+            trial = _trial(row, tried, run, number, commit, stands=stands)
             results.append(trial)
             print(f"{run.row} {number}: {trial.why or 'good'} ({trial.seconds:.0f} s)", flush=True)
             stands = trial.is_good
@@ -91,13 +92,17 @@ def _row(row: Row, tried: Tried, run: Run, numbers: Sequence[int], minutes: floa
         fresh(tried)
 
 
-def _trial(row: Row, tried: Tried, run: Run, number: int, commit: str) -> Trial:
-    began, why, figures = time.monotonic(), "", {}
+def _trial(row: Row, tried: Tried, run: Run, number: int, commit: str, *, stands: bool) -> Trial:
+    """Do one trial; what it stands on is made first where it does not stand, and may fail as well."""
+    began, why, figures = time.monotonic(), "", dict[str, float | str]()
     date = time.strftime("%Y-%m-%d %H:%M", time.gmtime())
     try:
+        if not stands:
+            row.begin(tried)
+            began = time.monotonic()
         figures = row.trial(tried, Random(f"{run.row} {run.seed} {number}"))
     except Bad as bad:
-        why = str(bad)
+        why, figures = str(bad), bad.figures
     except LabctlError as problem:
         why = problem.message
     rounded = {key: round(value, 2) if isinstance(value, float) else value for key, value in figures.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -80,7 +81,7 @@ def text(trials: Sequence[Trial]) -> str:
     runs = results.runs_of(trials)
     parts = [HEAD]
     for row, title in TITLES.items():
-        parts.append(f"## {title}\n\n{WHAT[row]}\n")
+        parts.append(f"## {title}\n\n{textwrap.fill(WHAT[row], 120, break_on_hyphens=False)}\n")
         mine = {run: sorted(found, key=lambda trial: trial.number) for run, found in runs.items() if run.row == row}
         parts += [section(run, found) + "\n" for run, found in mine.items()] or ["Not measured yet.\n"]
     return "\n".join(parts)

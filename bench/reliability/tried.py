@@ -37,7 +37,11 @@ networks:
 
 
 class Bad(Exception):
-    """A trial has shown what should not be."""
+    """A trial has shown what should not be; it may have measured something all the same."""
+
+    def __init__(self, why: str, figures: dict[str, float | str] | None = None) -> None:
+        super().__init__(why)
+        self.figures = figures or {}
 
 
 @dataclass

@@ -15,6 +15,7 @@ from bench.reliability import __main__ as command
 from bench.reliability import hostengine, page, results, rows
 from bench.reliability.counting import Ground, Traces, noted, rules_of, settled
 from bench.reliability.results import Run, Trial
+from bench.reliability.tried import Bad
 
 CYCLES = Run("cycles", 1, 2, 1)
 RULES = [
@@ -223,3 +224,19 @@ def test_a_command_is_cut_off(by: str, signals: list[int], monkeypatch: pytest.M
 
     assert rows._cut_off(process, by, random.Random(1)) == "taking back"  # type: ignore[arg-type]
     assert process.signals == signals
+
+
+@pytest.mark.parametrize("stands", [True, False])
+def test_what_fails_before_a_trial_and_in_it_is_a_trial_that_failed(stands: bool) -> None:
+    def fail(*_: object) -> dict[str, float | str]:
+        raise Bad("labctl up exited 3", {"ratio": 3.456})
+
+    def begin(_: object) -> None:
+        if not stands:
+            fail()
+
+    row = rows.Row(1, begin, fail)
+
+    done = command._trial(row, None, CYCLES, 7, "abc", stands=stands)  # type: ignore[arg-type]
+
+    assert (done.number, done.why, done.is_good, done.figures) == (7, "labctl up exited 3", False, {"ratio": 3.46})
