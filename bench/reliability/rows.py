@@ -84,6 +84,7 @@ def _kill(tried: Tried, chance: Random) -> Figures:
     tried.begin_count()
     by, then = chance.choice(("KILL", "INT twice")), chance.choice(("up", "down"))
     process, moment = _begun(tried, chance)
+    tried.note()  # also what `up` itself takes away again
     said = _cut_off(process, by, chance)
     if "Traceback" in said:
         raise Bad(f"{by} after {moment:.1f} s: a traceback: {said[-300:]}")

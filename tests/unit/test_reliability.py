@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
+import subprocess
 from collections.abc import Mapping
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -12,7 +14,7 @@ from typing import Any
 import pytest
 
 from bench.reliability import __main__ as command
-from bench.reliability import hostengine, page, results, rows
+from bench.reliability import counting, hostengine, page, results, rows
 from bench.reliability.counting import Ground, Traces, noted, rules_of, settled
 from bench.reliability.results import Run, Trial
 from bench.reliability.tried import Bad
@@ -72,6 +74,54 @@ def test_rules_are_the_labs_by_bridge_and_by_address() -> None:
 
 def test_rules_in_a_subnet_that_another_lab_has_now_are_not_counted() -> None:
     assert rules_of(RULES, ["br-0123456789ab"], []) == {RULES[2]}
+
+
+class Full(Client):
+    """An engine on which everything of a lab is left, and a volume of another one."""
+
+    def networks(self, filters: object = None, **_: Any) -> list[dict[str, Any]]:
+        return [{"Id": "0123456789abcdef", "Name": "labctl-lab", "IPAM": {"Config": None}}]
+
+    def volumes(self) -> dict[str, Any]:
+        return {"Volumes": [{"Name": "f00"}, {"Name": "s", "Labels": {"labctl.lab": "lab"}}, {"Name": "f01"}]}
+
+    def images(self) -> list[dict[str, Any]]:
+        return [{"RepoTags": ["labctl.snapshot/lab/worker1:a", "labctl.snapshot/other/worker1:a"]}, {"RepoTags": None}]
+
+
+def test_whatever_is_left_of_a_lab_is_named_by_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    links, ground = tmp_path / "links", Ground(tmp_path / "ground")
+    ground.make()
+    before = (ground.files("lab"), ground.contexts())
+    for folder in (links / "br-0123456789ab", links / "veth1", ground.root / "docker" / "contexts" / "meta" / "abc"):
+        folder.mkdir(parents=True)
+    (ground.root / "tmp" / "forgotten").touch()
+    monkeypatch.setattr(counting, "LINKS", links)
+    monkeypatch.setattr(counting, "firewall", lambda: RULES)
+    sleeper = subprocess.Popen(["sleep", "600"], env={**os.environ, **ground.environment})
+    # /proc is mounted as a namespace that is left would be; the other one is a file that was its place.
+    traces = Traces(networks={"0123456789abcdef"}, volumes={"f00"}, veths={"veth1"}, namespaces={"/proc", "/etc/hosts"})
+
+    try:
+        found = counting.left(Full(), "lab", traces, ground, before)
+    finally:
+        sleeper.kill()
+        sleeper.wait()
+
+    assert found == {
+        "containers": ["c0ffee"],
+        "volumes": ["f00", "s"],
+        "networks": ["labctl-lab"],
+        "images": ["labctl.snapshot/lab/worker1:a"],
+        "bridges": ["br-0123456789ab"],
+        "veths": ["veth1"],
+        "namespaces": ["/proc"],
+        "contexts": ["docker/contexts/meta/abc"],
+        "files": ["tmp/forgotten"],
+        "processes": [f"{sleeper.pid} sleep 600"],
+        "firewall rules": [RULES[2]],
+    }
+    assert set(found) == set(counting.KINDS)
 
 
 def test_an_engine_has_a_moment_to_end_things() -> None:
