@@ -136,15 +136,7 @@ def test_one_task(swarm):
 @pytest.mark.step("mesh")
 def test_every_node_answers(swarm):
     """Port 8080 answers on every node."""
-    for node, page in swarm.http_everywhere(PORT).items():
-        if not page.ok:
-            not_yet(
-                "port {port} does not answer on {node}",
-                found=page,
-                look=f"labctl ssh m1 curl {page.url}",
-                port=PORT,
-                node=node,
-            )
+    swarm.must_answer_everywhere(PORT)
 
 
 # -- rm

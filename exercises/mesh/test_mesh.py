@@ -89,20 +89,7 @@ def test_port_is_known(swarm, answer):
 @pytest.mark.step("doors")
 def test_every_node_answers(swarm):
     """Every node answers on that port."""
-    must_answer_everywhere(swarm, chosen_port(swarm))
-
-
-def must_answer_everywhere(swarm, port):
-    """Say which node does not answer on a port."""
-    for node, page in swarm.http_everywhere(port).items():
-        if not page.ok:
-            not_yet(
-                "port {port} does not answer on {node}",
-                found=page,
-                look=f"labctl ssh m1 curl {page.url}",
-                port=port,
-                node=node,
-            )
+    swarm.must_answer_everywhere(chosen_port(swarm))
 
 
 # -- clash
@@ -149,7 +136,7 @@ def test_other_has_a_port_of_its_own(swarm):
 def test_other_answers(swarm):
     """It answers on every node."""
     the_service(swarm, OTHER).must_run()
-    must_answer_everywhere(swarm, PORT)
+    swarm.must_answer_everywhere(PORT)
 
 
 # -- inside

@@ -175,20 +175,7 @@ def test_it_runs_on_each_node(swarm):
 @pytest.mark.step("everywhere")
 def test_each_node_answers(swarm):
     """Each node answers on port 8075."""
-    for node, page in swarm.http_everywhere(PORT).items():
-        must_answer(node, page)
-
-
-def must_answer(node, page):
-    """Say that a node has no page."""
-    if not page.ok:
-        not_yet(
-            "port {port} does not answer on {node}",
-            found=page,
-            look=f"labctl ssh m1 curl {page.url}",
-            port=PORT,
-            node=node,
-        )
+    swarm.must_answer_everywhere(PORT)
 
 
 # -- next
@@ -221,8 +208,7 @@ def test_service_runs_the_second(swarm):
 @pytest.mark.step("next")
 def test_page_says_so(swarm):
     """The page says version 2 on every node."""
-    for node, page in swarm.http_everywhere(PORT).items():
-        must_answer(node, page)
+    for node, page in swarm.must_answer_everywhere(PORT).items():
         if "version 2" not in page.body.casefold():
             not_yet(
                 "the page on {node} does not say version 2",

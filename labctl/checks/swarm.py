@@ -7,6 +7,7 @@
     swarm.service("app").file("/run/secrets/key").text
     swarm.secret("key"), .config("page"), .volume("data"), .network("backend")
     swarm.http("w1", 5000)                       through the port that w1 publishes
+    swarm.must_answer_everywhere(5000)           the same through the port of every node
 
 Nothing here waits, and nothing is remembered: each call asks a manager anew. The lab's machines are as they were when
 the check was asked, or some seconds before.
@@ -170,6 +171,15 @@ class Swarm:
         via, left = self.manager, seconds_left(stretched(limit))
         urls = [f"http://{self.machine(name).address}:{port}{path}" for name in ready]
         return dict(zip(ready, each(urls, lambda url: request(via, url, limit=left)), strict=True))
+
+    def must_answer_everywhere(self, port: int, path: str = "/", *, limit: float = REQUEST_LIMIT) -> dict[str, Answer]:
+        """The pages of all nodes that are ready; answers "not yet" for the first one that does not give any."""
+        pages = self.http_everywhere(port, path, limit=limit)
+        for node, page in pages.items():
+            if not page.ok:
+                look = f"labctl ssh m1 curl {page.url}"
+                not_yet("port {port} does not answer on {node}", found=page, look=look, port=port, node=node)
+        return pages
 
 
 @dataclass(frozen=True)

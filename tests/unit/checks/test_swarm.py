@@ -145,6 +145,18 @@ def test_a_page_everywhere(manager: FakeNode) -> None:
     assert {name: answer.body for name, answer in answers.items()} == {"manager1": "hello"}
 
 
+def test_every_node_must_answer(manager: FakeNode) -> None:
+    ask = "curl -sS -m 5 -w '\\n%{http_code}' http://10.0.0.11:5000/"
+    manager.shell.answers[ask] = "hello\n200"
+    manager.api["GET /nodes"] = [raw_node("manager1")]
+    swarm = swarm_of(manager)
+    assert swarm.must_answer_everywhere(5000)["manager1"].body == "hello"
+
+    manager.shell.answers[ask] = Result(ask, 7, "\n000", "curl: (7) refused")
+    with pytest.raises(NotYet, match="port 5000 does not answer on manager1"):
+        swarm.must_answer_everywhere(5000)
+
+
 def test_a_check_says_how_long_silence_may_last(manager: FakeNode) -> None:
     manager.shell.answers["curl -sS -m 2 -w '\\n%{http_code}' http://10.0.0.11:5000/"] = "hello\n200"
     manager.api["GET /nodes"] = [raw_node("manager1")]
