@@ -172,13 +172,21 @@ class Swarm:
         urls = [f"http://{self.machine(name).address}:{port}{path}" for name in ready]
         return dict(zip(ready, each(urls, lambda url: request(via, url, limit=left)), strict=True))
 
-    def must_answer_everywhere(self, port: int, path: str = "/", *, limit: float = REQUEST_LIMIT) -> dict[str, Answer]:
-        """The pages of all nodes that are ready; answers "not yet" for the first one that does not give any."""
+    def must_answer_everywhere(
+        self, port: int, path: str = "/", *, text: str = "", limit: float = REQUEST_LIMIT
+    ) -> dict[str, Answer]:
+        """The pages of all nodes that are ready; answers "not yet" while one gives none, or one without just that text."""
         pages = self.http_everywhere(port, path, limit=limit)
-        for node, page in pages.items():
-            if not page.ok:
-                look = f"labctl ssh m1 curl {page.url}"
-                not_yet("port {port} does not answer on {node}", found=page, look=look, port=port, node=node)
+        if silent := sorted(node for node, page in pages.items() if not page.ok):
+            look = f"labctl ssh m1 curl -sS -m 2 {pages[silent[0]].url}"
+            found = pages[silent[0]]
+            not_yet(
+                "port {port} does not answer on {nodes}", found=found, look=look, port=port, nodes=", ".join(silent)
+            )
+        for node, page in sorted(pages.items()):
+            if text and page.body.strip() != text:
+                found_text, look = page.body.strip()[:60], f"labctl ssh m1 curl -sS {page.url}"
+                not_yet("{node} does not answer with {text}", found=found_text, look=look, node=node, text=text)
         return pages
 
 

@@ -145,18 +145,6 @@ def test_a_page_everywhere(manager: FakeNode) -> None:
     assert {name: answer.body for name, answer in answers.items()} == {"manager1": "hello"}
 
 
-def test_every_node_must_answer(manager: FakeNode) -> None:
-    ask = "curl -sS -m 5 -w '\\n%{http_code}' http://10.0.0.11:5000/"
-    manager.shell.answers[ask] = "hello\n200"
-    manager.api["GET /nodes"] = [raw_node("manager1")]
-    swarm = swarm_of(manager)
-    assert swarm.must_answer_everywhere(5000)["manager1"].body == "hello"
-
-    manager.shell.answers[ask] = Result(ask, 7, "\n000", "curl: (7) refused")
-    with pytest.raises(NotYet, match="port 5000 does not answer on manager1"):
-        swarm.must_answer_everywhere(5000)
-
-
 def test_a_check_says_how_long_silence_may_last(manager: FakeNode) -> None:
     manager.shell.answers["curl -sS -m 2 -w '\\n%{http_code}' http://10.0.0.11:5000/"] = "hello\n200"
     manager.api["GET /nodes"] = [raw_node("manager1")]
@@ -164,6 +152,38 @@ def test_a_check_says_how_long_silence_may_last(manager: FakeNode) -> None:
 
     assert swarm.http_everywhere(5000, limit=2)["manager1"].ok
     assert swarm.http("m1", 5000, limit=2).ok
+
+
+def swarm_of_pages(manager: FakeNode, *pages: str | None) -> Swarm:
+    """A swarm whose nodes that are ready answer with these pages on port 5000, or not at all."""
+    manager.api["GET /nodes"] = [raw_node("manager1"), raw_node("worker1"), raw_node("worker2", state="down")]
+    for address, page in zip(("10.0.0.11", "10.0.0.12"), pages, strict=True):
+        command = f"curl -sS -m 5 -w '\\n%{{http_code}}' http://{address}:5000/"
+        manager.shell.answers[command] = Result(command, 28, "\n000") if page is None else f"{page}\n200"
+    return swarm_of(manager, fake_node("worker1", address="10.0.0.12"))
+
+
+def test_a_port_that_answers_everywhere(manager: FakeNode) -> None:
+    swarm = swarm_of_pages(manager, "hello", "hello\n")
+
+    assert swarm.must_answer_everywhere(5000)["worker1"].body == "hello\n"
+    assert len(swarm.must_answer_everywhere(5000, text="hello")) == 2
+
+
+@pytest.mark.parametrize(
+    ("pages", "text", "message"),
+    [
+        (["hello", None], "", "port 5000 does not answer on worker1"),
+        ([None, None], "hello", "port 5000 does not answer on manager1, worker1"),
+        (["hello", "bye"], "hello", "worker1 does not answer with hello"),
+    ],
+)
+def test_a_port_that_does_not(manager: FakeNode, pages: list[str | None], text: str, message: str) -> None:
+    with pytest.raises(NotYet) as caught:
+        swarm_of_pages(manager, *pages).must_answer_everywhere(5000, text=text)
+
+    assert caught.value.message == message
+    assert caught.value.look.startswith("labctl ssh m1 curl ")
 
 
 def test_a_swarm_without_quorum_is_no_answer(manager: FakeNode) -> None:

@@ -35,6 +35,12 @@ def test_the_way_from_zero_begins_with_what_the_rest_builds_on() -> None:
     assert [entry.id for entry in in_order(entries()) if entry.id in way] == way
 
 
+def test_the_way_to_operate_ends_with_the_managers_themselves() -> None:
+    way = ["stack-file"]
+
+    assert [entry.id for entry in in_order(entries()) if entry.id in way] == way
+
+
 @pytest.mark.parametrize("folder", FOLDERS, ids=named)
 def test_minutes_of_steps_make_those_of_the_whole(folder: Path) -> None:
     exercise = read_exercise(folder)
