@@ -86,7 +86,7 @@ def test_the_service_gets_it(swarm):
 @pytest.mark.step("use")
 def test_page_1_answers(swarm):
     """Port 8112 answers with it, on every node."""
-    swarm.must_answer_everywhere(PORT, "page 1")
+    swarm.must_answer_everywhere(PORT, text="page 1")
 
 
 # -- change
@@ -114,7 +114,7 @@ def test_the_service_takes_the_second(swarm):
 @pytest.mark.step("change")
 def test_page_2_answers(swarm):
     """Port 8112 answers with it, on every node."""
-    swarm.must_answer_everywhere(PORT, "page 2")
+    swarm.must_answer_everywhere(PORT, text="page 2")
 
 
 # -- template
@@ -189,4 +189,4 @@ def test_the_stack_has_the_config(swarm):
 def test_the_guide_answers(swarm):
     """Port 8113 answers with guide 2, on every node."""
     swarm.stack(STACK).must_run()
-    swarm.must_answer_everywhere(GUIDE, "guide 2")
+    swarm.must_answer_everywhere(GUIDE, text="guide 2")

@@ -187,7 +187,7 @@ def test_page_is_where_its_folder_is(swarm, node):
 def test_page_answers(swarm):
     """Both tasks run, and port 8114 answers with the page, on every node."""
     swarm.service(PAGE).must_run()
-    swarm.must_answer_everywhere(PORT, "41 visits")
+    swarm.must_answer_everywhere(PORT, text="41 visits")
 
 
 # -- carry

@@ -175,7 +175,7 @@ class Swarm:
     def must_answer_everywhere(
         self, port: int, path: str = "/", *, text: str = "", limit: float = REQUEST_LIMIT
     ) -> dict[str, Answer]:
-        """The pages of all nodes that are ready; answers "not yet" while one gives none, or one without just that text."""
+        """The pages of all nodes that are ready; answers "not yet" while one gives none, or another text."""
         pages = self.http_everywhere(port, path, limit=limit)
         if silent := sorted(node for node, page in pages.items() if not page.ok):
             look = f"labctl ssh m1 curl -sS -m 2 {pages[silent[0]].url}"
