@@ -200,18 +200,11 @@ def prune(app: App, everything: bool, yes: bool, output: str) -> None:
 
 
 def _build_folder(app: App, names: tuple[str, ...], tag: str, dockerfile: Path | None, network: str) -> None:
-    from functools import partial
-
-    from labctl.events import Steps
-    from labctl.images.own import build_folder
+    from labctl.lab.images import build as build_folder
 
     if len(names) != 1:
         raise UsageError("`-t NAME` takes one folder", hint="labctl image build ./web -t web:1")
-    steps = Steps(app.emit, total=1)
-    with steps.step(f"Building {tag}"):
-        build = partial(build_folder, dockerfile=dockerfile, network=network)
-        built = build(app.context.engine, Path(names[0]), tag, steps.emit, steps.note)
-    click.echo(built)
+    click.echo(build_folder(app.context, Path(names[0]), tag, dockerfile=dockerfile, network=network))
 
 
 def _build_box(app: App, provider: str) -> None:

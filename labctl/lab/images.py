@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labctl import registry
@@ -11,11 +12,23 @@ from labctl.events import Steps
 from labctl.words import counted
 
 if TYPE_CHECKING:
+    from labctl.lab.context import Context
     from labctl.lab.core import LabCore
     from labctl.node import Node
     from labctl.registry import StoredImage
 
-__all__ = ["load", "pull", "push", "stored_images"]
+__all__ = ["build", "load", "pull", "push", "stored_images"]
+
+
+def build(context: Context, folder: Path, name: str, *, dockerfile: Path | None = None, network: str = "bridge") -> str:
+    """Build a folder's Dockerfile as an image of this host's engine, and return the image's whole name."""
+    from labctl.images.own import build_folder
+
+    steps = Steps(context.emit, total=1)
+    with steps.step(f"Building {name}"):
+        return build_folder(
+            context.engine, folder, name, steps.emit, steps.note, dockerfile=dockerfile, network=network
+        )
 
 
 def push(lab: LabCore, image: str, as_name: str = "") -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
-from labctl.events import Emit
+from labctl.errors import UsageError
+from labctl.events import Emit, quiet
 from labctl.lab.choosing import Nodes, chosen
+from labctl.lab.context import open_context
 from labctl.lab.core import LabCore
 
 if TYPE_CHECKING:
@@ -16,6 +19,28 @@ __all__ = ["Supplying"]
 
 class Supplying(LabCore):
     """The verbs on images; a part of `Lab`."""
+
+    @classmethod
+    def build_image(
+        cls,
+        folder: Path | str,
+        name: str,
+        *,
+        dockerfile: Path | str | None = None,
+        network: Literal["bridge", "host", "none"] = "bridge",
+        on_event: Emit | None = None,
+    ) -> str:
+        """Build a folder's Dockerfile on this host's engine, for `push` or `load`, and return the image's whole name.
+
+        Where Docker Hub cannot be reached, its FROM takes what labctl has in the place of that image. `network` is what
+        the build's commands reach. Raises UsageError for what cannot be built, NotYetError with the line that failed.
+        """
+        from labctl.lab.images import build
+
+        if network not in (known := ("bridge", "host", "none")):
+            raise UsageError(f"network={network!r}: expected one of {', '.join(known)}")
+        file = None if dockerfile is None else Path(dockerfile)
+        return build(open_context(on_event or quiet), Path(folder), name, dockerfile=file, network=network)
 
     def push(self, image: str, as_name: str | None = None, *, on_event: Emit | None = None) -> str:
         """Push an image of this host's engine to the lab's registry, and return what nodes call it there."""

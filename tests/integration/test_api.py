@@ -53,7 +53,8 @@ def test_every_block_of_the_page_runs(
         for block in blocks:
             exec(compile(block, str(PAGE), "exec"), known)
     finally:
-        context.engine.remove_image("hello:1")
+        for image in ("hello:1", "web:1"):
+            context.engine.remove_image(image)
         left = names() & set(labs_on_disk()) - before
         for name in left:
             Lab.find(name).down()

@@ -27,13 +27,13 @@ SHOWN = {
     "SwarmMap", "MapNode", "MapTask", "StackService", "StackTask", "Fault", "Plan", "Recap",
 }  # fmt: skip
 VERBS = {
-    "add_nodes", "add_ports", "all", "copy", "deploy", "docker_env", "down", "events", "export_logs", "fault",
-    "faults", "find", "forwarded_ports", "heal_faults", "inject_fault", "inventory", "kill", "load", "map", "name",
-    "node", "node_logs", "nodes", "plan", "ports", "provision", "pull", "push", "refresh", "registry",
-    "remove_nodes", "remove_ports", "remove_snapshot", "remove_stack", "restart", "restore_snapshot", "resume",
-    "run", "save_snapshot", "select", "service_logs", "snapshots", "spec", "ssh_config", "stack_config",
-    "stack_services", "stack_tasks", "stacks", "start", "status", "stop", "stored_images", "suspend", "swarm", "up",
-    "url", "urls", "verify",
+    "add_nodes", "add_ports", "all", "build_image", "copy", "deploy", "docker_env", "down", "events",
+    "export_logs", "fault", "faults", "find", "forwarded_ports", "heal_faults", "inject_fault", "inventory",
+    "kill", "load", "map", "name", "node", "node_logs", "nodes", "plan", "ports", "provision", "pull", "push",
+    "refresh", "registry", "remove_nodes", "remove_ports", "remove_snapshot", "remove_stack", "restart",
+    "restore_snapshot", "resume", "run", "save_snapshot", "select", "service_logs", "snapshots", "spec",
+    "ssh_config", "stack_config", "stack_services", "stack_tasks", "stacks", "start", "status", "stop",
+    "stored_images", "suspend", "swarm", "up", "url", "urls", "verify",
 }  # fmt: skip
 # What the rest of labctl asks of a lab; no promise to others.
 OWN = {"as_now", "gone", "heard_by", "held", "made_here", "manager", "registry_port", "scene"}

@@ -151,3 +151,15 @@ def test_what_a_machine_said_needs_a_node_that_is_there(lab: Lab) -> None:
 def test_containers_are_not_provisioned(lab: Lab) -> None:
     with pytest.raises(UsageError, match="the nodes of lab demo are containers"):
         lab.provision()
+
+
+def test_what_cannot_be_built_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: Path) -> None:
+    monkeypatch.setattr("labctl.lab.supplying.open_context", lambda *_: Context(FakeEngine()))
+
+    for folder, name, network, told in (
+        (tmp_path / "none", "web:1", "bridge", "none"),
+        (tmp_path, "Web web", "bridge", "Web web"),
+        (tmp_path, "web:1", "hsot", "network='hsot': expected one of bridge, host, none"),
+    ):
+        with pytest.raises(UsageError, match=told):
+            Lab.build_image(folder, name, network=network)  # type: ignore[arg-type]  # one of them is a mistake
