@@ -36,7 +36,7 @@ def test_the_way_from_zero_begins_with_what_the_rest_builds_on() -> None:
 
 
 def test_the_way_to_operate_ends_with_the_managers_themselves() -> None:
-    way = ["stack-file", "configs", "volumes", "quorum"]
+    way = ["stack-file", "configs", "volumes", "quorum", "autolock"]
 
     assert [entry.id for entry in in_order(entries()) if entry.id in way] == way
 
