@@ -28,6 +28,7 @@ from labctl.cli.exercise_lab import (
 from labctl.cli.hints import lesson_with_lab
 from labctl.cli.learning import answer, lang_option, offer_what_comes_before, watch
 from labctl.errors import UsageError
+from labctl.events import Steps
 from labctl.words import counted
 
 if TYPE_CHECKING:
@@ -249,7 +250,7 @@ def check(
     if output == "json":
         print_json(_as_json(session, [], {}, report) if everything else {"step": chosen.id, **report.to_dict()})
     elif everything:
-        _print_steps(session.exercise, report)
+        _print_report(report, session.exercise)
     else:
         _print_report(report)
     if report.is_done and not everything and chosen == session.current:
@@ -290,30 +291,21 @@ def _go_on(session: Session) -> None:
     click.echo(f"Step done. Next: {following.title}; {how}", err=True)
 
 
-def _print_report(report: CheckReport) -> None:
+def _print_report(report: CheckReport, steps: Exercise | None = None) -> None:
+    """The checks, below the titles of `steps` where they are of several, and what the first failure is."""
     from labctl.checks.report import SIGNS, told
 
-    for result in report.results:
-        click.echo(f"{SIGNS[result.outcome]} {result.title}")
-    for line in told(report):
-        click.echo(lesson_with_lab(line))
-
-
-def _print_steps(found: Exercise, report: CheckReport) -> None:
-    """The checks below the titles of their steps, and what the first failure is."""
-    from labctl.checks.report import SIGNS, told
-
-    for step in found.steps:
-        click.echo(f"{found.number(step)}. {step.title}")
-        for result in report.of_step(step.id).results:
-            click.echo(f"   {SIGNS[result.outcome]} {result.title}")
+    for step in steps.steps if steps else [None]:
+        if steps and step:
+            click.echo(f"{steps.number(step)}. {step.title}")
+        for result in (report.of_step(step.id) if step else report).results:
+            click.echo(f"{'   ' if step else ''}{SIGNS[result.outcome]} {result.title}")
     for line in told(report):
         click.echo(lesson_with_lab(line))
 
 
 def _print_step(session: Session, step: Step) -> None:
-    found = session.exercise
-    number = found.number(step)
+    found, number = session.exercise, session.exercise.number(step)
     if number == 1 and found.intro:
         click.echo(f"{lesson_with_lab(session.stage.fill(found.intro))}\n")
     click.echo(f"## {number} of {len(found.steps)}: {step.title}\n")
@@ -386,8 +378,6 @@ def reset(app: App, which: str | None, *, yes: bool, name: str | None, folders: 
     labctl exercise reset
     labctl exercise reset ./my-exercise
     """
-    from labctl.events import Steps
-
     if which and name and which != name:
         raise UsageError(f"{which} and -x {name}: which of them is meant?")
     session = last_session(app, which or name, folders)
@@ -395,7 +385,9 @@ def reset(app: App, which: str | None, *, yes: bool, name: str | None, folders: 
     confirm(f"Take away all that {id_} made in lab {lab}, and forget your steps and answers there?", yes=yes)
     with Steps(app.emit, total=1).step("Taking away what the exercise made"):
         session.reset()
-    click.echo(lesson_with_lab(f"What {id_} made in lab {lab} is gone. `labctl exercise {id_}` begins anew."), err=True)
+    click.echo(
+        lesson_with_lab(f"What {id_} made in lab {lab} is gone. `labctl exercise {id_}` starts it again."), err=True
+    )
 
 
 for verb in (answer, watch, authoring.test, authoring.lint, authoring.messages, authoring.new, authoring.preview):

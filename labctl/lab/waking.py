@@ -56,23 +56,9 @@ def wake(lab: LabCore, nodes: Sequence[Node], steps: Steps, begin: Callable[[Nod
 
     The caller holds the lab. Three steps: nodes, swarm, verifying.
     """
-
-    doing, given_up = Doing(steps.note), threading.Event()
-
-    def boot(node: Node) -> Node:
-        if node.is_running:
-            with doing.at(node.name, "waiting for the engine"):
-                _await_running(lab, node, given_up)
-            return node
-        if node.state != "paused" and lab.spec.joins(node.name):
-            wait_missed(node, others, steps.note)
-        with doing.at(node.name, "going on" if node.state == "paused" else "booting"):
-            version = wait_engine(started := begin(node), lab.backend, given_up=given_up, kept=True)
-        steps.emit(NodeReady(node.name, version))
-        return started
-
+    given_up = threading.Event()
+    boot = _booting(lab, steps, begin, given_up)
     down = [node for node in nodes if not node.is_running]
-    others = [node for node in lab.nodes if node.is_running]
     with faults_told(lambda: lab.backend.find(lab.name)), settled(lab.backend):
         with steps.step("Nodes"), ThreadPoolExecutor(1, "labctl-beside") as aside, _set_on_failure(given_up):
             lab.backend.expect(lab.spec, (), down)
@@ -93,6 +79,27 @@ def wake(lab: LabCore, nodes: Sequence[Node], steps: Steps, begin: Callable[[Nod
         with steps.step("Verifying"):
             restore_names(lab.context.engine, lab.record, steps.emit)
             steps.note((_tried(lab, _serving(lab, known), down, steps) if names else "") or tried)
+
+
+def _booting(
+    lab: LabCore, steps: Steps, begin: Callable[[Node], Node], given_up: threading.Event
+) -> Callable[[Node], Node]:
+    """What starts one node, or waits for one that runs, until its engine answers."""
+    doing, others = Doing(steps.note), [node for node in lab.nodes if node.is_running]
+
+    def boot(node: Node) -> Node:
+        if node.is_running:
+            with doing.at(node.name, "waiting for the engine"):
+                _await_running(lab, node, given_up)
+            return node
+        if node.state != "paused" and lab.spec.joins(node.name):
+            wait_missed(node, others, steps.note)
+        with doing.at(node.name, "going on" if node.state == "paused" else "booting"):
+            version = wait_engine(started := begin(node), lab.backend, given_up=given_up, kept=True)
+        steps.emit(NodeReady(node.name, version))
+        return started
+
+    return boot
 
 
 def _await_running(lab: LabCore, node: Node, given_up: threading.Event) -> None:
