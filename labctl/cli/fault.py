@@ -10,7 +10,7 @@ import click
 
 from labctl.cli.common import App, lab_command, output_option, print_json, table
 from labctl.cli.completers import complete_filters
-from labctl.errors import NotFoundError, NotYetError, UsageError
+from labctl.errors import NotYetError, UsageError
 
 if TYPE_CHECKING:
     from labctl.faults import Fault, Kind
@@ -258,28 +258,19 @@ def _services(targets: Sequence[str], flags: dict[str, Any]) -> list[str]:
 
 def _nodes(lab: Lab, targets: Sequence[str], flags: dict[str, Any]) -> list[str]:
     """The nodes that names, a label or a service mean, or those of them that are picked."""
-    from labctl.faults import pick
-    from labctl.lab.choosing import named_nodes
+    from labctl.faults.model import as_flag
+    from labctl.lab.faulting import targets as meant
 
-    chosen = named_nodes(lab, targets) if targets else []
-    if flags["label"] or flags["service"]:
-        by_name = {node.name: node for node in lab.nodes}
-        said = _labelled(lab, flags["label"]) if flags["label"] else set(by_name)
-        said &= _running(lab, flags["service"]) if flags["service"] else said
-        chosen = [node for name, node in by_name.items() if name in said and (not targets or node in chosen)]
-    if not chosen:
-        raise UsageError("on which node?", hint="Name one (w1), or a filter: @worker, @worker:0, --service, --label.")
-    return [node.name for node in pick(chosen, flags["pick"] or "", flags["seed"] or "")]
-
-
-def _labelled(lab: Lab, label: str) -> set[str]:
-    key, _, value = label.partition("=")
-    return {node.hostname for node in lab.swarm().nodes() if node.labels.get(key) == value}
-
-
-def _running(lab: Lab, service: str) -> set[str]:
-    view = lab.swarm()
-    hosts = {node.id: node.hostname for node in view.nodes()}
-    if view.service(service) is None:
-        raise NotFoundError("service", service, [one.name for one in view.services()])
-    return {hosts.get(task.node_id, "") for task in view.tasks([service]) if task.state == "running"}
+    if targets or flags["label"] or flags["service"]:
+        found = meant(
+            lab,
+            list(targets) or None,
+            label=flags["label"] or None,
+            service=flags["service"] or None,
+            share=flags["pick"] or "",
+            seed=flags["seed"] or "",
+            word=as_flag,
+        )
+        if found:
+            return [node.name for node in found]
+    raise UsageError("on which node?", hint="Name one (w1), or a filter: @worker, @worker:0, --service, --label.")

@@ -29,22 +29,23 @@ from labctl.node import Node
 __all__ = ["Injected", "active", "heal", "inject", "look", "pick", "planned", "tend"]
 
 
-def pick(nodes: Sequence[Node], share: str = "", seed: str = "") -> list[Node]:
+def pick(nodes: Sequence[Node], share: str = "", seed: str = "", word: Word = as_flag) -> list[Node]:
     """Some of the nodes: a number of them or a share such as 50%, at least one; the same seed picks the same.
 
-    Raises UsageError for what is neither.
+    `word` is how options are called where it was said. Raises UsageError for what is neither.
     """
     if not share:
         return list(nodes)
+    said_as = f"{word('pick')}{share}"
     said, is_share = share.strip(), share.strip().endswith("%")
     if not (SHARE.fullmatch(said) if is_share else re.fullmatch(r"\d{1,6}", said, re.ASCII)):
-        raise UsageError(f"--pick {share}: expected a number of nodes, or a share such as 50%")
+        raise UsageError(f"{said_as}: expected a number of nodes, or a share such as 50%")
     try:
         count = round(percent(said) / 100 * len(nodes)) if is_share else int(said)
     except ValueError as wrong:
-        raise UsageError(f"--pick {share}: {wrong}") from None
+        raise UsageError(f"{said_as}: {wrong}") from None
     if not is_share and not 1 <= count <= len(nodes):
-        raise UsageError(f"--pick {share}: there {'is 1' if len(nodes) == 1 else f'are {len(nodes)}'} to pick from")
+        raise UsageError(f"{said_as}: there {'is 1' if len(nodes) == 1 else f'are {len(nodes)}'} to pick from")
     names = random.Random(seed or None).sample(  # noqa: S311  # a pick that can be repeated, no secret
         sorted(node.name for node in nodes), max(1, count)
     )

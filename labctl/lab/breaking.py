@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from labctl.events import Emit
 from labctl.lab.choosing import Nodes
 from labctl.lab.core import LabCore
+from labctl.node import Node
 
 if TYPE_CHECKING:
     from labctl.faults import Fault, Injected, Scene
@@ -24,6 +25,27 @@ class Breaking(LabCore):
         from labctl.lab.faulting import scene_of
 
         return scene_of(self)
+
+    def targets(
+        self,
+        nodes: Nodes | None = None,
+        *,
+        label: str | None = None,
+        service: str | None = None,
+        pick: int | str | None = None,
+        seed: int | str | None = None,
+    ) -> list[Node]:
+        """Nodes to break: of `nodes` (None: all) those with a label of the swarm ("zone=a"), or that run a service.
+
+        `pick` takes some of them at random, a number or a share ("50%"); the same `seed` takes the same again.
+        Empty where none is meant. Raises NotFoundError for no such node or service, UsageError for a wrong `pick`.
+
+            lab.inject_fault("cut", lab.targets("@worker", service="web", pick=1, seed=7), seconds=30)
+        """
+        from labctl.lab.faulting import targets
+
+        share, seeded = ("" if one is None else str(one) for one in (pick, seed))
+        return targets(self._now(None), nodes, label=label, service=service, share=share, seed=seeded)
 
     def fault(
         self,

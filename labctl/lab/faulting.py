@@ -8,16 +8,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from labctl.errors import LabctlError, UsageError
+from labctl.errors import LabctlError, NotFoundError, UsageError
 from labctl.events import Noted
-from labctl.faults import Injected, Scene, as_keyword, kind_named, planned, seconds_of, tend
+from labctl.faults import Injected, Scene, as_keyword, kind_named, pick, planned, seconds_of, tend
 from labctl.lab.choosing import Nodes, chosen
 from labctl.node import Node
 
 if TYPE_CHECKING:
+    from labctl.faults.model import Word
     from labctl.lab.core import LabCore
 
-__all__ = ["OptionValue", "injected", "other_side", "scene_of", "tend_services"]
+__all__ = ["OptionValue", "injected", "other_side", "scene_of", "targets", "tend_services"]
 
 OptionValue = str | int | float | Node | Iterable[str | Node]
 
@@ -87,6 +88,44 @@ def other_side(lab: LabCore, names: Sequence[str], said: Nodes | None) -> str:
     if not other:
         raise UsageError("nobody is left on the other side", hint="Name fewer nodes.")
     return ",".join(other)
+
+
+def targets(
+    lab: LabCore,
+    nodes: Nodes | None,
+    *,
+    label: str | None = None,
+    service: str | None = None,
+    share: str = "",
+    seed: str = "",
+    word: Word = as_keyword,
+) -> list[Node]:
+    """The nodes that names, a label of the swarm and a service mean, all three at once; or those that are picked.
+
+    Raises NotFoundError for a node or service that there is not, UsageError for a pick that cannot be.
+    """
+    found = chosen(lab, nodes)
+    if label is not None:
+        labelled = _labelled(lab, label)
+        found = [node for node in found if node.name in labelled]
+    if service is not None:
+        hosts = _hosts_of(lab, service)
+        found = [node for node in found if node.name in hosts]
+    return pick(found, share, seed, word) if found else []
+
+
+def _labelled(lab: LabCore, label: str) -> set[str]:
+    key, _, value = label.partition("=")
+    return {node.hostname for node in lab.swarm().nodes() if node.labels.get(key) == value}
+
+
+def _hosts_of(lab: LabCore, service: str) -> set[str]:
+    """The nodes that run a task of a service."""
+    view = lab.swarm()
+    hosts = {node.id: node.hostname for node in view.nodes()}
+    if view.service(service) is None:
+        raise NotFoundError("service", service, [one.name for one in view.services()])
+    return {hosts.get(task.node_id, "") for task in view.tasks([service]) if task.state == "running"}
 
 
 def injected(

@@ -33,7 +33,7 @@ VERBS = {
     "refresh", "registry", "remove_nodes", "remove_ports", "remove_snapshot", "remove_stack", "restart",
     "restore_snapshot", "resume", "run", "save_snapshot", "select", "service_logs", "snapshots", "spec",
     "ssh_config", "stack_config", "stack_services", "stack_tasks", "stacks", "start", "status", "stop",
-    "stored_images", "suspend", "swarm", "up", "url", "urls", "verify",
+    "stored_images", "suspend", "swarm", "targets", "up", "url", "urls", "verify",
 }  # fmt: skip
 # What the rest of labctl asks of a lab; no promise to others.
 OWN = {"as_now", "gone", "heard_by", "held", "made_here", "manager", "registry_port", "scene"}

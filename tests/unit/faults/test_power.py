@@ -30,7 +30,9 @@ class Slow(FakeBackend):
 
     def stop(self, node: Node, *, grace: int = 10) -> None:
         self.during()
-        threading.Timer(self.after, lambda: FakeBackend.stop(self, node)).start()
+        later = threading.Timer(self.after, lambda: FakeBackend.stop(self, node))
+        later.daemon = True  # one that is never waited for holds up nobody at the end
+        later.start()
         if self.cut_short is not None:
             raise self.cut_short
         time.sleep(self.after * 2)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from labctl.errors import UsageError
+from labctl.errors import NotFoundError, UsageError
 from labctl.faults import inject, kind_named, notes, planned
 from labctl.lab import Lab
 
@@ -103,3 +103,31 @@ def test_a_verb_of_the_lab_ends_the_faults_of_its_nodes_and_of_no_others(lab: La
     left = set(notes.targets(lab.name).values())
     assert left == (set() if verb == "stop all" else {"worker2"})
     assert len(faults) == 2
+
+
+def test_targets_are_picked_by_share_and_the_same_seed_picks_the_same(lab: Lab) -> None:
+    assert [node.name for node in lab.targets()] == [node.name for node in lab.nodes]
+    picked = lab.targets("@worker", pick="50%", seed=7)
+    assert len(picked) == 2
+    assert lab.targets("@worker", pick="50%", seed="7") == picked
+    assert [node.name for node in lab.targets(lab.node("w2"))] == ["worker2"]
+
+
+def test_targets_have_the_label_and_run_the_service(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("labctl.lab.faulting._labelled", lambda _lab, label: {"worker1", "worker2", label})
+    monkeypatch.setattr("labctl.lab.faulting._hosts_of", lambda _lab, service: {"worker2", "worker3", service})
+
+    assert [node.name for node in lab.targets(label="zone=a", service="web")] == ["worker2"]
+    assert [node.name for node in lab.targets("@worker", service="web")] == ["worker2", "worker3"]
+    assert lab.targets("w3", label="zone=a") == []
+
+
+@pytest.mark.parametrize("pick", ["0", "9", "many", "200%"])
+def test_a_wrong_pick_is_refused_as_python_has_it(lab: Lab, pick: str) -> None:
+    with pytest.raises(UsageError, match=r"^pick="):
+        lab.targets("@worker", pick=pick)
+
+
+def test_targets_of_a_name_that_means_no_node_are_refused(lab: Lab) -> None:
+    with pytest.raises(NotFoundError, match="worker9"):
+        lab.targets("worker9", pick=1)
