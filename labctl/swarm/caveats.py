@@ -5,16 +5,18 @@ And the lack of the ingress network, which Docker lets anybody remove to recreat
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Sequence
 
 from labctl.concurrent import each
 from labctl.engine import Engine
 from labctl.engine.client import Json
 from labctl.engine.errors import INGRESS_HINT
-from labctl.errors import LabctlError
+from labctl.errors import LabctlError, WaitTimeout
 from labctl.mesh.model import NODE_PORTS
 from labctl.node import Node
 from labctl.swarm.state import Service, SwarmView
+from labctl.waiting import Pending, wait_until
 
 __all__ = [
     "WAY_OUT",
@@ -28,6 +30,7 @@ __all__ = [
 
 NAMESPACE = "com.docker.stack.namespace"
 TRY_LIMIT = 5.0  # seconds
+ENTERS_WITHIN = 5.0  # seconds; an engine that has just joined enters the ingress network in one or two
 # The kernel is asked for what the engine asks it for, in a network namespace that is gone at once.
 ESP_TRY = (
     "unshare -n ip xfrm state add src 127.0.0.1 dst 127.0.0.2 proto esp spi 0x1 mode transport "
@@ -57,13 +60,30 @@ def outside_ingress(engine: Engine, nodes: Sequence[Node]) -> list[str]:
     """Which of the nodes are not on the swarm's ingress network, and refuse what services publish; with the way out.
 
     So after the network was recreated: a node without tasks enters it only when it gets one, as from `verify`, and one
-    whose tasks stopped too late may keep the old one until its engine starts over (seen on 26.1.5). `engine` is a
+    whose tasks stopped too late may keep the old one until its engine starts over (seen on 26.1.5). One that has just
+    joined enters within a second or two, and is looked at again. `engine` is a
     manager's; a node that does not answer is not told of.
     """
     network = ingress_network(engine)
     if network is None:
         return []
-    return [told for told in each(nodes, lambda node: _apart_from(network, node)) if told]
+    told = each(nodes, lambda node: _apart_from(network, node))
+    suspects = [node for node, one in zip(nodes, told, strict=True) if one]
+    return _still_apart(network, suspects) if suspects else []
+
+
+def _still_apart(network: Json, suspects: Sequence[Node]) -> list[str]:
+    """What is wrong with those of the nodes that do not enter the network within some seconds."""
+    told: list[str] = []
+
+    def look() -> None:
+        told[:] = filter(None, each(suspects, lambda node: _apart_from(network, node)))
+        if told:
+            raise Pending(told[0])
+
+    with contextlib.suppress(WaitTimeout):
+        wait_until("nodes entering the ingress network", look, limit=ENTERS_WITHIN, pause=0.5)
+    return told
 
 
 def _apart_from(network: Json, node: Node) -> str:

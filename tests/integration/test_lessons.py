@@ -19,6 +19,7 @@ import pytest
 from labctl.assets import asset
 from labctl.cli.main import run
 from labctl.exercise import read_exercise
+from labctl.exercise.model import LabNeeds
 from labctl.lab import Lab
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
@@ -56,24 +57,25 @@ def touched() -> frozenset[str]:
 
 
 @pytest.fixture(scope="module")
-def lab_for(make_lab: Make) -> Callable[[str], Lab]:
+def lab_for(make_lab: Make) -> Callable[[LabNeeds], Lab]:
     """A lab for a lesson: those that want the same kind of lab share one, and each takes away what it made."""
-    made: dict[str, Lab] = {}
+    made: dict[tuple[str, int, int], Lab] = {}
 
-    def lab(swarm: str) -> Lab:
-        if swarm not in made:
-            made[swarm] = make_lab(workers=2, swarm=swarm)
-        return made[swarm]
+    def lab(need: LabNeeds) -> Lab:
+        shape = (need.swarm, need.managers, need.workers if need.managers > 1 else max(2, need.workers))
+        if shape not in made:
+            made[shape] = make_lab(swarm=shape[0], managers=shape[1], workers=shape[2])
+        return made[shape]
 
     return lab
 
 
 @pytest.mark.parametrize("lesson", chosen())
 def test_a_lesson_keeps_the_rules(
-    lesson: str, lab_for: Callable[[str], Lab], capsys: pytest.CaptureFixture[str]
+    lesson: str, lab_for: Callable[[LabNeeds], Lab], capsys: pytest.CaptureFixture[str]
 ) -> None:
     exercise = read_exercise(asset("exercises") / lesson)
-    lab = lab_for(exercise.front.lab.swarm)
+    lab = lab_for(exercise.front.lab)
 
     code = run(["exercise", "test", lesson, "--yes", "-l", lab.name])
 

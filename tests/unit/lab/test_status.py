@@ -102,13 +102,21 @@ OLD_ONE = {"Id": "id-old", "Name": "ingress", "Driver": "overlay", "Ingress": Tr
     ids=["worker", "manager", "old-one"],
 )
 def test_a_node_that_has_not_entered_an_ingress_network_made_anew_is_a_problem(
-    manager: FakeNode, worker: FakeNode, here: Any, networks: list[Any], told: str
+    manager: FakeNode, worker: FakeNode, here: Any, networks: list[Any], told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("labctl.swarm.caveats.ENTERS_WITHIN", 0)
     worker.api |= {"GET /networks/id-ingress": here, "GET /networks": networks}
 
     (problem,) = look(manager, worker).problems
 
     assert problem.startswith(told)
+
+
+def test_a_node_that_has_just_joined_may_take_a_moment_to_enter_it(manager: FakeNode, worker: FakeNode) -> None:
+    said = [ON_INGRESS, NOT_HERE]
+    worker.api |= {"GET /networks/id-ingress": lambda _asked: said.pop(), "GET /networks": []}
+
+    assert look(manager, worker).is_good
 
 
 def test_a_node_whose_engine_does_not_tell_of_its_networks_is_not_said_to_lack_one(
