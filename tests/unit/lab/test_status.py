@@ -113,7 +113,7 @@ def test_a_node_that_has_not_entered_an_ingress_network_made_anew_is_a_problem(
 
 
 def test_a_node_that_has_just_joined_may_take_a_moment_to_enter_it(manager: FakeNode, worker: FakeNode) -> None:
-    said = [ON_INGRESS, NOT_HERE]
+    said: list[Any] = [ON_INGRESS, NOT_HERE]
     worker.api |= {"GET /networks/id-ingress": lambda _asked: said.pop(), "GET /networks": []}
 
     assert look(manager, worker).is_good
