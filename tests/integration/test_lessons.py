@@ -1,6 +1,6 @@
 """The lessons that labctl ships keep the rules on a real lab: a step fails untouched, and passes when it is solved.
 
-Each takes one to three minutes, so that a run tries three of them: first those whose files changed in the last day,
+Each takes one to four minutes, so that a run tries three of them: first those whose files changed in the last day,
 then others in turn, day by day. Their names stand in the tests' ids. LABCTL_LESSONS=all tries all
 (`make test-course`), LABCTL_LESSONS=secrets,only-local those.
 """
@@ -22,7 +22,7 @@ from labctl.exercise import read_exercise
 from labctl.exercise.model import LabNeeds
 from labctl.lab import Lab
 
-pytestmark = [pytest.mark.lab, pytest.mark.slow]
+pytestmark = [pytest.mark.lab, pytest.mark.slow, pytest.mark.timeout(1500)]
 
 Make = Callable[..., Lab]
 ALL = sorted(folder.parent.name for folder in asset("exercises").glob("*/exercise.md"))
