@@ -92,8 +92,9 @@ class Fault:
 class Scene:
     """The lab as faults see it. `start` tries the lab with nodes that are back, and mends what they missed.
 
-    `meet` lets the engines of nodes that were apart hear of the others again. `swarmed` says whether the lab shall have
-    a swarm, `word` how options are called where this was asked for.
+    `meet` lets the engines of nodes that were apart hear of the others again; `missed` waits until the others have
+    missed a node that was killed and is about to start. `swarmed` says whether the lab shall have a swarm, `word` how
+    options are called where this was asked for.
     """
 
     lab: str
@@ -105,6 +106,7 @@ class Scene:
     memory_of: Callable[[Node], int | None] = lambda _node: None
     emit: Emit = quiet
     meet: Callable[[Sequence[str]], object] = lambda _names: None
+    missed: Callable[[Node], object] = lambda _node: None
     swarmed: bool = True
     word: Word = as_flag
 

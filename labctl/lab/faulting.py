@@ -38,6 +38,7 @@ def scene_of(lab: LabCore) -> Scene:
         lambda node: sizes.get(node.name),
         now.context.emit,
         lambda names: _meet(now.refresh(), names),
+        lambda node: _await_missed(now, node),
         swarmed=now.spec.swarm == "formed",
     )
 
@@ -77,6 +78,15 @@ def _meet(lab: LabCore, names: Sequence[str]) -> None:
     with contextlib.suppress(LabctlError):  # where no manager answers there is more to mend, and `status` tells it
         meet(lab.manager(limit=DECISION_LIMIT), serving, note)
         exchange([node for node in serving if node.name in names])
+
+
+def _await_missed(lab: LabCore, node: Node) -> None:
+    """Wait until the engines of the others have missed a node that was killed: back before, it loses its place."""
+    from labctl.lab.gossip import wait_missed
+
+    if lab.spec.joins(node.name):
+        others = [other for other in lab.refresh().nodes if other.name != node.name]
+        wait_missed(node, others, lambda text: lab.context.emit(Noted(text)))
 
 
 def other_side(lab: LabCore, names: Sequence[str], said: Nodes | None) -> str:
