@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
 
 from labctl import edge
-from labctl.errors import EngineUnreachable, LabctlError, LabError, NodeDown
+from labctl.errors import EngineUnreachable, LabctlError, LabError, NodeDown, UsageError
 from labctl.events import Emit, Noted, Steps, Warned
 from labctl.locking import Busy
 from labctl.node import Node
@@ -161,10 +161,15 @@ def _another(lab: LabCore, problem: LabctlError, emit: Emit) -> Node:
 
 
 def read_files(files: Files, environment: Mapping[str, str] | None = None, text: str | None = None) -> list[StackFile]:
-    """Read the files of a stack, `text` for the one that is no file. Raises UsageError with every problem."""
-    given = [files] if isinstance(files, Path | str) else list(files)
+    """Read the files of a stack, `text` for the one that is no file, or for all of it where no file is given.
+
+    Raises UsageError with every problem.
+    """
+    given = [files] if isinstance(files, Path | str) else list(files or ())
+    if not given and text is None:
+        raise UsageError("no stack file is given", hint="Name one, or give its content as text=.")
     values = os.environ if environment is None else environment
-    return read_stack_files([Path(file) for file in given], values, text=text)
+    return read_stack_files([Path(file) for file in given or ["-"]], values, text=text)
 
 
 def merged(lab: LabCore, files: Files, *, text: str | None = None, environment: Mapping[str, str] | None = None) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from labctl.edge.ways import ForwardedPort
 from labctl.engine.fake import Asked
-from labctl.errors import EngineUnreachable, LabError
+from labctl.errors import EngineUnreachable, LabError, UsageError
 from labctl.events import Event, Noted, Steps
 from labctl.lab import stacks
 from labctl.node import Node
@@ -126,3 +126,12 @@ def test_the_mirrors_tags_of_an_image_are_those_that_it_serves(monkeypatch: pyte
 
     monkeypatch.setenv("LABCTL_HUB", "always")
     assert stacks._tags_in_mirror("redis:7.0.2") == [], "the Hub itself answers for its names"
+
+
+@pytest.mark.parametrize("files", [(), [], None])
+def test_a_text_alone_is_a_stack_and_nothing_at_all_is_refused(files: Any) -> None:
+    (found,) = stacks.read_files(files, {}, "services: {web: {image: nginx}}")
+    assert found.services == ("web",)
+
+    with pytest.raises(UsageError, match="no stack file is given"):
+        stacks.read_files(files, {})
