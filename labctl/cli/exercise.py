@@ -27,6 +27,7 @@ from labctl.cli.exercise_lab import (
 )
 from labctl.cli.hints import lesson_with_lab
 from labctl.cli.learning import answer, lang_option, offer_what_comes_before, watch
+from labctl.cli.reports import print_report, print_steps
 from labctl.errors import UsageError
 from labctl.events import Steps
 from labctl.words import counted
@@ -250,9 +251,9 @@ def check(
     if output == "json":
         print_json(_as_json(session, [], {}, report) if everything else {"step": chosen.id, **report.to_dict()})
     elif everything:
-        _print_report(report, session.exercise)
+        print_steps(session.exercise, report)
     else:
-        _print_report(report)
+        print_report(report)
     if report.is_done and not everything and chosen == session.current:
         _go_on(session)
     return 0 if report.is_done else 3 if report.outcome == "broken" else 1
@@ -289,19 +290,6 @@ def _go_on(session: Session) -> None:
     session.set_up(following)
     how = lesson_with_lab(f"`labctl exercise {session.exercise.id}` shows it.")
     click.echo(f"Step done. Next: {following.title}; {how}", err=True)
-
-
-def _print_report(report: CheckReport, steps: Exercise | None = None) -> None:
-    """The checks, below the titles of `steps` where they are of several, and what the first failure is."""
-    from labctl.checks.report import SIGNS, told
-
-    for step in steps.steps if steps else [None]:
-        if steps and step:
-            click.echo(f"{steps.number(step)}. {step.title}")
-        for result in (report.of_step(step.id) if step else report).results:
-            click.echo(f"{'   ' if step else ''}{SIGNS[result.outcome]} {result.title}")
-    for line in told(report):
-        click.echo(lesson_with_lab(line))
 
 
 def _print_step(session: Session, step: Step) -> None:

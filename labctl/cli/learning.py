@@ -13,6 +13,7 @@ from click.shell_completion import CompletionItem
 from labctl.cli.common import App, lab_command, output_option
 from labctl.cli.exercise_lab import complete_exercises, last_session, path_option, which_option
 from labctl.cli.hints import lesson_with_lab
+from labctl.cli.reports import print_results
 from labctl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -133,7 +134,6 @@ def watch(app: App, which: str | None, *, folders: tuple[Path, ...], output: str
 def _print_event(event: RunEvent, output: str) -> None:
     import json
 
-    from labctl.checks.report import SIGNS
     from labctl.exercise.telling import Checked, Finished, StepDone, StepShown, Trouble, as_json
 
     if output == "json":
@@ -144,8 +144,7 @@ def _print_event(event: RunEvent, output: str) -> None:
         case StepShown():
             click.echo(f"{event.number} of {event.total}: {event.title}")
         case Checked():
-            for result in event.results:
-                click.echo(f"  {SIGNS[result.outcome]} {result.title}")
+            print_results(event.results, indent="  ")
             for line in event.failure:
                 click.echo(f"  {lesson_with_lab(line)}")
         case StepDone():

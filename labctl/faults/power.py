@@ -85,9 +85,11 @@ class _Power:
             )
             is_down = node is not None and self._state(scene, node, note) == "acts"
             if node is not None and is_down:
-                if node.state != "paused":
+                if node.state == "paused":
+                    scene.backend.resume(node)
+                else:
                     scene.missed(node)
-                (scene.backend.resume if node.state == "paused" else scene.backend.start)(node)
+                    scene.backend.start(node)
             notes.forget(scene.lab, fault.id)
             return is_down
 
