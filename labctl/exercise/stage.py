@@ -44,6 +44,11 @@ __all__ = [
 
 SWARM_LIMIT = 5.0  # seconds for a manager to answer who is in its swarm
 FENCE_LIMIT = 300.0  # seconds for one code block
+OVERTAKEN = (
+    "update out of sequence"  # swarmkit: somebody wrote the node or service since docker read it; nothing is done
+)
+TRIES = 5  # of a block that was overtaken: after a promotion the managers write a node a few times within seconds
+TRY_PAUSE = 1.0  # seconds between them
 OWN_IMAGES = "labctl/"  # no registry of the world has these
 MARK = ".labctl"  # in the exercise's folder on a node: which version of the files is there
 
@@ -128,7 +133,7 @@ class Stage:
         # A person stops at a line that fails, and so does this.
         typed = code if may_fail else f"set -e\n{code}"
         try:
-            result = self._on_host(typed) if node is None else _on_node(node, typed, user)
+            result = self._typed(node, typed, user)
         except NodeDown:
             if may_fail:
                 return None
@@ -138,6 +143,19 @@ class Stage:
             where = "here" if node is None else node.name
             raise CommandFailed(where, replace(result, shown=f"{first} …" if more else first))
         return result
+
+    def _typed(self, node: Node | None, code: str, user: str) -> Result:
+        """Type it as a person would: once more where the managers changed something in the middle of it.
+
+        The commands before it in the block run again too; what they then say does not hide how the block first ended.
+        """
+        first = again = self._on_host(code) if node is None else _on_node(node, code, user)
+        for _ in range(TRIES - 1):
+            if OVERTAKEN not in again.stderr:
+                break
+            time.sleep(TRY_PAUSE)
+            again = self._on_host(code) if node is None else _on_node(node, code, user)
+        return again if again.ok or OVERTAKEN in again.stderr else first
 
     def refresh(self) -> None:
         """Look at the lab's nodes again: a block may have stopped or started some."""

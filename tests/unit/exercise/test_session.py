@@ -18,7 +18,7 @@ from labctl.exercise import Exercise, Fence, entries, find_exercise
 from labctl.exercise.catalogue import next_after
 from labctl.exercise.progress import Progress, done_ever, forget, last_begun, last_ever, note_ever
 from labctl.exercise.session import Session
-from labctl.exercise.stage import Stage, lacking, prepare, suggested_up, way_to_fit
+from labctl.exercise.stage import TRIES, Stage, lacking, prepare, suggested_up, way_to_fit
 from labctl.exercise.template import write_template
 from labctl.exercise.verify import lint
 from labctl.lab import Context, Lab
@@ -310,6 +310,36 @@ def test_a_block_that_fails_is_told_unless_it_may(demo: Demo, lab: Lab) -> None:
         stage.run(fence("echo no >&2\nexit 3"))
     stage.run(fence("exit 3", fail_ok=True))
     stage.run(fence("exit 3"), may_fail=True)
+
+
+OVERTAKEN = "Error response from daemon: rpc error: code = Unknown desc = update out of sequence"
+
+
+def test_a_block_that_the_managers_overtook_is_typed_once_more(
+    demo: Demo, lab: Lab, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A promotion writes the node a few times by itself; `docker node update` in the middle of it does nothing."""
+    monkeypatch.setattr("labctl.exercise.stage.TRY_PAUSE", 0)
+    stage = Stage(lab, demo(), lambda _event: None)
+
+    stage.run(
+        fence(f'echo x >> "$PLACE/tries"\n[ $(wc -l < "$PLACE/tries") -gt 2 ] || {{ echo "{OVERTAKEN}" >&2; exit 1; }}')
+    )
+
+    assert (place / "tries").read_text() == "x\nx\nx\n"
+    with pytest.raises(CommandFailed, match="update out of sequence"):
+        stage.run(fence(f'echo x >> "$PLACE/more"\necho "{OVERTAKEN}" >&2; exit 1'))
+    assert len((place / "more").read_text().split()) == TRIES
+
+
+def test_a_block_that_fails_otherwise_when_it_is_typed_once_more_is_told_as_it_first_failed(
+    demo: Demo, lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("labctl.exercise.stage.TRY_PAUSE", 0)
+    stage = Stage(lab, demo(), lambda _event: None)
+
+    with pytest.raises(CommandFailed, match="update out of sequence"):
+        stage.run(fence(f'mkdir "$PLACE/made" || exit 4\necho "{OVERTAKEN}" >&2\nexit 1'))
 
 
 def test_a_block_for_a_node_that_is_down_is_told_unless_it_may_fail(demo: Demo, lab: Lab) -> None:
