@@ -24,8 +24,9 @@ from labctl.checks.deadline import deadline
 from labctl.checks.handing import taken
 from labctl.checks.rounds import Alarm
 from labctl.checks.sentences import Sentences, translated
+from labctl.checks.tracing import unwrapped
 from labctl.checks.verdicts import Around, CheckInfo, Verdict, fault_of_file, verdict_of
-from labctl.errors import LabctlError
+from labctl.errors import EngineUnreachable, LabctlError
 from labctl.waiting import stretched
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ __all__ = ["Running"]
 
 RETRY_PAUSE = 0.3  # seconds between two tries while waiting
 REFRESH_PAUSE = 1.5  # seconds between two looks at which machines run
-
+ENGINE_LIMIT = 20.0  # seconds that an engine which somebody restarts may be silent before a check that waits says so
 
 DONE = Verdict("done")
 NOT_RUN = Verdict("not-run")
@@ -65,6 +66,7 @@ class Running:
         self._hold = hold
         self._wait = wait
         self._wait_until = 0.0
+        self._silent_since: float | None = None  # when an engine first gave a waiting check no answer
         self._with_probes = probes
         self._probes = threading.Event()  # somebody has asked for them
         if probes:
@@ -170,6 +172,7 @@ class Running:
     def ask(self, info: CheckInfo, check: Callable[[], object]) -> None:
         """Ask a check until it is done or waiting is over, and tell its last answer; once, while watching."""
         began = time.monotonic()
+        self._silent_since = None
         told: Verdict | None = None
         self.say_begun(info)
         while True:
@@ -195,14 +198,24 @@ class Running:
             if self.is_interrupted:
                 raise
             verdict = self.judge(raised, info)  # whatever a check raises is its answer
+            self._note_silence(raised)
         else:
+            self._silent_since = None
             verdict = DONE if returned is None else verdicts.returned(returned, info)
         if info.probe:
             self._probed[info.name] = verdict
         return verdict
 
+    def _note_silence(self, raised: BaseException) -> None:
+        is_silent = isinstance(unwrapped(raised), EngineUnreachable)
+        self._silent_since = (self._silent_since or time.monotonic()) if is_silent else None
+
     def _again(self, verdict: Verdict) -> bool:
-        return not self._watch and verdict.outcome == "not-yet" and time.monotonic() < self._wait_until
+        if self._watch or (now := time.monotonic()) >= self._wait_until:
+            return False
+        # An engine that was just restarted is silent for some seconds: that is no broken lab yet.
+        is_starting = self._silent_since is not None and now < self._silent_since + stretched(ENGINE_LIMIT)
+        return verdict.outcome == "not-yet" or (verdict.outcome == "broken" and is_starting)
 
     def _refresh(self) -> None:
         """Look at the lab's machines again, now and then: while a check waits, nodes go down and come back."""

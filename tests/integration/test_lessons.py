@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -57,28 +58,36 @@ def touched() -> frozenset[str]:
 
 
 @pytest.fixture(scope="module")
-def lab_for(make_lab: Make) -> Callable[[LabNeeds], Lab]:
-    """A lab for a lesson: those that want the same kind of lab share one, and each takes away what it made."""
+def lab_for(make_lab: Make) -> Callable[[LabNeeds], AbstractContextManager[Lab]]:
+    """A lab for a lesson: those that want the same kind of lab share one, and each takes away what it made.
+
+    One in which a lesson failed is nobody else's: what it left would be blamed on the next.
+    """
     made: dict[tuple[str, int, int], Lab] = {}
 
-    def lab(need: LabNeeds) -> Lab:
+    @contextmanager
+    def lab(need: LabNeeds) -> Iterator[Lab]:
         shape = (need.swarm, need.managers, need.workers if need.managers > 1 else max(2, need.workers))
         if shape not in made:
             made[shape] = make_lab(swarm=shape[0], managers=shape[1], workers=shape[2])
-        return made[shape]
+        try:
+            yield made[shape]
+        except BaseException:
+            made.pop(shape).down()
+            raise
 
     return lab
 
 
 @pytest.mark.parametrize("lesson", chosen())
 def test_a_lesson_keeps_the_rules(
-    lesson: str, lab_for: Callable[[LabNeeds], Lab], capsys: pytest.CaptureFixture[str]
+    lesson: str, lab_for: Callable[[LabNeeds], AbstractContextManager[Lab]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     exercise = read_exercise(asset("exercises") / lesson)
-    lab = lab_for(exercise.front.lab)
 
-    code = run(["exercise", "test", lesson, "--yes", "-l", lab.name])
+    with lab_for(exercise.front.lab) as lab:
+        code = run(["exercise", "test", lesson, "--yes", "-l", lab.name])
+        said = capsys.readouterr().err
+        assert code == 0, said
 
-    said = capsys.readouterr().err
-    assert code == 0, said
     assert said.count("passes solved, and solved twice") == len(exercise.steps)

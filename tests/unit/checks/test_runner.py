@@ -376,6 +376,39 @@ def test_what_is_not_yet_so_is_asked_again(write: Write) -> None:
     ]  # fmt: skip
 
 
+def test_an_engine_that_starts_over_is_asked_again(write: Write) -> None:
+    """A learner restarts an engine, and the checks wait: for some seconds it answers nobody."""
+    path = write("""
+        from labctl.errors import EngineUnreachable
+
+        @step("a")
+        def test_third_time():
+            \"\"\"The third time.\"\"\"
+            log = HERE / "log"
+            log.write_text(log.read_text() + "x" if log.exists() else "x")
+            if len(log.read_text()) < 3:
+                raise EngineUnreachable("the engine of manager2 does not answer")
+    """)
+
+    assert run(path, wait=LONG).is_done
+    assert (path.parent / "log").read_text() == "xxx"
+
+
+def test_an_engine_that_stays_silent_is_told_before_the_wait_is_over(write: Write) -> None:
+    path = write("""
+        from labctl.checks import running
+        from labctl.errors import EngineUnreachable
+        running.ENGINE_LIMIT = 0.5
+
+        @step("a")
+        def test_silent():
+            \"\"\"It is silent.\"\"\"
+            raise EngineUnreachable("the engine of manager2 does not answer")
+    """)
+    with no_hang():
+        assert run(path, wait=LONG).outcome == "broken"
+
+
 def test_what_is_wrong_is_not_waited_for(write: Write) -> None:
     path = write('''
         @step("a")
