@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from labctl.backend import Snapshot
+    from labctl.bundle import Bundle
     from labctl.edge import ForwardedPort, PublishedPort
     from labctl.errors import (
         Abandoned,
@@ -44,8 +45,12 @@ if TYPE_CHECKING:
         Warned,
     )
     from labctl.faults import Fault
+    from labctl.host import Report, Row
+    from labctl.images.listing import ImageName, OwnImage
+    from labctl.images.prune import Pruned
     from labctl.lab.everywhere import NodeResult
     from labctl.lab.happening import ContainerEvent, LabEvent, LinkEvent, NetworkEvent, NodeEvent, ServiceEvent
+    from labctl.lab.host import Host
     from labctl.lab.lab import Lab
     from labctl.lab.mapping import MapNode, MapTask, SwarmMap
     from labctl.lab.plan import Plan
@@ -64,6 +69,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Abandoned",
+    "Bundle",
     "CheckFinished",
     "CommandFailed",
     "CommandShown",
@@ -75,7 +81,9 @@ __all__ = [
     "Event",
     "Fault",
     "ForwardedPort",
+    "Host",
     "HostError",
+    "ImageName",
     "Lab",
     "LabError",
     "LabEvent",
@@ -100,13 +108,17 @@ __all__ = [
     "NotFoundError",
     "NotYetError",
     "Noted",
+    "OwnImage",
     "Plan",
     "PortSpec",
+    "Pruned",
     "PublishedPort",
     "QuorumLost",
     "Recap",
     "RegistryInfo",
+    "Report",
     "Result",
+    "Row",
     "ServiceEvent",
     "SeveralErrors",
     "Snapshot",
@@ -130,10 +142,13 @@ __all__ = [
 
 # What is neither an error nor an event of progress, by its module.
 WHERE = {
+    "Bundle": "bundle",
     "ContainerEvent": "lab.happening",
     "Deployment": "lab.stacks",
     "Fault": "faults",
     "ForwardedPort": "edge",
+    "Host": "lab.host",
+    "ImageName": "images.listing",
     "Lab": "lab.lab",
     "LabEvent": "lab.happening",
     "LabEvents": "lab.watching",
@@ -148,12 +163,16 @@ WHERE = {
     "NodeResult": "lab.everywhere",
     "NodeSpec": "spec",
     "NodeStatus": "lab.status",
+    "OwnImage": "images.listing",
     "Plan": "lab.plan",
     "PortSpec": "spec",
+    "Pruned": "images.prune",
     "PublishedPort": "edge",
     "Recap": "provision",
     "RegistryInfo": "registry",
+    "Report": "host",
     "Result": "transport",
+    "Row": "host",
     "ServiceEvent": "lab.happening",
     "Snapshot": "backend",
     "StackService": "lab.stacklists",

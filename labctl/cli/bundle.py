@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from labctl.cli.common import App, lab_command
-from labctl.words import counted
+from labctl.lab.host import Host
 
 __all__ = ["bundle"]
 
@@ -31,14 +31,7 @@ def save(app: App, file: Path) -> None:
     \b
     labctl bundle save images.tar
     """
-    from labctl.bundle import save as save_bundle
-    from labctl.events import Steps
-    from labctl.images.progress import read_size
-
-    steps = Steps(app.emit, total=1)
-    with steps.step(f"Saving {file}"):
-        made = save_bundle(file, app.context.engine, steps.emit, steps.note)
-        steps.note(f"{counted(len(made.images), 'image')}, {read_size(made.size)}")
+    made = Host().save_bundle(file, on_event=app.emit)
     click.echo(str(file))
     click.echo(f"SHA-256 {made.sha256}: give it to whoever loads the file (`labctl bundle load --sha256`).", err=True)
 
@@ -59,11 +52,5 @@ def load(app: App, file: Path, sha256: str | None) -> None:
     labctl bundle load images.tar
     labctl bundle load images.tar --sha256 "$SUM"
     """
-    from labctl.bundle import load as load_bundle
-    from labctl.events import Steps
-
-    steps = Steps(app.emit, total=1)
-    with steps.step(f"Loading {file}"):
-        loaded = load_bundle(file, app.context.engine, steps.emit, steps.note, sha256=sha256)
-        steps.note(f"{counted(len(loaded.images), 'image')}, made {loaded.created} by labctl {loaded.version}")
+    loaded = Host().load_bundle(file, sha256=sha256, on_event=app.emit)
     click.echo(f"SHA-256 {loaded.sha256}", err=True)

@@ -9,10 +9,12 @@ import click
 
 from labctl.cli.common import App, output_option, print_json
 from labctl.errors import UsageError
+from labctl.lab.host import Host
 from labctl.words import counted
 
 if TYPE_CHECKING:
     from labctl.host import Report, Row
+    from labctl.lab.host import Kind
 
 __all__ = ["doctor"]
 
@@ -45,7 +47,7 @@ MARKS = {
 @click.option("-y", "--yes", is_flag=True, help="Answer yes to every question of --fix.")
 @output_option
 @click.pass_context
-def doctor(ctx: click.Context, *, nodes: int, backend: str, fix: bool, yes: bool, output: str) -> None:
+def doctor(ctx: click.Context, *, nodes: int, backend: Kind, fix: bool, yes: bool, output: str) -> None:
     """Check whether this machine can run a lab, and what to fix.
 
     Each row is good (✓), replaced by labctl (~), not available but optional (-), or must be fixed (✗), with the
@@ -57,13 +59,10 @@ def doctor(ctx: click.Context, *, nodes: int, backend: str, fix: bool, yes: bool
     labctl doctor --backend vagrant   can it use virtual machines?
     labctl doctor --output json       for scripts
     """
-    from labctl.host import examine, examine_virtual
-
-    virtual = backend == "vagrant"
-    asked = f"--nodes {nodes}{' --backend vagrant' if virtual else ''}"
-    report = examine_virtual(nodes) if virtual else examine(nodes)
+    asked = f"--nodes {nodes}{' --backend vagrant' if backend == 'vagrant' else ''}"
+    report = Host().check(nodes, backend=backend)
     if fix:
-        report = _mended(ctx, report, nodes, yes=yes, virtual=virtual)
+        report = _fixed(ctx, report, nodes, backend, yes=yes)
     if output == "json":
         print_json({"nodes": nodes, **report.to_dict()})
     elif sys.stdout.isatty():
@@ -74,9 +73,8 @@ def doctor(ctx: click.Context, *, nodes: int, backend: str, fix: bool, yes: bool
     ctx.exit(0 if report.good else 3)
 
 
-def _mended(ctx: click.Context, report: Report, nodes: int, *, yes: bool, virtual: bool) -> Report:
+def _fixed(ctx: click.Context, report: Report, nodes: int, backend: Kind, *, yes: bool) -> Report:
     from labctl.cli.render import renderer
-    from labctl.host import mend, mend_virtual
 
     if report.fixable and not yes and not sys.stdin.isatty():
         titles = ", ".join(row.title for row in report.fixable)
@@ -84,13 +82,8 @@ def _mended(ctx: click.Context, report: Report, nodes: int, *, yes: bool, virtua
     app = ctx.find_object(App) or App()
     # Whoever lets their machine be changed is shown each command.
     emit = renderer(app.progress, verbose=True)
-
-    def confirm(question: str) -> bool:
-        return yes or click.confirm(question, err=True)
-
-    if virtual:
-        return mend_virtual(report, confirm=confirm, emit=emit, nodes=nodes)
-    return mend(report, confirm=confirm, emit=emit, nodes=nodes)
+    confirm = (lambda _question: True) if yes else (lambda question: click.confirm(question, err=True))
+    return Host().fix(nodes, backend=backend, confirm=confirm, on_event=emit)
 
 
 def _draw(report: Report, asked: str) -> None:

@@ -10,11 +10,11 @@ import click
 from labctl.cli.common import App, complete_nodes, confirm, lab_command, output_option, print_json, table
 from labctl.cli.completers import complete_images
 from labctl.errors import UsageError
+from labctl.lab.host import Host
 from labctl.spec.choices import PROVIDERS
-from labctl.words import counted, some
+from labctl.words import some
 
 if TYPE_CHECKING:
-    from labctl.images import Image, MirrorMode
     from labctl.registry import StoredImage
 
 __all__ = ["image"]
@@ -73,7 +73,7 @@ def build(
             raise UsageError(
                 "`--vm` builds the box and nothing else", hint="Build the images with a command of their own."
             )
-        _build_box(app, provider or PROVIDERS[0])
+        click.echo(Host().build_box(provider or PROVIDERS[0], on_event=app.emit))
     elif provider is not None:
         raise UsageError("`--provider` needs `--vm`", hint="labctl image build --vm --provider virtualbox")
     elif tag is not None:
@@ -94,23 +94,16 @@ def ls(app: App, output: str) -> None:
     labctl image ls
     labctl image ls -o json
     """
-    from labctl.images import mirror_mode, read_catalogue
+    from dataclasses import asdict
 
-    mode = mirror_mode()
-    images = [_described(app, found, mode) for found in read_catalogue().images.values()]
+    host = Host()
+    images = host.images()
     pushed = [_stored(each) for each in _catalog(app)]
     if output == "json":
-        print_json({"hub": mode.upstream or None, "images": images, "registry": pushed})
+        print_json({"hub": host.hub(), "images": [asdict(each) for each in images], "registry": pushed})
         return
     rows = [
-        [
-            each["name"],
-            each["kind"],
-            each["state"],
-            _size(each["size"]),
-            some([str(one["name"]) for one in each["names"]]),
-        ]
-        for each in images
+        [each.name, each.kind, each.state, _size(each.size), some([one.name for one in each.names])] for each in images
     ]
     rows += [
         [
@@ -179,19 +172,9 @@ def prune(app: App, everything: bool, yes: bool, output: str) -> None:
     labctl image prune
     labctl image prune --all --yes
     """
-    from labctl.events import Steps
-    from labctl.images.prune import Pruned
-    from labctl.images.prune import prune as prune_images
-    from labctl.lab.boxes import prune_boxes
-
     if everything:
         confirm("Remove all that labctl built? It takes minutes to build again.", yes=yes)
-    steps = Steps(app.emit, total=1)
-    with steps.step("Pruning"):
-        pruned = prune_images(app.context.engine, steps.note, everything=everything)
-        boxes = prune_boxes(steps.note, everything=everything)
-        pruned = Pruned((*pruned.removed, *boxes.removed), (*pruned.in_use, *boxes.in_use))
-        steps.note(f"{len(pruned.removed)} removed, {len(pruned.in_use)} in use")
+    pruned = Host().prune(everything=everything, on_event=app.emit)
     if output == "json":
         print_json({"removed": pruned.removed, "in_use": pruned.in_use})
     else:
@@ -207,81 +190,16 @@ def _build_folder(app: App, names: tuple[str, ...], tag: str, dockerfile: Path |
     click.echo(build_folder(app.context, Path(names[0]), tag, dockerfile=dockerfile, network=network))
 
 
-def _build_box(app: App, provider: str) -> None:
-    from labctl.events import Steps
-    from labctl.images.box import ensure_box
-
-    steps = Steps(app.emit, total=1)
-    with steps.step(f"Box for {provider}"):
-        box = ensure_box(app.context.engine, provider, steps.emit, steps.note)
-        steps.note(box.name)
-    click.echo(box.file)
-
-
 def _build_ours(app: App, names: tuple[str, ...], *, everything: bool) -> None:
-    from labctl import images
-    from labctl.events import Steps
-
-    engine, mode = app.context.engine, images.mirror_mode()
-    catalogue = images.read_catalogue()
-    chosen = list(catalogue.images.values()) if everything else _found(names)
-    steps = Steps(app.emit, total=1 + (everything or "node" in names) + bool(chosen) * 2)
-    with steps.step("Base image"):
-        images.ensure_base(engine, steps.emit, steps.note, mode=mode)
-    if everything or "node" in names:
-        with steps.step("Node image"):
-            tag = images.ensure_node_image(engine, steps.emit, steps.note, mode=mode)
-            steps.note(tag)
-        click.echo(tag)
-    if chosen:
-        with steps.step(counted(len(chosen), "image")):
-            tags = images.build_images(engine, chosen, steps.emit, steps.note, mode=mode)
-            steps.note("")
-        with steps.step("Mirror"):
-            images.serve(engine, chosen, tags, steps.emit, steps.note, mode=mode)
-            served = sum(len(each.served(mode)) for each in chosen)
-            steps.note(f"{counted(served, 'name')} of {counted(len(chosen), 'image')}")
-        click.echo("\n".join(tags.values()))
-
-
-def _found(names: tuple[str, ...]) -> list[Image]:
     from labctl.images import read_catalogue
 
-    catalogue = read_catalogue()
-    folder = next((name for name in names if name not in catalogue.images and Path(name).is_dir()), None)
+    own = read_catalogue().images
+    folder = next((name for name in names if name not in own and Path(name).is_dir()), None)
     if folder is not None:
         hint = f"labctl image build {folder} -t NAME"
         raise UsageError(f"{folder} is a folder, and its image has no name", hint=hint)
-    found = {each.name: each for name in names if name not in ("base", "node") for each in [catalogue.find(name)]}
-    return list(found.values())
-
-
-def _described(app: App, found: Image, mode: MirrorMode) -> dict[str, Any]:
-    from labctl.images.recipes import base_identity, find_built
-    from labctl.images.store import held_names
-
-    engine = app.context.engine
-    tag = find_built(engine, found.name, found.sources(), base_identity(engine))
-    there = held_names(engine, mode)
-    names = [
-        {
-            "name": each.familiar,
-            "standin": found.stands_in(each),
-            "served": tag is not None and there.get(each.path) == tag,
-        }
-        for each in found.names
-    ]
-    served = any(each["served"] for each in names)
-    return {
-        "name": found.name,
-        "kind": "stand-in" if found.standin else "labctl's",
-        "state": "served" if served else "built" if tag else "not built",
-        "tag": tag,
-        "size": int((engine.image(tag) or {}).get("Size", 0)) if tag else 0,
-        "names": names,
-        "summary": found.summary,
-        "versions": found.versions,
-    }
+    for built in Host().build_images(None if everything else names, on_event=app.emit).values():
+        click.echo(built)
 
 
 def _catalog(app: App) -> list[StoredImage]:

@@ -173,5 +173,6 @@ def open_context(emit: Emit = quiet, transport: str | None = None, unlock_key: s
 def _way(name: str) -> Way:
     ways = get_args(Way)
     if name not in ways:
-        raise UsageError(f"{TRANSPORT}: there is no transport {name!r}; there is {' and '.join(ways)}")
+        place = f"{TRANSPORT}: " if os.environ.get(TRANSPORT) == name else ""
+        raise UsageError(f"{place}there is no transport {name!r}; there is {' and '.join(ways)}")
     return cast(Way, name)

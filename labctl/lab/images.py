@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from labctl.node import Node
     from labctl.registry import StoredImage
 
-__all__ = ["build", "load", "pull", "push", "stored_images"]
+__all__ = ["build", "build_own", "load", "pull", "push", "stored_images"]
 
 
 def build(context: Context, folder: Path, name: str, *, dockerfile: Path | None = None, network: str = "bridge") -> str:
@@ -29,6 +29,33 @@ def build(context: Context, folder: Path, name: str, *, dockerfile: Path | None 
         return build_folder(
             context.engine, folder, name, steps.emit, steps.note, dockerfile=dockerfile, network=network
         )
+
+
+def build_own(context: Context, names: Sequence[str] | None) -> dict[str, str]:
+    """Build labctl's own images, all where `names` is None, and let the mirror serve them; see `Host.build_images`."""
+    from labctl import images
+
+    engine, mode, catalogue = context.engine, images.mirror_mode(), images.read_catalogue()
+    wanted = ["node", *catalogue.images] if names is None else names
+    found = [catalogue.find(name) for name in wanted if name not in ("base", "node")]
+    chosen = list({image.name: image for image in found}.values())
+    steps, tags = Steps(context.emit, total=1 + ("node" in wanted) + bool(chosen) * 2), {}
+    with steps.step("Base image"):
+        images.ensure_base(engine, steps.emit, steps.note, mode=mode)
+    if "node" in wanted:
+        with steps.step("Node image"):
+            tags["node"] = images.ensure_node_image(engine, steps.emit, steps.note, mode=mode)
+            steps.note(tags["node"])
+    if chosen:
+        with steps.step(counted(len(chosen), "image")):
+            built = images.build_images(engine, chosen, steps.emit, steps.note, mode=mode)
+            steps.note("")
+        with steps.step("Mirror"):
+            images.serve(engine, chosen, built, steps.emit, steps.note, mode=mode)
+            served = sum(len(each.served(mode)) for each in chosen)
+            steps.note(f"{counted(served, 'name')} of {counted(len(chosen), 'image')}")
+        tags.update(built)
+    return tags
 
 
 def push(lab: LabCore, image: str, as_name: str = "") -> str:

@@ -41,7 +41,8 @@ class Looking(LabCore):
     def service_logs(self, service: str, *, tail: int | None = None, limit: float = 30.0) -> str:
         """What a service's tasks have said, those that are over too: a line each, with its time, its task and its node.
 
-        `tail` is how many lines of each task, the last ones. Raises NotFoundError for a service that is not there.
+        `tail` is how many lines of each task, the last ones; the service's stack may be left out. Raises NotFoundError
+        for a service that is not there, UsageError where several stacks have one of that name.
         """
         from labctl.lab.saying import service_logs
 

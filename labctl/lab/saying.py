@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from labctl.errors import CommandFailed, NotFoundError
+from labctl.errors import CommandFailed
 from labctl.kept import read_bytes
+from labctl.lab.ways import whole_name
 from labctl.swarm import SwarmView
 
 if TYPE_CHECKING:
@@ -21,8 +22,7 @@ def service_logs(lab: LabCore, service: str, tail: int | None, limit: float) -> 
     """What the manager's docker has of it, in the order of time; see `Lab.service_logs`."""
     manager = lab.manager()
     view = SwarmView(manager.engine)
-    if view.service(service) is None:
-        raise NotFoundError("service", service, [one.name for one in view.services()])
+    service = whole_name(service, [one.name for one in view.services()])
     last = [] if tail is None else ["--tail", str(tail)]
     result = manager.run(["docker", "service", "logs", "--timestamps", *last, service], limit=limit)
     if not result.ok:

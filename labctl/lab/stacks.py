@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
 
 from labctl import edge
 from labctl.errors import EngineUnreachable, LabctlError, LabError, NodeDown, UsageError
-from labctl.events import Emit, Noted, Steps, Warned
+from labctl.events import Emit, Event, Noted, Steps, Warned
 from labctl.locking import Busy
 from labctl.node import Node
 from labctl.state import lock
@@ -39,6 +39,7 @@ __all__ = [
     "deploy",
     "merged",
     "read_files",
+    "refuse_wrong",
     "summary",
 ]
 
@@ -60,12 +61,14 @@ class Flags(TypedDict, total=False):
 class Deployment:
     """What came of a deploy: how each service of the files stands, and where this host reaches published ports.
 
-    `services` is empty where nobody waited for them.
+    `services` is empty where nobody waited for them. `warnings` keep nothing from running: a variable that is not set,
+    a published port that another program has here.
     """
 
     name: str
     services: tuple[Progress, ...]
     urls: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
 
 def deploy(
@@ -81,8 +84,10 @@ def deploy(
 ) -> Deployment:
     """Deploy stack files as the stack of that name and wait until its services run; see `Lab.deploy`."""
     stack.check_name(name)
+    refuse_wrong(wait, limit)
     described = read_files(files, environment, text)
-    steps = Steps(lab.context.emit, total=2 if wait else 1)
+    emit, warnings = _kept_warnings(lab.context.emit)
+    steps = Steps(emit, total=2 if wait else 1)
     with steps.step("Deploying"), _held(lab, steps.note):
 
         def carry(manager: Node) -> stack.Deployed:
@@ -100,7 +105,28 @@ def deploy(
                 view, deployed, nodes=lab.nodes, near=near, limit=limit, emit=steps.emit, noted=steps.note
             )
             steps.note(summary(found))
-    return Deployment(name, tuple(found), tuple(_open_ports(lab, view, name)))
+    urls = _open_ports(lab, view, name, emit)
+    return Deployment(name, tuple(found), tuple(urls), tuple(warnings))
+
+
+def _kept_warnings(emit: Emit) -> tuple[Emit, list[str]]:
+    """Events on their way to `emit`, and the warnings among them."""
+    warnings: list[str] = []
+
+    def heard(event: Event) -> None:
+        if isinstance(event, Warned):
+            warnings.append(event.text)
+        emit(event)
+
+    return heard, warnings
+
+
+def refuse_wrong(wait: object, limit: object) -> None:
+    """Raise UsageError for what cannot be a wait, before anything is deployed."""
+    if isinstance(limit, bool) or not isinstance(limit, int | float) or not limit > 0:
+        raise UsageError(f"limit={limit!r}: seconds are wanted, as a number above 0")
+    if not isinstance(wait, bool):
+        raise UsageError(f"wait={wait!r}: True or False is wanted")
 
 
 def _is_here(lab: LabCore, image: str) -> bool:
@@ -169,7 +195,7 @@ def read_files(files: Files, environment: Mapping[str, str] | None = None, text:
     if not given and text is None:
         raise UsageError("no stack file is given", hint="Name one, or give its content as text=.")
     values = os.environ if environment is None else environment
-    return read_stack_files([Path(file) for file in given or ["-"]], values, text=text)
+    return read_stack_files([Path(file) for file in given or ["text="]], values, text=text)
 
 
 def merged(lab: LabCore, files: Files, *, text: str | None = None, environment: Mapping[str, str] | None = None) -> str:
@@ -204,12 +230,12 @@ def _held(lab: LabCore, note: Callable[[str], None]) -> Iterator[None]:
         ) from None
 
 
-def _open_ports(lab: LabCore, view: SwarmView, name: str) -> list[str]:
+def _open_ports(lab: LabCore, view: SwarmView, name: str, emit: Emit) -> list[str]:
     """Where this host reaches the stack's published ports; the lab's proxy opens them by itself."""
     inside = {(port.published, port.protocol): port.target for port in stack.published_ports(view, name)}
-    ways = edge.reach(lab.context.engine, lab.name, lab.nodes, list(inside), lab.context.emit)
+    ways = edge.reach(lab.context.engine, lab.name, lab.nodes, list(inside), emit)
     # A way that somebody pinned was told of when it was.
     for way in (way for way in ways if way.moved and not way.pinned):
         told = f"port {way.asked} of 127.0.0.1 is taken by another program or lab"
-        lab.context.emit(Warned(f"{told}: the stack's port {way.target} is at 127.0.0.1:{way.host_port} instead"))
+        emit(Warned(f"{told}: the stack's port {way.target} is at 127.0.0.1:{way.host_port} instead"))
     return [way.url_of(inside.get((way.target, way.protocol), 0)) for way in ways]

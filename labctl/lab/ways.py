@@ -6,28 +6,47 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from labctl import edge
-from labctl.errors import LabctlError, LabError, NotFoundError, NotYetError
+from labctl.errors import LabError, NotFoundError, NotYetError, UsageError
 from labctl.spec import PortSpec
+from labctl.words import counted, some
 
 if TYPE_CHECKING:
     from labctl.edge import PublishedPort
     from labctl.lab.core import LabCore
 
-__all__ = ["first_page", "urls_of"]
+__all__ = ["first_page", "urls_of", "whole_name"]
 
 
 def urls_of(lab: LabCore, service: str) -> list[str]:
     """Where this host reaches the ports that a service publishes; its stack's name may be left out.
 
     What opens just now is waited for; for a port in host mode a way is made. Raises NotFoundError for a service that
-    is not there, NotYetError for one that publishes nothing, LabError when nothing leads there.
+    is not there, UsageError where several stacks have one of that name, NotYetError for one that publishes nothing,
+    LabError when nothing leads there.
     """
-    listed = edge.published(lab.manager().engine)
-    found = [each for each in listed if each.service == service]
-    found = found or [each for each in listed if each.service.endswith(f"_{service}")]
+    engine = lab.manager().engine
+    listed = edge.published(engine)
+    whole = whole_name(service, [str(each["Spec"]["Name"]) for each in engine.swarm_objects("services")])
+    found = [each for each in listed if each.service == whole]
     if not found:
-        raise _nothing_published(lab, service)
+        command = f"labctl -l {lab.name} docker -- service update --publish-add 8080:80 {whole}"
+        raise NotYetError(f"{whole} publishes no port", hint=f"`{command}` lets it.")
     return _ways(lab, found)
+
+
+def whole_name(service: str, names: Sequence[str]) -> str:
+    """The service that is meant, of all; its stack's name may be left out where one stack has it.
+
+    Raises NotFoundError with the nearest, UsageError where several stacks have one of that name.
+    """
+    if service in names:
+        return service
+    found = sorted(name for name in names if name.endswith(f"_{service}"))
+    if not found:
+        raise NotFoundError("service", service, names)
+    if len(found) > 1:
+        raise UsageError(f"{counted(len(found), 'stack')} have a service {service}: {some(found)}", hint="Name one.")
+    return found[0]
 
 
 def first_page(urls: Sequence[str]) -> str:
@@ -49,12 +68,3 @@ def _ways(lab: LabCore, found: Sequence[PublishedPort]) -> list[str]:
     if not ways:
         raise LabError("nothing on this host leads to the service", hint=f"`labctl status -l {lab.name}` tells why.")
     return [way.url_of(inside.get((way.target, way.protocol), 0)) for way in ways]
-
-
-def _nothing_published(lab: LabCore, service: str) -> LabctlError:
-    names = [str(each["Spec"]["Name"]) for each in lab.manager().engine.swarm_objects("services")]
-    for name in names:
-        if name == service or name.endswith(f"_{service}"):
-            command = f"labctl -l {lab.name} docker -- service update --publish-add 8080:80 {name}"
-            return NotYetError(f"{name} publishes no port", hint=f"`{command}` lets it.")
-    return NotFoundError("service", service, names, hint="`labctl ports` lists what is published.")

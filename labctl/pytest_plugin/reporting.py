@@ -25,6 +25,7 @@ __all__ = ["BEGAN", "note_begin", "on_report"]
 PACKAGE = Path(__file__).resolve().parents[1]
 BEGAN = pytest.StashKey[float]()
 LEAVES = "But the lab goes with the session: `pytest --labctl-keep` leaves it up."
+NOTHING = "nothing found in stack"  # docker's words where a stack has no task
 LAST_LINES = 5  # of each service, in pytest's own report
 LONGEST = 100  # letters of a folder's name
 
@@ -118,7 +119,8 @@ def _sections(item: pytest.Item, stack: Stack) -> list[tuple[str, str]]:
             lines.append(f"it cannot be written to {place}: {problem}")
     tails = {name: text.splitlines()[-LAST_LINES:] for name, text in logs.items()}
     lines += [f"{name} said:\n" + "\n".join(tail) for name, tail in tails.items() if tail]
-    return [(f"labctl: stack {stack.name} on lab {stack.lab.name}", "\n".join(line.rstrip() for line in lines))]
+    text = "\n".join(line.rstrip() for line in lines if line.strip() and not line.startswith(NOTHING))
+    return [(f"labctl: stack {stack.name} on lab {stack.lab.name}", text or "The swarm has nothing of this stack.")]
 
 
 def _written(item: pytest.Item, stack: Stack, place: Path, logs: dict[str, str]) -> Path:

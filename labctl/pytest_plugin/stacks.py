@@ -24,6 +24,15 @@ STACKS = pytest.StashKey[list["Stack"]]()  # those of this process that stand
 LONGEST = 20  # letters of a test's name; a service's whole name has at most 63
 
 
+class Services(dict[str, "Progress"]):
+    """Services by their names in the stack file."""
+
+    def __missing__(self, name: str) -> Progress:
+        from labctl import NotFoundError
+
+        raise NotFoundError("service", name, sorted(self))
+
+
 class Stack:
     """A stack that stands. `deployment` is what came of its last deploy, `warnings` what was told of it on the way."""
 
@@ -46,12 +55,13 @@ class Stack:
         return self._deployment
 
     @property
-    def services(self) -> dict[str, Progress]:
+    def services(self) -> Services:
         """How each service stood at the end of that deploy, by its name in the file: `services["web"].running`.
 
-        Nothing of it where that deploy did not wait; `tasks()` looks now.
+        Nothing of it where that deploy did not wait; `tasks()` looks now. Raises NotFoundError for a name that the file
+        does not have.
         """
-        return {one.service.removeprefix(f"{self.name}_"): one for one in self.deployment.services}
+        return Services({one.service.removeprefix(f"{self.name}_"): one for one in self.deployment.services})
 
     def service(self, name: str) -> str:
         """The name in the swarm of a service of the file: for `docker service ps` on a node."""
@@ -125,6 +135,8 @@ class StackMaker:
         `flags` are those of `Lab.deploy`. Raises UsageError for files that Docker does not take, NotYetError with the
         reasons for what does not run; the stack is removed with the others all the same.
         """
+        from labctl.lab.stacks import refuse_wrong
+
         if text is None:
             found = found_files(files, self._beside, self._root)
         else:
@@ -132,7 +144,8 @@ class StackMaker:
             found = (self._beside / (files[0] if files else "text of stack()"),)
             flags["text"] = text
         given = {"environment": {**os.environ, **(environment or {})}, "limit": limit, "wait": wait, **flags}
-        _refuse_wrong(limit, wait, flags)
+        _refuse_unknown(flags)
+        refuse_wrong(wait, limit)
         made = Stack(self._lab, f"{self._label}-{secrets.token_hex(3)}", found, given, (self._beside, self._root))
         self._mine.append(made)
         self._all.append(made)
@@ -174,17 +187,13 @@ def found_files(files: tuple[Path | str, ...], *folders: Path) -> tuple[Path, ..
     return tuple(found)
 
 
-def _refuse_wrong(limit: object, wait: object, flags: Mapping[str, Any]) -> None:
-    """Raise UsageError for values and flags that `Lab.deploy` cannot take, before anything is deployed."""
+def _refuse_unknown(flags: Mapping[str, Any]) -> None:
+    """Raise UsageError for flags that `Lab.deploy` does not have."""
     import difflib
     import inspect
 
     from labctl import Lab, UsageError
 
-    if isinstance(limit, bool) or not isinstance(limit, int | float) or not limit > 0:
-        raise UsageError(f"limit={limit!r}: seconds are wanted, as a number above 0")
-    if not isinstance(wait, bool):
-        raise UsageError(f"wait={wait!r}: True or False is wanted")
     known = {*inspect.signature(Lab.deploy).parameters} - {"self", "files", "name"}
     for flag in flags:
         if flag not in known:

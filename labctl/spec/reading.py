@@ -48,14 +48,14 @@ class _Origin:
     def place(self, where: Where) -> str:
         """`file:line` of the innermost part of `where` that the file has."""
         if where and where[0] in self.flags:
-            return "the flags"
+            return "the arguments"
         for length in range(len(where), 0, -1):
             if where[:length] in self.lines:
                 return f"{self.source}:{self.lines[where[:length]]}"
         return self.source
 
 
-def read_mapping(given: Mapping[str, Any], *, source: str = "the flags") -> LabSpec:
+def read_mapping(given: Mapping[str, Any], *, source: str = "the arguments") -> LabSpec:
     """Make a spec of a plain mapping. Raises SpecError with all problems."""
     return _spec_of(given, _Origin(source), ())
 

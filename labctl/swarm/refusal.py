@@ -73,7 +73,7 @@ def refusal(
 def _refusal(
     manager: Node, files: Sequence[StackFile], places: Sequence[str], name: str, *, result: Result, before: Parts
 ) -> LabctlError:
-    names = dict(zip(places, (file.name for file in files), strict=True))
+    names = dict(zip(places, (file.shown for file in files), strict=True))
     asked = manager.transport.run(
         ["docker", "stack", "config", *(word for place in places for word in ("-c", place))], env=environment_of(files)
     )
@@ -164,8 +164,8 @@ def _entry(files: Sequence[StackFile], stack: str, section: str, name: str) -> t
             own = str(entry.get("name") or "") if isinstance(entry, dict) else ""
             if name == (interpolated(own, variables) if own else f"{stack}_{key}"):
                 line = file.document.line_of((section, key))
-                return str(key), own, str(entry.get("file", "FILE")), f"{file.name}:{line}" if line else file.name
-    return name.removeprefix(f"{stack}_"), "", "FILE", files[-1].name
+                return str(key), own, str(entry.get("file", "FILE")), f"{file.shown}:{line}" if line else file.shown
+    return name.removeprefix(f"{stack}_"), "", "FILE", files[-1].shown
 
 
 def told_apart(text: str, names: dict[str, str]) -> tuple[list[str], str]:

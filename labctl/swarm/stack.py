@@ -89,7 +89,7 @@ def _check_services(files: Sequence[StackFile], stack: str) -> None:
             if len(whole) > LONGEST_NAME:
                 wrong = f"{whole} has {len(whole)} characters, and Swarm takes {LONGEST_NAME} at most"
             if wrong:
-                place = f"{file.name}:{line}" if line else file.name
+                place = f"{file.shown}:{line}" if line else file.shown
                 problems.append(f"{place}: {service!r} is no name for a service: {wrong}")
     if problems:
         raise UsageError("\n".join(problems))
@@ -203,7 +203,7 @@ def _warn(files: Sequence[StackFile], emit: Emit) -> None:
     for file in files:
         if version := for_older_cli(file.text)[1]:
             emit(
-                Noted(f'{file.name}: `version: "{version}"` was left out; Compose ignores it, and the nodes refuse it')
+                Noted(f'{file.shown}: `version: "{version}"` was left out; Compose ignores it, and the nodes refuse it')
             )
 
 

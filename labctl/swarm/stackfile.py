@@ -37,7 +37,8 @@ class StackFile:
     """A stack file with all that it needs. `folder` is what its relative paths start from.
 
     `environment` holds the variables that it takes from the user's; `binds` are the host folders that it mounts by a
-    relative path, which no node has. `source` is the file as it was named to labctl, "-" for what came by a pipe.
+    relative path, which no node has. `source` is the file as it was named to labctl, "-" for what came by a pipe; a
+    text has the `name` docker-stack.yml on a node.
     """
 
     name: str
@@ -54,6 +55,11 @@ class StackFile:
     def place_of(self, complaint: str) -> str:
         """`file:line` of what the Docker CLI complains of ("services.a Additional property foo ..."); the file else."""
         return place_of([self], complaint)
+
+    @property
+    def shown(self) -> str:
+        """What messages call it."""
+        return Path(self.source).name or self.name
 
     def depth(self, where: Where) -> int:
         """How many parts of a place in a stack file this one has: 3 of services, a, image where it has them all."""
@@ -73,7 +79,7 @@ def place_of(files: Sequence[StackFile], complaint: str) -> str:
     where = (*path.split("."), *([found[1]] if found else []))
     best = max(reversed(files), key=lambda file: file.depth(where))
     line = best.document.line_of(where) if len(where) > 1 else None
-    return f"{best.name}:{line}" if line else files[0].name
+    return f"{best.shown}:{line}" if line else files[0].shown
 
 
 def read_stack_files(

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import os
 import re
 import subprocess
 import sys
-import tarfile
 import threading
 import time
 from collections.abc import Iterator
@@ -44,17 +42,14 @@ def test_every_block_of_the_page_runs(
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     assert len(blocks) > 10, "no fences found is an error"
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "docker-stack.yml").write_text(STACK.format(port=18094))
-    with tarfile.open(tmp_path / "empty.tar", "w"):
-        pass
-    context.engine.import_image(io.BytesIO((tmp_path / "empty.tar").read_bytes()), "hello:1")
+    (stack,) = re.findall(r"```yaml\n(# docker-stack.yml\n.*?)```", PAGE.read_text(), re.DOTALL)
+    (tmp_path / "docker-stack.yml").write_text(stack)
     before, known = set(labs_on_disk()), {"print": print}
     try:
         for block in blocks:
             exec(compile(block, str(PAGE), "exec"), known)
     finally:
-        for image in ("hello:1", "web:1"):
-            context.engine.remove_image(image)
+        context.engine.remove_image("web:1")
         left = names() & set(labs_on_disk()) - before
         for name in left:
             Lab.find(name).down()

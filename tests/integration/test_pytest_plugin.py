@@ -20,7 +20,6 @@ from tests.runner import ROOT
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
 
-STACK = 'services: {web: {image: "nginx:latest", ports: ["80"], deploy: {replicas: "${REPLICAS:-1}"}}}\n'
 FAILS = """
 def test_ends_at_once(stack):
     stack(text="services: {bad: {image: alpine, command: [sh, -c, 'echo oh no; exit 3']}}", limit=15)
@@ -57,7 +56,8 @@ def pytest_in(folder: Path, *words: str, env: Mapping[str, str] | None = None) -
 
 
 def test_every_block_of_the_page_runs_and_a_failure_leaves_its_report(tmp_path: Path, shared_lab: Lab) -> None:
-    (tmp_path / "docker-stack.yml").write_text(STACK)
+    (stack,) = blocks("pytest.md", "yaml")
+    (tmp_path / "docker-stack.yml").write_text(stack)
     for block in blocks("pytest.md", "python"):
         name = re.match(r"# (tests/\w+\.py)\n", block)
         assert name is not None, block

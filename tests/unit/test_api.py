@@ -24,7 +24,8 @@ SHOWN = {
     "Lab", "LabSpec", "NodeSpec", "PortSpec", "Node", "Result", "SwarmView", "LabStatus", "NodeStatus", "Deployment",
     "Terminal", "LabEvents", "LabEvent", "NodeEvent", "ServiceEvent", "NetworkEvent", "ContainerEvent", "LinkEvent",
     "Snapshot", "__version__", "ForwardedPort", "PublishedPort", "StoredImage", "RegistryInfo", "NodeResult",
-    "SwarmMap", "MapNode", "MapTask", "StackService", "StackTask", "Fault", "Plan", "Recap",
+    "SwarmMap", "MapNode", "MapTask", "StackService", "StackTask", "Fault", "Plan", "Recap", "Host", "Report", "Row",
+    "OwnImage", "ImageName", "Pruned", "Bundle",
 }  # fmt: skip
 VERBS = {
     "add_nodes", "add_ports", "all", "build_image", "copy", "deploy", "docker_env", "down", "events",
@@ -35,6 +36,7 @@ VERBS = {
     "ssh_config", "stack_config", "stack_services", "stack_tasks", "stacks", "start", "status", "stop",
     "stored_images", "suspend", "swarm", "targets", "up", "url", "urls", "verify",
 }  # fmt: skip
+HOST_VERBS = {"build_box", "build_images", "check", "fix", "hub", "images", "load_bundle", "prune", "save_bundle"}
 # What the rest of labctl asks of a lab; no promise to others.
 OWN = {"as_now", "gone", "heard_by", "held", "made_here", "manager", "registry_port", "scene"}
 # What is raised, but for what only a command meets: its own output that takes no more.
@@ -59,6 +61,10 @@ def test_the_verbs_of_a_lab_are_those_that_were_promised() -> None:
     assert found == VERBS | OWN
 
 
+def test_the_verbs_of_the_host_are_those_that_were_promised() -> None:
+    assert {name for name in dir(labctl.Host) if not name.startswith("_")} == HOST_VERBS
+
+
 def test_there_is_one_class_of_that_name() -> None:
     from labctl.lab import Lab
 
@@ -77,14 +83,15 @@ def test_the_page_tells_of_every_name_and_every_verb() -> None:
     told = {"CheckFinished", "SwarmView", "PortSpec"}  # an exercise's; typed views; what ports= says too
 
     assert [name for name in labctl.__all__ if name not in page and name not in told | {"__version__"}] == []
-    assert [verb for verb in VERBS if not re.search(rf"\b{verb}\b", page)] == []
+    assert [verb for verb in VERBS | HOST_VERBS if not re.search(rf"\b{verb}\b", page)] == []
 
 
 def test_the_page_has_the_signatures_as_they_are() -> None:
     page = re.sub(r"\s+", " ", PAGE.read_text())
     hidden = {"self", "on_event", "cls"}
-    for verb in VERBS - {"name", "nodes", "spec", "node", "select", "refresh"}:
-        parameters = inspect.signature(getattr(labctl.Lab, verb)).parameters
+    verbs = [getattr(labctl.Lab, name) for name in VERBS - {"name", "nodes", "spec", "node", "select", "refresh"}]
+    for method in [*verbs, *(getattr(labctl.Host, name) for name in HOST_VERBS)]:
+        verb, parameters = method.__name__, inspect.signature(method).parameters
         for name in parameters.keys() - hidden:
             assert re.search(rf"\b{verb}\([^`]*\b{name}\b", page), f"{verb}({name})"
 

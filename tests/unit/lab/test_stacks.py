@@ -10,7 +10,7 @@ import pytest
 from labctl.edge.ways import ForwardedPort
 from labctl.engine.fake import Asked
 from labctl.errors import EngineUnreachable, LabError, UsageError
-from labctl.events import Event, Noted, Steps
+from labctl.events import Event, Noted, Steps, Warned
 from labctl.lab import stacks
 from labctl.node import Node
 from labctl.swarm.progress import Progress
@@ -44,7 +44,7 @@ def test_a_port_that_another_program_has_is_told(monkeypatch: pytest.MonkeyPatch
     heard: list[Any] = []
     lab: Any = SimpleNamespace(name="lab", nodes=[], context=SimpleNamespace(engine=None, emit=heard.append))
 
-    urls = stacks._open_ports(lab, SimpleNamespace(), "web")  # type: ignore[arg-type]  # fakes
+    urls = stacks._open_ports(lab, SimpleNamespace(), "web", heard.append)  # type: ignore[arg-type]  # fakes
 
     assert urls[0] == "http://127.0.0.1:59211"
     assert [one.text for one in heard] == [
@@ -135,3 +135,25 @@ def test_a_text_alone_is_a_stack_and_nothing_at_all_is_refused(files: Any) -> No
 
     with pytest.raises(UsageError, match="no stack file is given"):
         stacks.read_files(files, {})
+
+
+@pytest.mark.parametrize(
+    ("wait", "limit", "told"),
+    [(True, "10", "limit='10'"), (True, 0, "limit=0"), (True, True, "limit=True"), ("no", 9, "wait='no'")],
+)
+def test_what_is_no_wait_is_refused_before_anything_is_deployed(wait: Any, limit: Any, told: str) -> None:
+    lab: Any = SimpleNamespace(context=SimpleNamespace(emit=None))
+
+    with pytest.raises(UsageError, match=told):
+        stacks.deploy(lab, "no-such-file.yml", "web", wait=wait, limit=limit)
+
+
+def test_what_is_warned_of_is_kept_and_told() -> None:
+    heard: list[Event] = []
+
+    emit, warnings = stacks._kept_warnings(heard.append)
+    emit(Warned("TAG is not set"))
+    emit(Noted("all is well"))
+
+    assert warnings == ["TAG is not set"]
+    assert heard == [Warned("TAG is not set"), Noted("all is well")]

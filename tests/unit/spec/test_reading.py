@@ -162,11 +162,13 @@ def test_a_wrong_role_is_not_told_as_a_missing_manager_too(write: Write) -> None
 def test_a_flag_that_is_wrong_is_not_blamed_on_the_file(write: Write) -> None:
     path = write("name: demo\nworkers: 3\n")
 
-    assert problems_of(path, workers=-1) == ["the flags: workers: it should be greater than or equal to 0, found -1"]
+    assert problems_of(path, workers=-1) == [
+        "the arguments: workers: it should be greater than or equal to 0, found -1"
+    ]
 
 
 def test_flags_alone_are_told_as_flags() -> None:
-    with pytest.raises(SpecError, match="the flags: managers: it should be less than or equal to 7, found 9"):
+    with pytest.raises(SpecError, match="the arguments: managers: it should be less than or equal to 7, found 9"):
         read_mapping({"managers": 9})
 
 
@@ -174,7 +176,7 @@ def test_a_key_that_would_break_the_line_is_told_escaped() -> None:
     with pytest.raises(SpecError) as caught:
         read_mapping({"node_labels": {"a\nb": 3}})
 
-    assert caught.value.problems == ("the flags: node_labels.'a\\nb': expected keys with values, found 3",)
+    assert caught.value.problems == ("the arguments: node_labels.'a\\nb': expected keys with values, found 3",)
 
 
 @pytest.mark.parametrize(
@@ -263,7 +265,7 @@ def test_anything_that_looks_like_a_lab_is_one_that_can_be_noted_or_a_spec_error
     try:
         spec = read_mapping(given_)
     except SpecError as error:
-        assert all(problem.startswith("the flags: ") and "\n" not in problem for problem in error.problems)
+        assert all(problem.startswith("the arguments: ") and "\n" not in problem for problem in error.problems)
     else:
         assert read_mapping(json.loads(note_of(spec))) == spec
 
