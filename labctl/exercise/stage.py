@@ -111,12 +111,10 @@ class Stage:
         code = self.fill(fence.code)
         may_fail = may_fail or fence.fail_ok
         user = "root" if fence.is_labctls else LOGIN_USER
-        if fence.node == HOST:
-            places: list[Node | None] = [None]
-        elif fence.node in GROUPS:
-            places = list(self.lab.select(fence.node))
-        else:
-            places = [node_named(self.lab.nodes, fence.node)]
+        places = self._places(fence)
+        if any(node is not None and not node.is_running for node in places):
+            self.refresh()  # the block before may have started it
+            places = self._places(fence)
         told = "here" if fence.node == HOST else ", ".join(node.name for node in places if node is not None)
         for line in code.splitlines():
             self.emit(Noted(f"{told} $ {line}"))
@@ -128,6 +126,14 @@ class Stage:
         if fence.answer:
             self.answers.note(fence.answer, "".join(result.stdout for result in results).strip())
         return results
+
+    def _places(self, fence: Fence) -> list[Node | None]:
+        """The nodes where a block runs; None is this machine."""
+        if fence.node == HOST:
+            return [None]
+        if fence.node in GROUPS:
+            return list(self.lab.select(fence.node))
+        return [node_named(self.lab.nodes, fence.node)]
 
     def _run(self, node: Node | None, code: str, user: str, *, may_fail: bool) -> Result | None:
         # A person stops at a line that fails, and so does this.

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -349,6 +350,17 @@ def test_a_block_for_a_node_that_is_down_is_told_unless_it_may_fail(demo: Demo, 
         with pytest.raises(NodeDown, match="node worker1 is exited"):
             stage.run(fence("true", node=where))
         stage.run(fence("true", node=where, fail_ok=True))
+
+
+def test_a_node_that_the_block_before_started_is_seen(demo: Demo, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = fake_node("worker1")
+    worker.shell.answers = {"su - docker -c 'set -e\ntrue'": ""}
+    started = SimpleNamespace(name="demo", nodes=(worker,))
+    monkeypatch.setattr(Stage, "refresh", lambda stage: setattr(stage, "lab", started))
+
+    Stage(lab, demo(), lambda _event: None).run(fence("true", node="w1"))
+
+    assert len(worker.shell.commands) == 1
 
 
 @pytest.mark.usefixtures("state")
