@@ -104,7 +104,7 @@ def test_bag_is_a_list(swarm):
             "{name} has one address for all its tasks, and should have a list",
             found=mode_of(bag),
             look=look_at(BAG),
-            hint="`docker service update --detach --endpoint-mode dnsrr {name}`.",
+            hint="On `m1`, run `docker service rm {name}`, then create it again with `--endpoint-mode dnsrr`.",
             name=BAG,
         )
     must_be_two(bag)
