@@ -41,6 +41,12 @@ def test_the_way_to_operate_ends_with_the_managers_themselves() -> None:
     assert [entry.id for entry in in_order(entries()) if entry.id in way] == way
 
 
+def test_the_way_under_the_hood_goes_from_names_to_cables_to_other_tools() -> None:
+    way = ["overlay-dns", "how-it-works", "the-same-idea"]
+
+    assert [entry.id for entry in in_order(entries()) if entry.id in way] == way
+
+
 @pytest.mark.parametrize("folder", FOLDERS, ids=named)
 def test_minutes_of_steps_make_those_of_the_whole(folder: Path) -> None:
     exercise = read_exercise(folder)
