@@ -10,7 +10,7 @@ from labctl.errors import LabctlError
 from labctl.exercise.linting import read_checks
 from labctl.exercise.model import Exercise, Fence, Step
 from labctl.exercise.reading import read_original
-from labctl.exercise.telling import heading
+from labctl.exercise.telling import heading, led
 from labctl.exercise.verify import lint
 
 __all__ = ["preview", "problems_of", "stamp"]
@@ -50,14 +50,14 @@ def _step(exercise: Exercise, step: Step) -> Iterator[str]:
     if ticked:
         yield "\n".join(["**Ticked:**", "", *(f"- {title}" for title in ticked)])
     for number, hint in enumerate(step.hints, 1):
-        yield f"**Hint {number} of {len(step.hints)}.** {hint}"
+        yield led(f"Hint {number} of {len(step.hints)}.", hint)
     if step.solution:
         yield f"**Solution.**\n\n{step.solution}"
     for fence in step.fences:
         if not fence.is_seen and fence.code.strip() not in step.solution:
             yield _unseen(fence)
     if step.debrief:
-        yield f"**Debrief.** {step.debrief}"
+        yield led("Debrief.", step.debrief)
 
 
 def _unseen(fence: Fence) -> str:

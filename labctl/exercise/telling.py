@@ -27,13 +27,23 @@ __all__ = [
     "Trouble",
     "as_json",
     "heading",
+    "led",
 ]
+
+
+PARAGRAPH = "\n\n"
+BLOCKS = ("```", "~~~", "|", "- ", "* ", "> ", "1. ")  # what begins a line of Markdown that is no sentence
 
 
 def heading(number: int, total: int, step: Step | StepShown) -> str:
     """The heading of a step: where it stands, its title, how long it takes."""
     about = f" (about {counted(step.minutes, 'minute')})" if step.minutes else ""
     return f"## {number} of {total}: {step.title}{about}{', optional' if step.optional else ''}"
+
+
+def led(word: str, text: str) -> str:
+    """A text with a word before it that says what it is; one that begins with a picture or a list stays that."""
+    return f"**{word}**{PARAGRAPH if text.startswith(BLOCKS) else ' '}{text}"
 
 
 @dataclass(frozen=True)

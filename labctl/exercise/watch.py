@@ -30,6 +30,7 @@ from labctl.exercise.telling import (
     StepShown,
     Trouble,
     heading,
+    led,
 )
 from labctl.words import counted
 
@@ -37,8 +38,6 @@ __all__ = ["Screen", "View", "Watch"]
 
 TICK = 0.2  # seconds between two looks at the keyboard
 SIGN_SECONDS = 5.0  # for which what a key said stays on the screen
-BREAK = "\n\n"
-BLOCKS = ("```", "~~~", "|", "- ", "* ", "> ", "1. ")  # what begins a line of Markdown that is no sentence
 HELP = {
     "n": "next step, once this one is done",
     "b": "back to the step before",
@@ -143,7 +142,7 @@ class Watch:
             case Checked():
                 self._checked, self._trouble = event, ""
             case StepDone() if event.debrief:
-                self.screen.show(_led("Done.", event.debrief))
+                self.screen.show(led("Done.", event.debrief))
             case Trouble():
                 self._trouble = event.message
             case Finished():
@@ -159,7 +158,7 @@ class Watch:
         match event:
             case HintGiven():
                 which = f"Hint {event.number} of {event.total}." if event.number else "Hint."
-                self.screen.show(_led(which, event.text))
+                self.screen.show(led(which, event.text))
             case SolutionGiven():
                 self.screen.show(f"**Solution.**\n\n{event.text}")
             case Listed():
@@ -175,7 +174,7 @@ class Watch:
             self.screen.show(shown.intro)
         self.screen.show(f"{heading(shown.number, shown.total, shown)}\n\n{shown.text}")
         if shown.debrief:
-            self.screen.show(_led("Done before.", shown.debrief))
+            self.screen.show(led("Done before.", shown.debrief))
 
     # -- what is seen
 
@@ -331,11 +330,6 @@ class Watch:
 def _clock(when: float) -> str:
     """A moment by the learner's clock."""
     return time.strftime("%H:%M", time.localtime(when))
-
-
-def _led(word: str, text: str) -> str:
-    """A text with a word before it that says what it is; one that begins with a picture or a list stays that."""
-    return f"**{word}**{BREAK if text.startswith(BLOCKS) else ' '}{text}"
 
 
 def _listed(listed: Listed) -> str:

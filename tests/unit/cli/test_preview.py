@@ -39,6 +39,12 @@ def test_one_step_alone(labctl: Labctl) -> None:
     assert "1 of 5" not in shown.out
 
 
+def test_a_debrief_that_begins_with_a_drawing_stays_one(labctl: Labctl) -> None:
+    shown = labctl("exercise", "preview", str(asset("exercises") / "mesh"), "--lang", "en")
+
+    assert "Debrief. ```" not in shown.out and "Debrief.** ```" not in shown.out
+
+
 def test_what_is_wrong_comes_last_and_the_rest_is_shown_all_the_same(labctl: Labctl, folder: Path) -> None:
     checks = folder / "test_mine.py"
     checks.write_text(checks.read_text().replace("def test_web_runs(swarm)", "def test_web_runs(swarms)"))
