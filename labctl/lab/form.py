@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from labctl.backend import Backend, NodePlan
 from labctl.concurrent import gather
-from labctl.errors import Abandoned, EngineUnreachable, LabctlError, LabError, WaitTimeout
+from labctl.errors import Abandoned, EngineUnreachable, LabctlError, LabError, QuorumLost, WaitTimeout
 from labctl.events import Emit, NodeReady, quiet
 from labctl.lab.doing import Doing
 from labctl.lab.gossip import shows_old_circle, wait_missed
@@ -166,6 +166,8 @@ class Forming:
     # Two managers that come at once may be refused ("another membership change is going on").
     _manager_joins: threading.Lock = field(default_factory=threading.Lock)
     _formed: threading.Event = field(default_factory=threading.Event)
+    _returned: list[Node] = field(default_factory=list)  # managers that were started, and are in the lab's swarm
+    _finding: threading.Lock = field(default_factory=threading.Lock)
     _failed: threading.Event = field(default_factory=threading.Event)
     _cause: BaseException | None = None  # what failed first
     _tokens: cluster.Tokens | None = None
@@ -266,7 +268,11 @@ class Forming:
 
     def _member(self, boot: Future[Node]) -> Node:
         node = boot.result()
-        if not self.spec.joins(node.name) or (node.name not in self._new and self._is_member(node)):
+        if not self.spec.joins(node.name):
+            return node
+        if node.name not in self._new and self._is_member(node):
+            if node.is_manager:
+                self._returned.append(node)
             return node
         if self.manager is None and node.is_manager and self._claims_init(node):
             self._forget_old_swarm(node)
@@ -333,10 +339,32 @@ class Forming:
         return True
 
     def _wait_formed(self, node: Node) -> None:
-        limit = stretched(BOOT_LIMIT * 2)
-        if not self._formed.wait(limit):
-            raise LabError(f"{node.name} waited {limit:g} s for a swarm to join")
+        """Wait until a manager lets nodes in: the one that makes the swarm, or one that was started, with a leader."""
+
+        def look() -> None:
+            if not self._formed.is_set():
+                self._find_manager()
+
+        with self._doing.at(node.name, "waiting for a manager"):
+            wait_until("a swarm to join", look, limit=stretched(BOOT_LIMIT * 2), pause=0.1, longest_pause=2.0)
         self.refuse_given_up(node.name)
+
+    def _find_manager(self) -> None:
+        """Take a manager that was started, once it can change the swarm. Raises Pending while there is none."""
+        with self._finding:
+            if self._formed.is_set():
+                return
+            if not self._returned:
+                self._formed.wait(0.5)
+                raise Pending("no manager is up")
+            try:
+                manager = cluster.working_manager(self._returned, limit=cluster.DECISION_LIMIT)
+                self.manager, self._tokens = manager, cluster.tokens(manager)
+            except (EngineUnreachable, LabError) as problem:
+                if isinstance(problem, QuorumLost) and problem.for_good:
+                    raise
+                raise Pending(problem.message) from problem
+            self._formed.set()
 
 
 def _done(node: Node) -> Future[Node]:

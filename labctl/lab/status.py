@@ -26,7 +26,7 @@ from labctl.swarm.belonging import former_selves, strays_of
 from labctl.swarm.cluster import Membership
 from labctl.swarm.quorum import refuse_lost_majority
 from labctl.swarm.state import Service, SwarmNode, SwarmView
-from labctl.swarm.states import is_orphaned, memberships, state_problems, trouble_of
+from labctl.swarm.states import is_orphaned, leavers_of, memberships, state_problems, trouble_of
 from labctl.words import counted
 
 if TYPE_CHECKING:
@@ -259,6 +259,8 @@ def _swarm_of(record: LabRecord, running: list[Node]) -> _Swarm:
         return _Swarm("no manager answers for it", problems=said, is_lost=is_lost)
     # The swarm takes seconds to miss a node that left it for another one.
     known = [replace(member, state="elsewhere") if member.hostname in strays else member for member in known]
+    left = leavers_of(running, seen, known)
+    known = [replace(member, state="down") if member.hostname in left else member for member in known]
     members = {m.hostname: m for m in sorted(known, key=lambda m: m.state == "ready")}
     leader = next((member.hostname for member in known if member.leader), "no leader")
     ready = sum(member.state == "ready" for member in known)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,7 @@ from labctl.lab.unlocking import unlock_all
 from labctl.node import Node
 from labctl.spec import labels
 from labctl.swarm import cluster
-from labctl.swarm.states import is_orphaned, memberships, trouble_of
+from labctl.swarm.states import is_orphaned, memberships, state_problems, trouble_of
 from labctl.waiting import Pending, stretched, wait_until
 from labctl.words import counted
 
@@ -71,7 +71,7 @@ def wake(lab: LabCore, nodes: Sequence[Node], steps: Steps, begin: Callable[[Nod
             lab = lab.refresh()
             if names:
                 unlock_all(lab.nodes, lab.context.unlock_key, steps.emit)
-                _refuse_given_up(lab.nodes)
+                _refuse_given_up(lab.nodes, names)
                 manager = _patient_manager(lab, steps.note)
                 refuse_strays([node for node in lab.nodes if lab.spec.joins(node.name)], manager)
                 known = cluster.wait_ready(manager, names, nodes=lab.nodes, noted=steps.note)
@@ -169,10 +169,11 @@ def _set_on_failure(given_up: threading.Event) -> Iterator[None]:
         raise
 
 
-def _refuse_given_up(nodes: Sequence[Node]) -> None:
+def _refuse_given_up(nodes: Sequence[Node], meant: Collection[str]) -> None:
     """Raise LabError for nodes whose engines have given up their place in the swarm: no wait brings it back.
 
-    Where a manager has left its swarm, nobody can be waited for either.
+    One of those that are `meant` may have left it, which the managers notice only after some seconds. Where all
+    managers have left, nobody can be waited for.
     """
     running = [node for node in nodes if node.is_running]
     seen = memberships(running)
@@ -181,6 +182,9 @@ def _refuse_given_up(nodes: Sequence[Node]) -> None:
         raise LabError("\n".join(broken))
     if is_orphaned(nodes, seen):
         raise LabError(ORPHANED[0], hint=ORPHANED[1])
+    left = state_problems({name: one for name, one in seen.items() if one.state == "inactive" and name in meant})
+    if left:
+        raise LabError("\n".join(left.values()))
 
 
 def _serving(lab: LabCore, known: Sequence[SwarmNode]) -> list[Node]:

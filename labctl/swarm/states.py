@@ -8,9 +8,10 @@ from functools import partial
 from labctl.concurrent import within
 from labctl.node import Node
 from labctl.swarm.membership import Membership, membership
+from labctl.swarm.state import SwarmNode
 from labctl.waiting import unhurried
 
-__all__ = ["is_orphaned", "memberships", "state_problems", "trouble_of"]
+__all__ = ["is_orphaned", "leavers_of", "memberships", "state_problems", "trouble_of"]
 
 ASKED_FOR = 5.0  # seconds; an engine that hangs shall not hold up what is told of the others
 
@@ -48,6 +49,16 @@ def state_problems(seen: Mapping[str, Membership]) -> dict[str, str]:
         if one.state == "inactive"
     }
     return {name: told for name, told in found.items() if told}
+
+
+def leavers_of(nodes: Sequence[Node], seen: Mapping[str, Membership], known: Sequence[SwarmNode]) -> frozenset[str]:
+    """The nodes that have left the swarm while its managers still list them as ready: they notice it after seconds.
+
+    One whose engine was `seen` in no swarm may have joined meanwhile, so it is asked once more.
+    """
+    ready = {member.hostname for member in known if member.state == "ready"}
+    out = [node for node in nodes if node.name in seen and seen[node.name].state == "inactive" and node.name in ready]
+    return frozenset(name for name, one in memberships(out).items() if one.state == "inactive")
 
 
 def is_orphaned(nodes: Sequence[Node], seen: Mapping[str, Membership]) -> bool:

@@ -158,6 +158,25 @@ def test_a_node_that_comes_later_joins_the_standing_manager(heard: list[Event]) 
     assert host.state["worker1"] == "active"
 
 
+def test_a_new_node_joins_by_a_manager_that_was_down_and_is_started(heard: list[Event]) -> None:
+    """A lab that was stopped grows: nobody could change the swarm before, and one manager can once it is up."""
+    host = Host(LabSpec(name="demo", managers=3, workers=1))
+    stopped = host.stand("manager1", "manager2", "manager3", state="exited")
+    host.state |= dict.fromkeys(("manager1", "manager2", "manager3"), "active")
+    answers: list[Answer] = [EngineRefused("The swarm does not have a leader.", status=503), TOKENS]
+    host.backend.engines["manager1"].script["GET /swarm"] = lambda _: answers.pop(0) if len(answers) > 1 else TOKENS
+
+    with forming(host, heard) as form:
+        form.boot(host.plans[3:], stopped)
+        form.join_all()
+        form.booted()
+        joined = form.joined()
+
+    assert len(joined) == 4
+    assert host.state["worker1"] == "active"
+    assert set(host.asked) == {"worker1"}, "no manager makes or joins a swarm anew"
+
+
 def test_a_node_that_stood_outside_of_the_swarm_joins_it(heard: list[Event]) -> None:
     host = Host(LabSpec(name="demo", workers=1))
     standing = host.stand("manager1", "worker1")

@@ -6,9 +6,10 @@ import pytest
 
 from labctl.errors import EngineUnreachable
 from labctl.swarm.cluster import Membership
-from labctl.swarm.states import is_orphaned, memberships, state_problems, trouble_of
+from labctl.swarm.state import SwarmNode
+from labctl.swarm.states import is_orphaned, leavers_of, memberships, state_problems, trouble_of
 
-from ..nodes import fake_node, raw_info
+from ..nodes import fake_node, raw_info, raw_node
 
 
 def member(state: str = "active", *, manager: bool = False, cluster: str = "", error: str = "") -> Membership:
@@ -42,6 +43,19 @@ def test_only_nodes_that_answer_are_listed() -> None:
 
     assert list(seen) == ["manager1"]
     assert list(state_problems(seen)) == ["manager1"]
+
+
+def test_a_node_that_has_left_is_known_before_its_managers_miss_it() -> None:
+    out = fake_node("worker1", api={"GET /info": raw_info("inactive")})
+    back = fake_node("worker2", api={"GET /info": raw_info("active")})
+    seen = {"worker1": member("inactive"), "worker2": member("inactive"), "worker3": member()}
+    known = [
+        SwarmNode.of(raw_node(name, state=state))
+        for name, state in (("worker1", "ready"), ("worker2", "ready"), ("worker3", "ready"), ("worker4", "down"))
+    ]
+
+    assert leavers_of([out, back], seen, known) == {"worker1"}, "worker2 has joined meanwhile"
+    assert leavers_of([out], {"worker1": member("inactive")}, known[1:]) == frozenset()
 
 
 def test_a_swarm_is_orphaned_when_no_manager_of_it_can_be_left() -> None:
