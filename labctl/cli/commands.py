@@ -22,7 +22,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "down": ("lab", "down", "Remove the lab; nothing is left."),
     "status": ("lab", "status", "Show the lab and its problems."),
     "map": ("map", "map_", "Show each node with its tasks."),
-    "verify": ("lab", "verify_", "Test the lab: the routing mesh, the overlay, the registry."),
+    "verify": ("lab", "verify_", "Test the lab: the routing mesh, the overlay, the registry, your services."),
     "stop": ("machine", "stop", "Stop the lab or the named nodes."),
     "start": ("machine", "start", "Start the lab or the named nodes."),
     "suspend": ("suspend", "suspend", "Suspend the lab or the named nodes."),

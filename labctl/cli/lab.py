@@ -228,9 +228,12 @@ def _print_status(found: LabStatus) -> None:
 @click.command("verify")
 @lab_command
 def verify_(app: App) -> None:
-    """Test the lab: the routing mesh on every node, the overlay between all nodes, the registry.
+    """Test the lab: the routing mesh on every node, the overlay between all nodes, the registry, your services.
 
-    If the lab has encrypted networks, it tests them, too, with a packet from every node to every node.
+    If the lab has encrypted networks, it tests them, too, with a packet from every node to every node. Of your
+    services, it tests the names, as tasks ask for them on every node, and connects to the published TCP ports on every
+    node that should answer. It names what does not work, with the service, the node and what to do. A service that has
+    not converged is no failure: it is listed.
 
     \b
     labctl verify

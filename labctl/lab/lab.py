@@ -280,9 +280,9 @@ class Lab(Keeping, Reaching, Supplying, Looking, Using, Breaking):
         return status_of(self.context, replace(self).refresh().record)
 
     def verify(self, *, on_event: Emit | None = None) -> str:
-        """Try the lab: mesh, overlay and registry, from every node to every node. Returns what was tried.
+        """Try the lab: mesh, overlay and registry, from every node to every node, and its services' names and ports.
 
-        Raises LabError with what does not serve, UsageError for a lab without a registry.
+        Returns what was tried. Raises LabError with what does not serve, UsageError for a lab without a registry.
         """
         from labctl.lab.trying import try_lab
 

@@ -1,4 +1,4 @@
-"""A lab that stands is tried: the mesh, the overlay, the registry; its encrypted networks too."""
+"""A lab that stands is tried: the mesh, the overlay, the registry; its encrypted networks and its services too."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from labctl.lab.addresses import refuse_moved
 from labctl.lab.faulty import faults_told
 from labctl.lab.members import members_of, taking_tasks
 from labctl.lab.neighbours import refuse_lost_neighbours
+from labctl.lab.services import try_services
 from labctl.lab.standing import warn_of_absent
 from labctl.lab.strays import refuse_strays
 from labctl.lab.verify import verify
@@ -43,9 +44,11 @@ def try_lab(lab: Lab) -> str:
         refuse_strays(members, manager)
         beside = lab.context.engine.containers(labels.of_lab(lab.name))
         refuse_lost_neighbours(lab.record, beside, [node.name for node in members])
-        members = taking_tasks(manager, members, steps.emit)
-        encrypted = encrypted_networks(manager.engine) if len(members) > 1 else []
-        tried = verify(manager, members, steps.note, encrypted=encrypted)
+        able = taking_tasks(manager, members, steps.emit)
+        encrypted = encrypted_networks(manager.engine) if len(able) > 1 else []
+        tried = verify(manager, able, steps.note, encrypted=encrypted)
+        if services := try_services(manager, members, steps.note, steps.emit):
+            tried = f"{tried}; {services}"
         steps.note(tried)
     warn_of_absent(lab.record, steps.emit)
     return tried
