@@ -19,6 +19,7 @@ from labctl.words import counted, some
 __all__ = ["Broken", "Picture", "Place", "asks_of", "broken_names", "broken_ports", "told_together"]
 
 MOST_TIMES = 10  # connections to one port of one node: they go round the tasks
+CHANGING = ("updating", "rollback_started")  # a port of the new spec answers when a task of it runs
 TASK, VIP, STALE, SERVER, PORT = "task", "VIP", "stale", "server", "port"  # kinds of what is broken
 SAYS = {
     TASK: "the name tasks.{service} does not lead to {things}",
@@ -172,7 +173,7 @@ def ports_of(picture: Picture) -> list[Place]:
         times = min(2 * len(running), MOST_TIMES)
         for port in service.ports if running else ():
             own = ("tcp", port.published) in NODE_PORTS  # a caveat: `labctl status` tells of it
-            if port.mode == "ingress" and port.protocol == "tcp" and not own:
+            if port.mode == "ingress" and port.protocol == "tcp" and not own and service.update_state not in CHANGING:
                 nodes = picture.hosts.values()
                 found += [Place(node, port.published, service.name, port.target, times) for node in nodes]
         for task in running:
@@ -234,24 +235,26 @@ def _line(kind: str, service: str, nodes: Sequence[str], several: Sequence[Broke
 def _attached(task: Task) -> dict[str, str]:
     """The overlay networks of the user's that the task is on, and its address on each. Ingress has no names."""
     return {
-        str(one["Network"]["ID"]): str(one["Addresses"][0]).partition("/")[0]
+        str(one["Network"]["ID"]): address.partition("/")[0]
         for one in task.raw.get("NetworksAttachments") or ()
-        if one.get("Addresses") and not one["Network"]["Spec"].get("Ingress")
+        if not one["Network"]["Spec"].get("Ingress")
         if (one["Network"].get("DriverState") or {}).get("Name") == "overlay"
+        for address in one.get("Addresses") or ()
+        if ":" not in address  # IPv6: only the other addresses are asked for
     }
 
 
 def _vips(service: Service) -> dict[str, str]:
     listed = (service.raw.get("Endpoint") or {}).get("VirtualIPs") or ()
-    return {str(one["NetworkID"]): str(one["Addr"]).partition("/")[0] for one in listed if one.get("Addr")}
+    return {str(one["NetworkID"]): str(one["Addr"]).partition("/")[0] for one in listed if "." in one.get("Addr", "")}
 
 
 def _host_ports(service: Service, task: Task) -> list[tuple[int, int]]:
     """The TCP ports that the task has on its own node, and those behind them.
 
-    The service says those that were asked for, and the task those that its engine chose: it forgets them all when its
-    node reports to a new swarm.
+    The task knows best, also while its service's ports are changed. It forgets them all when its node reports to a
+    new swarm: then the service says those that were asked for.
     """
-    chosen = [Port.of(one) for one in (task.raw["Status"].get("PortStatus") or {}).get("Ports") or ()]
-    hosts = [one for one in (*service.ports, *chosen) if one.mode == "host" and one.protocol == "tcp" and one.published]
-    return list(dict.fromkeys((one.published, one.target) for one in hosts))
+    own = [Port.of(one) for one in (task.raw["Status"].get("PortStatus") or {}).get("Ports") or ()]
+    hosts = [one for one in own or service.ports if one.mode == "host" and one.protocol == "tcp" and one.published]
+    return [(one.published, one.target) for one in hosts]

@@ -155,6 +155,25 @@ def test_a_port_of_host_mode_is_asked_only_where_its_tasks_are(lab: Lab) -> None
     assert "on worker1 published port 8000/tcp does not answer (from worker1: connection refused)" in lab.refused()
 
 
+def test_a_port_that_an_engine_chose_is_the_tasks_own(lab: Lab) -> None:
+    chosen = {**TCP, "PublishMode": "host", "PublishedPort": 32768}
+    lab.services = [service({**chosen, "PublishedPort": 0})]
+    lab.tasks = [task(1, "manager1", PortStatus={"Ports": [chosen]})]
+    lab.ports = {"manager1": [""], "worker1": ["connection refused"]}
+    lab.nodes[1].shell.answers[ASKED] = json.dumps({"tasks": [], "ports": ["connection refused"]})
+
+    assert "on manager1 published port 32768/tcp does not answer (from worker1: connection refused)" in lab.refused()
+
+
+def test_a_port_of_a_service_that_is_being_updated_is_left_alone(lab: Lab) -> None:
+    lab.services = [service(TCP, UpdateStatus={"State": "updating", "StartedAt": LONG_AGO})]
+    lab.ports = {"manager1": [], "worker1": []}
+
+    assert lab.tried() == "1 service: 4 names found, 0 published ports answer"
+    (told,) = lab.heard
+    assert "web: 2 of 2 tasks run; update in progress" in str(told)
+
+
 def test_a_container_that_does_not_listen_is_no_failure_of_the_lab(lab: Lab) -> None:
     lab.listening["worker1"] = [8080]
     lab.ports["worker1"] = ["connection refused", ""]
