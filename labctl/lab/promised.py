@@ -28,16 +28,11 @@ SAYS = {
     SERVER: "the engine answers nobody who asks for the name {things}",
     PORT: "published port {things} does not answer",
 }
-TELL_AGAIN = (
-    "`labctl start` lets the engines tell each other again, and touches no task that serves; if that does not help, "
-    "`labctl docker -- service update --force {service}` replaces the service's tasks"
-)
-LOOK_AGAIN = (
-    "`labctl start` looks the nodes over, and touches no task that serves; if that does not help, "
-    "`labctl restart {nodes}` starts the node over, with its containers"
-)
+# The mildest way first; it is all that `labctl start` does to nodes that run and serve.
+AGAIN = "`labctl start` lets the engines tell each other again, and touches no task; if that does not help, "
+REPLACE = "`labctl docker -- service update --force {service}` replaces the service's tasks"
 START_OVER = "`labctl restart {nodes}` starts the node over, with its containers"
-WAYS = {TASK: TELL_AGAIN, VIP: TELL_AGAIN, STALE: TELL_AGAIN, SERVER: START_OVER, PORT: LOOK_AGAIN}
+WAYS = {TASK: REPLACE, VIP: REPLACE, STALE: REPLACE, SERVER: START_OVER, PORT: START_OVER}
 
 
 @dataclass(frozen=True)
@@ -214,22 +209,26 @@ def broken_ports(
     return broken, list(deaf)
 
 
-def told_together(broken: Iterable[Broken]) -> list[str]:
-    """A line for all that does not serve in the same way, with the nodes on which it does not, and what to do."""
+def told_together(broken: Iterable[Broken], *, after_start: bool = False) -> list[str]:
+    """A line for all that does not serve in the same way, with the nodes on which it does not, and what to do.
+
+    `after_start` says that `labctl start` has just tried what it can.
+    """
     nodes: dict[tuple[str, str, str], list[Broken]] = defaultdict(list)
     for one in broken:
         nodes[one.kind, one.service, one.thing].append(one)
     things: dict[tuple[str, str, tuple[str, ...]], list[Broken]] = defaultdict(list)
     for (kind, service, _), several in nodes.items():
         things[kind, service, tuple(one.node for one in several)].append(several[0])
-    return [_line(*key, several) for key, several in things.items()]
+    before = "" if after_start else AGAIN
+    return [_line(*key, several, before) for key, several in things.items()]
 
 
-def _line(kind: str, service: str, nodes: Sequence[str], several: Sequence[Broken]) -> str:
+def _line(kind: str, service: str, nodes: Sequence[str], several: Sequence[Broken], before: str) -> str:
     what = SAYS[kind].format(service=service, things=some([one.thing for one in several], 4))
     why = f" ({several[0].why})" if several[0].why else ""
     way = WAYS[kind].format(service=service, nodes=" ".join(nodes))
-    return f"service {service}: on {some(nodes, 5)} {what}{why}: {way}"
+    return f"service {service}: on {some(nodes, 5)} {what}{why}: {before}{way}"
 
 
 def _attached(task: Task) -> dict[str, str]:

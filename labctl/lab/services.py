@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from labctl.concurrent import each
-from labctl.errors import CommandFailed, LabError, WaitTimeout
-from labctl.events import Emit, Noted
+from labctl.errors import CommandFailed, LabctlError, LabError, WaitTimeout
+from labctl.events import Emit, Noted, Warned, quiet
 from labctl.lab import onnode
+from labctl.lab.gossip import exchange
 from labctl.lab.promised import (
     Broken,
     Picture,
@@ -40,13 +41,21 @@ from labctl.swarm.state import SwarmView
 from labctl.waiting import Clock, Pending, stretched, wait_until
 from labctl.words import counted, some
 
-__all__ = ["ASK", "try_services"]
+__all__ = ["ASK", "mend_services", "try_services"]
 
 ASK = ["python3", "-I", "-S", "-"]
 ANSWER_LIMIT = 2.0  # seconds for one name, and for one connection
 ASK_LIMIT = 60.0  # seconds for all that one node is asked; usually a fifth of one
 SETTLES_WITHIN = 15.0  # seconds; engines tell each other of a task that has just come or gone in one
 LASTING = 3  # looks in a row that see the same: then it is no task that comes or goes
+
+
+class _NotServed(LabError):
+    """Services do not serve, on nodes that do; `broken` says what."""
+
+    def __init__(self, broken: Sequence[Broken]) -> None:
+        super().__init__("\n".join(told_together(broken)))
+        self.broken = broken
 
 
 @dataclass
@@ -86,7 +95,7 @@ def try_services(
         wait_until("the services", look, limit=SETTLES_WITHIN, pause=0.5, longest_pause=2, clock=clock, noted=note)
     except WaitTimeout:
         if lasting := [one for one in seen.broken if times[one] >= LASTING]:
-            raise LabError("\n".join(told_together(lasting))) from None
+            raise _NotServed(lasting) from None
     apart = [str(one) for one in progress_of(view, names, nodes) if not one.done]
     skipped = [f"not tried, since only TCP tells: {some(seen.skipped, 5)}"] if seen.skipped else []
     unfinished = [f"not converged, and tried as far as its tasks run: {one}" for one in apart]
@@ -95,6 +104,27 @@ def try_services(
     answers = counted(seen.ports, "published port answers", "published ports answer")
     idle = f", {len(names) - seen.running} of them without a running task" if seen.running < len(names) else ""
     return f"{counted(len(names), 'service')}{idle}: {counted(seen.names, 'name')} found, {answers}"
+
+
+def mend_services(manager: Node, nodes: Sequence[Node], note: Callable[[str], None], emit: Emit) -> str:
+    """Try the services; where one does not serve, let the engines tell each other what they know, and try again.
+
+    No task is touched: what that does not help is a warning, with what to do. Returns what was tried, "" where not all
+    serves. What has not converged is not told: it was down a moment ago.
+    """
+    try:
+        try:
+            return try_services(manager, nodes, note, quiet)
+        except _NotServed as problem:
+            emit(Noted(f"{told_together(problem.broken)[0].partition(': `')[0]}; the engines tell each other again"))
+            exchange(nodes)
+            return try_services(manager, nodes, note, quiet)
+    except _NotServed as left:
+        for told in told_together(left.broken, after_start=True):
+            emit(Warned(told))
+    except LabctlError as problem:
+        emit(Warned(f"the services were not tried: {problem.message}"))
+    return ""
 
 
 def _look(view: SwarmView, nodes: Sequence[Node]) -> _Seen:

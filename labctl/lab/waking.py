@@ -20,6 +20,7 @@ from labctl.lab.form import BOOT_LIMIT, settled, wait_engine, wait_for_end_here
 from labctl.lab.gossip import wait_missed
 from labctl.lab.mending import Ladder
 from labctl.lab.restoring import restore_names
+from labctl.lab.services import mend_services
 from labctl.lab.strays import refuse_strays
 from labctl.lab.unlocking import unlock_all
 from labctl.node import Node
@@ -122,7 +123,9 @@ def _tried(lab: LabCore, serving: Sequence[Node], started: Sequence[Node], steps
     noted = lab.spec.registry if lab.record.spec is not None else lab.registry_port() is not None
     if lab.spec.swarm == "formed" and noted:
         refuse_moved(lab.record, serving)
-        return ladder.climb()
+        tried = ladder.climb()
+        served = mend_services(ladder.manager(), serving, steps.note, steps.emit)
+        return f"{tried}; {served}" if served else tried
     ladder.restore_circle()
     ladder.settle(serving)
     return ""

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from labctl.errors import CommandFailed, LabError
-from labctl.events import Event, Noted
+from labctl.events import Event, Noted, Warned
 from labctl.follower.managers import PROBE
 from labctl.lab.onnode import decoded, question
-from labctl.lab.services import ASK, try_services
+from labctl.lab.services import ASK, mend_services, try_services
 from labctl.transport import Result
 from labctl.transport.base import shown
 from labctl.waiting import FakeClock
@@ -106,10 +106,10 @@ def test_where_nobody_has_a_service_no_node_is_asked(lab: Lab) -> None:
 @pytest.mark.parametrize(
     ("names", "told"),
     [
-        ({**WEB, "tasks.web": ["10.0.1.3"]}, "the name tasks.web does not lead to 10.0.1.4 (on worker1): `labctl"),
+        ({**WEB, "tasks.web": ["10.0.1.3"]}, "the name tasks.web does not lead to 10.0.1.4 (on worker1): `lab"),
         ({**WEB, "web": []}, "the name web does not lead to its VIP 10.0.1.2: `labctl start`"),
         ({**WEB, "tasks.web": [*WEB["tasks.web"], "10.0.1.9"]}, "leads to 10.0.1.9, where no task is: `labctl start`"),
-        ({**WEB, "web": None}, "the engine answers nobody who asks for the name web: `labctl restart manager1`"),
+        ({**WEB, "web": None}, "the engine answers nobody who asks for the name web: `labctl start`"),
     ],
 )  # fmt: skip
 def test_a_name_that_leads_elsewhere_is_told_with_the_node_and_what_to_do(
@@ -132,6 +132,59 @@ def test_what_is_broken_on_several_nodes_is_one_line(lab: Lab) -> None:
         "10.0.1.4 (on worker1): "
     )
     assert "`labctl docker -- service update --force web` replaces the service's tasks" in said
+
+
+@pytest.fixture
+def exchanged(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The names of the nodes whose engines were let tell each other again, each time."""
+    times: list[list[str]] = []
+    monkeypatch.setattr("labctl.lab.services.exchange", lambda nodes: times.append([node.name for node in nodes]))
+    return times
+
+
+def mended(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr("labctl.waiting.SystemClock", FakeClock)
+    return mend_services(lab.nodes[0], lab.nodes, lambda _: None, lab.heard.append)
+
+
+def test_engines_tell_each_other_again_only_where_a_service_does_not_serve(
+    lab: Lab, exchanged: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert mended(lab, monkeypatch) == "1 service: 4 names found, 2 published ports answer"
+    assert exchanged == []
+
+    lab.names["manager1"] = {**WEB, "tasks.web": []}
+    monkeypatch.setattr("labctl.lab.services.exchange", lambda _: lab.names.update(manager1=WEB))
+    assert mended(lab, monkeypatch) == "1 service: 4 names found, 2 published ports answer"
+    (told,) = lab.heard
+    assert isinstance(told, Noted)
+    assert told.text.endswith("10.0.1.4 (on worker1); the engines tell each other again")
+
+
+def test_what_that_does_not_help_is_a_warning_with_the_next_way(
+    lab: Lab, exchanged: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab.names["manager1"] = {**WEB, "web": []}
+
+    assert mended(lab, monkeypatch) == ""
+    assert exchanged == [["manager1", "worker1"]]
+    assert lab.heard[1:] == [
+        Warned(
+            "service web: on manager1 the name web does not lead to its VIP 10.0.1.2: "
+            "`labctl docker -- service update --force web` replaces the service's tasks"
+        )
+    ]
+
+
+def test_a_start_does_not_fail_for_a_node_that_says_nothing_of_services(
+    lab: Lab, exchanged: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab.nodes[1].shell.answers[ASKED] = ""
+
+    assert mended(lab, monkeypatch) == ""
+    (told,) = lab.heard
+    assert isinstance(told, Warned)
+    assert told.text.startswith("the services were not tried: worker1 was asked")
 
 
 def test_a_port_that_does_not_answer_is_told_with_who_asked(lab: Lab) -> None:
