@@ -197,6 +197,9 @@ def stop(app: App, nodes: tuple[str, ...]) -> None:
 def start(app: App, nodes: tuple[str, ...]) -> None:
     """Start the lab or the named nodes, and wait until they are ready. Addresses stay the same.
 
+    Then it tests the lab and your services, and repairs what it can, the mildest way first. It
+    warns you of what does not work, with what to do.
+
     \b
     labctl start
     labctl start worker1

@@ -91,7 +91,8 @@ def _enter(task: dict[str, Any], home: int) -> dict[str, Any] | None:
             raise OSError(ctypes.get_errno(), "a task's network namespace cannot be entered")
         try:
             names = dict.fromkeys(task["names"])
-            asking = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+            asking = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            asking.setblocking(False)
             return {"socket": asking, "names": names, "order": list(names), "listening": _listening()}
         finally:
             libc.setns(home, CLONE_NEWNET)

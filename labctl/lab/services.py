@@ -173,7 +173,7 @@ def _wanted(picture: Picture, node: str, whom: Sequence[Node], ports: Sequence[P
 
 
 def _answers(node: Node, wanted: _Wanted) -> Any:
-    script = f"{Path(onnode.__file__).read_text()}\nprint(said({wanted.text!r}))\n"
+    script = f"{Path(onnode.__file__).read_text(encoding='utf-8')}\nprint(said({wanted.text!r}))\n"
     result = node.transport.run(ASK, stdin=script.encode(), limit=ASK_LIMIT)
     if not result.ok:
         raise CommandFailed(node.name, result)
