@@ -9,6 +9,7 @@ from labctl.backend import LabRecord
 from labctl.errors import LabError, NotFoundError, UsageError
 from labctl.lab.standing import refuse_newer
 from labctl.spec import LabSpec, Role, as_noted, read_mapping
+from labctl.spec.names import short
 
 __all__ = ["add_nodes", "bare_node", "more_nodes"]
 
@@ -102,6 +103,11 @@ def _refuse_taken(spec: LabSpec, record: LabRecord, names: Sequence[str]) -> Non
         raise UsageError(
             f"lab {spec.name} has a node named {', '.join(twice)} already", hint="`labctl ls` lists what there is."
         )
+    known = [node.name for node in spec.all_nodes()]
+    meant = {called: name for name in known for called in short(name, known)}
+    if said := next((name for name in names if name in meant), None):
+        told = f"{said} is short for {meant[said]} in lab {spec.name}"
+        raise UsageError(told, hint="Give the new node another name.")
 
 
 def _free_names(spec: LabSpec, record: LabRecord, role: Role, count: int) -> list[str]:

@@ -122,9 +122,14 @@ class Lab(Keeping, Reaching, Supplying, Looking, Using, Breaking):
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.made_here:
+        if not self.made_here:
+            return
+        try:
             with suppress(NotFoundError):  # it is gone already
                 self.down()
+        except BaseException as cut:
+            cut.add_note(f"Lab {self.name} was not removed, or only in part: `labctl down -l {self.name}` removes it.")
+            raise
 
     def stop(self, nodes: Nodes | None = None, *, on_event: Emit | None = None) -> list[Node]:
         """Stop nodes all at once, all of the lab where none is named; disks stay. Returns those that were up."""

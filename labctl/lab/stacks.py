@@ -192,6 +192,8 @@ def read_files(files: Files, environment: Mapping[str, str] | None = None, text:
     Raises UsageError with every problem.
     """
     given = [files] if isinstance(files, Path | str) else list(files or ())
+    if text is not None and (said := next((file for file in given if Path(file).is_file()), None)) is not None:
+        raise UsageError(f"both the file {said} and a text are given", hint="To merge them, write the text to a file.")
     if not given and text is None:
         raise UsageError("no stack file is given", hint="Name one, or give its content as text=.")
     values = os.environ if environment is None else environment

@@ -144,7 +144,7 @@ def bounded(argv: Sequence[str], limit: float) -> list[str]:
 def shown(command: str | Sequence[str], hide: Sequence[str] = ()) -> str:
     """Return a command as a person would type it, with the secrets replaced."""
     text = command if isinstance(command, str) else shlex.join(command)
-    for secret in hide:
+    for secret in filter(None, [hide] if isinstance(hide, str) else hide):
         text = text.replace(secret, "***")
     return text
 

@@ -163,3 +163,20 @@ def test_what_cannot_be_built_is_told(tmp_path: Path, monkeypatch: pytest.Monkey
     ):
         with pytest.raises(UsageError, match=told):
             Lab.build_image(folder, name, network=network)  # type: ignore[arg-type]  # one of them is a mistake
+
+
+def test_a_removal_that_is_cut_off_says_how_to_finish_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second Ctrl-C, while the block removes the lab: its name may never have been typed."""
+    lab = Lab(
+        Context(FakeEngine()), FakeBackend(), LabRecord("lab-1a2b3c", lambda: None, None, None, ()), made_here=True
+    )
+
+    def cut(_lab: Lab) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Lab, "down", cut)
+
+    with pytest.raises(KeyboardInterrupt) as caught, lab:
+        pass
+
+    assert any("`labctl down -l lab-1a2b3c` removes it" in note for note in caught.value.__notes__)

@@ -47,6 +47,16 @@ def test_a_machine_in_a_lab_with_a_swarm_stays_out_of_it() -> None:
     assert [port.target for port in spec.ports] == [8080]
 
 
+def test_a_name_that_is_short_for_another_node_is_refused() -> None:
+    """`w1` would mean another machine from then on."""
+    standing = record(LabSpec(workers=1), "manager1", "worker1")
+
+    for extend in (more_nodes("lab", ["x1", "w1"], "worker", 1, {}), bare_node("lab", "w1", {})):
+        with pytest.raises(UsageError, match="w1 is short for worker1 in lab lab"):
+            extend(standing)
+    assert [n.name for n in more_nodes("lab", ["w2"], "worker", 1, {})(standing).all_nodes()][-1] == "w2"
+
+
 def test_more_nodes_get_the_lowest_names_that_are_free() -> None:
     standing = record(LabSpec(workers=3), "manager1", "worker1", "worker3")
 

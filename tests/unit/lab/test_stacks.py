@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -157,3 +158,12 @@ def test_what_is_warned_of_is_kept_and_told() -> None:
 
     assert warnings == ["TAG is not set"]
     assert heard == [Warned("TAG is not set"), Noted("all is well")]
+
+
+def test_a_file_and_a_text_are_not_taken_for_each_other(tmp_path: Path) -> None:
+    file = tmp_path / "stack.yml"
+    file.write_text("services: {web: {image: nginx}}")
+
+    with pytest.raises(UsageError, match=r"both the file .*stack\.yml and a text are given"):
+        stacks.read_files(file, text="services: {other: {image: nginx}}")
+    assert stacks.read_files((), text="services: {other: {image: nginx}}")[0].services == ("other",)

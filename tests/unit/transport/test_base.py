@@ -39,6 +39,8 @@ def test_a_command_is_shown_as_a_person_would_type_it() -> None:
 
 def test_every_secret_is_replaced_wherever_it_stands() -> None:
     assert shown("join --token S3 S3 P4", hide=["S3", "P4"]) == "join --token *** *** ***"
+    assert shown("join --token S3P4 false", hide="S3P4") == "join --token *** false", "one secret, not four letters"
+    assert shown("true", hide=[""]) == "true"
 
 
 @pytest.mark.parametrize(("code", "ok", "timed_out"), [(0, True, False), (1, False, False), (124, False, True)])
