@@ -103,13 +103,15 @@ def first_to_do(entries: Sequence[Entry]) -> Entry | None:
 def next_after(entries: Sequence[Entry], id_: str) -> str:
     """The exercise to do after that one, of those that the user has not begun; empty where there is none.
 
-    One that builds on it comes first, then one that the list has below it in its track.
+    One of its track that builds on it comes first, then one that the list has below it there, then those of others.
     """
     ordered = [entry.exercise for entry in in_order(entries) if entry.exercise]
     done = next((number for number, one in enumerate(ordered) if one.id == id_), len(ordered))
+    track = ordered[done].front.track if done < len(ordered) else ""
     builds = [one for one in ordered if id_ in one.front.needs]
-    below = [one for one in ordered[done + 1 :] if one.front.track == ordered[done].front.track]
-    return next((one.id for one in (*builds, *below) if not done_ever(one.id)), "")
+    near = [one for one in builds if one.front.track == track]
+    below = [one for one in ordered[done + 1 :] if one.front.track == track]
+    return next((one.id for one in (*near, *below, *builds) if not done_ever(one.id)), "")
 
 
 def _entry(folder: Path) -> Entry:

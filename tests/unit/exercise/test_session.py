@@ -88,7 +88,7 @@ def test_what_builds_on_an_exercise_is_next_and_then_what_its_track_has_below_it
 
     assert [next_after(there, id_) for id_ in ("base", "zero", "able", "loner")] == ["zero", "able", "", "zero"]
     note_ever("zero", "first")
-    assert [next_after(there, id_) for id_ in ("base", "loner", "other", "nobody")] == ["other", "able", "", ""]
+    assert [next_after(there, id_) for id_ in ("base", "loner", "other", "nobody")] == ["loner", "able", "", ""]
 
 
 # -- progress
