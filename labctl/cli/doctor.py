@@ -83,7 +83,7 @@ def _fixed(ctx: click.Context, report: Report, nodes: int, backend: Kind, *, yes
     # Whoever lets their machine be changed is shown each command.
     emit = renderer(app.progress, verbose=True)
     confirm = (lambda _question: True) if yes else (lambda question: click.confirm(question, err=True))
-    return Host().fix(nodes, backend=backend, confirm=confirm, on_event=emit)
+    return Host().fix(nodes, backend=backend, found=report, confirm=confirm, on_event=emit)
 
 
 def _draw(report: Report, asked: str) -> None:

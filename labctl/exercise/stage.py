@@ -44,9 +44,7 @@ __all__ = [
 
 SWARM_LIMIT = 5.0  # seconds for a manager to answer who is in its swarm
 FENCE_LIMIT = 300.0  # seconds for one code block
-OVERTAKEN = (
-    "update out of sequence"  # swarmkit: somebody wrote the node or service since docker read it; nothing is done
-)
+OVERTAKEN = "update out of sequence"  # swarmkit: somebody wrote the object since docker read it; nothing is done
 TRIES = 5  # of a block that was overtaken: after a promotion the managers write a node a few times within seconds
 TRY_PAUSE = 1.0  # seconds between them
 OWN_IMAGES = "labctl/"  # no registry of the world has these
@@ -155,13 +153,13 @@ class Stage:
 
         The commands before it in the block run again too; what they then say does not hide how the block first ended.
         """
-        first = again = self._on_host(code) if node is None else _on_node(node, code, user)
-        for _ in range(TRIES - 1):
-            if OVERTAKEN not in again.stderr:
-                break
-            time.sleep(TRY_PAUSE)
-            again = self._on_host(code) if node is None else _on_node(node, code, user)
-        return again if again.ok or OVERTAKEN in again.stderr else first
+        results: list[Result] = []
+        while not results or (OVERTAKEN in results[-1].stderr and len(results) < TRIES):
+            if results:
+                time.sleep(TRY_PAUSE)
+            results.append(self._on_host(code) if node is None else _on_node(node, code, user))
+        last = results[-1]
+        return last if last.ok or OVERTAKEN in last.stderr else results[0]
 
     def refresh(self) -> None:
         """Look at the lab's nodes again: a block may have stopped or started some."""

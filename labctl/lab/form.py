@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ __all__ = ["BOOT_LIMIT", "START_OVER", "Forming", "settled", "start_over", "wait
 BOOT_LIMIT = 120.0  # seconds from a node's start to its engine's first answer, on a busy host
 # Seconds that the engine of a node that ran already may take connections and say nothing: then it hangs.
 SILENT_LIMIT = 10.0
+FIND_PAUSE = 1.0  # seconds between two looks for a manager that was started
 END_LIMIT = 3600.0  # seconds; the machines' own limits, which are shorter, give up first
 BOOTING_AT_ONCE = 16  # more only queue in the engine; `python -m bench grow` measures it
 START_OVER = (
@@ -340,31 +342,27 @@ class Forming:
 
     def _wait_formed(self, node: Node) -> None:
         """Wait until a manager lets nodes in: the one that makes the swarm, or one that was started, with a leader."""
-
-        def look() -> None:
-            if not self._formed.is_set():
-                self._find_manager()
-
-        with self._doing.at(node.name, "waiting for a manager"):
-            wait_until("a swarm to join", look, limit=stretched(BOOT_LIMIT * 2), pause=0.1, longest_pause=2.0)
+        end, why = time.monotonic() + (limit := stretched(BOOT_LIMIT * 2)), "no manager is up"
+        while not self._formed.wait(FIND_PAUSE):  # a swarm that is made now is heard of at once
+            why = self._find_manager() or why
+            if time.monotonic() >= end:
+                raise WaitTimeout(f"a swarm that {node.name} can join", limit, why)
         self.refuse_given_up(node.name)
 
-    def _find_manager(self) -> None:
-        """Take a manager that was started, once it can change the swarm. Raises Pending while there is none."""
+    def _find_manager(self) -> str:
+        """Take a manager that was started, once it can change the swarm. Returns why there is none yet."""
         with self._finding:
-            if self._formed.is_set():
-                return
-            if not self._returned:
-                self._formed.wait(0.5)
-                raise Pending("no manager is up")
+            if self._formed.is_set() or not self._returned:
+                return ""
             try:
                 manager = cluster.working_manager(self._returned, limit=cluster.DECISION_LIMIT)
                 self.manager, self._tokens = manager, cluster.tokens(manager)
             except (EngineUnreachable, LabError) as problem:
                 if isinstance(problem, QuorumLost) and problem.for_good:
                     raise
-                raise Pending(problem.message) from problem
+                return problem.message
             self._formed.set()
+            return ""
 
 
 def _done(node: Node) -> Future[Node]:

@@ -43,19 +43,22 @@ class Host:
         nodes: int = 4,
         *,
         backend: Kind = "dind",
+        found: Report | None = None,
         confirm: Callable[[str], bool] = lambda _question: True,
         on_event: Emit | None = None,
     ) -> Report:
         """Fix what keeps a lab from running here, where root can, and look again.
 
-        `confirm` is asked before each change, and False leaves it as it is. `CommandShown` events have the commands.
-        Raises HostError for a fix that failed.
+        `found` is what `check` has just returned, for these nodes; without it this machine is looked at first.
+        `confirm` is asked before each change, and False leaves it as it is. `CommandShown` events have the commands. A
+        fix that fails is a `Warned` event, and stays in the report.
         """
         from labctl.host import mend, mend_virtual
 
-        found, emit = self.check(nodes, backend=backend), on_event or quiet
+        _refuse_unknown(nodes, backend)
+        report = self.check(nodes, backend=backend) if found is None else found
         change = mend_virtual if backend == "vagrant" else mend
-        return change(found, confirm=confirm, emit=emit, nodes=nodes)
+        return change(report, confirm=confirm, emit=on_event or quiet, nodes=nodes)
 
     def hub(self) -> str | None:
         """The registry that answers for Docker Hub's names; None where labctl's stand-ins do. See LABCTL_HUB."""

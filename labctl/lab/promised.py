@@ -16,7 +16,7 @@ from labctl.node import Node
 from labctl.swarm.state import Port, Service, SwarmView, Task
 from labctl.words import counted, some
 
-__all__ = ["Broken", "Picture", "Place", "asks_of", "broken_names", "broken_ports", "told_together"]
+__all__ = ["Broken", "Picture", "Place", "asks_of", "broken_names", "broken_ports", "told_together", "users_services"]
 
 MOST_TIMES = 10  # connections to one port of one node: they go round the tasks
 CHANGING = ("updating", "rollback_started")  # a port of the new spec answers when a task of it runs
@@ -69,7 +69,7 @@ class Picture:
     def taken(cls, view: SwarmView, nodes: Sequence[Node]) -> Picture:
         """Ask the manager, for the services without labctl's own probe."""
         names = {node.name for node in nodes}
-        services = [one for one in view.services() if PROBE not in one.labels]
+        services = users_services(view)
         hosts = {one.id: one.hostname for one in view.nodes() if one.hostname in names and one.state == "ready"}
         return cls(services, view.tasks(), hosts)
 
@@ -108,6 +108,11 @@ class Picture:
         """All addresses that are in use, or were: a task that comes or goes may be in an engine's names already."""
         vips = {vip for service in self.services for vip in _vips(service).values()}
         return vips | {address for task in self.tasks for address in _attached(task).values()}
+
+
+def users_services(view: SwarmView) -> list[Service]:
+    """All services but labctl's own probe."""
+    return [one for one in view.services() if PROBE not in one.labels]
 
 
 def asks_of(picture: Picture, node: str) -> dict[str, list[str]]:

@@ -34,6 +34,7 @@ from labctl.lab.promised import (
     not_tried,
     ports_of,
     told_together,
+    users_services,
 )
 from labctl.node import Node
 from labctl.swarm.service import progress_of
@@ -78,7 +79,7 @@ def try_services(
     Raises LabError with what does not serve, each in a line with what to do.
     """
     view = SwarmView(manager.engine)
-    names = [service.name for service in Picture.taken(view, nodes).services]
+    names = [service.name for service in users_services(view)]
     if not names:
         return ""
     note(f"asking for {counted(len(names), 'service')}")

@@ -257,10 +257,9 @@ def _swarm_of(record: LabRecord, running: list[Node]) -> _Swarm:
         is_lost = isinstance(problem, QuorumLost) and problem.for_good
         said = _no_manager_problems(record, running, problem)
         return _Swarm("no manager answers for it", problems=said, is_lost=is_lost)
-    # The swarm takes seconds to miss a node that left it for another one.
-    known = [replace(member, state="elsewhere") if member.hostname in strays else member for member in known]
-    left = leavers_of(running, seen, known)
-    known = [replace(member, state="down") if member.hostname in left else member for member in known]
+    # The swarm takes seconds to miss a node that left it, for another one or for none.
+    away = dict.fromkeys(leavers_of(running, seen, known), "down") | dict.fromkeys(strays, "elsewhere")
+    known = [replace(member, state=away.get(member.hostname, member.state)) for member in known]
     members = {m.hostname: m for m in sorted(known, key=lambda m: m.state == "ready")}
     leader = next((member.hostname for member in known if member.leader), "no leader")
     ready = sum(member.state == "ready" for member in known)

@@ -26,7 +26,7 @@ from labctl.lab.unlocking import unlock_all
 from labctl.node import Node
 from labctl.spec import labels
 from labctl.swarm import cluster
-from labctl.swarm.states import is_orphaned, memberships, state_problems, trouble_of
+from labctl.swarm.states import is_orphaned, memberships, state_problems
 from labctl.waiting import Pending, stretched, wait_until
 from labctl.words import counted
 
@@ -180,14 +180,13 @@ def _refuse_given_up(nodes: Sequence[Node], meant: Collection[str]) -> None:
     """
     running = [node for node in nodes if node.is_running]
     seen = memberships(running)
-    broken = [told for name, one in seen.items() if one.state == "error" and (told := trouble_of(name, one))]
-    if broken:
+    told = state_problems(seen)
+    if broken := [told[name] for name, one in seen.items() if one.state == "error"]:
         raise LabError("\n".join(broken))
     if is_orphaned(nodes, seen):
         raise LabError(ORPHANED[0], hint=ORPHANED[1])
-    left = state_problems({name: one for name, one in seen.items() if one.state == "inactive" and name in meant})
-    if left:
-        raise LabError("\n".join(left.values()))
+    if left := [told[name] for name, one in seen.items() if one.state == "inactive" and name in meant]:
+        raise LabError("\n".join(left))
 
 
 def _serving(lab: LabCore, known: Sequence[SwarmNode]) -> list[Node]:

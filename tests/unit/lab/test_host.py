@@ -63,5 +63,12 @@ def test_a_fix_is_of_the_backend_that_is_meant_and_asks_before(
     assert found.to_mend == tuple(BAD) and asked == ["Raise the limits?"]
 
 
+def test_what_was_found_a_moment_ago_is_not_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("labctl.host.examine", lambda _nodes: pytest.fail("it was looked at already"))
+    monkeypatch.setattr("labctl.host.mend", lambda report, **_how: report)
+
+    assert Host().fix(3, found=BAD) is BAD
+
+
 def test_a_host_keeps_nothing() -> None:
     assert vars(Host()) == {}
